@@ -1,0 +1,85 @@
+// The untyped lineage graph: what the program declared, once per process, the same everywhere.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/plan/kernel.h"
+
+namespace sluice {
+
+using NodeId = uint32_t;
+using OutputId = uint32_t;
+
+enum class NodeKind { kSource, kNarrow, kShuffle };
+enum class SourceKind { kReceiver, kPush, kFiles, kQueue };
+
+struct SourceSpec {
+  SourceKind kind = SourceKind::kQueue;
+  std::string stream;                                // unique name; "socket-0", "orders"
+  std::shared_ptr<const ReceiverFactory> receiver;   // kReceiver
+  std::string directory;                             // kFiles: absolute
+  bool existing_files = true;                        // kFiles: take what is there at the start
+  std::shared_ptr<QueueSource> queue;                // kQueue
+};
+
+// One input of a node: its parent's dataset, run through a fused chain.
+struct NodeInput {
+  NodeId parent = 0;
+  std::string chain;                                   // "FlatMap, Map", for people
+  std::shared_ptr<const NarrowKernel> narrow;          // of a narrow node
+  std::shared_ptr<const ShuffleKernelFactory> shuffle; // of a shuffle node
+};
+
+struct Node {
+  NodeId id = 0;
+  NodeKind kind = NodeKind::kSource;
+  std::string label;           // "ReduceByKey", "SocketTextStream socket-0"
+  std::string record_type;     // "(text,int64)"; part of the fingerprint
+  int64_t slide_batches = 1;   // emits at every k-th batch
+  SourceSpec source;           // kSource
+  std::vector<NodeInput> inputs;
+  // kShuffle:
+  uint32_t partitions = 0;     // 0: the job's default
+  std::shared_ptr<const PartitionOperatorFactory> partition_operator;
+  std::string state_name;      // not empty: stateful; unique
+  std::string state_type;      // codecs of key and value, as text
+};
+
+enum class OutputKind { kPrint, kTextFiles, kForeachBatch };
+
+struct Output {
+  OutputId id = 0;
+  OutputKind kind = OutputKind::kPrint;
+  std::string label;
+  NodeId parent = 0;
+  std::string chain;
+  std::shared_ptr<const NarrowKernel> kernel;  // rows as text lines; for kForeachBatch encoded
+  uint32_t print_limit = 10;                   // kPrint
+  std::string prefix, suffix;                  // kTextFiles
+  bool overwrite = false;                      // kTextFiles
+  std::shared_ptr<const ForeachKernel> foreach_batch;
+};
+
+class LineageGraph {
+ public:
+  NodeId AddNode(Node node);
+  OutputId AddOutput(Output output);
+  const std::vector<Node>& nodes() const { return nodes_; }
+  const std::vector<Output>& outputs() const { return outputs_; }
+  const Node& node(NodeId id) const { return nodes_.at(id); }
+
+  // What the program got wrong, in words; empty when the graph can run.
+  std::string Validate() const;
+  // Equal for two builds of the same program; covers kinds, labels, types, slides, partition
+  // counts, state names, output targets.
+  uint64_t Fingerprint() const;
+
+ private:
+  std::vector<Node> nodes_;
+  std::vector<Output> outputs_;
+};
+
+}  // namespace sluice

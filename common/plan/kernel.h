@@ -1,0 +1,166 @@
+// What the engine runs: kernels over batches of bytes. The typed layer (driver/api) makes them;
+// nothing here knows a user's type.
+//
+// User code runs inside kernels and may throw; the task runner stops the exception there.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/record_batch.h"
+
+namespace sluice {
+
+// Where and when a kernel runs. Equal on every replay of the batch.
+struct TaskContext {
+  int64_t batch_ms = 0;
+  int64_t zero_ms = 0;
+  int64_t batch_interval_ms = 0;
+  uint32_t stage = 0;
+  uint32_t task = 0;         // map task or partition
+  uint64_t random_seed = 0;  // of (job instance, batch, stage, task)
+};
+
+// A fused run of narrow operators that ends in encoded records. Immutable, shared by threads.
+class NarrowKernel {
+ public:
+  virtual ~NarrowKernel() = default;
+  // Appends the results for the records of one input dataset (several batches) to `out`.
+  virtual void Run(const TaskContext& context, std::span<const BatchView> input,
+                   RecordBatch& out) const = 0;
+  // Bytes of each output record when all have the same, else 0.
+  virtual uint32_t output_fixed_size() const = 0;
+};
+
+// The map side of a shuffle: a fused run of narrow operators that ends in one share for each
+// partition. One object serves one thread; it is reused from task to task and keeps its memory.
+class ShuffleKernel {
+ public:
+  virtual ~ShuffleKernel() = default;
+  // One task: all input batches, combined by key where the operator combines. Afterwards
+  // shares()[p] is what goes to partition p, valid until the next Run.
+  virtual void Run(const TaskContext& context, std::span<const BatchView> input,
+                   uint32_t partitions) = 0;
+  virtual std::span<const RecordBatch> shares() const = 0;
+};
+
+class ShuffleKernelFactory {
+ public:
+  virtual ~ShuffleKernelFactory() = default;
+  virtual std::unique_ptr<ShuffleKernel> New() const = 0;
+};
+
+// One map task's share for the partition at hand.
+struct Share {
+  uint32_t input = 0;  // which input of the operator it came by
+  BatchView records;
+};
+
+// The state of one stateful operator in one partition, as bytes. Changes go to the attempt's
+// scratch layer; an entry put with its present value is no change. Iteration is in insertion
+// order: a key keeps its place while it lives.
+class KeyedState {
+ public:
+  virtual ~KeyedState() = default;
+  // Valid until the next change of this key.
+  virtual std::optional<std::string_view> Get(std::string_view key) = 0;
+  virtual void Put(std::string_view key, std::string_view value) = 0;
+  virtual void Remove(std::string_view key) = 0;
+  // Visits the entries present at the call. The visitor may put or remove any key; one that it
+  // removes ahead is not visited.
+  using Visitor = std::function<void(std::string_view key, std::string_view value)>;
+  virtual void ForEach(const Visitor& visit) = 0;
+  virtual uint64_t size() const = 0;
+};
+
+struct OperatorContext {
+  TaskContext task;
+  uint32_t partitions = 1;
+  bool emits = true;             // false: only take in; this batch is between two slides
+  KeyedState* state = nullptr;   // null for an operator without state
+};
+
+// The reduce side of a shuffle, for one partition. One object serves one thread and is reused
+// for any partition: what outlives a batch is in the state.
+class PartitionOperator {
+ public:
+  virtual ~PartitionOperator() = default;
+  // Folds the shares, which come in (edge, task) order, and appends the results to `out`.
+  virtual void Run(const OperatorContext& context, std::span<const Share> shares,
+                   RecordBatch& out) = 0;
+  virtual uint32_t output_fixed_size() const = 0;
+};
+
+class PartitionOperatorFactory {
+ public:
+  virtual ~PartitionOperatorFactory() = default;
+  virtual std::unique_ptr<PartitionOperator> New() const = 0;
+};
+
+// ---- sources ------------------------------------------------------------------------------
+
+// What a receiver stores into. Thread-safe.
+class ReceiverSink {
+ public:
+  virtual ~ReceiverSink() = default;
+  // Appends one record to the open buffer; returns before anything is durable. May block while
+  // the rate limit or the buffer is exhausted. False: the receiver is to stop.
+  virtual bool Store(std::string_view record) = 0;
+  // Seals the records as one block and returns when it is replicated and logged. `first` numbers
+  // the first record; an empty producer means unnumbered. Returns the last logged number of the
+  // producer (at least the last of these records on success), or nothing when the records could
+  // not be stored and must be sent again. Records at or below the last logged number are dropped.
+  virtual std::optional<int64_t> StoreReliably(const BatchView& records,
+                                               std::string_view producer, int64_t first) = 0;
+  // The last logged number of a producer, 0 when it is new; waits for the job driver.
+  virtual std::optional<int64_t> LastLogged(std::string_view producer) = 0;
+  virtual bool stopping() const = 0;
+  // Blocks until the receiver is to stop or the time is over; true when it is to stop.
+  virtual bool WaitStopping(int64_t milliseconds) = 0;
+  // One line for the log and the receiver's state; the receiver goes on.
+  virtual void ReportError(std::string_view message) = 0;
+};
+
+// Runs in a receiver executor, on a thread of its own. Run returns when sink.stopping(), or
+// earlier when it failed: it is then run again after a back-off.
+class ReceiverBody {
+ public:
+  virtual ~ReceiverBody() = default;
+  virtual void Run(ReceiverSink& sink) = 0;
+};
+
+class ReceiverFactory {
+ public:
+  virtual ~ReceiverFactory() = default;
+  virtual std::unique_ptr<ReceiverBody> New() const = 0;
+};
+
+// Batches scripted by a test or a program, taken by the job driver one per batch.
+class QueueSource {
+ public:
+  virtual ~QueueSource() = default;
+  // The records of the next batch as an encoded record batch; nothing: no dataset.
+  virtual std::optional<std::string> Next(int64_t batch_ms) = 0;
+  virtual bool test_only() const = 0;
+};
+
+// User code of an output operation that runs in the job driver, once per batch.
+struct BatchIdentity {
+  uint64_t job_instance = 0;
+  uint32_t output = 0;
+  int64_t batch_ms = 0;
+  uint64_t fence = 0;  // never goes back
+};
+class ForeachKernel {
+ public:
+  virtual ~ForeachKernel() = default;
+  virtual void Run(const BatchIdentity& identity, std::span<const BatchView> records) const = 0;
+};
+
+}  // namespace sluice

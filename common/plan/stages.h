@@ -1,0 +1,114 @@
+// Cuts the lineage graph into stages, and answers everything about them that driver and
+// executors must agree on. A pure function of graph and partition count.
+//
+// A stage is the work between two shuffles: its root is a source or a shuffle node. What is
+// computed there are *fragments*: one (node, way to reach it) per union path, so that a union's
+// partitions are its left input's and then its right's. Shares travel along *edges*: a shuffle
+// node's inputs, one edge per fragment of the parent.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/plan/graph.h"
+
+namespace sluice {
+
+using StageId = uint32_t;
+using FragmentId = uint32_t;
+using EdgeId = uint32_t;
+
+struct Fragment {
+  FragmentId id = 0;
+  NodeId node = 0;
+  StageId stage = 0;
+  int input = -1;            // which input of the narrow node; -1: the stage's root
+  FragmentId parent = 0;     // fragment whose dataset the input reads; itself for a root
+};
+
+struct Edge {
+  EdgeId id = 0;             // edges of a node are numbered in fold order
+  NodeId node = 0;           // the shuffle node
+  uint32_t input = 0;
+  FragmentId from = 0;
+};
+
+// One fragment of an output's parent. An output's partitions are those of its pieces, in order.
+struct OutputPiece {
+  OutputId output = 0;
+  FragmentId from = 0;
+};
+
+struct Stage {
+  StageId id = 0;
+  NodeId root = 0;
+  bool is_source = false;
+  uint32_t partitions = 0;             // of a shuffle stage; 0 for a source stage
+  std::vector<FragmentId> fragments;   // in an order in which they can be computed; root first
+  std::vector<EdgeId> edges_out;
+  std::vector<EdgeId> edges_in;        // in fold order
+  std::vector<StageId> upstream;       // distinct stages of edges_in, ascending
+  std::vector<uint32_t> output_pieces; // indexes into StagePlan::output_pieces
+};
+
+class StagePlan {
+ public:
+  // `graph` must be valid and outlive the plan. `default_partitions` > 0.
+  StagePlan(const LineageGraph& graph, uint32_t default_partitions);
+
+  const LineageGraph& graph() const { return *graph_; }
+  const std::vector<Stage>& stages() const { return stages_; }  // upstream before downstream
+  const std::vector<Fragment>& fragments() const { return fragments_; }
+  const std::vector<Edge>& edges() const { return edges_; }
+  const std::vector<OutputPiece>& output_pieces() const { return output_pieces_; }
+  const Stage& stage_of(EdgeId edge) const;       // the stage that folds it
+  StageId source_stage(NodeId source) const;
+
+  // `tick` = (batch time - zero time) / batch interval, from 1.
+  bool Emits(NodeId node, int64_t tick) const {
+    return tick % graph_->node(node).slide_batches == 0;
+  }
+  // Some edge into the stage carries data, or its root is a source.
+  bool Runs(StageId stage, int64_t tick) const;
+  // The edge carries shares: its sending fragment has a dataset at this tick.
+  bool Active(EdgeId edge, int64_t tick) const;
+  bool Active(const OutputPiece& piece, int64_t tick) const;
+
+  // The stages as text, for --explain.
+  std::string Explain() const;
+
+ private:
+  const LineageGraph* graph_;
+  std::vector<Stage> stages_;
+  std::vector<Fragment> fragments_;
+  std::vector<Edge> edges_;
+  std::vector<OutputPiece> output_pieces_;
+  std::vector<StageId> stage_of_node_;
+};
+
+// Who owns what, from the ordered members of a generation and their slots. Partition p of n is
+// at member OwnerOf(p, n); so is map task p of n.
+class Ownership {
+ public:
+  explicit Ownership(std::vector<uint32_t> slots_of_member);
+  uint32_t OwnerOf(uint32_t index, uint32_t count) const {
+    return member_of_slot_[uint64_t{index} * member_of_slot_.size() / count];
+  }
+  uint32_t members() const { return members_; }
+  uint32_t slots() const { return static_cast<uint32_t>(member_of_slot_.size()); }
+
+ private:
+  std::vector<uint32_t> member_of_slot_;
+  uint32_t members_;
+};
+
+// Key groups: a fixed slice of the hash space each; a partition is a range of them.
+inline uint32_t KeyGroupOf(uint64_t hash, uint32_t key_groups) {
+  return static_cast<uint32_t>((static_cast<unsigned __int128>(hash) * key_groups) >> 64);
+}
+inline uint32_t PartitionOf(uint64_t hash, uint32_t key_groups, uint32_t partitions) {
+  return static_cast<uint32_t>(uint64_t{KeyGroupOf(hash, key_groups)} * partitions / key_groups);
+}
+
+}  // namespace sluice
