@@ -1,0 +1,96 @@
+#include "common/plan/graph.h"
+
+#include <set>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+// FNV-1a over the text form: a fingerprint compares two builds, it does not protect.
+class Fingerprinter {
+ public:
+  void Add(std::string_view text) {
+    for (const unsigned char c : text) Mix(c);
+    Mix(0xff);
+  }
+  void Add(int64_t number) { Add(std::string_view(std::to_string(number))); }
+  uint64_t value() const { return value_; }
+
+ private:
+  void Mix(unsigned char c) { value_ = (value_ ^ c) * 0x100000001b3ull; }
+  uint64_t value_ = 0xcbf29ce484222325ull;
+};
+
+void AddNode(const Node& node, Fingerprinter& print) {
+  print.Add(static_cast<int64_t>(node.kind));
+  print.Add(node.label);
+  print.Add(node.record_type);
+  print.Add(node.slide_batches);
+  print.Add(static_cast<int64_t>(node.source.kind));
+  print.Add(node.source.stream);
+  print.Add(node.source.directory);
+  print.Add(node.partitions);
+  print.Add(node.state_name);
+  print.Add(node.state_type);
+  for (const NodeInput& input : node.inputs) {
+    print.Add(input.parent);
+    print.Add(input.chain);
+  }
+}
+
+}  // namespace
+
+NodeId LineageGraph::AddNode(Node node) {
+  node.id = static_cast<NodeId>(nodes_.size());
+  nodes_.push_back(std::move(node));
+  return nodes_.back().id;
+}
+
+OutputId LineageGraph::AddOutput(Output output) {
+  output.id = static_cast<OutputId>(outputs_.size());
+  outputs_.push_back(std::move(output));
+  return outputs_.back().id;
+}
+
+std::string LineageGraph::Validate() const {
+  if (outputs_.empty()) {
+    return "no output operation is declared: add Print, SaveAsTextFiles or ForeachBatch";
+  }
+  std::set<std::string> states, streams;
+  for (const Node& node : nodes_) {
+    if (node.slide_batches < 1) return "slide below one batch: " + node.label;
+    if (node.kind == NodeKind::kSource && !streams.insert(node.source.stream).second) {
+      return "two sources have one name: " + node.source.stream;
+    }
+    if (!node.state_name.empty() && !states.insert(node.state_name).second) {
+      return "two operators have one state name: " + node.state_name;
+    }
+    if (node.kind != NodeKind::kSource && node.inputs.empty()) {
+      return "an operator without input: " + node.label;
+    }
+    for (const NodeInput& input : node.inputs) {
+      if (input.parent >= node.id) return "an operator reads what comes after it: " + node.label;
+    }
+  }
+  for (const Output& output : outputs_) {
+    if (output.parent >= nodes_.size()) return "an output without input: " + output.label;
+  }
+  return "";
+}
+
+uint64_t LineageGraph::Fingerprint() const {
+  Fingerprinter print;
+  for (const Node& node : nodes_) sluice::AddNode(node, print);
+  for (const Output& output : outputs_) {
+    print.Add(static_cast<int64_t>(output.kind));
+    print.Add(output.label);
+    print.Add(output.parent);
+    print.Add(output.chain);
+    print.Add(output.print_limit);
+    print.Add(output.prefix);
+    print.Add(output.suffix);
+  }
+  return print.value();
+}
+
+}  // namespace sluice

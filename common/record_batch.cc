@@ -1,0 +1,96 @@
+#include "common/record_batch.h"
+
+#include <cstring>
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kMagic = 0x31425253;  // "SRB1", little-endian
+
+struct Header {
+  uint32_t magic;
+  uint32_t count;
+  uint32_t fixed_size;
+  uint32_t size;
+};
+static_assert(sizeof(Header) == 16);
+
+constexpr uint64_t Aligned4(uint64_t n) { return (n + 3) & ~uint64_t{3}; }
+
+uint64_t OffsetsAt(uint64_t size) { return Aligned4(sizeof(Header) + size + kBatchSlack); }
+
+}  // namespace
+
+bool RecordBatch::AppendAll(const BatchView& other) {
+  if (other.count == 0) return true;
+  if (other.fixed_size != fixed_size_) return false;
+  const uint32_t base = static_cast<uint32_t>(bytes_.size());
+  bytes_.append(other.data, other.size);
+  if (fixed_size_ == 0) {
+    ends_.reserve(ends_.size() + other.count);
+    for (uint32_t i = 0; i < other.count; ++i) ends_.push_back(base + other.ends[i]);
+  }
+  count_ += other.count;
+  return true;
+}
+
+BatchView RecordBatch::view() const {
+  const size_t size = bytes_.size();
+  if (bytes_.capacity() < size + kBatchSlack) bytes_.reserve(size + kBatchSlack);
+  // The slack must be initialised for a scanner that loads it; it lies in capacity, so it is
+  // written through resize and cut off again.
+  bytes_.resize(size + kBatchSlack);
+  bytes_.resize(size);
+  return {bytes_.data(), size, fixed_size_ == 0 ? ends_.data() : nullptr, count_, fixed_size_};
+}
+
+uint64_t EncodedBatchSize(const BatchView& batch) {
+  const uint64_t offsets = batch.fixed_size == 0 ? uint64_t{batch.count} * 4 : 0;
+  return OffsetsAt(batch.size) + offsets;
+}
+
+void EncodeBatch(const BatchView& batch, std::string& out) {
+  const Header header{kMagic, batch.count, batch.fixed_size, static_cast<uint32_t>(batch.size)};
+  const size_t start = out.size();
+  out.reserve(start + EncodedBatchSize(batch));
+  out.append(reinterpret_cast<const char*>(&header), sizeof(header));
+  out.append(batch.data, batch.size);
+  out.resize(start + OffsetsAt(batch.size), '\0');
+  if (batch.fixed_size == 0 && batch.count > 0) {
+    out.append(reinterpret_cast<const char*>(batch.ends), uint64_t{batch.count} * 4);
+  }
+}
+
+std::optional<BatchView> DecodeBatch(std::string_view encoded, std::vector<uint32_t>& scratch) {
+  Header header;
+  if (encoded.size() < sizeof(header)) return std::nullopt;
+  std::memcpy(&header, encoded.data(), sizeof(header));
+  if (header.magic != kMagic || header.size > kBatchBytesMax) return std::nullopt;
+  const uint64_t offsets_at = OffsetsAt(header.size);
+  if (encoded.size() < offsets_at) return std::nullopt;
+  BatchView view{encoded.data() + sizeof(header), header.size, nullptr, header.count,
+                 header.fixed_size};
+  if (header.fixed_size != 0) {
+    const bool whole = uint64_t{header.count} * header.fixed_size == header.size &&
+                       encoded.size() == offsets_at;
+    return whole ? std::optional(view) : std::nullopt;
+  }
+  if (encoded.size() != offsets_at + uint64_t{header.count} * 4) return std::nullopt;
+  const char* offsets = encoded.data() + offsets_at;
+  if (reinterpret_cast<uintptr_t>(offsets) % alignof(uint32_t) == 0) {
+    view.ends = reinterpret_cast<const uint32_t*>(offsets);
+  } else {
+    scratch.resize(header.count);
+    if (header.count > 0) std::memcpy(scratch.data(), offsets, uint64_t{header.count} * 4);
+    view.ends = scratch.data();
+  }
+  uint32_t previous = 0;
+  for (uint32_t i = 0; i < header.count; ++i) {
+    if (view.ends[i] < previous) return std::nullopt;
+    previous = view.ends[i];
+  }
+  if (previous != header.size) return std::nullopt;
+  return view;
+}
+
+}  // namespace sluice
