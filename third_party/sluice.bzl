@@ -1,0 +1,108 @@
+"""The build macros of this repository. They own every compiler and linker flag."""
+
+_COPTS = [
+    "-std=c++20",
+    "-O2",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-pthread",
+]
+
+_SANITIZED = ["-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
+
+def _sanitizer_flags():
+    return select({
+        "//third_party:asan": ["-fsanitize=address"],
+        "//third_party:ubsan": ["-fsanitize=undefined"],
+        "//third_party:tsan": ["-fsanitize=thread"],
+        "//conditions:default": [],
+    })
+
+def _copts(extra):
+    # NDEBUG spares the containers of Abseil their internal checks; our own assertions are
+    # SLUICE_CHECK and glog's CHECK, which stay on. The sanitizer builds are the debug builds.
+    return _COPTS + select({
+        "//third_party:asan": _SANITIZED + ["-DSLUICE_DEBUG=1"],
+        "//third_party:ubsan": _SANITIZED + ["-DSLUICE_DEBUG=1"],
+        "//third_party:tsan": _SANITIZED + ["-DSLUICE_DEBUG=1"],
+        "//conditions:default": ["-DNDEBUG"],
+    }) + _sanitizer_flags() + (extra or [])
+
+def _linkopts(extra):
+    return ["-pthread"] + _sanitizer_flags() + (extra or [])
+
+def sluice_cc_library(name, copts = None, linkopts = None, **kwargs):
+    """A cc_library with the project's flags. `linkopts` are for packaged libraries."""
+    native.cc_library(
+        name = name,
+        copts = _copts(copts),
+        linkopts = linkopts or [],
+        linkstatic = True,
+        **kwargs
+    )
+
+def sluice_cc_binary(name, copts = None, linkopts = None, **kwargs):
+    native.cc_binary(
+        name = name,
+        copts = _copts(copts),
+        linkopts = _linkopts(linkopts),
+        **kwargs
+    )
+
+def sluice_cc_test(name, deps = None, copts = None, linkopts = None, size = "small", **kwargs):
+    """A GoogleTest with its main. Tags: sim kills install fuzz soak needs_root; none is a unit test."""
+    native.cc_test(
+        name = name,
+        size = size,
+        copts = _copts(copts),
+        linkopts = _linkopts(linkopts),
+        deps = (deps or []) + ["//third_party:gtest_main"],
+        **kwargs
+    )
+
+def sluice_cc_benchmark(name, deps = None, **kwargs):
+    """A Google Benchmark program with its main."""
+    sluice_cc_binary(
+        name = name,
+        deps = (deps or []) + ["//third_party:benchmark_main"],
+        **kwargs
+    )
+
+def sluice_proto_library(name, srcs, deps = [], grpc = False, **kwargs):
+    """C++ of .proto files, made by the packaged protoc: include "folder/file.pb.h".
+
+    With `grpc` also "folder/file.grpc.pb.h", from the packaged plugin, for every file of `srcs`.
+    `deps` are other sluice_proto_library targets whose files are imported.
+    """
+    native.filegroup(
+        name = name + "_protos",
+        srcs = srcs + [d + "_protos" if ":" in d else d + ":" + d.split("/")[-1] + "_protos" for d in deps],
+        visibility = kwargs.get("visibility"),
+    )
+    stems = [s[:-len(".proto")] for s in srcs]
+    headers = [s + ".pb.h" for s in stems]
+    sources = [s + ".pb.cc" for s in stems]
+    plugin = ""
+    if grpc:
+        headers += [s + ".grpc.pb.h" for s in stems]
+        sources += [s + ".grpc.pb.cc" for s in stems]
+        plugin = ("--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin " +
+                  "--grpc_out=generate_mock_code=false:$(GENDIR) ")
+    native.genrule(
+        name = name + "_generate",
+        srcs = [":" + name + "_protos"],
+        outs = headers + sources,
+        cmd = "/usr/bin/protoc --proto_path=. --cpp_out=$(GENDIR) " + plugin +
+              " ".join(["$(location %s)" % s for s in srcs]),
+        tools = srcs,
+        visibility = ["//visibility:private"],
+    )
+    sluice_cc_library(
+        name = name,
+        srcs = sources,
+        hdrs = headers,
+        copts = ["-Wno-unused-parameter"],
+        deps = deps + ["//third_party:grpc" if grpc else "//third_party:protobuf"],
+        **kwargs
+    )
