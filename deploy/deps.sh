@@ -12,10 +12,10 @@ packages=(
   clang-14 openssl iproute2 nginx-light curl procps psmisc bible-kjv-text
 )
 
+installed=" $(dpkg-query -W -f='${db:Status-Status}=${Package} ' "${packages[@]}" 2>/dev/null || true) "
 missing=()
 for package in "${packages[@]}"; do
-  state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
-  [ "$state" = installed ] || missing+=("$package")
+  case "$installed" in *" installed=$package "*) ;; *) missing+=("$package") ;; esac
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 

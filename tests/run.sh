@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# All tests. Usage: tests/run.sh [PART ...]; without names, every part in the order below.
+#
+# A test's tags say which part it belongs to: sim, kills, install, fuzz, soak, system; none of them
+# means unit. A test tagged needs_root is skipped for others. Closes with one line,
+# `N passed, M failed, K skipped` (GoogleTest cases; a test without cases counts as one), the
+# skipped and the failed named above it.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+source tests/run_lib.sh
+
+part_unit() { run_part "unit and golden" unit --local_test_jobs=2; }
+part_system() { run_part "whole system" system "${alone[@]}"; }
+part_sim() { run_part "simulator" sim "${alone[@]}"; }
+part_kills() { run_part "real kills" kills "${alone[@]}"; }
+part_install() { run_part "install and compile" install "${alone[@]}"; }
+part_fuzz() { run_part "fuzzers" fuzz "${alone[@]}"; }
+part_soak() { run_part "soak" soak "${alone[@]}"; }
+# These start clusters, draw seeds or count time: one at a time, and never from the cache.
+alone=(--local_test_jobs=1 --nocache_test_results)
+
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(unit system sim kills install fuzz soak)
+for part in "${parts[@]}"; do
+  declare -F "part_$part" >/dev/null || { echo "tests/run.sh: no part named '$part'" >&2; exit 2; }
+done
+
+deploy/deps.sh || { echo "tests/run.sh: the packages are not all there" >&2; exit 1; }
+watch_server
+build_everything
+for part in "${parts[@]}"; do "part_$part"; done
+report_and_exit

@@ -1,0 +1,140 @@
+# What tests/run.sh is made of: finding a part's targets, running them, counting their cases.
+
+passed=0
+failed_names=()
+skipped_names=()
+known_tags='sim|kills|install|fuzz|soak|system'
+
+# Ends the Bazel server when this script does, if it was not there before.
+watch_server() {
+  local base="${HOME}/.cache/bazel/_bazel_$(id -un)/$(printf %s "$PWD" | md5sum | cut -c1-32)"
+  local pid
+  pid=$(cat "$base/server/server.pid.txt" 2>/dev/null)
+  if [ -z "$pid" ] || ! kill -0 "$pid" 2>/dev/null; then
+    trap 'bazel shutdown >/dev/null 2>&1' EXIT
+  fi
+}
+
+build_everything() {
+  local start=$SECONDS
+  echo "== build"
+  bazel build --keep_going //... || failed_names+=("the build (see above)")
+  echo "== build: $((SECONDS - start)) s"
+}
+
+# The test targets of one tag ("unit": of none of the known tags), one label a line.
+targets_of() {
+  local all="tests(//...) except attr(tags, '\\bmanual\\b', tests(//...))"
+  if [ "$1" = unit ]; then
+    bazel query --noshow_progress "$all except attr(tags, '\\b($known_tags)\\b', tests(//...))"
+  else
+    bazel query --noshow_progress "attr(tags, '\\b$1\\b', $all)"
+  fi 2>/dev/null
+}
+
+# Moves the targets that only root can run from `targets` to the skipped, unless this is root.
+set_aside_root_only() {
+  [ "$(id -u)" -ne 0 ] || return 0
+  local rooted label kept=()
+  rooted=" $(bazel query --noshow_progress "attr(tags, '\\bneeds_root\\b', tests(//...))" \
+    2>/dev/null | tr '\n' ' ') "
+  for label in "${targets[@]}"; do
+    case "$rooted" in
+      *" $label "*) skipped_names+=("$label (needs root)") ;;
+      *) kept+=("$label") ;;
+    esac
+  done
+  targets=("${kept[@]+"${kept[@]}"}")
+}
+
+# run_part TITLE TAG [BAZEL OPTION ...]
+run_part() {
+  local title=$1 tag=$2 start=$SECONDS targets
+  shift 2
+  mapfile -t targets < <(targets_of "$tag")
+  [ ${#targets[@]} -gt 0 ] || return 0
+  echo "== $title: ${#targets[@]} targets"
+  set_aside_root_only
+  if [ ${#targets[@]} -gt 0 ]; then
+    local output
+    output=$(mktemp)
+    bazel test --keep_going --test_summary=short "$@" "${targets[@]}" 2>&1 | tee "$output"
+    local label
+    for label in "${targets[@]}"; do
+      [ "$tag" = unit ] || show_own_lines "$label"
+      count_target "$label" "$output"
+    done
+    rm -f "$output"
+  fi
+  echo "== $title: $((SECONDS - start)) s"
+}
+
+log_folder() { echo "bazel-testlogs/$(echo "${1#//}" | tr : /)"; }
+
+# What a system test printed about itself, without GoogleTest's and the log's lines.
+show_own_lines() {
+  local log
+  log="$(log_folder "$1")/test.log"
+  [ -e "$log" ] || return 0
+  echo "-- $1"
+  grep -avE '^\[|^[IWEF][0-9]{4}|^$|^Note: |^Running main|PAGER:|^-{20,}$|^Executing tests from' \
+    "$log" | tail -n 60 | cut -c1-400
+}
+
+# count_target LABEL OUTPUT: adds the cases of one target, as Bazel's summary and the XML have it.
+count_target() {
+  local label=$1 verdict xml ok=0 bad=0
+  verdict=$(grep -aE "^$label +" "$2" | tail -n 1 | sed -E 's/^[^ ]+ +(\(cached\) +)?//')
+  case "$verdict" in
+    PASSED* | FLAKY* | FAILED\ in* | TIMEOUT*) ;;
+    *) failed_names+=("$label (${verdict:-did not run})"); return ;;
+  esac
+  local case_name state
+  while IFS=$'\t' read -r state case_name; do
+    case "$state" in
+      passed) ok=$((ok + 1)) ;;
+      skipped) skipped_names+=("$label $case_name") ;;
+      failed) bad=$((bad + 1)); failed_names+=("$label $case_name") ;;
+    esac
+  done < <(for xml in "$(log_folder "$label")"/{test.xml,shard_*/test.xml}; do
+    [ ! -e "$xml" ] || cases_of "$xml"
+  done)
+  passed=$((passed + ok))
+  case "$verdict" in
+    PASSED* | FLAKY*) [ $((ok + bad)) -gt 0 ] || [ "$(skips_of "$label")" -gt 0 ] || passed=$((passed + 1)) ;;
+    *) [ "$bad" -gt 0 ] || failed_names+=("$label ($verdict)") ;;
+  esac
+}
+
+skips_of() { printf '%s\n' "${skipped_names[@]+"${skipped_names[@]}"}" | grep -cF "$1 "; }
+
+# One line per test case of a GoogleTest XML file: state, tab, name.
+cases_of() {
+  awk '
+    function attribute(name,  text) {
+      if (!match($0, " " name "=\"[^\"]*\"")) return ""
+      text = substr($0, RSTART, RLENGTH)
+      sub(/^[^"]*"/, "", text); sub(/"$/, "", text)
+      return text
+    }
+    function emit() { if (name != "") print state "\t" name; name = "" }
+    /<testcase / {
+      emit()
+      name = attribute("classname") == "" ? attribute("name") : attribute("classname") "." attribute("name")
+      state = attribute("result") == "skipped" || attribute("status") == "notrun" ? "skipped" : "passed"
+    }
+    /<failure|<error/ { if (name != "") state = "failed" }
+    /<skipped/ { if (name != "") state = "skipped" }
+    /<\/testcase>/ { emit() }
+    END { emit() }' "$1"
+}
+
+report_and_exit() {
+  echo
+  local name
+  for name in "${skipped_names[@]+"${skipped_names[@]}"}"; do echo "skipped: $name"; done
+  for name in "${failed_names[@]+"${failed_names[@]}"}"; do echo "failed: $name"; done
+  echo "$passed passed, ${#failed_names[@]} failed, ${#skipped_names[@]} skipped"
+  [ ${#failed_names[@]} -eq 0 ] && [ "$passed" -gt 0 ]
+  exit
+}
