@@ -12,7 +12,8 @@ packages=(
   clang-14 openssl iproute2 nginx-light curl procps psmisc bible-kjv-text
 )
 
-installed=" $(dpkg-query -W -f='${db:Status-Status}=${Package} ' "${packages[@]}" 2>/dev/null || true) "
+format='${db:Status-Status}=${Package} '
+installed=" $(dpkg-query -W -f="$format" "${packages[@]}" 2>/dev/null || true) "
 missing=()
 for package in "${packages[@]}"; do
   case "$installed" in *" installed=$package "*) ;; *) missing+=("$package") ;; esac
@@ -21,7 +22,10 @@ done
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { echo "deps.sh: need root or sudo to install: ${missing[*]}" >&2; exit 1; }
+  if ! command -v sudo >/dev/null; then
+    echo "deps.sh: need root or sudo to install: ${missing[*]}" >&2
+    exit 1
+  fi
   as_root=(sudo)
 fi
 echo "deps.sh: installing ${missing[*]}" >&2

@@ -101,7 +101,8 @@ count_target() {
   done)
   passed=$((passed + ok))
   case "$verdict" in
-    PASSED* | FLAKY*) [ $((ok + bad)) -gt 0 ] || [ "$(skips_of "$label")" -gt 0 ] || passed=$((passed + 1)) ;;
+    PASSED* | FLAKY*)
+      [ $((ok + bad + $(skips_of "$label"))) -gt 0 ] || passed=$((passed + 1)) ;;
     *) [ "$bad" -gt 0 ] || failed_names+=("$label ($verdict)") ;;
   esac
 }
@@ -120,8 +121,10 @@ cases_of() {
     function emit() { if (name != "") print state "\t" name; name = "" }
     /<testcase / {
       emit()
-      name = attribute("classname") == "" ? attribute("name") : attribute("classname") "." attribute("name")
-      state = attribute("result") == "skipped" || attribute("status") == "notrun" ? "skipped" : "passed"
+      suite = attribute("classname")
+      name = (suite == "" ? "" : suite ".") attribute("name")
+      left_out = attribute("result") == "skipped" || attribute("status") == "notrun"
+      state = left_out ? "skipped" : "passed"
     }
     /<failure|<error/ { if (name != "") state = "failed" }
     /<skipped/ { if (name != "") state = "skipped" }
