@@ -49,16 +49,21 @@ uint64_t EncodedBatchSize(const BatchView& batch) {
   return OffsetsAt(batch.size) + offsets;
 }
 
-void EncodeBatch(const BatchView& batch, std::string& out) {
+void EncodeBatchTo(const BatchView& batch, char* out) {
   const Header header{kMagic, batch.count, batch.fixed_size, static_cast<uint32_t>(batch.size)};
-  const size_t start = out.size();
-  out.reserve(start + EncodedBatchSize(batch));
-  out.append(reinterpret_cast<const char*>(&header), sizeof(header));
-  out.append(batch.data, batch.size);
-  out.resize(start + OffsetsAt(batch.size), '\0');
+  std::memcpy(out, &header, sizeof(header));
+  if (batch.size > 0) std::memcpy(out + sizeof(header), batch.data, batch.size);
+  const uint64_t end = sizeof(header) + batch.size;
+  std::memset(out + end, 0, OffsetsAt(batch.size) - end);
   if (batch.fixed_size == 0 && batch.count > 0) {
-    out.append(reinterpret_cast<const char*>(batch.ends), uint64_t{batch.count} * 4);
+    std::memcpy(out + OffsetsAt(batch.size), batch.ends, uint64_t{batch.count} * 4);
   }
+}
+
+void EncodeBatch(const BatchView& batch, std::string& out) {
+  const size_t start = out.size();
+  out.resize(start + EncodedBatchSize(batch));
+  EncodeBatchTo(batch, out.data() + start);
 }
 
 std::optional<BatchView> DecodeBatch(std::string_view encoded, std::vector<uint32_t>& scratch) {

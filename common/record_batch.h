@@ -78,6 +78,8 @@ class RecordBatch {
 // the view borrows from `encoded`. `encoded` need not be aligned: misaligned offsets are copied
 // into `scratch`.
 void EncodeBatch(const BatchView& batch, std::string& out);
+// The same, into EncodedBatchSize(batch) bytes at `out`.
+void EncodeBatchTo(const BatchView& batch, char* out);
 std::optional<BatchView> DecodeBatch(std::string_view encoded, std::vector<uint32_t>& scratch);
 uint64_t EncodedBatchSize(const BatchView& batch);
 
