@@ -1,0 +1,26 @@
+// Deliberate faults, one at a time, compiled into the shipping cores by -DSLUICE_MUTATION=N. The
+// simulator must find every one of them; a build without the define contains none.
+#pragma once
+
+#ifndef SLUICE_MUTATION
+#define SLUICE_MUTATION 0
+#endif
+
+namespace sluice {
+
+// A receiver's records are acknowledged before they are replicated.
+inline constexpr bool kMutationAckBeforeReplication = SLUICE_MUTATION == 1;
+// A driver does not look at the epoch of what it reads and gets.
+inline constexpr bool kMutationEpochNotChecked = SLUICE_MUTATION == 2;
+// A share of an old generation is accepted.
+inline constexpr bool kMutationOldShareAccepted = SLUICE_MUTATION == 3;
+// An executor that gets a new grant keeps its state and layers.
+inline constexpr bool kMutationLayersKept = SLUICE_MUTATION == 4;
+// Output is published before its batch is decided.
+inline constexpr bool kMutationPublishedBeforeDecided = SLUICE_MUTATION == 5;
+// A producer's numbers are not compared with the last logged one.
+inline constexpr bool kMutationProducerNumberNotChecked = SLUICE_MUTATION == 6;
+// Changes of state are forgotten before a checkpoint that has them is sealed.
+inline constexpr bool kMutationChangesForgottenEarly = SLUICE_MUTATION == 7;
+
+}  // namespace sluice

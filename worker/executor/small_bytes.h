@@ -1,0 +1,84 @@
+// A byte string of 16 bytes that keeps up to 12 of them inline. State tables hold millions.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+namespace sluice::internal {
+
+class SmallBytes {
+ public:
+  SmallBytes() = default;
+  ~SmallBytes() { Free(); }
+  SmallBytes(const SmallBytes&) = delete;
+  SmallBytes& operator=(const SmallBytes&) = delete;
+  SmallBytes(SmallBytes&& other) noexcept { Take(other); }
+  SmallBytes& operator=(SmallBytes&& other) noexcept {
+    if (this != &other) {
+      Free();
+      Take(other);
+    }
+    return *this;
+  }
+
+  // `bytes` may be a part of this string. Keeps memory that is large enough and not wasteful.
+  void Assign(std::string_view bytes) {
+    const uint32_t size = static_cast<uint32_t>(bytes.size());
+    if (size <= kInline) {
+      char copy[kInline] = {};
+      if (size != 0) std::memcpy(copy, bytes.data(), size);
+      Free();
+      std::memcpy(rest_, copy, kInline);
+    } else if (on_heap() && size <= capacity() && size >= capacity() / 4) {
+      std::memmove(heap(), bytes.data(), size);
+    } else {
+      AssignHeap(bytes);
+    }
+    size_ = size;
+  }
+  void Clear() {
+    Free();
+    size_ = 0;
+  }
+
+  std::string_view view() const { return {on_heap() ? heap() : rest_, size_}; }
+  uint32_t size() const { return size_; }
+
+ private:
+  static constexpr uint32_t kInline = 12;
+
+  bool on_heap() const { return size_ > kInline; }
+  char* heap() const {
+    char* pointer;
+    std::memcpy(&pointer, rest_ + 4, sizeof(pointer));
+    return pointer;
+  }
+  uint32_t capacity() const {
+    uint32_t capacity;
+    std::memcpy(&capacity, rest_, sizeof(capacity));
+    return capacity;
+  }
+  void AssignHeap(std::string_view bytes) {
+    const uint32_t capacity = static_cast<uint32_t>((bytes.size() + 15) & ~size_t{15});
+    char* fresh = new char[capacity];
+    std::memcpy(fresh, bytes.data(), bytes.size());
+    Free();
+    std::memcpy(rest_, &capacity, sizeof(capacity));
+    std::memcpy(rest_ + 4, &fresh, sizeof(fresh));
+  }
+  void Free() {
+    if (on_heap()) delete[] heap();
+  }
+  void Take(SmallBytes& other) {
+    std::memcpy(static_cast<void*>(this), static_cast<const void*>(&other), sizeof(*this));
+    other.size_ = 0;
+  }
+
+  uint32_t size_ = 0;
+  char rest_[12];  // the bytes, or capacity and address
+};
+static_assert(sizeof(SmallBytes) == 16);
+
+}  // namespace sluice::internal

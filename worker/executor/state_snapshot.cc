@@ -1,0 +1,128 @@
+// State tables: what checkpoints write and restore.
+#include <algorithm>
+
+#include "worker/executor/state_hash.h"
+#include "worker/executor/state_table.h"
+
+namespace sluice {
+
+namespace {
+constexpr uint32_t kChainPartsMax = 16;   // a restore reads all of them
+}  // namespace
+
+uint64_t StateTable::PendingBytes() const {
+  uint64_t bytes = 0;
+  for (const uint32_t index : current_) bytes += EncodedBytes(slot(index));
+  return bytes;
+}
+
+StateSnapshot StateTable::Snapshot(const EntryVisitor& visit) {
+  RestorePending();  // of a checkpoint that nobody ended
+  snapshot_ = StateSnapshot{};
+  if (current_.empty() && has_sealed_) return snapshot_;
+  snapshot_.whole = !has_sealed_ || chain_parts_ >= kChainPartsMax ||
+                    increment_bytes_ + PendingBytes() > base_bytes_;
+  auto write = [&](const Slot& s) {
+    const StateRow entry{s.key.view(), s.value.view(), s.number, s.timer_ms, s.base != kLive};
+    visit(entry);
+    ++snapshot_.entries;
+    snapshot_.bytes += EncodedBytes(s);
+  };
+  if (snapshot_.whole) {
+    for (uint32_t i = 0; i < slot_count_; ++i) {
+      if (slot(i).base == kLive) write(slot(i));
+    }
+  } else {
+    for (const uint32_t index : current_) {
+      const Slot& s = slot(index);
+      if (s.base == kLive) {
+        write(s);
+        continue;
+      }
+      // A removal is written once, by the key's last life in the base, if that has ended.
+      uint32_t last = Find(s.key.view(), s.hash);
+      while (slot(last).base == kAbsent) last = Former(slot(last));
+      if (last == index) write(s);
+    }
+  }
+  snapshot_.written = snapshot_.entries > 0 || has_sealed_;
+  for (const uint32_t index : current_) slot(index).pending = kWriting;
+  writing_.swap(current_);
+  return snapshot_;
+}
+
+void StateTable::ForgetSealed() {
+  if (snapshot_.written && snapshot_.whole) {
+    increment_bytes_ = 0;
+    chain_parts_ = 1;
+    has_sealed_ = true;
+  } else if (snapshot_.written) {
+    increment_bytes_ += snapshot_.bytes;
+    ++chain_parts_;
+  }
+  snapshot_ = StateSnapshot{};
+  for (const uint32_t index : writing_) {
+    slot(index).pending &= ~kWriting;
+    FreeIfDead(index);
+  }
+  writing_.clear();
+}
+
+void StateTable::RestorePending() {
+  for (const uint32_t index : writing_) {
+    slot(index).pending &= ~kWriting;
+    MarkPending(index);
+  }
+  writing_.clear();
+  snapshot_ = StateSnapshot{};
+}
+
+void StateTable::RestoreEntry(const StateRow& entry) {
+  const uint64_t hash = internal::StateHash(entry.key);
+  uint32_t index = Find(entry.key, hash);
+  if (index == kNone) {
+    if (entry.removed) return;
+    index = NewSlot(entry.key, hash, kNone);
+  }
+  Slot& s = slot(index);
+  s.base = entry.removed ? kRemoved : kLive;
+  s.number = entry.number;
+  s.timer_ms = entry.timer_ms;
+  s.value.Assign(entry.value);
+  restored_bytes_ += EncodedBytes(s);
+}
+
+void StateTable::FinishRestore(uint32_t parts) {
+  SortRestored();
+  has_sealed_ = parts > 0;
+  chain_parts_ = parts;
+  base_bytes_ = 0;
+  for (uint32_t i = 0; i < slot_count_; ++i) base_bytes_ += EncodedBytes(slot(i));
+  increment_bytes_ = restored_bytes_ > base_bytes_ ? restored_bytes_ - base_bytes_ : 0;
+  visible_size_ = slot_count_;
+  next_number_ = slot_count_ == 0 ? 1 : slot(slot_count_ - 1).number + 1;
+}
+
+void StateTable::SortRestored() {
+  std::vector<uint32_t> order;
+  order.reserve(slot_count_);
+  for (uint32_t i = 0; i < slot_count_; ++i) {
+    if (slot(i).base == kLive) order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](uint32_t a, uint32_t b) { return slot(a).number < slot(b).number; });
+  std::vector<std::unique_ptr<Slot[]>> sorted((order.size() + kChunk - 1) >> kChunkBits);
+  for (auto& chunk : sorted) chunk = std::make_unique<Slot[]>(kChunk);
+  index_.Clear();
+  index_.Reserve(order.size());
+  for (uint32_t i = 0; i < order.size(); ++i) {
+    Slot& to = sorted[i >> kChunkBits][i & (kChunk - 1)];
+    to = std::move(slot(order[i]));
+    index_.Insert(to.hash, i);
+  }
+  slots_ = std::move(sorted);
+  slot_count_ = static_cast<uint32_t>(order.size());
+  free_slots_ = 0;
+}
+
+}  // namespace sluice

@@ -1,0 +1,184 @@
+// The keyed state of one stateful operator in one partition: a base, one layer of changes for
+// each undecided batch, and at most one attempt on top.
+//
+// Not thread-safe: one task at a time works on a partition, and batches come in order.
+//
+// Invariants:
+// 1. A slot is one life of a key: it has the insertion number that the key got when it was put
+//    while absent, and slots lie in the order of these numbers. A key that is removed and put
+//    again gets a new slot; the old one is linked behind it.
+// 2. A slot holds the base's value; each layer above that changed it adds a version, newest first.
+// 3. The index finds the newest slot of a key.
+// 4. A kept layer holds exactly the entries whose encoding differs from what lies below it.
+// 5. An entry that the last sealed checkpoint does not have as it is in the base is in one of the
+//    two sets of pending changes: `current`, or `writing` while a checkpoint has it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "common/plan/kernel.h"
+#include "worker/executor/slot_index.h"
+#include "worker/executor/small_bytes.h"
+
+namespace sluice {
+
+// One entry as it is stored in checkpoints.
+struct StateRow {
+  std::string_view key;
+  std::string_view value;
+  uint64_t number = 0;    // insertion number; unique within the partition
+  int64_t timer_ms = 0;   // 0: none
+  bool removed = false;   // the entry is gone; value and number mean nothing
+};
+
+// What a batch did to one table. Digests of partitions may be added.
+struct LayerDigest {
+  uint64_t digest = 0;
+  uint64_t entries = 0;
+};
+
+// What a checkpoint took of one table.
+struct StateSnapshot {
+  bool written = false;  // false: nothing has changed since the last sealed checkpoint
+  bool whole = false;    // replaces all former parts of this partition
+  uint64_t entries = 0;
+  uint64_t bytes = 0;
+};
+
+class StateTable : public KeyedState {
+ public:
+  StateTable();
+  ~StateTable() override;
+  StateTable(const StateTable&) = delete;
+  StateTable& operator=(const StateTable&) = delete;
+
+  // ---- restore: only before the first attempt -------------------------------------------------
+  // Entries of a chain of parts, the oldest part first; the order within a part is free.
+  void RestoreEntry(const StateRow& entry);
+  // `parts`: length of the chain.
+  void FinishRestore(uint32_t parts);
+
+  // ---- one attempt of a task ------------------------------------------------------------------
+  void OpenAttempt();
+  bool attempt_open() const { return attempt_open_; }
+  // The attempt's changes become the layer of `batch_ms`, which is above all layers kept.
+  LayerDigest KeepAttempt(int64_t batch_ms);
+  void DropAttempt();
+
+  // KeyedState, within an attempt.
+  std::optional<std::string_view> Get(std::string_view key) override;
+  void Put(std::string_view key, std::string_view value) override { PutTimed(key, value, 0); }
+  void PutTimed(std::string_view key, std::string_view value, int64_t timer_ms);
+  void Remove(std::string_view key) override;
+  void ForEach(const Visitor& visit) override;
+  uint64_t size() const override { return visible_size_; }
+
+  // ---- layers; not within an attempt ----------------------------------------------------------
+  void MergeUpTo(int64_t batch_ms);
+  void DropAbove(int64_t batch_ms);
+  size_t layers() const { return layers_.size(); }
+
+  // ---- checkpoints ----------------------------------------------------------------------------
+  // Visits what a checkpoint of the base has to write, each key once: the pending changes, or all
+  // entries when the increments have outgrown the base. They count as being written until one of
+  // the next two calls. May be called within an attempt.
+  using EntryVisitor = std::function<void(const StateRow&)>;
+  StateSnapshot Snapshot(const EntryVisitor& visit);
+  void ForgetSealed();     // the checkpoint was sealed
+  void RestorePending();   // it was abandoned: its changes are still to be written
+
+  uint64_t base_bytes() const { return base_bytes_; }
+
+ private:
+  enum Base : uint8_t { kAbsent, kLive, kRemoved, kFree };
+  enum Pending : uint8_t { kCurrent = 1, kWriting = 2 };
+  static constexpr uint32_t kNone = internal::SlotIndex::kNone;
+  static constexpr uint32_t kChunkBits = 10;
+  static constexpr uint32_t kChunk = 1u << kChunkBits;
+
+  struct Version {
+    Version* older = nullptr;
+    uint32_t slot = kNone;  // none: the version was no change after all
+    uint32_t layer = 0;
+    internal::SmallBytes value;
+    int64_t timer_ms = 0;
+    bool removed = false;
+  };
+  struct Slot {
+    uint64_t hash = 0;
+    uint64_t number = 0;
+    internal::SmallBytes key;
+    internal::SmallBytes value;
+    int64_t timer_ms = 0;
+    Version* head = nullptr;
+    uint32_t former = kNone;  // the key's slot before this one; may be free by now
+    Base base = kFree;
+    uint8_t pending = 0;
+  };
+  // Versions do not move while they live; chunks are reused from batch to batch.
+  struct Layer {
+    int64_t batch_ms = 0;
+    uint32_t serial = 0;
+    uint64_t first_number = 0;  // state before the layer, to go back to
+    uint64_t size_before = 0;
+    uint32_t slots_before = 0;
+    uint32_t count = 0;
+    std::vector<std::unique_ptr<Version[]>> chunks;
+    Version& version(uint32_t i) const { return chunks[i >> kChunkBits][i & (kChunk - 1)]; }
+  };
+
+  Slot& slot(uint32_t i) const { return slots_[i >> kChunkBits][i & (kChunk - 1)]; }
+  static uint64_t EncodedBytes(const Slot& s) { return s.key.size() + s.value.size() + 16; }
+  uint32_t Find(std::string_view key, uint64_t hash) const;
+  uint32_t Former(const Slot& s) const;
+  uint32_t NewSlot(std::string_view key, uint64_t hash, uint32_t former);
+  Version& AddVersion(uint32_t index);
+  bool InAttempt(const Slot& s) const {
+    return s.head != nullptr && s.head->layer == attempt_.serial;
+  }
+  static bool Visible(const Slot& s) {
+    return s.head != nullptr ? !s.head->removed : s.base == kLive;
+  }
+  bool IsChange(const Version& version) const;
+  void Unlink(Version& version);
+  void DropLayer(Layer& layer);
+  void ReleaseLayer(Layer& layer);
+  void MergeLayer(Layer& layer);
+  void MergeVersion(Version& version);
+  void FreeIfDead(uint32_t index);
+  void FreeSlot(uint32_t index);
+  void MarkPending(uint32_t index);
+  bool EndsKey(uint32_t index) const;
+  uint64_t PendingBytes() const;
+  void Compact();
+  void SortRestored();
+
+  internal::SlotIndex index_;
+  std::vector<std::unique_ptr<Slot[]>> slots_;
+  uint32_t slot_count_ = 0;
+  uint32_t free_slots_ = 0;
+  uint64_t next_number_ = 1;
+  uint64_t visible_size_ = 0;
+  uint64_t base_bytes_ = 0;
+
+  std::vector<Layer> layers_;  // oldest first
+  Layer attempt_;
+  bool attempt_open_ = false;
+  uint32_t next_serial_ = 1;
+  std::vector<std::unique_ptr<Version[]>> spare_chunks_;
+
+  std::vector<uint32_t> current_;  // slots with pending changes
+  std::vector<uint32_t> writing_;  // the same, of the checkpoint in progress
+  StateSnapshot snapshot_;
+  bool has_sealed_ = false;        // some sealed checkpoint has this partition
+  uint64_t increment_bytes_ = 0;   // of sealed parts since the last whole one
+  uint32_t chain_parts_ = 0;
+  uint64_t restored_bytes_ = 0;
+};
+
+}  // namespace sluice
