@@ -1,0 +1,181 @@
+#include "checkpoint/checkpoint_store.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "checkpoint/errors.h"
+#include "common/status.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kManifestPrefix[] = "manifest-";
+constexpr char kPartPrefix[] = "part-";
+constexpr size_t kSequenceDigits = 20;
+
+template <typename Number>
+std::optional<Number> ParseNumber(std::string_view text, int base = 10) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<uint64_t> SequenceOf(std::string_view name) {
+  const std::string_view prefix = kManifestPrefix;
+  if (!name.starts_with(prefix) || name.size() != prefix.size() + kSequenceDigits) return {};
+  return ParseNumber<uint64_t>(name.substr(prefix.size()));
+}
+
+// The batch of a part named by StatePartName.
+std::optional<int64_t> BatchOf(std::string_view part) {
+  const size_t job_end = part.find('-', std::string_view(kPartPrefix).size());
+  if (job_end == std::string_view::npos) return {};
+  const size_t batch_end = part.find('-', job_end + 1);
+  if (batch_end == std::string_view::npos) return {};
+  return ParseNumber<int64_t>(part.substr(job_end + 1, batch_end - job_end - 1));
+}
+
+absl::Status Damage(const std::string& name, const std::string& what) {
+  return DamagedError("checkpoint damaged: " + name + ": " + what);
+}
+
+void Apply(StateEntry entry, std::map<std::string, StateEntry>* entries) {
+  if (entry.removed) {
+    entries->erase(entry.key);
+  } else {
+    std::string key = entry.key;
+    (*entries)[std::move(key)] = std::move(entry);
+  }
+}
+
+}  // namespace
+
+std::string ManifestName(uint64_t sequence) {
+  char digits[kSequenceDigits + 1];
+  std::snprintf(digits, sizeof digits, "%020llu", static_cast<unsigned long long>(sequence));
+  return std::string(kManifestPrefix) + digits;
+}
+
+std::string StatePartName(uint64_t job_instance, int64_t batch_ms, const std::string& maker) {
+  return absl::StrCat(kPartPrefix, absl::Hex(job_instance, absl::kZeroPad16), "-", batch_ms, "-",
+                      maker);
+}
+
+absl::StatusOr<std::vector<CheckpointInfo>> CheckpointStore::List() {
+  ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects, objects_->List(kManifestPrefix));
+  std::vector<CheckpointInfo> found;
+  for (const ObjectInfo& object : objects) {
+    const std::optional<uint64_t> sequence = SequenceOf(object.name);
+    if (!sequence) return Damage(objects_->Where() + "/" + object.name, "no name of a manifest");
+    found.push_back({object.name, *sequence, object.bytes});
+  }
+  return found;
+}
+
+absl::Status CheckpointStore::PutManifest(const Manifest& manifest) {
+  const std::string name = ManifestName(manifest.sequence);
+  const std::string bytes = EncodeManifest(manifest);
+  const absl::Status status = objects_->PutIfAbsent(name, bytes);
+  if (!absl::IsAlreadyExists(status)) return status;
+  ASSIGN_OR_RETURN(const std::string existing, objects_->Get(name));
+  return existing == bytes ? absl::OkStatus() : status;  // OK: an earlier try of our own
+}
+
+absl::StatusOr<Manifest> CheckpointStore::ReadManifest(const std::string& name) {
+  ASSIGN_OR_RETURN(const std::string bytes, objects_->Get(name));
+  const std::string where = objects_->Where() + "/" + name;
+  absl::StatusOr<Manifest> manifest = DecodeManifest(bytes);
+  if (!manifest.ok()) return Damage(where, std::string(Message(manifest.status())));
+  if (ManifestName(manifest->sequence) != name) {
+    return Damage(where, absl::StrCat("holds the manifest of sequence ", manifest->sequence));
+  }
+  return manifest;
+}
+
+absl::StatusOr<std::optional<Manifest>> CheckpointStore::LatestManifest() {
+  ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> all, List());
+  if (all.empty()) return std::nullopt;
+  ASSIGN_OR_RETURN(Manifest manifest, ReadManifest(all.back().name));
+  return std::optional<Manifest>(std::move(manifest));
+}
+
+absl::StatusOr<std::string> CheckpointStore::GetNamed(const std::string& name,
+                                                      const std::string& needed_by) {
+  absl::StatusOr<std::string> bytes = objects_->Get(name);
+  if (!absl::IsNotFound(bytes.status()) && !absl::IsInvalidArgument(bytes.status())) return bytes;
+  return Damage(objects_->Where() + "/" + name, "is missing; " + needed_by + " needs it");
+}
+
+absl::Status CheckpointStore::Verify(const std::string& name) {
+  ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(name));
+  std::map<std::string, std::vector<const StateChain*>> parts;
+  for (const StateChain& chain : manifest.chains) {
+    for (const std::string& part : chain.parts) parts[part].push_back(&chain);
+  }
+  for (const auto& [part, chains] : parts) {
+    ASSIGN_OR_RETURN(std::string bytes, GetNamed(part, name));
+    const std::string where = objects_->Where() + "/" + part;
+    ASSIGN_OR_RETURN(const auto reader, codec_->Open(where, std::move(bytes)));
+    RETURN_IF_ERROR(reader->Verify());
+    for (const StateChain* chain : chains) {
+      const absl::Status status = reader->Read(chain->operator_name, chain->partition,
+                                               [](StateEntry&&) { return absl::OkStatus(); });
+      if (absl::IsNotFound(status)) return Damage(where, "has no piece of " + chain->operator_name);
+      RETURN_IF_ERROR(status);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<StateEntry>> CheckpointStore::LoadChain(const StateChain& chain) {
+  std::map<std::string, StateEntry> entries;
+  for (const std::string& part : chain.parts) {
+    ASSIGN_OR_RETURN(std::string bytes, GetNamed(part, "the state of " + chain.operator_name));
+    const std::string where = objects_->Where() + "/" + part;
+    ASSIGN_OR_RETURN(const auto reader, codec_->Open(where, std::move(bytes)));
+    const absl::Status status =
+        reader->Read(chain.operator_name, chain.partition, [&entries](StateEntry&& entry) {
+          Apply(std::move(entry), &entries);
+          return absl::OkStatus();
+        });
+    if (absl::IsNotFound(status)) return Damage(where, "has no piece of " + chain.operator_name);
+    RETURN_IF_ERROR(status);
+  }
+  std::vector<StateEntry> result;
+  result.reserve(entries.size());
+  for (auto& [key, entry] : entries) result.push_back(std::move(entry));
+  std::ranges::stable_sort(result, {}, &StateEntry::insertion);
+  return result;
+}
+
+absl::StatusOr<std::vector<std::string>> CheckpointStore::Collectable(size_t keep) {
+  ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> all, List());
+  keep = std::max(keep, kCheckpointsKept);
+  std::vector<std::string> result;
+  if (all.empty()) return result;
+  const size_t dropped = all.size() - std::min(all.size(), keep);
+  for (size_t i = 0; i < dropped; ++i) result.push_back(all[i].name);
+  std::set<std::string> needed;
+  int64_t newest_batch_ms = 0;
+  for (size_t i = dropped; i < all.size(); ++i) {
+    ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(all[i].name));
+    for (const StateChain& chain : manifest.chains) {
+      needed.insert(chain.parts.begin(), chain.parts.end());
+    }
+    newest_batch_ms = manifest.batch_ms;
+  }
+  ASSIGN_OR_RETURN(const std::vector<ObjectInfo> parts, objects_->List(kPartPrefix));
+  for (const ObjectInfo& part : parts) {
+    const std::optional<int64_t> batch_ms = BatchOf(part.name);
+    if (!batch_ms || *batch_ms >= newest_batch_ms || needed.contains(part.name)) continue;
+    result.push_back(part.name);
+  }
+  return result;
+}
+
+}  // namespace sluice

@@ -1,0 +1,73 @@
+// Checkpoints in an object store: manifests in order, their parts, and what may be deleted.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/object_store.h"
+#include "checkpoint/state_part.h"
+
+namespace sluice {
+
+inline constexpr size_t kCheckpointsKept = 3;
+
+// Names of objects: "manifest-<sequence>" and "part-<job>-<batch>-<maker>".
+std::string ManifestName(uint64_t sequence);
+
+// `maker` tells apart the parts of one batch, say "e3g5x0": an object is never written twice with
+// different bytes.
+std::string StatePartName(uint64_t job_instance, int64_t batch_ms, const std::string& maker);
+
+struct CheckpointInfo {
+  std::string name;  // of the manifest
+  uint64_t sequence = 0;
+  uint64_t bytes = 0;  // of the manifest itself
+};
+
+// Thread-safe as far as its object store is. Store and codec must outlive it.
+//
+// An object that is there but cannot be read right, or is named and not there, is damaged, and the
+// message names it.
+class CheckpointStore {
+ public:
+  CheckpointStore(ObjectStore* objects, const StatePartCodec* codec)
+      : objects_(objects), codec_(codec) {}
+
+  // All manifests, oldest first, unread.
+  absl::StatusOr<std::vector<CheckpointInfo>> List();
+
+  // Puts a manifest under its sequence; its parts must be durable. Already exists when another
+  // driver has put one of that sequence with other bytes.
+  absl::Status PutManifest(const Manifest& manifest);
+
+  absl::StatusOr<Manifest> ReadManifest(const std::string& name);
+
+  // The one of the highest sequence, or nothing. Damaged when that one is; an older one is not
+  // taken instead, because what it needs may be gone.
+  absl::StatusOr<std::optional<Manifest>> LatestManifest();
+
+  // Reads the manifest and every part that it names, end to end. Not found when there is none of
+  // that name.
+  absl::Status Verify(const std::string& name);
+
+  // The entries of one chain, put together, removals applied, in insertion order.
+  absl::StatusOr<std::vector<StateEntry>> LoadChain(const StateChain& chain);
+
+  // The objects that no checkpoint needs when the `keep` newest stay (at least three do), oldest
+  // first; manifests before parts. Parts of batches from the newest manifest's on are never among
+  // them: a checkpoint may be in the making. Deletes nothing.
+  absl::StatusOr<std::vector<std::string>> Collectable(size_t keep = kCheckpointsKept);
+
+ private:
+  absl::StatusOr<std::string> GetNamed(const std::string& name, const std::string& needed_by);
+
+  ObjectStore* objects_;
+  const StatePartCodec* codec_;
+};
+
+}  // namespace sluice

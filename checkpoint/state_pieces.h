@@ -1,0 +1,21 @@
+// What both encodings of state parts share.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "checkpoint/bytes.h"
+#include "checkpoint/state_part.h"
+
+namespace sluice::internal {
+
+// Sorts pieces by operator and partition and entries by key. Invalid argument for a name of a bad
+// length, a piece or key that is there twice, and a removal with a value or timer.
+absl::Status SortPieces(std::vector<StatePiece>* pieces);
+
+// All of an entry but its key.
+void WriteEntryValue(const StateEntry& entry, ByteWriter* writer);
+// `reader` holds nothing else; it fails for anything that WriteEntryValue did not write.
+void ReadEntryValue(ByteReader* reader, StateEntry* entry);
+
+}  // namespace sluice::internal
