@@ -1,0 +1,256 @@
+#include "worker/daemon/block_store.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "common/crc32c.h"
+#include "common/status.h"
+#include "worker/daemon/spill_file.h"
+
+namespace sluice {
+namespace {
+
+absl::Status NoBlock() { return absl::NotFoundError("no such block"); }
+
+uint64_t SegmentBytes(const BlockStore::Options& options) {
+  // A small budget is not to hold a large segment for its blocks.
+  return std::min(options.segment_bytes, std::max<uint64_t>(options.memory_max, 1 << 20));
+}
+
+}  // namespace
+
+BlockStore::BlockStore(const Options& options)
+    : options_(options), memory_(SegmentBytes(options)) {}
+
+absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(const Options& options) {
+  if (!options.spill_dir.empty()) RETURN_IF_ERROR(PrepareSpillDirectory(options.spill_dir));
+  return std::unique_ptr<BlockStore>(new BlockStore(options));
+}
+
+BlockStore::~BlockStore() {
+  for (const auto& [key, entry] : entries_) {
+    if (entry.on_disk) ::unlink(PathOf(key).c_str());
+  }
+}
+
+std::string BlockStore::PathOf(const BlockKey& key) const {
+  char name[96];
+  std::snprintf(name, sizeof(name), "/%016" PRIx64 "-%" PRIu64 "-%016" PRIx64 "-%" PRIu64,
+                key.job_instance, key.stream, key.incarnation, key.number);
+  return options_.spill_dir + name + std::string(kSpillSuffix);
+}
+
+char* BlockStore::Bytes(Entry& entry) {
+  return options_.shared ? memory_.data(entry.extent) : entry.heap.data();
+}
+
+absl::Status BlockStore::SpillOldest() {
+  if (options_.spill_dir.empty()) {
+    return absl::ResourceExhaustedError("the memory for blocks is full and nothing may be spilled");
+  }
+  for (const BlockKey& key : ages_) {
+    Entry& entry = entries_.at(key);
+    if (!entry.ready || entry.pins > 0) continue;
+    RETURN_IF_ERROR(WriteSpillFile(PathOf(key), {Bytes(entry), entry.bytes}));
+    FreeMemory(entry);
+    entry.on_disk = true;
+    counters_.disk_bytes += entry.bytes;
+    ++counters_.spilled_blocks;
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError("the memory for blocks is full of blocks that are being read");
+}
+
+absl::Status BlockStore::MakeRoom(uint64_t bytes) {
+  // One block may always be in memory, however large it is.
+  while (counters_.memory_bytes > 0 && counters_.memory_bytes + bytes > options_.memory_max) {
+    RETURN_IF_ERROR(SpillOldest());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<char*> BlockStore::Reserve(const BlockKey& key, uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (entries_.contains(key)) return absl::AlreadyExistsError("a block of that name is there");
+  absl::Status room = MakeRoom(bytes);
+  Entry entry;
+  entry.bytes = bytes;
+  if (room.ok() && options_.shared) {
+    auto extent = memory_.Allocate(bytes);
+    if (extent.ok()) {
+      entry.extent = *extent;
+    } else {
+      room = extent.status();
+    }
+  }
+  if (!room.ok()) {
+    ++counters_.refused;
+    return room;
+  }
+  if (!options_.shared) entry.heap.resize(bytes);
+  counters_.memory_bytes += bytes;
+  auto placed = entries_.emplace(key, std::move(entry)).first;
+  placed->second.age = ages_.insert(ages_.end(), key);
+  return Bytes(placed->second);
+}
+
+void BlockStore::FreeMemory(Entry& entry) {
+  if (options_.shared) {
+    memory_.Free(entry.extent);
+  } else {
+    std::string().swap(entry.heap);
+  }
+  counters_.memory_bytes -= entry.bytes;
+  ages_.erase(entry.age);
+}
+
+void BlockStore::Erase(Entries::iterator entry) {
+  if (entry->second.on_disk) {
+    ::unlink(PathOf(entry->first).c_str());
+    counters_.disk_bytes -= entry->second.bytes;
+  } else {
+    FreeMemory(entry->second);
+  }
+  entries_.erase(entry);
+}
+
+void BlockStore::Abandon(const BlockKey& key) {
+  std::lock_guard lock(mutex_);
+  if (auto entry = entries_.find(key); entry != entries_.end()) Erase(entry);
+}
+
+BlockStore::Sealed BlockStore::Finish(const BlockKey& key, uint64_t bytes, uint32_t crc32c,
+                                      uint32_t records) {
+  std::lock_guard lock(mutex_);
+  ++counters_.seal_copies;
+  counters_.seal_copy_bytes += bytes;
+  auto found = entries_.find(key);
+  found->second.crc32c = crc32c;
+  found->second.ready = true;
+  if (found->second.dropped) Erase(found);
+  return {bytes, crc32c, records};
+}
+
+absl::StatusOr<BlockStore::Sealed> BlockStore::Seal(const BlockKey& key, const BatchView& batch) {
+  const uint64_t bytes = EncodedBatchSize(batch);
+  ASSIGN_OR_RETURN(char* data, Reserve(key, bytes));
+  EncodeBatchTo(batch, data);
+  std::vector<uint32_t> scratch;
+  const std::string_view encoded(data, bytes);
+  const auto decoded = DecodeBatch(encoded, scratch);
+  if (!decoded.has_value()) {
+    Abandon(key);
+    return absl::InvalidArgumentError("what was sealed is no record batch");
+  }
+  return Finish(key, bytes, Crc32c(encoded), decoded->count);
+}
+
+absl::StatusOr<BlockStore::Sealed> BlockStore::SealEncoded(const BlockKey& key,
+                                                           std::string encoded) {
+  std::vector<uint32_t> scratch;
+  const auto decoded = DecodeBatch(encoded, scratch);
+  if (!decoded.has_value()) return absl::InvalidArgumentError("what was sealed is no record batch");
+  const uint32_t records = decoded->count;
+  ASSIGN_OR_RETURN(char* data, Reserve(key, encoded.size()));
+  std::memcpy(data, encoded.data(), encoded.size());
+  return Finish(key, encoded.size(), Crc32c(encoded), records);
+}
+
+absl::Status BlockStore::PutCopy(const BlockKey& key, std::string_view encoded, uint32_t crc32c) {
+  if (Crc32c(encoded) != crc32c) return absl::DataLossError("a copy of a block came damaged");
+  ASSIGN_OR_RETURN(char* data, Reserve(key, encoded.size()));
+  std::memcpy(data, encoded.data(), encoded.size());
+  Finish(key, encoded.size(), crc32c, 0);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BlockStore::Reading> BlockStore::Read(const BlockKey& key) {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(key);
+  if (found == entries_.end() || !found->second.ready || found->second.dropped) return NoBlock();
+  Entry& entry = found->second;
+  Reading reading;
+  reading.crc32c_ = entry.crc32c;
+  if (entry.on_disk) {
+    ASSIGN_OR_RETURN(std::string content, ReadSpillFile(PathOf(key), entry.bytes, entry.crc32c));
+    reading.own_ = std::make_unique<std::string>(std::move(content));
+    ++counters_.read_copies;
+    return reading;
+  }
+  ++entry.pins;
+  reading.bytes_ = {Bytes(entry), entry.bytes};
+  reading.key_ = key;
+  reading.store_ = this;
+  return reading;
+}
+
+FdSource::Found BlockStore::Pin(const BlockKey& key, MappableBlock* block) {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(key);
+  if (found == entries_.end() || !found->second.ready || found->second.dropped) {
+    return FdSource::Found::kNotFound;
+  }
+  Entry& entry = found->second;
+  if (entry.on_disk || !options_.shared) return FdSource::Found::kElsewhere;
+  ++entry.pins;
+  block->extent = entry.extent;
+  block->segment = *memory_.segment(entry.extent.segment);
+  block->crc32c = entry.crc32c;
+  return FdSource::Found::kMapped;
+}
+
+void BlockStore::Unpin(const BlockKey& key) {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(key);
+  if (found == entries_.end() || found->second.pins == 0) return;
+  if (--found->second.pins == 0 && found->second.dropped) Erase(found);
+}
+
+void BlockStore::Drop(const BlockKey& key) {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(key);
+  if (found == entries_.end()) return;
+  if (found->second.pins > 0 || !found->second.ready) {
+    found->second.dropped = true;
+  } else {
+    Erase(found);
+  }
+}
+
+void BlockStore::DropJob(uint64_t job_instance) {
+  std::vector<BlockKey> keys;
+  {
+    std::lock_guard lock(mutex_);
+    const BlockKey first{.job_instance = job_instance};
+    for (auto it = entries_.lower_bound(first);
+         it != entries_.end() && it->first.job_instance == job_instance; ++it) {
+      keys.push_back(it->first);
+    }
+  }
+  for (const BlockKey& key : keys) Drop(key);
+}
+
+bool BlockStore::Contains(const BlockKey& key) const {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(key);
+  return found != entries_.end() && found->second.ready && !found->second.dropped;
+}
+
+BlockStoreCounters BlockStore::counters() const {
+  std::lock_guard lock(mutex_);
+  BlockStoreCounters counters = counters_;
+  counters.blocks = entries_.size();
+  return counters;
+}
+
+uint64_t BlockStore::total_bytes() const {
+  std::lock_guard lock(mutex_);
+  return counters_.memory_bytes + counters_.disk_bytes;
+}
+
+}  // namespace sluice

@@ -1,0 +1,168 @@
+#include "worker/daemon/block_store.h"
+
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "common/crc32c.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+BlockKey Key(uint64_t number) { return {.job_instance = 7, .incarnation = 1, .number = number}; }
+
+RecordBatch Records(uint64_t seed, int count, size_t bytes) {
+  RecordBatch batch;
+  for (int i = 0; i < count; ++i) {
+    batch.Append(std::to_string(seed * 1000 + i) + std::string(bytes, 'r'));
+  }
+  return batch;
+}
+
+class BlockStoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::temp_directory_path() / ("sluice-store-" + std::to_string(::getpid()));
+    fs::remove_all(dir_);
+  }
+  void TearDown() override {
+    store_.reset();
+    fs::remove_all(dir_);
+  }
+  void OpenWith(uint64_t memory_max, bool shared = true) {
+    store_.reset();
+    auto store = BlockStore::Open({.memory_max = memory_max, .spill_dir = dir_, .shared = shared});
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = std::move(*store);
+  }
+  int SpillFiles() {
+    int files = 0;
+    for (const auto& file : fs::directory_iterator(dir_)) files += file.is_regular_file() ? 1 : 0;
+    return files;
+  }
+  void ExpectHolds(uint64_t number, const RecordBatch& batch) {
+    auto reading = store_->Read(Key(number));
+    ASSERT_TRUE(reading.ok()) << number << ": " << reading.status();
+    std::string encoded;
+    EncodeBatch(batch.view(), encoded);
+    EXPECT_EQ(reading->bytes(), encoded);
+    EXPECT_EQ(reading->crc32c(), Crc32c(encoded));
+  }
+  fs::path dir_;
+  std::unique_ptr<BlockStore> store_;
+};
+
+TEST_F(BlockStoreTest, CopiesOnceAtTheSealAndNeverForAReader) {
+  OpenWith(1 << 20);
+  const RecordBatch batch = Records(1, 100, 20);
+  auto sealed = store_->Seal(Key(1), batch.view());
+  ASSERT_TRUE(sealed.ok());
+  EXPECT_EQ(sealed->records, 100u);
+  for (int i = 0; i < 10; ++i) ExpectHolds(1, batch);
+  MappableBlock block;
+  EXPECT_EQ(store_->Pin(Key(1), &block), FdSource::Found::kMapped);
+  store_->Unpin(Key(1));
+  EXPECT_EQ(store_->counters().seal_copies, 1u);
+  EXPECT_EQ(store_->counters().seal_copy_bytes, EncodedBatchSize(batch.view()));
+  EXPECT_EQ(store_->counters().read_copies, 0u);
+}
+
+TEST_F(BlockStoreTest, SpillsTheOldestBeyondTheBudgetAndLosesNothing) {
+  for (bool shared : {true, false}) {
+    OpenWith(1 << 20, shared);
+    constexpr int kBlocks = 200;  // 100 MiB
+    for (int i = 1; i <= kBlocks; ++i) {
+      ASSERT_TRUE(store_->Seal(Key(i), Records(i, 512, 1020).view()).ok()) << i;
+      EXPECT_LE(store_->counters().memory_bytes, 1u << 20);
+    }
+    EXPECT_EQ(store_->counters().blocks, static_cast<uint64_t>(kBlocks));
+    EXPECT_GE(SpillFiles(), kBlocks - 2);
+    for (int i = 1; i <= kBlocks; ++i) ExpectHolds(i, Records(i, 512, 1020));
+    for (int i = 1; i <= kBlocks; ++i) store_->Drop(Key(i));
+    EXPECT_EQ(SpillFiles(), 0);
+    EXPECT_EQ(store_->total_bytes(), 0u);
+  }
+}
+
+TEST_F(BlockStoreTest, WhatIsReadStaysInMemoryAndOutlivesItsDrop) {
+  OpenWith(600'000);
+  ASSERT_TRUE(store_->Seal(Key(1), Records(1, 512, 1020).view()).ok());
+  auto reading = store_->Read(Key(1));
+  ASSERT_TRUE(reading.ok());
+  const std::string before(reading->bytes());
+  auto refused = store_->Seal(Key(2), Records(2, 512, 1020).view());
+  EXPECT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
+  store_->Drop(Key(1));
+  EXPECT_FALSE(store_->Contains(Key(1)));
+  EXPECT_EQ(reading->bytes(), before);
+  { auto last = std::move(*reading); }
+  EXPECT_TRUE(store_->Seal(Key(2), Records(2, 512, 1020).view()).ok());
+}
+
+TEST_F(BlockStoreTest, ADamagedSpillFileIsAnError) {
+  OpenWith(1 << 19);
+  for (int i = 1; i <= 3; ++i) ASSERT_TRUE(store_->Seal(Key(i), Records(i, 400, 1000).view()).ok());
+  for (const auto& file : fs::directory_iterator(dir_)) {
+    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(1000);
+    bytes.put('!');
+  }
+  EXPECT_TRUE(absl::IsDataLoss(store_->Read(Key(1)).status()));
+  EXPECT_TRUE(store_->Read(Key(3)).ok());
+}
+
+TEST_F(BlockStoreTest, RemovesWhatAFormerDaemonSpilled) {
+  fs::create_directories(dir_);
+  std::ofstream(dir_ / "0000000000000001-1-0000000000000001-1.block") << "old";
+  std::ofstream(dir_ / "other") << "not ours";
+  OpenWith(1 << 20);
+  EXPECT_FALSE(fs::exists(dir_ / "0000000000000001-1-0000000000000001-1.block"));
+  EXPECT_TRUE(fs::exists(dir_ / "other"));
+}
+
+TEST_F(BlockStoreTest, RefusesDamageAndWhatIsNoBatch) {
+  OpenWith(1 << 20);
+  EXPECT_TRUE(absl::IsDataLoss(store_->PutCopy(Key(1), "bytes", 1)));
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->SealEncoded(Key(1), "no batch").status()));
+  const uint32_t ends[] = {5, 3};
+  const BatchView lying{"abcdef", 3, ends, 2, 0};
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->Seal(Key(1), lying).status()));
+  EXPECT_FALSE(store_->Contains(Key(1)));
+  EXPECT_EQ(store_->total_bytes(), 0u);
+  EXPECT_TRUE(store_->PutCopy(Key(1), "bytes", Crc32c("bytes")).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(store_->PutCopy(Key(1), "bytes", Crc32c("bytes"))));
+}
+
+// On a file system of 1 MiB: full, the seal is refused and everything stays; with space back it
+// goes on.
+TEST_F(BlockStoreTest, AFullDiskRefusesTheSealAndKeepsTheRest) {
+  fs::create_directories(dir_);
+  if (::mount("sluice", dir_.c_str(), "tmpfs", 0, "size=1m") != 0) {
+    GTEST_SKIP() << "cannot mount a small file system here";
+  }
+  OpenWith(1 << 19);
+  int sealed = 0;
+  absl::Status refused;
+  while (sealed < 100) {
+    refused = store_->Seal(Key(sealed + 1), Records(sealed + 1, 200, 1000).view()).status();
+    if (!refused.ok()) break;
+    ++sealed;
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_GT(sealed, 4);
+  for (int i = 1; i <= sealed; ++i) ExpectHolds(i, Records(i, 200, 1000));
+  store_->Drop(Key(1));
+  EXPECT_TRUE(store_->Seal(Key(1000), Records(1000, 200, 1000).view()).ok());
+  store_.reset();
+  ::umount(dir_.c_str());
+}
+
+}  // namespace
+}  // namespace sluice
