@@ -7,13 +7,17 @@
 # skipped and the failed named above it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+source deploy/bazel_lib.sh
 source tests/run_lib.sh
 
 part_unit() { run_part "unit and golden" unit --local_test_jobs=2; }
 part_system() { run_part "whole system" system "${alone[@]}"; }
 part_sim() { run_part "simulator" sim "${alone[@]}"; }
 part_kills() { run_part "real kills" kills "${alone[@]}"; }
-part_install() { run_part "install and compile" install "${alone[@]}"; }
+part_install() {
+  run_part "install and compile" install "${alone[@]}"
+  run_script "install and compile" tests/install_test.sh
+}
 part_fuzz() { run_part "fuzzers" fuzz "${alone[@]}"; }
 part_soak() { run_part "soak" soak "${alone[@]}"; }
 # These start clusters, draw seeds or count time: one at a time, and never from the cache.
@@ -26,7 +30,7 @@ for part in "${parts[@]}"; do
 done
 
 deploy/deps.sh || { echo "tests/run.sh: the packages are not all there" >&2; exit 1; }
-watch_server
+end_own_bazel_server_at_exit
 build_everything
 for part in "${parts[@]}"; do "part_$part"; done
 report_and_exit

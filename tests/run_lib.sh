@@ -5,16 +5,6 @@ failed_names=()
 skipped_names=()
 known_tags='sim|kills|install|fuzz|soak|system'
 
-# Ends the Bazel server when this script does, if it was not there before.
-watch_server() {
-  local base="${HOME}/.cache/bazel/_bazel_$(id -un)/$(printf %s "$PWD" | md5sum | cut -c1-32)"
-  local pid
-  pid=$(cat "$base/server/server.pid.txt" 2>/dev/null)
-  if [ -z "$pid" ] || ! kill -0 "$pid" 2>/dev/null; then
-    trap 'bazel shutdown >/dev/null 2>&1' EXIT
-  fi
-}
-
 build_everything() {
   local start=$SECONDS
   echo "== build"
@@ -66,6 +56,15 @@ run_part() {
     done
     rm -f "$output"
   fi
+  echo "== $title: $((SECONDS - start)) s"
+}
+
+# run_script TITLE SCRIPT: one test that is a program of its own, because it runs Bazel itself.
+run_script() {
+  local title=$1 script=$2 start=$SECONDS
+  [ -x "$script" ] || return 0
+  echo "== $title: $script"
+  if "$script"; then passed=$((passed + 1)); else failed_names+=("$script"); fi
   echo "== $title: $((SECONDS - start)) s"
 }
 

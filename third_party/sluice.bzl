@@ -61,6 +61,20 @@ def sluice_cc_test(name, deps = None, copts = None, linkopts = None, size = "sma
         **kwargs
     )
 
+def sluice_mutant_test(name, mutation, srcs, mutated, copts = None, **kwargs):
+    """A test linked with faulty cores: `mutated` are the .cc files (labels, exported by their
+    packages) that include common/mutations.h, compiled once more with -DSLUICE_MUTATION=mutation.
+
+    Their objects come before the libraries of `deps`, which hold the sound ones, and so win.
+    Nothing else is compiled again. The test sees SLUICE_MUTATION too: it must *find* the fault.
+    """
+    sluice_cc_test(
+        name = name,
+        srcs = srcs + mutated,
+        copts = (copts or []) + ["-DSLUICE_MUTATION=%d" % mutation],
+        **kwargs
+    )
+
 def sluice_cc_benchmark(name, deps = None, **kwargs):
     """A Google Benchmark program with its main."""
     sluice_cc_binary(

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Builds Sluice and installs it: deploy/install.sh --prefix=DIR
+#
+#   bin/sluice                     the command
+#   include/sluice/                headers, so that #include "sluice/sluice.h" works with its flags
+#   lib/libsluice.a                the library, everything of ours in it
+#   lib/pkgconfig/sluice.pc        g++ -std=c++20 -O2 job.cc $(pkg-config --cflags --libs sluice)
+#   lib/cmake/Sluice/              find_package(Sluice), target Sluice::sluice
+#   lib/systemd/system/            the units of deploy/systemd
+#   share/sluice/examples/         the examples, built, with their sources
+set -euo pipefail
+
+usage() { echo "usage: deploy/install.sh --prefix=DIR" >&2; exit 2; }
+prefix=
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --prefix=*) prefix=${1#--prefix=} ;;
+    --prefix) [ $# -gt 1 ] || usage; prefix=$2; shift ;;
+    *) usage ;;
+  esac
+  shift
+done
+[ -n "$prefix" ] || usage
+mkdir -p "$prefix"
+prefix=$(cd "$prefix" && pwd)
+
+cd "$(dirname "$0")/.."
+source deploy/bazel_lib.sh
+deploy/deps.sh
+end_own_bazel_server_at_exit
+bazel build //sluice:sluice_main //deploy:libsluice //examples/...
+built=$(bazel info bazel-bin 2>/dev/null)
+
+put() { install -D -m "$1" "$2" "$3"; }
+
+put 755 "$built/sluice/sluice_main" "$prefix/bin/sluice"
+put 644 "$built/deploy/libsluice.a" "$prefix/lib/libsluice.a"
+
+# The headers that a program sees, and no other: what the compiler finds from the umbrella.
+rm -rf "$prefix/include/sluice"
+for header in $(g++ -std=c++20 -MM -I. sluice/sluice.h | tr -d '\\' | tr ' ' '\n' | grep '\.h$'); do
+  put 644 "$header" "$prefix/include/sluice/$header"
+done
+
+version=$(sed -n 's/.*kReleaseVersion\[\] = "\(.*\)".*/\1/p' common/role_flags.h)
+[ -n "$version" ] || { echo "install.sh: no version in common/role_flags.h" >&2; exit 1; }
+link_flags=$(cat "$built/deploy/libsluice.link_flags")
+fill() {  # fill TEMPLATE TARGET
+  mkdir -p "$(dirname "$2")"
+  sed -e "s|@VERSION@|$version|g" -e "s|@LINK_FLAGS@|$link_flags|g" \
+    -e "s|/usr/local/bin/sluice|$prefix/bin/sluice|g" "$1" >"$2"
+}
+fill deploy/sluice.pc.in "$prefix/lib/pkgconfig/sluice.pc"
+fill deploy/SluiceConfig.cmake.in "$prefix/lib/cmake/Sluice/SluiceConfig.cmake"
+fill deploy/SluiceConfigVersion.cmake.in "$prefix/lib/cmake/Sluice/SluiceConfigVersion.cmake"
+for unit in deploy/systemd/*.service; do
+  fill "$unit" "$prefix/lib/systemd/system/$(basename "$unit")"
+done
+
+for source in examples/*.cc; do
+  name=$(basename "$source" .cc)
+  [ -x "$built/examples/$name" ] || continue
+  put 755 "$built/examples/$name" "$prefix/share/sluice/examples/$name"
+  put 644 "$source" "$prefix/share/sluice/examples/$name.cc"
+done
+echo "installed in $prefix"

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs into an empty prefix, compiles a job with plain g++ and with CMake against it alone, and
+# counts words with it. Not a Bazel test: it runs Bazel itself.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+fail() { echo "install_test: $*" >&2; exit 1; }
+
+deploy/install.sh --prefix="$scratch/prefix"
+for file in bin/sluice include/sluice/sluice/sluice.h lib/libsluice.a lib/pkgconfig/sluice.pc \
+  lib/cmake/Sluice/SluiceConfig.cmake lib/systemd/system/sluice-driver.service \
+  share/sluice/examples/{wordcount,error_filter,page_views}; do
+  [ -e "$scratch/prefix/$file" ] || fail "$file was not installed"
+done
+[ "$(ls "$scratch/prefix/include")" = sluice ] || fail "include/ holds more than sluice/"
+"$scratch/prefix/bin/sluice" --version >/dev/null || fail "the installed command does not run"
+
+# A job in a folder of its own, so that no header of the source tree can be found.
+mkdir "$scratch/job" "$scratch/input"
+cp examples/wordcount.cc "$scratch/job/job.cc"
+cd "$scratch/job"
+export PKG_CONFIG_PATH="$scratch/prefix/lib/pkgconfig"
+# shellcheck disable=SC2046
+g++ -std=c++20 -O2 job.cc $(pkg-config --cflags --libs sluice) -o job
+
+# Counts with the job: totals of every word, in the last batch's files.
+printf 'to be or not to be\nthat is the question\n' >"$scratch/input/text"
+counts() {  # counts PROGRAM OUTPUT
+  "$1" --dir="$scratch/input" --output="$2" --conf batch_interval=100ms >"$2.log" 2>&1 &
+  local pid=$! tries=0
+  until compgen -G "$2-*/_SUCCESS" >/dev/null; do
+    kill -0 "$pid" 2>/dev/null || { cat "$2.log" >&2; fail "the job ended by itself"; }
+    [ $((tries += 1)) -le 300 ] || { kill -9 "$pid"; cat "$2.log" >&2; fail "no output"; }
+    sleep 0.1
+  done
+  kill -TERM "$pid"
+  wait "$pid" || { cat "$2.log" >&2; fail "the job did not drain"; }
+  local last
+  last=$(printf '%s\n' "$2"-* | grep -v '\.log$' | sort | tail -n 1)
+  cat "$last"/part-* | sort
+}
+expected=$(printf '(be,2)\n(is,1)\n(not,1)\n(or,1)\n(question,1)\n(that,1)\n(the,1)\n(to,2)')
+counted=$(counts ./job "$scratch/totals")
+[ "$counted" = "$expected" ] || fail "wrong counts: $counted"
+
+mkdir "$scratch/cmake"
+cp job.cc "$scratch/cmake/"
+cat >"$scratch/cmake/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.20)
+project(job CXX)
+find_package(Sluice 0.1 REQUIRED)
+add_executable(job job.cc)
+target_link_libraries(job Sluice::sluice)
+CMAKE
+cmake -S "$scratch/cmake" -B "$scratch/cmake/build" -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
+cmake --build "$scratch/cmake/build" >/dev/null
+"$scratch/cmake/build/job" --explain >/dev/null || fail "the job built with CMake does not run"
+echo "installed, compiled with g++ and CMake, counted right"
