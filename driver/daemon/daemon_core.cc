@@ -1,0 +1,331 @@
+#include "driver/daemon/daemon_core.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "driver/daemon/slot_allocation.h"
+
+namespace sluice::daemon {
+namespace {
+
+bool AnyRunning(const proto::JobTable& table) {
+  return std::any_of(table.jobs().begin(), table.jobs().end(),
+                     [](const proto::JobRecord& job) { return !job.ended(); });
+}
+
+uint32_t MaxSlots(const proto::JobSpec& spec) {
+  uint32_t value = 0;
+  auto conf = spec.conf().find("max_slots");
+  if (conf == spec.conf().end()) return 0;
+  std::from_chars(conf->second.data(), conf->second.data() + conf->second.size(), value);
+  return value;
+}
+
+}  // namespace
+
+DaemonCore::DaemonCore(const JobTimes& times, MonotonicTime now, const proto::JobTable& table)
+    : times_(times),
+      settled_at_(AnyRunning(table) ? now + times.lease_us : now),
+      last_tick_(now),
+      workers_(times.lease_us) {
+  for (const proto::JobRecord& record : table.jobs()) {
+    jobs_.push_back(std::make_unique<JobLife>(record, times_));
+    jobs_.back()->Settle(now);
+  }
+}
+
+std::vector<Command> DaemonCore::Step(MonotonicTime now, const Event& event) {
+  now_ = now;
+  out_.clear();
+  dirty_ = reallocate_ = false;
+  std::visit([this](const auto& e) { On(e); }, event);
+  if (reallocate_) Allocate();
+  if (dirty_) out_.insert(out_.begin(), Persist{Table()});
+  return std::exchange(out_, {});
+}
+
+void DaemonCore::On(const Tick&) {
+  // A loop that slept for long has heard nobody: it judges nobody.
+  if (now_ - last_tick_ > times_.lease_us / 2) workers_.RenewAll(now_);
+  last_tick_ = now_;
+  if (workers_.Expire(now_)) reallocate_ = true;
+  for (auto& job : jobs_) {
+    JobLife::Phase before = job->phase();
+    job->OnTick(now_, &out_);
+    if (job->phase() != before) dirty_ = true;
+    if (job->phase() == JobLife::Phase::kEnded && before != JobLife::Phase::kEnded) {
+      reallocate_ = true;
+    }
+  }
+  if (now_ >= repeat_at_) {
+    repeat_at_ = now_ + times_.lease_us / 4;
+    TellAllMembers();
+  }
+}
+
+void DaemonCore::On(const Received& event) {
+  const proto::Envelope& m = event.message;
+  switch (m.message_case()) {
+    case proto::Envelope::kWorkerRegister:
+      return OnWorkerRegister(event.from, m.worker_register());
+    case proto::Envelope::kWorkerHeartbeat:
+      return OnHeartbeat(event.from, m.worker_heartbeat());
+    case proto::Envelope::kJobDriverRegister:
+      return OnDriverRegister(event.from, m.job_driver_register());
+    case proto::Envelope::kJobStatus:
+      return OnStatus(event.from, m.job_status());
+    default:
+      return;  // not for a driver daemon
+  }
+}
+
+void DaemonCore::OnWorkerRegister(const std::string& from, const proto::WorkerRegister& worker) {
+  proto::Envelope answer;
+  bool changed = false;
+  std::string refused = workers_.Register(now_, from, worker, &changed);
+  answer.mutable_worker_registered()->set_lease_ms(times_.lease_us / 1000);
+  answer.mutable_worker_registered()->set_refused(refused);
+  out_.push_back(Send{from, std::move(answer)});
+  if (!changed) return;
+  reallocate_ = true;
+  out_.push_back(Say{"worker " + worker.worker_id() + " at " + worker.address() + " registered, " +
+                     std::to_string(worker.slots()) + " slots"});
+}
+
+void DaemonCore::OnHeartbeat(const std::string& from, const proto::WorkerHeartbeat& heartbeat) {
+  bool changed = false;
+  if (!workers_.Heartbeat(now_, heartbeat, &changed)) {
+    proto::Envelope answer;
+    answer.mutable_worker_registered()->set_register_again(true);
+    out_.push_back(Send{from, std::move(answer)});
+  }
+  if (changed) reallocate_ = true;
+}
+
+void DaemonCore::OnDriverRegister(const std::string& from,
+                                  const proto::JobDriverRegister& driver) {
+  JobLife* job = Find(driver.job());
+  if (job == nullptr || job->ended()) {
+    out_.push_back(Say{"a job driver at " + from + " registered for job " + driver.job() +
+                       ", which does not run here"});
+    return;
+  }
+  job->OnRegister(from, driver, &out_);
+  dirty_ = true;
+  TellMembers(*job);
+}
+
+void DaemonCore::OnStatus(const std::string& from, const proto::JobStatus& status) {
+  JobLife* job = Find(status.job());
+  if (job != nullptr && job->OnStatus(from, status, &out_)) dirty_ = true;
+}
+
+void DaemonCore::On(const PeerDown& event) {
+  if (!event.refused) return;  // proves nothing: leases decide
+  if (workers_.PeerEnded(event.address)) {
+    reallocate_ = true;
+    out_.push_back(Say{"worker at " + event.address + " has ended"});
+  }
+  for (auto& job : jobs_) job->OnPeerEnded(event.address);
+}
+
+void DaemonCore::On(const SubmitJob& event) {
+  const std::string& name = event.spec.name();
+  JobLife* former = Find(name);
+  if (former != nullptr && !former->ended()) {
+    return Reply(event.request, 3,
+                 "a job of this name is running already; drain or cancel it first: " + name);
+  }
+  std::erase_if(jobs_, [&](const auto& job) { return job.get() == former; });
+  proto::JobRecord record;
+  *record.mutable_spec() = event.spec;
+  record.set_run(event.run);
+  record.set_token(event.token);
+  record.set_submitted_ms(event.wall_ms);
+  jobs_.push_back(std::make_unique<JobLife>(std::move(record), times_));
+  jobs_.back()->Launch(&out_);
+  dirty_ = reallocate_ = true;
+  Reply(event.request, 0, event.run);
+}
+
+JobLife* DaemonCore::FindRunning(uint64_t request, const std::string& name) {
+  JobLife* job = Find(name);
+  if (job == nullptr) {
+    Reply(request, 1, "no job of this name: " + name);
+    return nullptr;
+  }
+  if (job->ended()) {
+    Reply(request, 1, "the job has ended (" + job->record().status().state() + "): " + name);
+    return nullptr;
+  }
+  return job;
+}
+
+void DaemonCore::On(const StopJob& event) {
+  JobLife* job = FindRunning(event.request, event.job);
+  if (job == nullptr) return;
+  job->Stop(now_, event.drain, event.deadline_ms, &out_);
+  dirty_ = reallocate_ = true;
+  Reply(event.request, 0, "");
+}
+
+void DaemonCore::On(const AcceptJobLoss& event) {
+  JobLife* job = FindRunning(event.request, event.job);
+  if (job == nullptr) return;
+  proto::Envelope message;
+  message.mutable_accept_loss();
+  size_t before = out_.size();
+  job->Tell(message, &out_);
+  bool sent = out_.size() != before;
+  Reply(event.request, sent ? 0 : 1,
+        sent ? "" : "the job's driver is not up at the moment; try again: " + event.job);
+}
+
+void DaemonCore::On(const DrainAll& event) {
+  for (auto& job : jobs_) {
+    if (!job->ended()) job->Stop(now_, /*drain=*/true, event.deadline_ms, &out_);
+  }
+  dirty_ = reallocate_ = true;
+}
+
+void DaemonCore::On(const DriverStarted& event) {
+  if (JobLife* job = Find(event.job)) job->OnStarted(event);
+  dirty_ = true;
+}
+
+void DaemonCore::On(const DriverNotStarted& event) {
+  JobLife* job = Find(event.job);
+  if (job == nullptr || job->phase() != JobLife::Phase::kStarting) return;
+  // As if a process had begun and crashed at once.
+  job->OnStarted(DriverStarted{event.job, -1, 0});
+  job->OnExited(now_, DriverExited{event.job, -1, std::nullopt, 0, event.error}, &out_);
+  dirty_ = reallocate_ = true;
+}
+
+void DaemonCore::On(const DriverExited& event) {
+  JobLife* job = Find(event.job);
+  if (job == nullptr) return;
+  job->OnExited(now_, event, &out_);
+  dirty_ = reallocate_ = true;
+}
+
+void DaemonCore::On(const FormerEnded& event) {
+  JobLife* job = Find(event.job);
+  if (job == nullptr) return;
+  job->OnFormerEnded(now_, &out_);
+  dirty_ = reallocate_ = true;
+}
+
+void DaemonCore::Allocate() {
+  std::map<std::string, uint32_t> live;
+  for (const auto& [id, worker] : workers_.workers()) {
+    if (worker.live) live[id] = worker.self.slots();
+  }
+  std::vector<SlotClaim> claims;
+  for (const auto& job : jobs_) {
+    if (job->ended()) continue;
+    SlotClaim claim{job->name(), MaxSlots(job->record().spec()), {}};
+    for (const auto& [worker, slots] : job->record().slots()) claim.held[worker] = slots;
+    claims.push_back(std::move(claim));
+  }
+  if (AllocateSlots(live, &claims)) dirty_ = true;
+  for (const SlotClaim& claim : claims) {
+    auto* slots = Find(claim.job)->mutable_record()->mutable_slots();
+    slots->clear();
+    for (const auto& [worker, count] : claim.held) (*slots)[worker] = count;
+  }
+  TellAllMembers();
+}
+
+bool DaemonCore::MayTellMembers(const JobLife& job) const {
+  return !job.ended() && (now_ >= settled_at_ || !job.adopted());
+}
+
+void DaemonCore::TellMembers(const JobLife& job) {
+  if (!MayTellMembers(job)) return;
+  proto::Envelope message;
+  auto* members = message.mutable_cluster_members();
+  for (const auto& [id, worker] : workers_.workers()) {
+    auto held = job.record().slots().find(id);
+    if (!worker.live || held == job.record().slots().end()) continue;
+    auto* member = members->add_workers();
+    member->set_worker_id(id);
+    member->set_incarnation(worker.self.incarnation());
+    member->set_address(worker.self.address());
+    member->set_host(worker.self.host());
+    member->set_slots(held->second);
+  }
+  job.Tell(message, &out_);
+}
+
+void DaemonCore::TellAllMembers() {
+  for (const auto& job : jobs_) TellMembers(*job);
+}
+
+JobLife* DaemonCore::Find(const std::string& name) {
+  return const_cast<JobLife*>(std::as_const(*this).Find(name));
+}
+
+const JobLife* DaemonCore::Find(const std::string& name) const {
+  for (const auto& job : jobs_) {
+    if (job->name() == name) return job.get();
+  }
+  return nullptr;
+}
+
+void DaemonCore::Reply(uint64_t request, int exit_code, const std::string& message) {
+  Answer answer{request, {}};
+  answer.outcome.set_exit_code(exit_code);
+  answer.outcome.set_message(message);
+  out_.push_back(std::move(answer));
+}
+
+std::vector<proto::JobInfo> DaemonCore::Jobs() const {
+  std::vector<proto::JobInfo> infos;
+  for (const auto& job : jobs_) infos.push_back(job->Info());
+  return infos;
+}
+
+std::optional<proto::JobInfo> DaemonCore::Job(const std::string& name) const {
+  const JobLife* job = Find(name);
+  if (job == nullptr) return std::nullopt;
+  return job->Info();
+}
+
+proto::FindStreamReply DaemonCore::FindStream(const std::string& job_name,
+                                              const std::string& stream) const {
+  proto::FindStreamReply reply;
+  const JobLife* job = Find(job_name);
+  if (job == nullptr || job->ended()) {
+    reply.mutable_outcome()->set_exit_code(1);
+    reply.mutable_outcome()->set_message(
+        job == nullptr ? "no job of this name: " + job_name
+                       : "the job has ended (" + job->record().status().state() + "): " + job_name);
+    return reply;
+  }
+  bool known = false;
+  for (const proto::ReceiverPlace& place : job->record().status().receivers()) {
+    if (place.stream() != stream) continue;
+    known = true;
+    if (!place.address().empty()) reply.set_push_address(place.address());
+  }
+  if (!known && job->record().status().state() == "RUNNING" &&
+      job->record().status().receivers_size() > 0) {
+    reply.mutable_outcome()->set_exit_code(1);
+    reply.mutable_outcome()->set_message("the job has no stream of this name: " + stream);
+  }
+  return reply;
+}
+
+bool DaemonCore::AllEnded() const {
+  return std::all_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->ended(); });
+}
+
+proto::JobTable DaemonCore::Table() const {
+  proto::JobTable table;
+  for (const auto& job : jobs_) *table.add_jobs() = job->record();
+  return table;
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,78 @@
+// The decisions of the driver daemon: which workers there are, which job may use which of their
+// slots, which job drivers run. Decides; never acts.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "driver/daemon/daemon_events.h"
+#include "driver/daemon/job_life.h"
+#include "driver/daemon/worker_registry.h"
+
+namespace sluice::daemon {
+
+// The same events in the same order give the same commands. One thread at a time.
+//
+// Rules it keeps: what it answers to a client is on disk first (Persist precedes Answer); a daemon
+// that returns tells running jobs nothing about workers before these had a lease to register; no
+// message of a running job goes through it.
+class DaemonCore {
+ public:
+  // `table`: what the former daemon left.
+  DaemonCore(const JobTimes& times, MonotonicTime now, const proto::JobTable& table);
+
+  std::vector<Command> Step(MonotonicTime now, const Event& event);
+
+  // Read side, between steps.
+  std::vector<proto::JobInfo> Jobs() const;
+  std::optional<proto::JobInfo> Job(const std::string& name) const;
+  std::vector<proto::WorkerInfo> Workers() const { return workers_.Infos(); }
+  // Address of the push service of the stream's receiver: empty when it is not up at the moment.
+  proto::FindStreamReply FindStream(const std::string& job, const std::string& stream) const;
+  bool AllEnded() const;
+
+ private:
+  void On(const Tick&);
+  void On(const Received& event);
+  void On(const PeerDown& event);
+  void On(const SubmitJob& event);
+  void On(const StopJob& event);
+  void On(const AcceptJobLoss& event);
+  void On(const DrainAll& event);
+  void On(const DriverStarted& event);
+  void On(const DriverNotStarted& event);
+  void On(const DriverExited& event);
+  void On(const FormerEnded& event);
+
+  void OnWorkerRegister(const std::string& from, const proto::WorkerRegister& worker);
+  void OnHeartbeat(const std::string& from, const proto::WorkerHeartbeat& heartbeat);
+  void OnDriverRegister(const std::string& from, const proto::JobDriverRegister& driver);
+  void OnStatus(const std::string& from, const proto::JobStatus& status);
+
+  JobLife* Find(const std::string& name);
+  const JobLife* Find(const std::string& name) const;
+  void Reply(uint64_t request, int exit_code, const std::string& message);
+  JobLife* FindRunning(uint64_t request, const std::string& name);
+  void Allocate();
+  void TellMembers(const JobLife& job);
+  void TellAllMembers();
+  bool MayTellMembers(const JobLife& job) const;
+  proto::JobTable Table() const;
+
+  const JobTimes times_;
+  const MonotonicTime settled_at_;
+  MonotonicTime now_ = 0;
+  MonotonicTime last_tick_ = 0;
+  MonotonicTime repeat_at_ = 0;
+  WorkerRegistry workers_;
+  std::vector<std::unique_ptr<JobLife>> jobs_;  // in order of submission
+  std::vector<Command> out_;
+  bool dirty_ = false;        // the table changed in this step
+  bool reallocate_ = false;   // workers or jobs changed in this step
+};
+
+}  // namespace sluice::daemon

@@ -1,0 +1,391 @@
+#include "driver/daemon/daemon_core.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::daemon {
+namespace {
+
+constexpr MonotonicTime kSecond = 1'000'000;
+
+// A driver daemon under a test's hand: verbs of the domain, and what the last step commanded.
+class DaemonTest : public testing::Test {
+ protected:
+  void Begin(const proto::JobTable& table = {}) {
+    core_ = std::make_unique<DaemonCore>(JobTimes(), now_, table);
+  }
+  const std::vector<Command>& Do(const Event& event) {
+    last_ = core_->Step(now_, event);
+    for (const Command& command : last_) {
+      if (auto* persist = std::get_if<Persist>(&command)) disk_ = persist->table;
+    }
+    return last_;
+  }
+  // Lets time pass in ticks of 100 ms; gathers all commands.
+  void Pass(MonotonicTime us) {
+    std::vector<Command> all;
+    for (MonotonicTime end = now_ + us; now_ < end;) {
+      now_ += 100'000;
+      for (const Command& command : Do(Tick{})) all.push_back(command);
+    }
+    last_ = std::move(all);
+  }
+  template <class T>
+  std::vector<T> Last() const {
+    std::vector<T> found;
+    for (const Command& command : last_) {
+      if (auto* c = std::get_if<T>(&command)) found.push_back(*c);
+    }
+    return found;
+  }
+  int Answered() const {
+    auto answers = Last<Answer>();
+    return answers.size() == 1 ? answers[0].outcome.exit_code() : -1;
+  }
+  void Submit(const std::string& name, std::map<std::string, std::string> conf = {}) {
+    SubmitJob event{1, {}, "run", "token", 0};
+    event.spec.set_name(name);
+    event.spec.set_fresh(true);
+    for (const auto& [key, value] : conf) (*event.spec.mutable_conf())[key] = value;
+    Do(event);
+  }
+  void StartUp(const std::string& name, int64_t pid) {
+    Do(DriverStarted{name, pid, 77});
+    Register(name, pid);
+  }
+  void Register(const std::string& name, int64_t pid, uint64_t epoch = 1) {
+    proto::Envelope message;
+    message.mutable_job_driver_register()->set_job(name);
+    message.mutable_job_driver_register()->set_pid(pid);
+    message.mutable_job_driver_register()->set_epoch(epoch);
+    Do(Received{"driver:" + std::to_string(pid), message});
+  }
+  void Status(const std::string& name, int64_t pid, const std::string& state,
+              uint64_t decided = 0) {
+    proto::Envelope message;
+    message.mutable_job_status()->set_job(name);
+    message.mutable_job_status()->set_state(state);
+    message.mutable_job_status()->set_epoch(1);
+    message.mutable_job_status()->set_decided_batches(decided);
+    Do(Received{"driver:" + std::to_string(pid), message});
+  }
+  void Exit(const std::string& name, int64_t pid, int code) {
+    Do(DriverExited{name, pid, code, 0, "last words"});
+  }
+  void Kill(const std::string& name, int64_t pid) {
+    Do(DriverExited{name, pid, std::nullopt, 9, ""});
+  }
+  void WorkerUp(const std::string& id, uint32_t slots = 2, uint64_t incarnation = 1) {
+    proto::Envelope message;
+    message.mutable_worker_register()->set_worker_id(id);
+    message.mutable_worker_register()->set_incarnation(incarnation);
+    message.mutable_worker_register()->set_address(id + ":1");
+    message.mutable_worker_register()->set_slots(slots);
+    Do(Received{id + ":1", message});
+  }
+  void Beat(const std::string& id, uint64_t incarnation = 1) {
+    proto::Envelope message;
+    message.mutable_worker_heartbeat()->set_worker_id(id);
+    message.mutable_worker_heartbeat()->set_incarnation(incarnation);
+    Do(Received{id + ":1", message});
+  }
+  // Workers in the last ClusterMembers sent to the driver, or -1 when none was sent.
+  int MembersTold(int64_t pid) const {
+    int told = -1;
+    for (const Send& send : Last<Send>()) {
+      if (send.to == "driver:" + std::to_string(pid) && send.message.has_cluster_members()) {
+        told = send.message.cluster_members().workers_size();
+      }
+    }
+    return told;
+  }
+  std::string State(const std::string& name) const { return core_->Job(name)->status().state(); }
+
+  MonotonicTime now_ = 100 * kSecond;
+  std::unique_ptr<DaemonCore> core_;
+  std::vector<Command> last_;
+  proto::JobTable disk_;
+};
+
+TEST_F(DaemonTest, ASubmittedJobIsOnDiskBeforeItStartsAndBeforeTheAnswer) {
+  Begin();
+  Submit("wc");
+  ASSERT_TRUE(std::holds_alternative<Persist>(last_[0]));
+  ASSERT_EQ(Last<StartDriver>().size(), 1u);
+  EXPECT_TRUE(Last<StartDriver>()[0].first);
+  EXPECT_EQ(Answered(), 0);
+  EXPECT_EQ(State("wc"), "WAITING");
+}
+
+TEST_F(DaemonTest, ASecondRunningJobOfTheNameIsRefusedAndAnEndedOneReplaced) {
+  Begin();
+  Submit("wc");
+  Submit("wc");
+  EXPECT_EQ(Answered(), 3);
+  Do(DriverStarted{"wc", 10, 0});
+  Exit("wc", 10, 0);
+  EXPECT_EQ(State("wc"), "FINISHED");
+  Submit("wc");
+  EXPECT_EQ(Answered(), 0);
+  EXPECT_EQ(core_->Jobs().size(), 1u);
+}
+
+TEST_F(DaemonTest, ExitCodesEndTheJobOrNot) {
+  struct Row { int code; const char* state; } rows[] = {
+      {0, "FINISHED"}, {1, "FAILED"}, {2, "FAILED"}, {3, "FAILED"}, {5, "FAILED"},
+      {7, "FENCED"},   {8, "FAILED"}, {4, "RECOVERING"}, {42, "RECOVERING"}};
+  for (const Row& row : rows) {
+    Begin();
+    Submit("wc");
+    StartUp("wc", 10);
+    Exit("wc", 10, row.code);
+    EXPECT_EQ(State("wc"), row.state) << row.code;
+    if (core_->Job("wc")->ended()) {
+      EXPECT_EQ(core_->Job("wc")->status().exit_code(), row.code);
+    }
+  }
+}
+
+TEST_F(DaemonTest, ACrashedDriverIsRelaunchedWithBackOffAndNotAfresh) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Kill("wc", 10);
+  EXPECT_TRUE(Last<StartDriver>().empty());
+  Pass(kSecond / 10);
+  ASSERT_EQ(Last<StartDriver>().size(), 1u);
+  EXPECT_FALSE(Last<StartDriver>()[0].first);
+  StartUp("wc", 11);
+  Kill("wc", 11);
+  Pass(kSecond / 10);
+  EXPECT_TRUE(Last<StartDriver>().empty()) << "the second wait is longer";
+  Pass(kSecond / 10);
+  EXPECT_EQ(Last<StartDriver>().size(), 1u);
+  EXPECT_EQ(core_->Job("wc")->driver_restarts(), 2u);
+}
+
+TEST_F(DaemonTest, RelaunchesInARowAreBoundedAndADecidedBatchBeginsANewRow) {
+  Begin();
+  Submit("wc", {{"driver_restarts", "2"}});
+  int64_t pid = 10;
+  for (int i = 0; i < 2; ++i, ++pid) {
+    StartUp("wc", pid);
+    Kill("wc", pid);
+    Pass(kSecond);
+  }
+  StartUp("wc", pid);
+  Status("wc", pid, "RUNNING", 1);
+  Kill("wc", pid);
+  EXPECT_EQ(State("wc"), "RECOVERING");
+  for (int i = 0; i < 2; ++i) {
+    Pass(kSecond);
+    StartUp("wc", ++pid);
+    Kill("wc", pid);
+  }
+  EXPECT_EQ(State("wc"), "FAILED");
+  EXPECT_EQ(core_->Job("wc")->status().exit_code(), 1);
+}
+
+TEST_F(DaemonTest, AFencedDriverEndsTheJobOnlyIfNoOtherIsThere) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Register("wc", 11, 2);
+  Exit("wc", 10, 7);
+  EXPECT_FALSE(core_->Job("wc")->ended());
+  EXPECT_EQ(core_->Job("wc")->driver_pid(), 11);
+  ASSERT_EQ(Last<WatchDriver>().size(), 1u);
+  Exit("wc", 11, 7);
+  EXPECT_EQ(State("wc"), "FENCED");
+}
+
+TEST_F(DaemonTest, AReturningDaemonAdoptsADriverThatRegisters) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Begin(disk_);
+  Pass(kSecond);
+  Register("wc", 10);
+  ASSERT_EQ(Last<WatchDriver>().size(), 1u);
+  EXPECT_EQ(Last<WatchDriver>()[0].start_time, 77u);
+  Pass(10 * kSecond);
+  EXPECT_TRUE(Last<StartDriver>().empty());
+  EXPECT_TRUE(Last<EndFormer>().empty());
+}
+
+TEST_F(DaemonTest, AReturningDaemonEndsTheFormerProcessBeforeItRelaunches) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Begin(disk_);
+  Pass(4 * kSecond);
+  EXPECT_TRUE(Last<EndFormer>().empty());
+  Pass(2 * kSecond);
+  ASSERT_EQ(Last<EndFormer>().size(), 1u);
+  EXPECT_EQ(Last<EndFormer>()[0].pid, 10);
+  EXPECT_TRUE(Last<StartDriver>().empty());
+  Do(FormerEnded{"wc"});
+  Pass(kSecond);
+  EXPECT_EQ(Last<StartDriver>().size(), 1u);
+}
+
+TEST_F(DaemonTest, AReturningDaemonSaysNothingOfWorkersBeforeTheyHadALease) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Begin(disk_);
+  Register("wc", 10);
+  EXPECT_EQ(MembersTold(10), -1);
+  WorkerUp("w1");
+  EXPECT_EQ(MembersTold(10), -1);
+  for (int i = 0; i < 6; ++i) {
+    Pass(kSecond);
+    Beat("w1");
+  }
+  Pass(2 * kSecond);
+  EXPECT_EQ(MembersTold(10), 1);
+}
+
+TEST_F(DaemonTest, AnAdoptedDriverThatEndedIsJudgedByItsLastReport) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Begin(disk_);
+  Register("wc", 10);
+  Status("wc", 10, "FINISHED");
+  Do(DriverExited{"wc", 10, std::nullopt, 0, ""});
+  EXPECT_EQ(State("wc"), "FINISHED");
+}
+
+TEST_F(DaemonTest, MembersAreToldOnEveryChange) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  EXPECT_EQ(MembersTold(10), 0);
+  WorkerUp("w1");
+  EXPECT_EQ(MembersTold(10), 1);
+  WorkerUp("w2");
+  EXPECT_EQ(MembersTold(10), 2);
+  Do(PeerDown{"w2:1", false});
+  EXPECT_EQ(MembersTold(10), -1) << "a broken link proves nothing";
+  Do(PeerDown{"w2:1", true});
+  EXPECT_EQ(MembersTold(10), 1);
+  WorkerUp("w2", 2, /*incarnation=*/2);
+  EXPECT_EQ(MembersTold(10), 2);
+}
+
+TEST_F(DaemonTest, ASilentWorkerIsLostAfterItsLease) {
+  Begin();
+  WorkerUp("w1");
+  WorkerUp("w2");
+  for (int i = 0; i < 7; ++i) {
+    Pass(kSecond);
+    Beat("w1");
+  }
+  ASSERT_EQ(core_->Workers().size(), 2u);
+  EXPECT_EQ(core_->Workers()[0].state(), "UP");
+  EXPECT_EQ(core_->Workers()[1].state(), "LOST");
+}
+
+TEST_F(DaemonTest, ALoopThatSleptJudgesNobody) {
+  Begin();
+  WorkerUp("w1");
+  now_ += 60 * kSecond;
+  Do(Tick{});
+  EXPECT_EQ(core_->Workers()[0].state(), "UP");
+}
+
+TEST_F(DaemonTest, AHeartbeatOfAnUnknownIncarnationIsAskedToRegister) {
+  Begin();
+  Beat("w1");
+  ASSERT_EQ(Last<Send>().size(), 1u);
+  EXPECT_TRUE(Last<Send>()[0].message.worker_registered().register_again());
+}
+
+TEST_F(DaemonTest, AWorkerOfAnotherProtocolIsRefused) {
+  Begin();
+  proto::Envelope message;
+  message.mutable_worker_register()->set_worker_id("w1");
+  message.mutable_worker_register()->set_protocol(99);
+  Do(Received{"w1:1", message});
+  EXPECT_NE(Last<Send>()[0].message.worker_registered().refused(), "");
+  EXPECT_TRUE(core_->Workers().empty());
+}
+
+TEST_F(DaemonTest, AJobWithoutAFreeSlotHoldsNoneUntilTheFirstEnds) {
+  Begin();
+  WorkerUp("w1");
+  Submit("a");
+  StartUp("a", 10);
+  Submit("b");
+  StartUp("b", 11);
+  EXPECT_EQ(core_->Job("a")->slots(), 2u);
+  EXPECT_EQ(core_->Job("b")->slots(), 0u);
+  EXPECT_EQ(MembersTold(11), 0);
+  Exit("a", 10, 0);
+  EXPECT_EQ(core_->Job("b")->slots(), 2u);
+  EXPECT_EQ(MembersTold(11), 1);
+}
+
+TEST_F(DaemonTest, ADrainIsForwardedRepeatedToARelaunchedDriverAndForcedInTheEnd) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Do(StopJob{2, "wc", true, 1000});
+  EXPECT_EQ(Answered(), 0);
+  Kill("wc", 10);
+  Pass(kSecond / 10);
+  Do(DriverStarted{"wc", 11, 0});
+  Register("wc", 11);
+  bool told = false;
+  for (const Send& send : Last<Send>()) told |= send.message.has_job_stop();
+  EXPECT_TRUE(told);
+  Pass(7 * kSecond);
+  ASSERT_EQ(Last<KillDriver>().size(), 1u);
+  Kill("wc", 11);
+  EXPECT_EQ(State("wc"), "FAILED");
+  EXPECT_EQ(core_->Job("wc")->status().exit_code(), 5);
+}
+
+TEST_F(DaemonTest, ACancelledJobIsCancelled) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Do(StopJob{2, "wc", false, 1000});
+  Exit("wc", 10, 0);
+  EXPECT_EQ(State("wc"), "CANCELLED");
+  Do(StopJob{3, "wc", false, 1000});
+  EXPECT_EQ(Answered(), 1);
+  Do(StopJob{4, "nobody", false, 1000});
+  EXPECT_EQ(Answered(), 1);
+}
+
+TEST_F(DaemonTest, AProcessThatCannotBeStartedCountsAsACrash) {
+  Begin();
+  Submit("wc");
+  Do(DriverNotStarted{"wc", "no more processes"});
+  EXPECT_FALSE(core_->Job("wc")->ended());
+  Pass(kSecond);
+  EXPECT_EQ(Last<StartDriver>().size(), 1u);
+}
+
+TEST_F(DaemonTest, FindsTheReceiverOfAStream) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  EXPECT_EQ(core_->FindStream("nobody", "s").outcome().exit_code(), 1);
+  EXPECT_EQ(core_->FindStream("wc", "s").push_address(), "");
+  proto::Envelope message;
+  auto* status = message.mutable_job_status();
+  status->set_job("wc");
+  status->set_epoch(1);
+  status->set_state("RUNNING");
+  auto* place = status->add_receivers();
+  place->set_stream("s");
+  place->set_address("127.0.0.1:9");
+  Do(Received{"driver:10", message});
+  EXPECT_EQ(core_->FindStream("wc", "s").push_address(), "127.0.0.1:9");
+  EXPECT_EQ(core_->FindStream("wc", "other").outcome().exit_code(), 1);
+}
+
+}  // namespace
+}  // namespace sluice::daemon

@@ -1,0 +1,266 @@
+#include "driver/daemon/job_life.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace sluice::daemon {
+namespace {
+
+constexpr uint32_t kDefaultRestarts = 10;
+
+// Exit codes of the interface. Any other end, by a signal above all, is a crash.
+constexpr int kDone = 0, kFailed = 1, kForced = 5, kFenced = 7;
+bool IsFinal(int exit_code) {
+  return exit_code == kDone || exit_code == kFailed || exit_code == 2 || exit_code == 3 ||
+         exit_code == kForced || exit_code == kFenced || exit_code == 8;
+}
+
+std::string Cause(const DriverExited& event) {
+  std::string cause = "the job driver ended without a word";
+  if (event.signal != 0) {
+    cause = "the job driver was killed by signal " + std::to_string(event.signal);
+  } else if (event.exit_code) {
+    cause = "the job driver ended with exit code " + std::to_string(*event.exit_code);
+  }
+  return event.last_line.empty() ? cause : cause + ": " + event.last_line;
+}
+
+}  // namespace
+
+bool IsEndingState(const std::string& state) {
+  return state == "FINISHED" || state == "FAILED" || state == "CANCELLED" || state == "FENCED";
+}
+
+void JobLife::Launch(Commands* out) {
+  record_.mutable_status()->set_job(name());
+  record_.mutable_status()->set_state("WAITING");
+  Start(out);
+}
+
+void JobLife::Settle(MonotonicTime now) {
+  adopted_ = true;
+  if (record_.ended()) {
+    phase_ = Phase::kEnded;
+    return;
+  }
+  phase_ = Phase::kSettling;
+  due_ = now + times_.lease_us;
+  if (record_.wish() != proto::JobRecord::RUN) {
+    force_at_ = due_ + record_.stop_deadline_ms() * 1000 + times_.force_grace_us;
+  }
+}
+
+void JobLife::Start(Commands* out) {
+  phase_ = Phase::kStarting;
+  reported_ = false;
+  adopted_ = false;
+  record_.set_decided_at_launch(record_.status().decided_batches());
+  out->push_back(StartDriver{record_.spec(), record_.run(), record_.token(), !record_.opened()});
+}
+
+void JobLife::OnTick(MonotonicTime now, Commands* out) {
+  if (phase_ == Phase::kSettling && now >= due_) {
+    if (record_.pid() == 0) {
+      Relaunch(now, "", out);
+    } else {
+      phase_ = Phase::kEndingFormer;
+      out->push_back(EndFormer{name(), record_.pid(), record_.start_time()});
+    }
+  }
+  if (phase_ == Phase::kBackoff && now >= due_) Start(out);
+  if (phase_ == Phase::kUp && force_at_ != 0 && now >= force_at_ && !forced_) {
+    forced_ = true;
+    out->push_back(Say{"job " + name() + ": not stopped in time, ending its driver by force"});
+    out->push_back(KillDriver{name(), record_.pid(), record_.start_time()});
+  }
+}
+
+void JobLife::OnStarted(const DriverStarted& event) {
+  if (phase_ != Phase::kStarting) return;
+  phase_ = Phase::kUp;
+  record_.set_pid(event.pid);
+  record_.set_start_time(event.start_time);
+}
+
+void JobLife::OnFormerEnded(MonotonicTime now, Commands* out) {
+  if (phase_ == Phase::kEndingFormer) Relaunch(now, "", out);
+}
+
+void JobLife::Adopt(int64_t pid, Commands* out) {
+  phase_ = Phase::kUp;
+  adopted_ = true;
+  if (record_.pid() != pid) record_.set_start_time(0);
+  record_.set_pid(pid);
+  out->push_back(WatchDriver{name(), record_.run(), pid, record_.start_time()});
+}
+
+void JobLife::OnRegister(const std::string& from, const proto::JobDriverRegister& driver,
+                         Commands* out) {
+  if (ended()) return;
+  drivers_[from] = Incarnation{driver.epoch(), driver.pid()};
+  record_.set_opened(true);
+  if (phase_ == Phase::kSettling || phase_ == Phase::kBackoff) {
+    out->push_back(Say{"job " + name() + ": its driver runs as process " +
+                       std::to_string(driver.pid()) + " and was taken over"});
+    Adopt(driver.pid(), out);
+  }
+  TellStop(out);
+}
+
+bool JobLife::OnStatus(const std::string& from, const proto::JobStatus& status, Commands* out) {
+  if (ended() || status.epoch() < record_.status().epoch()) return false;
+  if (drivers_.count(from) == 0) {
+    // The sender cannot know that we forgot it: whoever reports belongs to the job.
+    drivers_[from] = Incarnation{status.epoch(), phase_ == Phase::kUp ? record_.pid() : 0};
+    if (phase_ == Phase::kSettling && record_.pid() != 0) Adopt(record_.pid(), out);
+  }
+  bool changed = status.state() != record_.status().state();
+  *record_.mutable_status() = status;
+  record_.mutable_status()->set_job(name());
+  reported_ = true;
+  if (status.decided_batches() > record_.decided_at_launch() && record_.restarts_in_row() != 0) {
+    record_.set_restarts_in_row(0);
+    changed = true;
+  }
+  return changed;
+}
+
+const JobLife::Incarnation* JobLife::OtherThan(int64_t pid) const {
+  const Incarnation* best = nullptr;
+  for (const auto& [address, driver] : drivers_) {
+    if (driver.pid == pid || driver.pid == 0) continue;
+    if (best == nullptr || driver.epoch > best->epoch) best = &driver;
+  }
+  return best;
+}
+
+void JobLife::OnExited(MonotonicTime now, const DriverExited& event, Commands* out) {
+  std::erase_if(drivers_, [&](const auto& entry) { return entry.second.pid == event.pid; });
+  if (ended() || phase_ != Phase::kUp || event.pid != record_.pid()) return;
+  if (const Incarnation* other = OtherThan(event.pid)) {
+    out->push_back(Say{"job " + name() + ": " + Cause(event) + "; another driver has the job"});
+    Adopt(other->pid, out);
+    return;
+  }
+  drivers_.clear();
+  std::optional<int> code = event.exit_code;
+  if (!code && reported_ && IsEndingState(record_.status().state())) {
+    code = record_.status().exit_code();
+  }
+  if (code && IsFinal(*code)) return EndBy(*code, event.last_line, out);
+  if (forced_) {
+    return End(record_.wish() == proto::JobRecord::CANCEL ? "CANCELLED" : "FAILED", kForced,
+               "stopped by force: the deadline passed", out);
+  }
+  Relaunch(now, Cause(event), out);
+}
+
+void JobLife::EndBy(int exit_code, const std::string& last_line, Commands* out) {
+  std::string state = "FAILED";
+  if (exit_code == kDone) {
+    bool cancelled = record_.wish() == proto::JobRecord::CANCEL;
+    state = cancelled || record_.status().state() == "CANCELLED" ? "CANCELLED" : "FINISHED";
+  } else if (exit_code == kFenced) {
+    state = "FENCED";
+  } else if (exit_code == kForced && record_.wish() == proto::JobRecord::CANCEL) {
+    state = "CANCELLED";
+  }
+  std::string failure = record_.status().failure();
+  if (exit_code != kDone && failure.empty()) {
+    failure = last_line.empty() ? "the job driver ended with exit code " + std::to_string(exit_code)
+                                : last_line;
+  }
+  End(state, exit_code, failure, out);
+}
+
+void JobLife::Relaunch(MonotonicTime now, const std::string& cause, Commands* out) {
+  drivers_.clear();
+  reported_ = false;
+  bool stopping = record_.wish() == proto::JobRecord::CANCEL;
+  if (stopping && !record_.opened()) return End("CANCELLED", kDone, "", out);
+  uint32_t in_row = record_.restarts_in_row() + 1;
+  if (in_row > RestartsMax()) {
+    return End("FAILED", kFailed,
+               "the job driver ended " + std::to_string(in_row) +
+                   " times in a row without a decided batch; last: " + cause,
+               out);
+  }
+  record_.set_restarts(record_.restarts() + 1);
+  record_.set_restarts_in_row(in_row);
+  record_.set_pid(0);
+  record_.mutable_status()->set_state(record_.opened() ? "RECOVERING" : "WAITING");
+  record_.mutable_status()->set_failure(cause);
+  record_.mutable_status()->clear_receivers();
+  MonotonicTime wait = times_.backoff_first_us;
+  for (uint32_t i = 1; i < in_row && wait < times_.backoff_last_us; ++i) wait *= 2;
+  phase_ = Phase::kBackoff;
+  due_ = now + std::min(wait, times_.backoff_last_us);
+  if (!cause.empty()) {
+    out->push_back(Say{"job " + name() + ": " + cause + "; relaunch " + std::to_string(in_row)});
+  }
+}
+
+void JobLife::End(const std::string& state, int exit_code, const std::string& failure,
+                  Commands* out) {
+  phase_ = Phase::kEnded;
+  record_.set_ended(true);
+  record_.clear_slots();
+  record_.set_pid(0);
+  proto::JobStatus* status = record_.mutable_status();
+  status->set_state(state);
+  status->set_exit_code(exit_code);
+  status->set_failure(failure);
+  status->clear_receivers();
+  drivers_.clear();
+  std::string why = failure.empty() ? "" : ": " + failure;
+  out->push_back(Say{"job " + name() + ": " + state + " (exit code " + std::to_string(exit_code) +
+                     ")" + why});
+}
+
+void JobLife::Stop(MonotonicTime now, bool drain, uint64_t deadline_ms, Commands* out) {
+  if (record_.wish() == proto::JobRecord::CANCEL && drain) return;
+  record_.set_wish(drain ? proto::JobRecord::DRAIN : proto::JobRecord::CANCEL);
+  record_.set_stop_deadline_ms(deadline_ms);
+  force_at_ = now + static_cast<MonotonicTime>(deadline_ms) * 1000 + times_.force_grace_us;
+  bool nothing_begun = !record_.opened() && phase_ == Phase::kBackoff;
+  if (nothing_begun) return End("CANCELLED", kDone, "", out);
+  TellStop(out);
+}
+
+void JobLife::TellStop(Commands* out) const {
+  if (record_.wish() == proto::JobRecord::RUN) return;
+  proto::Envelope message;
+  message.mutable_job_stop()->set_drain(record_.wish() == proto::JobRecord::DRAIN);
+  message.mutable_job_stop()->set_deadline_ms(record_.stop_deadline_ms());
+  Tell(message, out);
+}
+
+void JobLife::Tell(const proto::Envelope& message, Commands* out) const {
+  for (const auto& [address, driver] : drivers_) out->push_back(Send{address, message});
+}
+
+uint32_t JobLife::RestartsMax() const {
+  auto conf = record_.spec().conf().find("driver_restarts");
+  if (conf == record_.spec().conf().end()) return kDefaultRestarts;
+  uint32_t value = kDefaultRestarts;
+  const std::string& text = conf->second;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+proto::JobInfo JobLife::Info() const {
+  proto::JobInfo info;
+  *info.mutable_status() = record_.status();
+  info.mutable_status()->set_job(name());
+  info.set_driver_pid(record_.pid());
+  info.set_driver_restarts(record_.restarts());
+  for (const auto& [worker, slots] : record_.slots()) {
+    info.set_slots(info.slots() + slots);
+  }
+  info.set_reported(reported_);
+  info.set_ended(ended());
+  info.set_run(record_.run());
+  return info;
+}
+
+}  // namespace sluice::daemon

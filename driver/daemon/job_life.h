@@ -1,0 +1,89 @@
+// The life of one submitted job as the driver daemon sees it: launched, supervised, relaunched,
+// ended. Never on the job's own path: it goes on whether or not anybody here watches.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "driver/daemon/daemon_events.h"
+
+namespace sluice::daemon {
+
+struct JobTimes {
+  MonotonicTime lease_us = 5'000'000;
+  MonotonicTime backoff_first_us = 100'000;
+  MonotonicTime backoff_last_us = 10'000'000;
+  MonotonicTime force_grace_us = 5'000'000;  // behind a stop's deadline, then the driver is killed
+};
+
+// Pure. Invariants: at most one job driver is being started; a process that may be a former job
+// driver is ended before another is started; an ended job never starts anything.
+class JobLife {
+ public:
+  enum class Phase {
+    kSettling,      // loaded from the table: its job driver may still be running and register
+    kEndingFormer,  // waiting for the process of the table to be gone
+    kBackoff,
+    kStarting,
+    kUp,            // record().pid() runs
+    kEnded,
+  };
+  using Commands = std::vector<Command>;
+
+  JobLife(proto::JobRecord record, const JobTimes& times) : times_(times), record_(record) {}
+
+  void Launch(Commands* out);                        // of a new submission
+  void Settle(MonotonicTime now);                    // of a job found in the table
+  void OnTick(MonotonicTime now, Commands* out);
+  void OnStarted(const DriverStarted& event);
+  void OnExited(MonotonicTime now, const DriverExited& event, Commands* out);
+  void OnFormerEnded(MonotonicTime now, Commands* out);
+  // A job driver at `from` says that it is this job's.
+  void OnRegister(const std::string& from, const proto::JobDriverRegister& driver, Commands* out);
+  // True: worth a line on disk.
+  bool OnStatus(const std::string& from, const proto::JobStatus& status, Commands* out);
+  void OnPeerEnded(const std::string& address) { drivers_.erase(address); }
+  // Drain or cancel; a cancel overrides a drain.
+  void Stop(MonotonicTime now, bool drain, uint64_t deadline_ms, Commands* out);
+  // Sends `message` to every job driver that registered.
+  void Tell(const proto::Envelope& message, Commands* out) const;
+
+  const proto::JobRecord& record() const { return record_; }
+  proto::JobRecord* mutable_record() { return &record_; }
+  const std::string& name() const { return record_.spec().name(); }
+  Phase phase() const { return phase_; }
+  bool ended() const { return record_.ended(); }
+  bool adopted() const { return adopted_; }  // its driver was not started by this daemon
+  proto::JobInfo Info() const;
+
+ private:
+  struct Incarnation {
+    uint64_t epoch = 0;
+    int64_t pid = 0;
+  };
+  void Start(Commands* out);
+  void Adopt(int64_t pid, Commands* out);
+  void Relaunch(MonotonicTime now, const std::string& cause, Commands* out);
+  void End(const std::string& state, int exit_code, const std::string& failure, Commands* out);
+  void EndBy(int exit_code, const std::string& cause, Commands* out);
+  const Incarnation* OtherThan(int64_t pid) const;
+  void TellStop(Commands* out) const;
+  uint32_t RestartsMax() const;
+
+  const JobTimes times_;
+  proto::JobRecord record_;
+  Phase phase_ = Phase::kStarting;
+  MonotonicTime due_ = 0;         // end of kSettling or kBackoff
+  MonotonicTime force_at_ = 0;    // 0: no stop under way
+  bool forced_ = false;
+  bool reported_ = false;
+  bool adopted_ = false;
+  std::map<std::string, Incarnation> drivers_;  // registered, by address
+};
+
+// States in which a job has come to its end.
+bool IsEndingState(const std::string& state);
+
+}  // namespace sluice::daemon
