@@ -2,7 +2,8 @@
 # All tests. Usage: tests/run.sh [PART ...]; without names, every part in the order below.
 #
 # A test's tags say which part it belongs to: sim, kills, install, fuzz, soak, system; none of them
-# means unit. A test tagged needs_root is skipped for others. Closes with one line,
+# means unit. A test tagged asan runs once more under the address sanitizer; one tagged needs_root
+# is skipped for others. Closes with one line,
 # `N passed, M failed, K skipped` (GoogleTest cases; a test without cases counts as one), the
 # skipped and the failed named above it.
 set -uo pipefail
@@ -11,6 +12,7 @@ source deploy/bazel_lib.sh
 source tests/run_lib.sh
 
 part_unit() { run_part "unit and golden" unit --local_test_jobs=2; }
+part_asan() { run_part "under the address sanitizer" asan --config=asan; }
 part_system() { run_part "whole system" system "${alone[@]}"; }
 part_sim() { run_part "simulator" sim "${alone[@]}"; }
 part_kills() { run_part "real kills" kills "${alone[@]}"; }
@@ -24,7 +26,7 @@ part_soak() { run_part "soak" soak "${alone[@]}"; }
 alone=(--local_test_jobs=1 --nocache_test_results)
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(unit system sim kills install fuzz soak)
+[ ${#parts[@]} -gt 0 ] || parts=(unit asan system sim kills install fuzz soak)
 for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "tests/run.sh: no part named '$part'" >&2; exit 2; }
 done
