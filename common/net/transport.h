@@ -1,5 +1,5 @@
 // The seam between shells and the network: one-way messages over standing links. Behind it are
-// gRPC (grpc_transport.h), a hub inside one process (local_transport.h) and the simulator's network.
+// gRPC (grpc_transport.h), a hub inside one process (local_transport.h), the simulator's network.
 #pragma once
 
 #include <string>

@@ -73,7 +73,7 @@ struct FormerEnded {
 using Event = std::variant<Tick, Received, PeerDown, SubmitJob, StopJob, AcceptJobLoss, DrainAll,
                            DriverStarted, DriverNotStarted, DriverExited, FormerEnded>;
 
-// ---- commands, to be carried out in their order --------------------------------------------------
+// ---- commands, to be carried out in their order -------------------------------------------------
 
 // Durable before the next command is carried out.
 struct Persist {
@@ -92,7 +92,8 @@ struct WatchDriver {
   int64_t pid = 0;
   uint64_t start_time = 0;
 };
-// End this process if it is still the one that started then, and tell (FormerEnded) when it is gone.
+// End this process if it is still the one that started then, and tell (FormerEnded) when it is
+// gone.
 struct EndFormer {
   std::string job;
   int64_t pid = 0;

@@ -63,7 +63,7 @@ absl::Status BlockStore::SpillOldest() {
     ++counters_.spilled_blocks;
     return absl::OkStatus();
   }
-  return absl::ResourceExhaustedError("the memory for blocks is full of blocks that are being read");
+  return absl::ResourceExhaustedError("all memory for blocks is in use by their readers");
 }
 
 absl::Status BlockStore::MakeRoom(uint64_t bytes) {

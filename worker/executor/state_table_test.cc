@@ -238,7 +238,9 @@ class RandomRun {
   }
 
  private:
-  std::string Key() { return "k" + std::string(random_() % 3 * 9, '-') + std::to_string(random_() % 40); }
+  std::string Key() {
+    return "k" + std::string(random_() % 3 * 9, '-') + std::to_string(random_() % 40);
+  }
   std::string Value() { return std::string(random_() % 30, 'v') + std::to_string(random_() % 5); }
 
   void Change(Model& model) {
