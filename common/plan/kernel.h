@@ -24,6 +24,7 @@ struct TaskContext {
   int64_t batch_interval_ms = 0;
   uint32_t stage = 0;
   uint32_t task = 0;         // map task or partition
+  uint32_t total_tasks = 1;  // tasks of the stage in this batch
   uint32_t key_groups = 1024;
   uint64_t random_seed = 0;  // of (job instance, batch, stage, task)
 };

@@ -1,0 +1,228 @@
+#include "common/plan/interpreter.h"
+
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+namespace sluice {
+
+// A partition of a dataset, and the task that made it: kernels see the task's number.
+struct ReferenceInterpreter::Partition {
+  RecordBatch records;
+  std::vector<std::string> encoded;  // of a source: instead of records
+  uint32_t task = 0;
+  uint32_t total_tasks = 1;
+};
+
+struct ReferenceInterpreter::Dataset {
+  bool exists = false;
+  std::vector<Partition> partitions;
+};
+
+class ReferenceInterpreter::PlainState final : public KeyedState {
+ public:
+  std::optional<std::string_view> Get(std::string_view key) override {
+    const auto it = values_.find(std::string(key));
+    if (it == values_.end()) return std::nullopt;
+    return it->second.second;
+  }
+
+  void Put(std::string_view key, std::string_view value) override {
+    const auto [it, added] = values_.try_emplace(std::string(key), next_, std::string(value));
+    if (added) order_.emplace(next_++, key);
+    else it->second.second = std::string(value);
+  }
+
+  void Remove(std::string_view key) override {
+    const auto it = values_.find(std::string(key));
+    if (it == values_.end()) return;
+    order_.erase(it->second.first);
+    values_.erase(it);
+  }
+
+  void ForEach(const Visitor& visit) override {
+    const uint64_t end = next_;
+    for (auto it = order_.begin(); it != order_.end() && it->first < end;) {
+      const auto [number, key] = *it;
+      const std::string value = values_.at(key).second;
+      visit(key, value);
+      it = order_.upper_bound(number);
+    }
+  }
+
+  uint64_t size() const override { return values_.size(); }
+
+ private:
+  uint64_t next_ = 1;
+  std::map<std::string, std::pair<uint64_t, std::string>> values_;  // insertion number and value
+  std::map<uint64_t, std::string> order_;
+};
+
+// One batch: datasets by node, made in order of node ids (parents come first).
+struct ReferenceInterpreter::Run {
+  ReferenceInterpreter& self;
+  const std::vector<TaskInputs>& inputs;
+  const int64_t batch_ms;
+  std::vector<Dataset> datasets;
+
+  TaskContext ContextOf(uint32_t task, uint32_t total_tasks) const {
+    TaskContext context;
+    context.batch_ms = batch_ms;
+    context.zero_ms = self.zero_ms_;
+    context.batch_interval_ms = self.batch_interval_ms_;
+    context.task = task;
+    context.total_tasks = total_tasks;
+    context.key_groups = self.key_groups_;
+    return context;
+  }
+
+  // Gives the partition's records, as the several batches they may be, to `use`.
+  template <class Use>
+  void With(const Partition& partition, const Use& use) const {
+    std::vector<BatchView> views;
+    std::vector<std::vector<uint32_t>> scratch(partition.encoded.size());
+    if (partition.encoded.empty()) views.push_back(partition.records.view());
+    for (size_t i = 0; i < partition.encoded.size(); ++i) {
+      const auto view = DecodeBatch(partition.encoded[i], scratch[i]);
+      if (!view.has_value()) throw std::invalid_argument("an input batch does not decode");
+      views.push_back(*view);
+    }
+    use(ContextOf(partition.task, partition.total_tasks), std::span<const BatchView>(views));
+  }
+
+  void RunSource(const Node& node) {
+    Dataset& dataset = datasets[node.id];
+    dataset.exists = true;
+    if (node.id >= inputs.size()) return;
+    const TaskInputs& tasks = inputs[node.id];
+    for (uint32_t task = 0; task < tasks.size(); ++task) {
+      Partition& partition = dataset.partitions.emplace_back();
+      partition.encoded = tasks[task];
+      partition.task = task;
+      partition.total_tasks = static_cast<uint32_t>(tasks.size());
+      if (partition.encoded.empty()) {
+        EncodeBatch(RecordBatch().view(), partition.encoded.emplace_back());
+      }
+    }
+  }
+
+  void RunNarrow(const Node& node) {
+    Dataset& dataset = datasets[node.id];
+    for (const NodeInput& input : node.inputs) {
+      const Dataset& parent = datasets[input.parent];
+      dataset.exists = parent.exists;
+      for (const Partition& from : parent.partitions) {
+        Partition& to = dataset.partitions.emplace_back();
+        to.task = from.task;
+        to.total_tasks = from.total_tasks;
+        to.records.SetFixedSize(input.narrow->output_fixed_size());
+        With(from, [&](const TaskContext& context, std::span<const BatchView> records) {
+          input.narrow->Run(context, records, to.records);
+        });
+      }
+    }
+  }
+
+  void RunShuffle(const Node& node) {
+    const uint32_t count = node.partitions != 0 ? node.partitions : self.default_partitions_;
+    std::vector<std::vector<std::pair<uint32_t, RecordBatch>>> shares(count);
+    bool any = false;
+    for (uint32_t i = 0; i < node.inputs.size(); ++i) {
+      const Dataset& parent = datasets[node.inputs[i].parent];
+      any |= parent.exists;
+      for (const Partition& from : parent.partitions) {
+        const auto kernel = node.inputs[i].shuffle->New();
+        With(from, [&](const TaskContext& context, std::span<const BatchView> records) {
+          kernel->Run(context, records, count);
+        });
+        for (uint32_t p = 0; p < count; ++p) shares[p].emplace_back(i, kernel->shares()[p]);
+      }
+    }
+    if (any) Fold(node, shares);
+  }
+
+  void Fold(const Node& node,
+            const std::vector<std::vector<std::pair<uint32_t, RecordBatch>>>& shares) {
+    const int64_t tick = (batch_ms - self.zero_ms_) / self.batch_interval_ms_;
+    Dataset& dataset = datasets[node.id];
+    dataset.exists = tick % node.slide_batches == 0;
+    const auto partitions = static_cast<uint32_t>(shares.size());
+    for (uint32_t p = 0; p < partitions; ++p) {
+      std::vector<Share> views;
+      for (const auto& [input, records] : shares[p]) views.push_back({input, records.view()});
+      OperatorContext context{ContextOf(p, partitions), partitions, dataset.exists,
+                              self.StateOf(node, p)};
+      const auto partition_operator = node.partition_operator->New();
+      Partition to;
+      to.task = p;
+      to.total_tasks = partitions;
+      to.records.SetFixedSize(partition_operator->output_fixed_size());
+      partition_operator->Run(context, views, to.records);
+      if (dataset.exists) dataset.partitions.push_back(std::move(to));
+    }
+  }
+
+  OutputResult RunOutput(const Output& output) {
+    const Dataset& parent = datasets[output.parent];
+    OutputResult result;
+    result.has_dataset = parent.exists;
+    for (const Partition& from : parent.partitions) {
+      RecordBatch rows(output.kernel->output_fixed_size());
+      With(from, [&](const TaskContext& context, std::span<const BatchView> records) {
+        output.kernel->Run(context, records, rows);
+      });
+      std::vector<std::string>& part = result.parts.emplace_back();
+      const BatchView view = rows.view();
+      for (uint32_t i = 0; i < view.count; ++i) part.emplace_back(view.record(i));
+    }
+    return result;
+  }
+};
+
+ReferenceInterpreter::ReferenceInterpreter(const LineageGraph& graph, uint32_t default_partitions,
+                                           uint32_t key_groups, int64_t zero_ms,
+                                           int64_t batch_interval_ms)
+    : graph_(graph),
+      default_partitions_(default_partitions),
+      key_groups_(key_groups),
+      zero_ms_(zero_ms),
+      batch_interval_ms_(batch_interval_ms),
+      states_(graph.nodes().size()) {
+  for (const Node& node : graph.nodes()) {
+    if (node.state_name.empty()) continue;
+    states_[node.id].resize(node.partitions != 0 ? node.partitions : default_partitions);
+    for (auto& state : states_[node.id]) state = std::make_unique<PlainState>();
+  }
+}
+
+ReferenceInterpreter::~ReferenceInterpreter() = default;
+
+KeyedState* ReferenceInterpreter::StateOf(const Node& node, uint32_t partition) {
+  return states_[node.id].empty() ? nullptr : states_[node.id][partition].get();
+}
+
+std::vector<ReferenceInterpreter::OutputResult> ReferenceInterpreter::RunBatch(
+    const std::vector<TaskInputs>& inputs, int64_t batch_ms) {
+  Run run{*this, inputs, batch_ms, std::vector<Dataset>(graph_.nodes().size())};
+  for (const Node& node : graph_.nodes()) {
+    if (node.kind == NodeKind::kSource) run.RunSource(node);
+    else if (node.kind == NodeKind::kNarrow) run.RunNarrow(node);
+    else run.RunShuffle(node);
+  }
+  std::vector<OutputResult> results;
+  for (const Output& output : graph_.outputs()) results.push_back(run.RunOutput(output));
+  return results;
+}
+
+std::vector<ReferenceInterpreter::StateEntry> ReferenceInterpreter::State(NodeId node) const {
+  std::vector<StateEntry> entries;
+  for (uint32_t p = 0; p < states_[node].size(); ++p) {
+    states_[node][p]->ForEach([&](std::string_view key, std::string_view value) {
+      entries.push_back({p, std::string(key), std::string(value)});
+    });
+  }
+  return entries;
+}
+
+}  // namespace sluice

@@ -1,0 +1,285 @@
+// DStream: a stream of small datasets, one per batch.
+//
+// T is the record type and always owns what it holds. The second parameter is the fused chain of
+// narrow operators behind the stream; `auto` keeps it, and naming DStream<T> ends it: the dataset
+// is then stored once per batch however many consumers it has, while an unboxed chain runs once
+// for each of its consumers.
+//
+// Three outcomes are kept apart at every batch time: a dataset with records, an empty dataset, and
+// no dataset (between two slides of a window). Operators and outputs do not run without a dataset,
+// except where they say so.
+//
+// Functions are called from several threads at once, in any process of the job, and again when a
+// batch is redone: they must be const-callable and give the same result each time. What they throw
+// fails the attempt of their task. A row that is a view is valid during the call only.
+//
+// Streams are handles: copying one is cheap and declares nothing.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "driver/api/chain.h"
+#include "driver/api/explain.h"
+#include "driver/api/graph_builder.h"
+#include "driver/api/options.h"
+
+namespace sluice {
+
+namespace internal {
+template <class T, class Chain> struct Maps;      // map.h
+template <class T, class Chain> struct Shuffles;  // shuffle.h
+template <class T, class Chain> struct Windows;   // window.h
+template <class T, class Chain> struct States;    // state.h
+template <class T, class Chain> struct Outputs;   // output.h
+struct StreamAccess;
+}  // namespace internal
+
+template <Record T, class Chain = Stored<T>>
+class DStream {
+ public:
+  using RecordType = T;
+  using RowType = typename Chain::Out;
+  static_assert(std::same_as<Own<RowType>, T>);
+
+  // Boxes a fused chain.
+  template <class Other>
+    requires(!std::same_as<Other, Chain> && std::same_as<Chain, Stored<T>>)
+  DStream(const DStream<T, Other>& other) : DStream(internal::Maps<T, Other>::Box(other)) {}
+
+  // ---- narrow: within a partition, order kept -----------------------------------------------
+
+  // f(record) for every record.
+  template <class F>
+    requires internal::MapFunction<F, RowType>
+  auto Map(F f) const {
+    return internal::Maps<T, Chain>::Map(*this, std::move(f));
+  }
+
+  // The elements of the range f(record); or what f(record, emit) passes to emit, where f is a
+  // function object that names what it emits: `using Emits = ...`.
+  template <class F>
+    requires internal::FlatMapFunction<F, RowType>
+  auto FlatMap(F f) const {
+    return internal::Maps<T, Chain>::FlatMap(*this, std::move(f));
+  }
+
+  // The records for which f(record) holds.
+  template <class F>
+    requires internal::Predicate<F, RowType>
+  auto Filter(F f) const {
+    return internal::Maps<T, Chain>::Filter(*this, std::move(f));
+  }
+
+  // (key, f(value)); keys and their placement stay.
+  template <class F>
+    requires internal::MapValuesFunction<F, RowType>
+  auto MapValues(F f) const {
+    return internal::Maps<T, Chain>::MapValues(*this, std::move(f));
+  }
+
+  // f(std::span<const T>) sees all records of a partition of the dataset and returns a range.
+  // Copies the records; called once for every partition, also an empty one.
+  template <class F>
+    requires internal::PartitionFunction<F, T>
+  auto MapPartitions(F f) const {
+    return internal::Maps<T, Chain>::MapPartitions(*this, std::move(f));
+  }
+
+  // This stream's partitions, then the other's. Both must have the same slide.
+  template <class Other>
+  DStream<T> Union(const DStream<T, Other>& other) const {
+    return internal::Maps<T, Chain>::Union(*this, other);
+  }
+
+  // The same records, spread evenly over exactly n partitions.
+  DStream<T> Repartition(uint32_t n) const {
+    return internal::Shuffles<T, Chain>::Repartition(*this, n);
+  }
+
+  // ---- over the whole dataset ---------------------------------------------------------------
+
+  // One number per batch; 0 for an empty dataset.
+  DStream<int64_t> Count() const { return internal::Shuffles<T, Chain>::Count(*this); }
+
+  // All records folded by an associative f; an empty dataset gives an empty dataset.
+  template <class F>
+    requires internal::ReduceFunction<F, T>
+  DStream<T> Reduce(F f) const {
+    return internal::Shuffles<T, Chain>::Reduce(*this, std::move(f));
+  }
+
+  // (record, how often it occurs in the batch).
+  auto CountByValue(ShuffleOptions options = {}) const {
+    static_assert(KeyRecord<T>, "CountByValue needs records that can be keys; a Protobuf message "
+                                "cannot, as equal messages need not have equal bytes");
+    return internal::Shuffles<T, Chain>::CountByValue(*this, options);
+  }
+
+  // ---- streams of pairs (key, value) --------------------------------------------------------
+
+  // The values of each key folded by an associative f, in the order of the records.
+  template <class F>
+    requires internal::PairRecord<T> && internal::ReduceFunction<F, internal::ValueOf<T>>
+  auto ReduceByKey(F f, ShuffleOptions options = {}) const {
+    return internal::Shuffles<T, Chain>::ReduceByKey(*this, std::move(f), options);
+  }
+
+  // (key, all its values of the batch, in the order of the records).
+  auto GroupByKey(ShuffleOptions options = {}) const
+    requires internal::PairRecord<T>
+  {
+    return internal::Shuffles<T, Chain>::GroupByKey(*this, options);
+  }
+
+  // ---- windows ------------------------------------------------------------------------------
+  // A window at time t covers the batches in (t - length, t] and emits at every multiple of slide
+  // since the job's start, from the first one on; batches before the start count as absent. Both
+  // must be multiples of the stream's own slide.
+
+  // The records of the window's batches, oldest batch first.
+  DStream<T> Window(WindowOptions window) const {
+    return internal::Windows<T, Chain>::Window(*this, window);
+  }
+
+  // Values folded by key over the window by an associative f, older before newer. A key that no
+  // batch of the window holds is absent.
+  template <class F>
+    requires internal::PairRecord<T> && internal::ReduceFunction<F, internal::ValueOf<T>>
+  auto ReduceByKeyAndWindow(F f, WindowOptions window) const {
+    return internal::Windows<T, Chain>::Reduce(*this, std::move(f), window);
+  }
+
+  // The same, faster, where inverse(f(a, b), a) is b.
+  template <class F, class G>
+    requires internal::PairRecord<T> && internal::ReduceFunction<F, internal::ValueOf<T>> &&
+             internal::ReduceFunction<G, internal::ValueOf<T>>
+  auto ReduceByKeyAndWindow(F f, G inverse, WindowOptions window) const {
+    return internal::Windows<T, Chain>::ReduceInverse(*this, std::move(f), std::move(inverse),
+                                                      window);
+  }
+
+  // ---- state --------------------------------------------------------------------------------
+
+  // Keeps a state S per key under a name that outlives the program.
+  // f(std::span<const V> values, std::optional<S> state) gives the key's new state, or nothing to
+  // forget the key. By default f is called for every key at every batch, with no values where none
+  // came, and (key, state) is emitted for all keys.
+  // S is taken from f's second parameter; for a generic f write UpdateStateByKey<S>(name, f).
+  template <class S = internal::Deduced, class F>
+    requires internal::PairRecord<T> && internal::UpdateFunction<F, internal::ValueOf<T>, S>
+  auto UpdateStateByKey(std::string name, F f, StateOptions options = {}) const {
+    return internal::States<T, Chain>::template Update<S>(*this, std::move(name), std::move(f),
+                                                          options);
+  }
+
+  // ---- outputs: nothing runs without one ----------------------------------------------------
+
+  // The first n records of each batch, to the job driver's standard output.
+  void Print(uint32_t n = 10) const { internal::Outputs<T, Chain>::Print(*this, n); }
+
+  // Each batch as a directory `prefix-BATCHMS[.suffix]` of text files, one per partition, exactly
+  // once. `prefix` is absolute and seen by all nodes.
+  void SaveAsTextFiles(std::string prefix, std::string suffix = "", SaveOptions options = {}) const {
+    internal::Outputs<T, Chain>::SaveAsTextFiles(*this, std::move(prefix), std::move(suffix),
+                                                 options);
+  }
+
+  // f(const Batch<T>&) in the job driver, once per batch, in batch order, before the batch is
+  // decided. It may run again after a failure, with the same identity: use the identity to make
+  // the effect idempotent.
+  template <class F>
+    requires internal::BatchFunction<F, T>
+  void ForeachBatch(F f) const {
+    internal::Outputs<T, Chain>::ForeachBatch(*this, std::move(f));
+  }
+
+  // ---- what a compiler says when a constraint above does not hold ---------------------------
+
+  template <class F>
+  void Map(F) const { internal::ExplainMap<F, RowType>(); }
+  template <class F>
+  void FlatMap(F) const { internal::ExplainFlatMap<F, RowType>(); }
+  template <class F>
+  void Filter(F) const { internal::ExplainFilter<F, RowType>(); }
+  template <class F>
+  void MapValues(F) const { internal::ExplainMapValues<F, T, RowType>(); }
+  template <class F>
+  void MapPartitions(F) const { internal::ExplainMapPartitions<F, T>(); }
+  template <class F>
+  void Reduce(F) const { internal::ExplainReduce<F, T>(); }
+  template <class F>
+  void ReduceByKey(F, ShuffleOptions = {}) const {
+    internal::ExplainPairs<T, internal::kReduceByKey>();
+    internal::ExplainReduce<F, internal::ValueOf<T>>();
+  }
+  template <class Options = ShuffleOptions>
+  void GroupByKey(Options = {}) const {
+    internal::ExplainPairs<T, internal::kGroupByKey>();
+  }
+  template <class F>
+  void ReduceByKeyAndWindow(F, WindowOptions) const {
+    internal::ExplainPairs<T, internal::kReduceByKeyAndWindow>();
+    internal::ExplainReduce<F, internal::ValueOf<T>>();
+  }
+  template <class F, class G>
+  void ReduceByKeyAndWindow(F, G, WindowOptions) const {
+    internal::ExplainPairs<T, internal::kReduceByKeyAndWindow>();
+    internal::ExplainReduce<F, internal::ValueOf<T>>();
+    internal::ExplainReduce<G, internal::ValueOf<T>>();
+  }
+  template <class S = internal::Deduced, class F>
+  void UpdateStateByKey(std::string, F, StateOptions = {}) const {
+    internal::ExplainPairs<T, internal::kUpdateStateByKey>();
+    internal::ExplainUpdate<F, internal::ValueOf<T>, S>();
+  }
+  template <class F>
+  void ForeachBatch(F) const { internal::ExplainForeachBatch<F, T>(); }
+
+ private:
+  friend struct internal::StreamAccess;
+  DStream(std::shared_ptr<internal::GraphBuilder> graph, NodeId parent, std::string operators,
+          Chain chain)
+      : graph_(std::move(graph)),
+        parent_(parent),
+        operators_(std::move(operators)),
+        chain_(std::move(chain)) {}
+
+  std::shared_ptr<internal::GraphBuilder> graph_;
+  NodeId parent_;
+  std::string operators_;  // "FlatMap, Map": the chain in words
+  Chain chain_;
+};
+
+namespace internal {
+
+// How the operators reach into streams and make new ones.
+struct StreamAccess {
+  template <class Chain>
+  static auto Make(std::shared_ptr<GraphBuilder> graph, NodeId parent, std::string operators,
+                   Chain chain) {
+    return DStream<Own<typename Chain::Out>, Chain>(std::move(graph), parent, std::move(operators),
+                                                    std::move(chain));
+  }
+  template <class T>
+  static DStream<T> Stream(std::shared_ptr<GraphBuilder> graph, NodeId node) {
+    return Make(std::move(graph), node, "", Stored<T>{});
+  }
+  template <class S>
+  static const std::shared_ptr<GraphBuilder>& graph(const S& s) { return s.graph_; }
+  template <class S>
+  static NodeId parent(const S& s) { return s.parent_; }
+  template <class S>
+  static const std::string& operators(const S& s) { return s.operators_; }
+  template <class S>
+  static const auto& chain(const S& s) { return s.chain_; }
+
+  // The stream as the input of a node whose kernel is made from its chain.
+  template <class S>
+  static NodeInput Input(const S& s) { return {s.parent_, s.operators_, nullptr, nullptr}; }
+};
+
+}  // namespace internal
+}  // namespace sluice

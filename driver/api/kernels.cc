@@ -1,0 +1,21 @@
+#include "driver/api/kernels.h"
+
+namespace sluice::internal {
+
+void Shares::Start(const TaskContext& context, uint32_t partitions, uint32_t fixed_size) {
+  if (batches_.size() < partitions) batches_.resize(partitions);
+  for (uint32_t p = 0; p < partitions; ++p) {
+    batches_[p].Clear();
+    batches_[p].SetFixedSize(fixed_size);
+  }
+  if (partitions_ == partitions && key_groups_ == context.key_groups) return;
+  partitions_ = partitions;
+  key_groups_ = context.key_groups;
+  partition_of_group_.resize(key_groups_);
+  for (uint32_t group = 0; group < key_groups_; ++group) {
+    partition_of_group_[group] =
+        static_cast<uint32_t>(uint64_t{group} * partitions / key_groups_);
+  }
+}
+
+}  // namespace sluice::internal

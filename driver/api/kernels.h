@@ -1,0 +1,259 @@
+// What shuffling operators run on the map side: fused chains that end in one share per partition.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/key_hash.h"
+#include "common/plan/stages.h"
+#include "driver/api/chain.h"
+#include "driver/api/combine_table.h"
+
+namespace sluice::internal {
+
+// Makes kernels or operators of type K from copies of the same arguments.
+template <class Base, class Made, class... Args>
+class CopyFactory final : public Base {
+ public:
+  explicit CopyFactory(Args... args) : args_(std::move(args)...) {}
+  auto New() const -> decltype(std::declval<const Base&>().New()) override {
+    return std::apply([](const auto&... args) { return std::make_unique<Made>(args...); }, args_);
+  }
+
+ private:
+  std::tuple<Args...> args_;
+};
+template <class Made, class... Args>
+std::shared_ptr<const ShuffleKernelFactory> MakeShuffle(Args... args) {
+  return std::make_shared<CopyFactory<ShuffleKernelFactory, Made, Args...>>(std::move(args)...);
+}
+template <class Made, class... Args>
+std::shared_ptr<const PartitionOperatorFactory> MakeOperator(Args... args) {
+  return std::make_shared<CopyFactory<PartitionOperatorFactory, Made, Args...>>(std::move(args)...);
+}
+
+// The shares of one task, one batch per partition, reused from task to task; and which partition a
+// key's hash belongs to.
+class Shares {
+ public:
+  void Start(const TaskContext& context, uint32_t partitions, uint32_t fixed_size);
+  RecordBatch& of_hash(uint64_t hash) {
+    return batches_[partition_of_group_[KeyGroupOf(hash, key_groups_)]];
+  }
+  RecordBatch& operator[](size_t partition) { return batches_[partition]; }
+  std::span<const RecordBatch> get() const { return {batches_.data(), partitions_}; }
+  uint32_t partitions() const { return partitions_; }
+
+ private:
+  std::vector<RecordBatch> batches_;
+  std::vector<uint32_t> partition_of_group_;
+  uint32_t partitions_ = 0;
+  uint32_t key_groups_ = 0;
+};
+
+// A reduce function over values of type V, fed with rows that may be views of V.
+template <class V, class F>
+class Folder {
+ public:
+  explicit Folder(F f) : f_(std::move(f)) {}
+
+  template <class R>
+  void Add(V& total, const R& row) {
+    if constexpr (std::same_as<V, R>) {
+      total = f_(std::as_const(total), row);
+    } else if constexpr (requires {
+                           { f_(std::as_const(total), row) } -> std::convertible_to<V>;
+                         }) {
+      total = f_(std::as_const(total), row);
+    } else {
+      AssignOwned(scratch_, row);
+      total = f_(std::as_const(total), std::as_const(scratch_));
+    }
+  }
+
+ private:
+  const F f_;
+  V scratch_{};
+};
+
+template <class K, class V, class Row>
+void PutPair(std::string_view key, const Row& value, RecordBatch& out) {
+  PutKeyField<K>(key, out.bytes());
+  RecordCodec<V>::template Put<false>(value, out.bytes());
+  CloseRecord(out);
+}
+
+// Reads a pair whose key is wanted as canonical bytes.
+template <class K, class V>
+void TakePair(std::string_view record, std::string_view& key, View<V>& value) {
+  ByteReader in{record.data(), record.data() + record.size()};
+  if (!TakeKeyField<K>(in, key) || !RecordCodec<V>::Take(in, value) || in.at != in.end) {
+    ThrowBadRecord(RecordName<std::pair<K, V>>(), 0, record.size());
+  }
+}
+
+// How a row becomes a key and a value.
+struct PairSplit {
+  template <class R>
+  static const auto& Key(const R& row) { return row.first; }
+  template <class R>
+  static const auto& Value(const R& row) { return row.second; }
+};
+struct CountSplit {
+  template <class R>
+  static const R& Key(const R& row) { return row; }
+  template <class R>
+  static int64_t Value(const R&) { return 1; }
+};
+
+// Combines by key within the task; shares hold the pairs in the order of the keys' first rows.
+template <class Chain, class Split, class K, class V, class F>
+class CombineKernel final : public ShuffleKernel {
+ public:
+  CombineKernel(Chain chain, F f) : chain_(std::move(chain)), fold_(std::move(f)) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override {
+    table_.Clear();
+    const auto make = [](const auto& row) { return ToOwned(row); };
+    const auto merge = [this](V& total, const auto& row) { fold_.Add(total, row); };
+    chain_.Drive(context, input, [&](const auto& row) {
+      table_.Add(KeyBytes<K>(Split::Key(row), scratch_), Split::Value(row), make, merge);
+    });
+    table_.Flush(make, merge);
+    shares_.Start(context, partitions, kFixedSize<std::pair<K, V>>);
+    for (const auto& entry : table_.entries()) {
+      PutPair<K, V>(table_.KeyOf(entry), entry.value, shares_.of_hash(entry.hash));
+    }
+  }
+  std::span<const RecordBatch> shares() const override { return shares_.get(); }
+
+ private:
+  Chain chain_;
+  Folder<V, F> fold_;
+  CombineTable<V> table_;
+  Shares shares_;
+  std::string scratch_;
+};
+
+// Sends each pair to the partition of its key, in order.
+template <class Chain, class K, class V>
+class RouteByKeyKernel final : public ShuffleKernel {
+ public:
+  explicit RouteByKeyKernel(Chain chain) : chain_(std::move(chain)) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override {
+    shares_.Start(context, partitions, kFixedSize<std::pair<K, V>>);
+    chain_.Drive(context, input, [&](const auto& row) {
+      const std::string_view key = KeyBytes<K>(row.first, scratch_);
+      PutPair<K, V>(key, row.second, shares_.of_hash(KeyHash(key)));
+    });
+  }
+  std::span<const RecordBatch> shares() const override { return shares_.get(); }
+
+ private:
+  Chain chain_;
+  Shares shares_;
+  std::string scratch_;
+};
+
+// Spreads rows evenly: row i of task t goes to partition (t + i) mod n.
+template <class Chain>
+class SpreadKernel final : public ShuffleKernel {
+ public:
+  using T = Own<typename Chain::Out>;
+  explicit SpreadKernel(Chain chain) : chain_(std::move(chain)) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override {
+    shares_.Start(context, partitions, kFixedSize<T>);
+    uint32_t next = context.task % partitions;
+    chain_.Drive(context, input, [&](const auto& row) {
+      RecordBatch& out = shares_[next];
+      EncodeRecord<T>(row, out.bytes());
+      CloseRecord(out);
+      if (++next == partitions) next = 0;
+    });
+  }
+  std::span<const RecordBatch> shares() const override { return shares_.get(); }
+
+ private:
+  Chain chain_;
+  Shares shares_;
+};
+
+// Keeps a task's rows together: task t of n sends all to partition t * partitions / n.
+template <class Chain>
+class KeepTogetherKernel final : public ShuffleKernel {
+ public:
+  using T = Own<typename Chain::Out>;
+  explicit KeepTogetherKernel(Chain chain) : chain_(std::move(chain)) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override {
+    shares_.Start(context, partitions, kFixedSize<T>);
+    const uint64_t target = uint64_t{context.task} * partitions / context.total_tasks;
+    RecordBatch& out = shares_[std::min<uint64_t>(target, partitions - 1)];
+    chain_.Drive(context, input, [&](const auto& row) {
+      EncodeRecord<T>(row, out.bytes());
+      CloseRecord(out);
+    });
+  }
+  std::span<const RecordBatch> shares() const override { return shares_.get(); }
+
+ private:
+  Chain chain_;
+  Shares shares_;
+};
+
+// The number of rows, as one record for partition 0.
+template <class Chain>
+class CountKernel final : public ShuffleKernel {
+ public:
+  explicit CountKernel(Chain chain) : chain_(std::move(chain)) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override {
+    int64_t count = 0;
+    chain_.Drive(context, input, [&](const auto&) { ++count; });
+    shares_.Start(context, partitions, sizeof(int64_t));
+    EncodeRecord<int64_t>(count, shares_[0].bytes());
+    shares_[0].EndRecord();
+  }
+  std::span<const RecordBatch> shares() const override { return shares_.get(); }
+
+ private:
+  Chain chain_;
+  Shares shares_;
+};
+
+// The fold of all rows, as at most one record for partition 0.
+template <class Chain, class F>
+class ReduceKernel final : public ShuffleKernel {
+ public:
+  using T = Own<typename Chain::Out>;
+  ReduceKernel(Chain chain, F f) : chain_(std::move(chain)), fold_(std::move(f)) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override {
+    std::optional<T> total;
+    chain_.Drive(context, input, [&](const auto& row) {
+      if (total.has_value()) fold_.Add(*total, row);
+      else total = ToOwned(row);
+    });
+    shares_.Start(context, partitions, kFixedSize<T>);
+    if (!total.has_value()) return;
+    EncodeRecord<T>(*total, shares_[0].bytes());
+    CloseRecord(shares_[0]);
+  }
+  std::span<const RecordBatch> shares() const override { return shares_.get(); }
+
+ private:
+  Chain chain_;
+  Folder<T, F> fold_;
+  Shares shares_;
+};
+
+}  // namespace sluice::internal

@@ -1,0 +1,39 @@
+// Options of operators, to be written with designated initialisers.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace sluice {
+
+struct ShuffleOptions {
+  uint32_t partitions = 0;  // 0: the job's `partitions`
+};
+
+struct WindowOptions {
+  std::chrono::milliseconds length{0};
+  std::chrono::milliseconds slide{0};  // 0: the stream's own slide
+  uint32_t partitions = 0;             // 0: the job's `partitions`
+};
+
+// kCall: the update function runs for every key at every batch. kSkip: for keys with new values
+// only, and only those are emitted.
+enum class IdleKeys { kCall, kSkip };
+
+struct StateOptions {
+  IdleKeys idle_keys = IdleKeys::kCall;
+  uint32_t partitions = 0;  // 0: the job's `partitions`
+};
+
+struct SaveOptions {
+  bool overwrite = false;  // replace a batch that another job left there
+};
+
+// What TextFileStream does with files that are there when the job first starts.
+enum class Existing { kTake, kIgnore };
+
+struct FileOptions {
+  Existing existing = Existing::kTake;
+};
+
+}  // namespace sluice

@@ -1,0 +1,133 @@
+// Output operations: Print, SaveAsTextFiles, ForeachBatch.
+#pragma once
+
+#include "common/codec_text.h"
+#include "driver/api/dstream.h"
+
+namespace sluice {
+
+// What ForeachBatch hands to its function. Valid during the call.
+template <Record T>
+class Batch {
+ public:
+  Batch(const BatchIdentity& identity, std::span<const BatchView> records)
+      : identity_(identity), records_(records) {}
+
+  int64_t time_ms() const { return identity_.batch_ms; }
+  // (job instance, output, batch): the same at every repeat; and a fence that never goes back.
+  const BatchIdentity& identity() const { return identity_; }
+  uint64_t size() const {
+    uint64_t n = 0;
+    for (const BatchView& batch : records_) n += batch.count;
+    return n;
+  }
+  bool empty() const { return size() == 0; }
+
+  // f(row) for every record, partition by partition; a row may be a view, valid during the call.
+  template <class F>
+    requires RowFunction<F, View<T>>
+  void ForEach(F f) const {
+    internal::RowCaller<F, View<T>> call(f);
+    Stored<T>().Drive(TaskContext(), records_, [&](const auto& row) { call(row); });
+  }
+  // All records, owned.
+  std::vector<T> Collect() const {
+    std::vector<T> all;
+    ForEach([&](const View<T>& row) { all.push_back(internal::ToOwned(row)); });
+    return all;
+  }
+
+ private:
+  const BatchIdentity& identity_;
+  std::span<const BatchView> records_;
+};
+
+namespace internal {
+
+// Ends a chain in lines of text; `limit` of them suffice.
+template <class Chain>
+class TextKernel final : public NarrowKernel {
+ public:
+  TextKernel(Chain chain, uint64_t limit) : chain_(std::move(chain)), limit_(limit) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           RecordBatch& out) const override {
+    uint64_t left = limit_;
+    chain_.Drive(context, input, [&](const auto& row) {
+      if (left == 0) return;
+      --left;
+      AppendText(row, out.bytes());
+      CloseRecord(out);
+    });
+  }
+  uint32_t output_fixed_size() const override { return 0; }
+
+ private:
+  Chain chain_;
+  uint64_t limit_;
+};
+
+template <class T, class F>
+class UserForeachKernel final : public ForeachKernel {
+ public:
+  explicit UserForeachKernel(F f) : f_(std::move(f)) {}
+  void Run(const BatchIdentity& identity, std::span<const BatchView> records) const override {
+    f_(Batch<T>(identity, records));
+  }
+
+ private:
+  F f_;
+};
+
+template <class T, class Chain>
+struct Outputs {
+  using S = DStream<T, Chain>;
+
+  static void Print(const S& s, uint32_t n) {
+    Output output = Start(s, OutputKind::kPrint, "Print");
+    // One more than is shown tells whether there are more.
+    output.kernel = std::make_shared<TextKernel<Chain>>(StreamAccess::chain(s), uint64_t{n} + 1);
+    output.print_limit = n;
+    StreamAccess::graph(s)->AddOutput(std::move(output));
+  }
+
+  static void SaveAsTextFiles(const S& s, std::string prefix, std::string suffix,
+                              SaveOptions options) {
+    const auto& graph = StreamAccess::graph(s);
+    const bool is_url = prefix.find("://") != std::string::npos;
+    if (!prefix.starts_with('/') && !is_url && !prefix.empty()) {
+      graph->Fail(2, "SaveAsTextFiles: the prefix must be an absolute path: " + prefix);
+    }
+    Output output = Start(s, OutputKind::kTextFiles, "SaveAsTextFiles");
+    output.kernel = std::make_shared<TextKernel<Chain>>(StreamAccess::chain(s), UINT64_MAX);
+    output.prefix = std::move(prefix);
+    output.suffix = std::move(suffix);
+    output.overwrite = options.overwrite;
+    graph->AddOutput(std::move(output));
+  }
+
+  template <class F>
+  static void ForeachBatch(const S& s, F f) {
+    Output output = Start(s, OutputKind::kForeachBatch, "ForeachBatch");
+    if constexpr (std::same_as<Chain, Stored<T>>) {
+      output.kernel = std::make_shared<CopyKernel>(kFixedSize<T>);
+    } else {
+      output.kernel = std::make_shared<RecordKernel<Chain>>(StreamAccess::chain(s));
+    }
+    output.foreach_batch = std::make_shared<UserForeachKernel<T, F>>(std::move(f));
+    StreamAccess::graph(s)->AddOutput(std::move(output));
+  }
+
+ private:
+  static Output Start(const S& s, OutputKind kind, std::string label) {
+    Output output;
+    output.kind = kind;
+    output.label = std::move(label);
+    output.parent = StreamAccess::parent(s);
+    output.chain = StreamAccess::operators(s);
+    return output;
+  }
+};
+
+}  // namespace internal
+}  // namespace sluice

@@ -1,0 +1,50 @@
+// Batches scripted by a program or a test.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/codec.h"
+#include "common/plan/kernel.h"
+
+namespace sluice {
+
+struct QueueOptions {
+  bool test_only = false;  // may be used with a checkpoint, though its batches are not replayable
+};
+
+namespace internal {
+
+// Thread-safe.
+class EncodedQueue : public QueueSource {
+ public:
+  virtual void Push(const RecordBatch& batch) = 0;
+};
+std::shared_ptr<EncodedQueue> MakeQueue(uint32_t fixed_size, bool test_only);
+
+}  // namespace internal
+
+// A handle on a queue of batches: copies share it. Thread-safe.
+template <Record T>
+class RecordQueue {
+ public:
+  explicit RecordQueue(QueueOptions options = {})
+      : queue_(internal::MakeQueue(kFixedSize<T>, options.test_only)) {}
+
+  // Appends the records of one batch.
+  void Push(const std::vector<T>& records) {
+    RecordBatch batch(kFixedSize<T>);
+    for (const T& record : records) {
+      EncodeRecord<T>(record, batch.bytes());
+      batch.EndRecord();
+    }
+    queue_->Push(batch);
+  }
+  std::shared_ptr<QueueSource> source() const { return queue_; }
+
+ private:
+  std::shared_ptr<internal::EncodedQueue> queue_;
+};
+
+}  // namespace sluice

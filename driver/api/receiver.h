@@ -1,0 +1,112 @@
+// Sources of one's own: a Receiver runs on a thread of its own in a receiver executor and stores
+// what it gets.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "common/codec.h"
+#include "common/plan/kernel.h"
+
+namespace sluice {
+
+// Whose records, numbered from where: what makes a source reliable without being counted twice.
+struct Numbering {
+  std::string_view producer;  // empty: unnumbered
+  int64_t first = 0;          // number of the first record; numbers start at 1
+};
+
+// What a receiver stores into. Thread-safe.
+template <Record T>
+class Receiving {
+ public:
+  explicit Receiving(ReceiverSink& sink) : sink_(sink) {}
+
+  // Appends one record and returns before it is safe. Blocks while the rate is limited. False: the
+  // receiver is to return from Run.
+  template <class R>
+    requires std::same_as<Own<R>, T>
+  bool Store(const R& record) {
+    if constexpr (std::same_as<T, std::string>) {
+      return sink_.Store(record);
+    } else {
+      std::string bytes;
+      EncodeRecord<T>(record, bytes);
+      return sink_.Store(bytes);
+    }
+  }
+
+  // Stores records as one block and returns once they are replicated and logged: the source may
+  // then be told. Gives the last logged number of the producer; records at or below it are dropped
+  // as repeats. Nothing: send them again.
+  template <class R>
+    requires std::same_as<Own<R>, T>
+  std::optional<int64_t> Store(std::span<const R> records, Numbering numbering) {
+    RecordBatch batch(kFixedSize<T>);
+    for (const R& record : records) {
+      EncodeRecord<T>(record, batch.bytes());
+      batch.EndRecord();
+    }
+    return sink_.StoreReliably(batch.view(), numbering.producer, numbering.first);
+  }
+
+  // The last logged number of a producer, 0 for a new one.
+  std::optional<int64_t> LastLogged(std::string_view producer) {
+    return sink_.LastLogged(producer);
+  }
+  bool stopping() const { return sink_.stopping(); }
+  // Blocks until the receiver is to stop or the time is over; true when it is to stop.
+  bool WaitStopping(int64_t milliseconds) { return sink_.WaitStopping(milliseconds); }
+  // Shows a problem; the receiver goes on.
+  void ReportError(std::string_view message) { sink_.ReportError(message); }
+
+ private:
+  ReceiverSink& sink_;
+};
+
+// Derive from Receiver and implement Run. It returns soon after stopping() holds; when it returns
+// earlier or throws, a fresh copy is run after a back-off. Must be copyable.
+template <Record T>
+class Receiver {
+ public:
+  using RecordType = T;
+  virtual ~Receiver() = default;
+  virtual void Run(Receiving<T>& receiving) = 0;
+};
+
+namespace internal {
+
+template <class R>
+class UserReceiverBody final : public ReceiverBody {
+ public:
+  explicit UserReceiverBody(R receiver) : receiver_(std::move(receiver)) {}
+  void Run(ReceiverSink& sink) override {
+    Receiving<typename R::RecordType> receiving(sink);
+    receiver_.Run(receiving);
+  }
+
+ private:
+  R receiver_;
+};
+
+template <class R>
+class UserReceiverFactory final : public ReceiverFactory {
+ public:
+  explicit UserReceiverFactory(R receiver) : receiver_(std::move(receiver)) {}
+  std::unique_ptr<ReceiverBody> New() const override {
+    return std::make_unique<UserReceiverBody<R>>(receiver_);
+  }
+
+ private:
+  R receiver_;
+};
+
+// Lines of a TCP server, to which it connects as a client.
+std::shared_ptr<const ReceiverFactory> MakeSocketReceiver(std::string host, int port);
+
+}  // namespace internal
+}  // namespace sluice

@@ -1,0 +1,174 @@
+// Lines of a TCP server. An end of stream, an error, or a server that is not there is no failure:
+// it connects again, with a back-off from 0.1 to 5 s that starts over after every line.
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "driver/api/receiver.h"
+
+namespace sluice::internal {
+namespace {
+
+constexpr int kPollMs = 50;
+constexpr int64_t kBackoffMinMs = 100;
+constexpr int64_t kBackoffMaxMs = 5000;
+constexpr size_t kReadSize = 256 << 10;
+constexpr size_t kLineMax = 64 << 20;
+
+class Socket {
+ public:
+  explicit Socket(int fd = -1) : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Socket& operator=(Socket&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Socket() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int fd() const { return fd_; }
+  bool open() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+// Waits for `events` on the socket; false when the receiver is to stop or the time is over.
+bool Await(const Socket& socket, short events, ReceiverSink& sink, int64_t timeout_ms) {
+  for (int64_t waited = 0; !sink.stopping() && waited < timeout_ms; waited += kPollMs) {
+    pollfd poll_fd{socket.fd(), events, 0};
+    const int ready = poll(&poll_fd, 1, kPollMs);
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+  return false;
+}
+
+class SocketReceiver final : public ReceiverBody {
+ public:
+  SocketReceiver(std::string host, int port) : host_(std::move(host)), port_(port) {}
+
+  void Run(ReceiverSink& sink) override {
+    int64_t backoff_ms = kBackoffMinMs;
+    while (!sink.stopping()) {
+      const Socket socket = Connect(sink);
+      if (socket.open() && ReadLines(socket, sink)) backoff_ms = kBackoffMinMs;
+      if (sink.stopping()) return;
+      sink.ReportError(error_ + "; will connect again in " + std::to_string(backoff_ms) + " ms");
+      if (sink.WaitStopping(backoff_ms)) return;
+      backoff_ms = std::min(backoff_ms * 2, kBackoffMaxMs);
+    }
+  }
+
+ private:
+  std::string Address() const { return host_ + ":" + std::to_string(port_); }
+
+  Socket Connect(ReceiverSink& sink) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    const int rc = getaddrinfo(host_.c_str(), std::to_string(port_).c_str(), &hints, &found);
+    if (rc != 0) {
+      error_ = "cannot resolve " + Address() + ": " + gai_strerror(rc);
+      return Socket();
+    }
+    Socket connected;
+    for (const addrinfo* a = found; a != nullptr && !connected.open(); a = a->ai_next) {
+      connected = ConnectTo(*a, sink);
+    }
+    freeaddrinfo(found);
+    return connected;
+  }
+
+  Socket ConnectTo(const addrinfo& address, ReceiverSink& sink) {
+    Socket socket(::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                           address.ai_protocol));
+    if (!socket.open()) return Failed("cannot open a socket for ", errno);
+    if (connect(socket.fd(), address.ai_addr, address.ai_addrlen) == 0) return socket;
+    if (errno != EINPROGRESS) return Failed("cannot connect to ", errno);
+    if (!Await(socket, POLLOUT, sink, 10'000)) return Failed("cannot connect to ", ETIMEDOUT);
+    int error = 0;
+    socklen_t size = sizeof(error);
+    getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) return Failed("cannot connect to ", error);
+    return socket;
+  }
+
+  Socket Failed(std::string_view what, int error) {
+    error_ = std::string(what) + Address() + ": " + std::strerror(error);
+    return Socket();
+  }
+
+  // Until the stream ends; true when a line came. A last line without its end is stored too.
+  bool ReadLines(const Socket& socket, ReceiverSink& sink) {
+    bool any = false;
+    std::string pending;
+    std::string buffer(kReadSize, '\0');
+    while (true) {
+      if (!Await(socket, POLLIN, sink, INT64_MAX)) return any;
+      const ssize_t n = recv(socket.fd(), buffer.data(), buffer.size(), 0);
+      if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+      if (n <= 0) {
+        error_ = Address() + (n == 0 ? " closed the stream" : std::string(": ") + strerror(errno));
+        if (!pending.empty()) StoreLine(pending, sink);
+        return any || !pending.empty();
+      }
+      any = true;
+      if (!StoreLines({buffer.data(), static_cast<size_t>(n)}, pending, sink)) return true;
+      if (pending.size() > kLineMax) {
+        error_ = Address() + ": a line is longer than 64 MiB";
+        return any;
+      }
+    }
+  }
+
+  static bool StoreLines(std::string_view bytes, std::string& pending, ReceiverSink& sink) {
+    while (true) {
+      const size_t end = bytes.find('\n');
+      if (end == std::string_view::npos) {
+        pending.append(bytes);
+        return true;
+      }
+      std::string_view line = bytes.substr(0, end);
+      if (!pending.empty()) line = pending.append(line);
+      if (!StoreLine(line, sink)) return false;
+      pending.clear();
+      bytes.remove_prefix(end + 1);
+    }
+  }
+
+  static bool StoreLine(std::string_view line, ReceiverSink& sink) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    return sink.Store(line);
+  }
+
+  const std::string host_;
+  const int port_;
+  std::string error_;
+};
+
+class SocketReceiverFactory final : public ReceiverFactory {
+ public:
+  SocketReceiverFactory(std::string host, int port) : host_(std::move(host)), port_(port) {}
+  std::unique_ptr<ReceiverBody> New() const override {
+    return std::make_unique<SocketReceiver>(host_, port_);
+  }
+
+ private:
+  std::string host_;
+  int port_;
+};
+
+}  // namespace
+
+std::shared_ptr<const ReceiverFactory> MakeSocketReceiver(std::string host, int port) {
+  return std::make_shared<SocketReceiverFactory>(std::move(host), port);
+}
+
+}  // namespace sluice::internal

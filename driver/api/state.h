@@ -1,0 +1,102 @@
+// State per key: UpdateStateByKey.
+#pragma once
+
+#include "driver/api/dstream.h"
+#include "driver/api/shuffle.h"
+
+namespace sluice::internal {
+
+// The state holds one entry per key: canonical key bytes -> encoded S.
+template <class K, class V, class S, class F>
+class UpdateStateOperator final : public PartitionOperator {
+ public:
+  UpdateStateOperator(F f, IdleKeys idle_keys) : f_(std::move(f)), idle_keys_(idle_keys) {}
+
+  // First the keys that have state, in the order in which they got it; then new keys, in the order
+  // of their first value. With kSkip: keys with values only, in that order.
+  void Run(const OperatorContext& context, std::span<const Share> shares,
+           RecordBatch& out) override {
+    KeyedState& state = *context.state;
+    groups_.Gather(shares);
+    const auto& groups = groups_.entries();
+    done_.assign(groups.size(), false);
+    if (idle_keys_ == IdleKeys::kCall) {
+      state.ForEach([&](std::string_view key, std::string_view bytes) {
+        const Group* group = groups_.Find(key);
+        if (group != nullptr) done_[group - groups.data()] = true;
+        Update(state, key, bytes, group, context.emits ? &out : nullptr);
+      });
+    }
+    for (size_t i = 0; i < groups.size(); ++i) {
+      if (done_[i]) continue;
+      const std::string_view key = groups_.KeyOf(groups[i]);
+      Update(state, key, state.Get(key), &groups[i], context.emits ? &out : nullptr);
+    }
+  }
+  uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, S>>; }
+
+ private:
+  using Group = typename ValueGroups<K, V>::Entry;
+
+  void Update(KeyedState& state, std::string_view key, std::optional<std::string_view> before,
+              const Group* group, RecordBatch* out) {
+    values_.clear();
+    View<V> value{};
+    if (group != nullptr) {
+      groups_.ForEachValue(group->value, [&](std::string_view bytes) {
+        groups_.Decode(bytes, value);
+        values_.push_back(ToOwned(std::as_const(value)));
+      });
+    }
+    const std::optional<S> after = f_(std::span<const V>(values_), Decode(before));
+    if (!after.has_value()) {
+      if (before.has_value()) state.Remove(key);
+      return;
+    }
+    if (out != nullptr) PutPair<K, S>(key, *after, *out);
+    encoded_.clear();
+    EncodeRecord<S>(*after, encoded_);
+    state.Put(key, encoded_);
+  }
+
+  std::optional<S> Decode(std::optional<std::string_view> bytes) const {
+    if (!bytes.has_value()) return std::nullopt;
+    View<S> view{};
+    if (!DecodeRecord<S>(*bytes, view)) ThrowBadRecord(RecordName<S>(), 0, bytes->size());
+    return ToOwned(std::as_const(view));
+  }
+
+  const F f_;
+  const IdleKeys idle_keys_;
+  ValueGroups<K, V> groups_;
+  std::vector<bool> done_;  // groups whose key had state
+  std::vector<V> values_;
+  std::string encoded_;
+};
+
+template <class T, class Chain>
+struct States {
+  using K = KeyOf<T>;
+  using V = ValueOf<T>;
+
+  template <class Declared, class F>
+  static auto Update(const DStream<T, Chain>& s, std::string name, F f, StateOptions options) {
+    using S = StateOf<F, Declared>;
+    const auto& graph = StreamAccess::graph(s);
+    if (name.empty()) graph->Fail(3, "UpdateStateByKey needs a name for its state");
+    Node node;
+    node.kind = NodeKind::kShuffle;
+    node.label = "UpdateStateByKey " + name;
+    node.record_type = RecordName<std::pair<K, S>>();
+    node.slide_batches = graph->slide_of(StreamAccess::parent(s));
+    node.inputs.push_back(StreamAccess::Input(s));
+    node.inputs[0].shuffle = MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s));
+    node.partitions = options.partitions;
+    node.partition_operator = MakeOperator<UpdateStateOperator<K, V, S, F>>(f, options.idle_keys);
+    node.state_name = std::move(name);
+    node.state_type = RecordName<K>() + " -> " + RecordName<S>();
+    return StreamAccess::Stream<std::pair<K, S>>(graph, graph->AddNode(std::move(node)));
+  }
+};
+
+}  // namespace sluice::internal
