@@ -24,9 +24,9 @@ struct Manifest {
   uint64_t sequence = 0;  // orders manifests; batch times do not
   uint64_t job_instance = 0;
   int64_t batch_ms = 0;
-  LogPosition decided;  // the record that has `decided` of this batch
-  std::vector<StateChain> chains;
-  std::string driver_payload;  // opaque here
+  LogPosition decided = {};  // the record that has `decided` of this batch
+  std::vector<StateChain> chains = {};
+  std::string driver_payload = {};  // opaque here
   bool operator==(const Manifest&) const = default;
 };
 

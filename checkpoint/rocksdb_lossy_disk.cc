@@ -34,6 +34,7 @@ absl::Status LossyFileOps::LinkIfAbsent(const std::string& from, const std::stri
   std::lock_guard lock(mutex_);
   RETURN_IF_ERROR(Posix()->LinkIfAbsent(from, to));
   unsynced_entries_.insert(to);
+  if (const auto found = synced_.find(from); found != synced_.end()) synced_[to] = found->second;
   return absl::OkStatus();
 }
 

@@ -17,10 +17,10 @@
 namespace sluice {
 
 struct StateEntry {
-  std::string key;
+  std::string key = {};
   bool removed = false;  // in an increment: the key is gone; value and timer are empty
-  std::string value;
-  std::optional<int64_t> timer_ms;
+  std::string value = {};
+  std::optional<int64_t> timer_ms = {};
   uint64_t insertion = 0;  // a restored table iterates in the order of these
   bool operator==(const StateEntry&) const = default;
 };
