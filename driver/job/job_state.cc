@@ -1,0 +1,293 @@
+#include "driver/job/job_state.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+
+BlockKey KeyOf(const proto::BlockName& name) {
+  return {name.stream(), name.incarnation(), name.number()};
+}
+
+proto::BlockName NameOf(uint64_t job_instance, const BlockKey& key) {
+  proto::BlockName name;
+  name.set_job_instance(job_instance);
+  name.set_stream(key.stream);
+  name.set_incarnation(key.incarnation);
+  name.set_number(key.number);
+  return name;
+}
+
+std::string ToString(const BlockKey& key) {
+  char text[96];
+  std::snprintf(text, sizeof(text), "stream %u, receiver %016" PRIx64 ", block %" PRIu64,
+                key.stream, key.incarnation, key.number);
+  return text;
+}
+
+void JobState::Restore(const proto::DriverState& kept) {
+  job_ = kept.job();
+  program_ = kept.program();
+  for (const auto& p : kept.producers()) producers_[{p.stream(), p.producer()}] = p.last();
+  for (const auto& i : kept.incarnations()) {
+    incarnations_[{i.stream(), i.incarnation()}] = i.number();
+  }
+  for (const auto& f : kept.files()) files_[{f.stream(), f.path()}] = f;
+  for (const auto& o : kept.outputs()) published_ms_[o.output()] = o.published_ms();
+  for (const auto& b : kept.blocks()) {
+    const BlockKey key = KeyOf(b.block().name());
+    blocks_[key] = {b.block(), {b.holders().begin(), b.holders().end()}, b.batch_ms(), b.lost()};
+    if (b.batch_ms() == 0) waiting_.push_back(key);
+  }
+  for (const auto& c : kept.planned()) planned_[c.batch_ms()] = c;
+  for (const auto& d : kept.decided()) {
+    decided_[d.decided().batch_ms()] = {d.decided(),
+                                        {d.slot(), d.checksum()},
+                                        {d.unpublished().begin(), d.unpublished().end()}};
+  }
+  last_planned_ms_ = kept.last_planned_ms();
+  last_decided_ms_ = kept.last_decided_ms();
+  decided_batches_ = kept.decided_batches();
+  failed_batches_ = kept.failed_batches();
+  records_total_ = kept.records_total();
+  sealed_ms_ = kept.sealed_ms();
+  sealed_manifest_ = kept.sealed_manifest();
+}
+
+absl::Status JobState::Apply(const proto::Entry& entry) {
+  switch (entry.entry_case()) {
+    case proto::Entry::kJobBegun:
+      if (!begun()) job_ = entry.job_begun();
+      return absl::OkStatus();
+    case proto::Entry::kProgramSeen:
+      program_ = entry.program_seen();
+      return absl::OkStatus();
+    case proto::Entry::kBlockAdded:
+      ApplyBlock(entry.block_added());
+      return absl::OkStatus();
+    case proto::Entry::kLost: {
+      LoggedBlock* block = FindBlock(KeyOf(entry.lost().name()));
+      if (block != nullptr) block->lost = true;
+      return absl::OkStatus();
+    }
+    case proto::Entry::kPlanned:
+      return ApplyPlanned(entry.planned().composition());
+    case proto::Entry::kDecided:
+      return ApplyDecided(entry.decided());
+    case proto::Entry::kPublished: {
+      const auto& published = entry.published();
+      published_ms_[published.output()] = published.batch_ms();
+      const auto it = decided_.find(published.batch_ms());
+      if (it != decided_.end()) it->second.unpublished.erase(published.output());
+      return absl::OkStatus();
+    }
+    case proto::Entry::kSkipped: {
+      const auto it = planned_.find(entry.skipped().batch_ms());
+      if (it == planned_.end()) return absl::OkStatus();
+      for (auto& source : *it->second.mutable_sources()) {
+        for (auto& task : *source.mutable_tasks()) task.clear_pieces();
+      }
+      it->second.set_empty(true);
+      ++failed_batches_;
+      return absl::OkStatus();
+    }
+    case proto::Entry::kSealed:
+      sealed_ms_ = std::max(sealed_ms_, entry.sealed().batch_ms());
+      sealed_manifest_ = entry.sealed().manifest();
+      return absl::OkStatus();
+    case proto::Entry::kCollected:
+      return absl::OkStatus();
+    case proto::Entry::ENTRY_NOT_SET:
+      break;
+  }
+  return absl::DataLossError("driver log: an entry of a kind this release does not know");
+}
+
+void JobState::ApplyBlock(const proto::BlockAdded& added) {
+  const BlockKey key = KeyOf(added.block().name());
+  if (LoggedBlock* known = FindBlock(key)) {
+    known->holders.assign(added.holders().begin(), added.holders().end());
+    return;
+  }
+  uint64_t& last = incarnations_[{key.stream, key.incarnation}];
+  if (key.number <= last) return;
+  last = key.number;
+  if (added.block().records() == 0) return;  // a refused block: its number is used up
+  for (const auto& range : added.block().producers()) {
+    producers_[{key.stream, range.producer()}] = range.last();
+  }
+  blocks_[key] = {added.block(), {added.holders().begin(), added.holders().end()}, 0, false};
+  waiting_.push_back(key);
+}
+
+absl::Status JobState::ApplyPlanned(const proto::Composition& composition) {
+  const int64_t batch_ms = composition.batch_ms();
+  if (batch_ms <= last_planned_ms_) {
+    return absl::DataLossError(absl::StrCat("driver log: batch planned twice: ", batch_ms));
+  }
+  last_planned_ms_ = batch_ms;
+  TakeFilesAndBlocks(composition);
+  planned_[batch_ms] = composition;
+  return absl::OkStatus();
+}
+
+void JobState::TakeFilesAndBlocks(const proto::Composition& composition) {
+  std::set<BlockKey> taken;
+  for (const auto& source : composition.sources()) {
+    for (const auto& task : source.tasks()) {
+      for (const auto& piece : task.pieces()) {
+        if (piece.has_block()) taken.insert(KeyOf(piece.block().name()));
+        if (!piece.has_file()) continue;
+        proto::TakenFile& file = files_[{source.stage(), piece.file().path()}];
+        file.set_stream(source.stage());
+        file.set_path(piece.file().path());
+        file.set_size(piece.file().file_size());
+        file.set_modified_ns(piece.file().modified_ns());
+      }
+    }
+  }
+  for (const BlockKey& key : taken) {
+    if (LoggedBlock* block = FindBlock(key)) block->batch_ms = composition.batch_ms();
+  }
+  std::erase_if(waiting_, [&](const BlockKey& key) { return taken.contains(key); });
+}
+
+absl::Status JobState::ApplyDecided(const proto::Decided& decided) {
+  if (decided.batch_ms() != FirstUndecided()) {
+    return absl::DataLossError(
+        absl::StrCat("driver log: batch decided out of order: ", decided.batch_ms()));
+  }
+  last_decided_ms_ = decided.batch_ms();
+  ++decided_batches_;
+  records_total_ += decided.records();
+  DecidedBatch& batch = decided_[decided.batch_ms()];
+  batch.decided = decided;
+  for (const auto& output : decided.outputs()) {
+    if (output.has_dataset()) batch.unpublished.insert(output.output());
+  }
+  return absl::OkStatus();
+}
+
+void JobState::SetPosition(int64_t batch_ms, LogPosition position) {
+  const auto it = decided_.find(batch_ms);
+  if (it != decided_.end()) it->second.position = position;
+}
+
+proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
+  proto::DriverState kept;
+  *kept.mutable_job() = job_;
+  *kept.mutable_program() = program_;
+  kept.set_first_live_slot(first_live_slot);
+  for (const auto& [key, last] : producers_) {
+    auto* p = kept.add_producers();
+    p->set_stream(key.first);
+    p->set_producer(key.second);
+    p->set_last(last);
+  }
+  for (const auto& [key, number] : incarnations_) {
+    auto* i = kept.add_incarnations();
+    i->set_stream(key.first);
+    i->set_incarnation(key.second);
+    i->set_number(number);
+  }
+  for (const auto& [key, file] : files_) *kept.add_files() = file;
+  for (const auto& [output, published_ms] : published_ms_) {
+    auto* o = kept.add_outputs();
+    o->set_output(output);
+    o->set_published_ms(published_ms);
+  }
+  KeepBlocks(kept);
+  for (const auto& [batch_ms, composition] : planned_) *kept.add_planned() = composition;
+  for (const auto& [batch_ms, batch] : decided_) {
+    auto* d = kept.add_decided();
+    *d->mutable_decided() = batch.decided;
+    d->set_slot(batch.position.slot);
+    d->set_checksum(batch.position.checksum);
+    d->mutable_unpublished()->Add(batch.unpublished.begin(), batch.unpublished.end());
+  }
+  kept.set_last_planned_ms(last_planned_ms_);
+  kept.set_last_decided_ms(last_decided_ms_);
+  kept.set_decided_batches(decided_batches_);
+  kept.set_failed_batches(failed_batches_);
+  kept.set_records_total(records_total_);
+  kept.set_sealed_ms(sealed_ms_);
+  kept.set_sealed_manifest(sealed_manifest_);
+  return kept;
+}
+
+void JobState::KeepBlocks(proto::DriverState& kept) const {
+  const auto keep = [&](const LoggedBlock& block) {
+    auto* b = kept.add_blocks();
+    *b->mutable_block() = block.info;
+    b->mutable_holders()->Add(block.holders.begin(), block.holders.end());
+    b->set_batch_ms(block.batch_ms);
+    b->set_lost(block.lost);
+  };
+  for (const BlockKey& key : waiting_) keep(blocks_.at(key));
+  for (const auto& [key, block] : blocks_) {
+    if (block.batch_ms != 0) keep(block);
+  }
+}
+
+bool JobState::ProducersFollow(const proto::BlockInfo& block) const {
+  std::map<std::string, int64_t> seen;
+  for (const auto& range : block.producers()) {
+    const auto it = seen.find(range.producer());
+    const int64_t last = it != seen.end()
+                             ? it->second
+                             : LastOfProducer(block.name().stream(), range.producer());
+    if (range.first() != last + 1 || range.last() < range.first()) return false;
+    seen[range.producer()] = range.last();
+  }
+  return true;
+}
+
+int64_t JobState::LastOfProducer(uint32_t stream, const std::string& producer) const {
+  const auto it = producers_.find({stream, producer});
+  return it == producers_.end() ? 0 : it->second;
+}
+
+uint64_t JobState::LastNumber(uint32_t stream, uint64_t incarnation) const {
+  const auto it = incarnations_.find({stream, incarnation});
+  return it == incarnations_.end() ? 0 : it->second;
+}
+
+LoggedBlock* JobState::FindBlock(const BlockKey& key) {
+  const auto it = blocks_.find(key);
+  return it == blocks_.end() ? nullptr : &it->second;
+}
+
+const proto::TakenFile* JobState::TakenFileAt(uint32_t stream, const std::string& path) const {
+  const auto it = files_.find({stream, path});
+  return it == files_.end() ? nullptr : &it->second;
+}
+
+std::vector<BlockKey> JobState::TakeCoveredBlocks() {
+  std::vector<BlockKey> covered;
+  for (auto it = blocks_.begin(); it != blocks_.end();) {
+    if (it->second.batch_ms != 0 && it->second.batch_ms <= sealed_ms_) {
+      covered.push_back(it->first);
+      it = blocks_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  return covered;
+}
+
+void JobState::ForgetCovered() {
+  std::erase_if(planned_, [&](const auto& batch) { return batch.first <= sealed_ms_; });
+  std::erase_if(decided_, [&](const auto& batch) {
+    return batch.first <= sealed_ms_ && batch.second.unpublished.empty();
+  });
+}
+
+int64_t JobState::FirstUndecided() const {
+  const auto it = planned_.upper_bound(last_decided_ms_);
+  return it == planned_.end() ? 0 : it->first;
+}
+
+}  // namespace sluice

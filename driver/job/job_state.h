@@ -1,0 +1,118 @@
+// What the driver log says, folded: the durable truth about one job. Replay after a crash and the
+// running driver go through the same Apply, so that a recovered driver knows what the former knew.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "proto/batch.pb.h"
+#include "proto/log.pb.h"
+
+namespace sluice {
+
+struct BlockKey {
+  uint32_t stream = 0;
+  uint64_t incarnation = 0;
+  uint64_t number = 0;
+  auto operator<=>(const BlockKey&) const = default;
+};
+BlockKey KeyOf(const proto::BlockName& name);
+proto::BlockName NameOf(uint64_t job_instance, const BlockKey& key);
+std::string ToString(const BlockKey& key);  // "stream 2, receiver 9f3a…, block 17"
+
+struct LoggedBlock {
+  proto::BlockInfo info;
+  std::vector<std::string> holders;  // worker ids
+  int64_t batch_ms = 0;              // 0: waits for a batch
+  bool lost = false;                 // an operator accepted its loss
+};
+
+// Where a record stands in the log; names a decision in a manifest.
+struct LogPosition {
+  uint64_t slot = 0;
+  uint32_t checksum = 0;
+};
+
+struct DecidedBatch {
+  proto::Decided decided;
+  LogPosition position;       // zero until durable
+  std::set<uint32_t> unpublished;
+};
+
+// Not thread-safe. Invariants: batches are planned and decided in order of time; a block belongs
+// to at most one batch; a producer's records are contiguous from 1.
+class JobState {
+ public:
+  // Starts from what a manifest kept.
+  void Restore(const proto::DriverState& kept);
+  absl::Status Apply(const proto::Entry& entry);
+  // The decided batch is durable at this position.
+  void SetPosition(int64_t batch_ms, LogPosition position);
+  // All of it, as the payload of a manifest; `first_live_slot` follows the last slot applied.
+  proto::DriverState Keep(uint64_t first_live_slot) const;
+
+  // A block may be added when each of its producers goes on where the log stands.
+  bool ProducersFollow(const proto::BlockInfo& block) const;
+  int64_t LastOfProducer(uint32_t stream, const std::string& producer) const;
+  // Highest block number that counts as added.
+  uint64_t LastNumber(uint32_t stream, uint64_t incarnation) const;
+
+  bool begun() const { return job_.job_instance() != 0; }
+  const proto::JobBegun& job() const { return job_; }
+  const proto::ProgramSeen& program() const { return program_; }
+  const std::map<BlockKey, LoggedBlock>& blocks() const { return blocks_; }
+  LoggedBlock* FindBlock(const BlockKey& key);
+  const std::vector<BlockKey>& waiting_blocks() const { return waiting_; }  // in log order
+  const std::map<int64_t, proto::Composition>& planned() const { return planned_; }
+  const std::map<int64_t, DecidedBatch>& decided() const { return decided_; }
+  bool FileTaken(uint32_t stream, const std::string& path) const {
+    return files_.contains({stream, path});
+  }
+  const proto::TakenFile* TakenFileAt(uint32_t stream, const std::string& path) const;
+  int64_t last_planned_ms() const { return last_planned_ms_; }
+  int64_t last_decided_ms() const { return last_decided_ms_; }
+  int64_t sealed_ms() const { return sealed_ms_; }
+  const std::string& sealed_manifest() const { return sealed_manifest_; }
+  uint64_t decided_batches() const { return decided_batches_; }
+  uint64_t failed_batches() const { return failed_batches_; }
+  uint64_t records_total() const { return records_total_; }
+  // Blocks of batches up to the sealed one: nothing refers to them any more. Forgets them.
+  std::vector<BlockKey> TakeCoveredBlocks();
+  // Forgets compositions and decisions up to the sealed batch whose outputs are all published.
+  void ForgetCovered();
+  // First batch that is planned and not decided; 0: none.
+  int64_t FirstUndecided() const;
+
+ private:
+  void ApplyBlock(const proto::BlockAdded& added);
+  void KeepBlocks(proto::DriverState& kept) const;
+  void TakeFilesAndBlocks(const proto::Composition& composition);
+  absl::Status ApplyPlanned(const proto::Composition& composition);
+  absl::Status ApplyDecided(const proto::Decided& decided);
+
+  proto::JobBegun job_;
+  proto::ProgramSeen program_;
+  std::map<std::pair<uint32_t, std::string>, int64_t> producers_;
+  std::map<std::pair<uint32_t, uint64_t>, uint64_t> incarnations_;
+  std::map<BlockKey, LoggedBlock> blocks_;
+  std::vector<BlockKey> waiting_;
+  std::map<std::pair<uint32_t, std::string>, proto::TakenFile> files_;
+  std::map<int64_t, proto::Composition> planned_;
+  std::map<int64_t, DecidedBatch> decided_;
+  std::map<uint32_t, int64_t> published_ms_;
+  int64_t last_planned_ms_ = 0;
+  int64_t last_decided_ms_ = 0;
+  int64_t sealed_ms_ = 0;
+  std::string sealed_manifest_;
+  uint64_t decided_batches_ = 0;
+  uint64_t failed_batches_ = 0;
+  uint64_t records_total_ = 0;
+};
+
+}  // namespace sluice
