@@ -1,0 +1,266 @@
+#include "driver/job/batch_runner.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "driver/job/planner.h"
+
+namespace sluice {
+namespace {
+
+constexpr MonotonicTime kGrantAgainUs = 2'000'000;
+
+}  // namespace
+
+void BatchRunner::Begin(proto::Generation generation, std::vector<proto::Grant::Member> members) {
+  generation_ = std::move(generation);
+  members_in_ = std::move(members);
+  runs_.clear();
+}
+
+void BatchRunner::Add(int64_t batch_ms, bool rebuild, bool checkpoint) {
+  BatchRun run;
+  run.batch_ms = batch_ms;
+  run.rebuild = rebuild;
+  run.checkpoint = checkpoint;
+  runs_.push_back(std::move(run));
+}
+
+uint32_t BatchRunner::slots() const {
+  uint32_t slots = 0;
+  for (const auto& member : members_in_) slots += member.slots();
+  return slots;
+}
+
+int BatchRunner::MemberOfTask(uint32_t task, uint32_t tasks) const {
+  if (members_in_.empty()) return -1;
+  std::vector<uint32_t> slots;
+  for (const auto& member : members_in_) slots.push_back(member.slots());
+  return static_cast<int>(Ownership(slots).OwnerOf(task, tasks));
+}
+
+bool BatchRunner::InputReady(const proto::Composition& composition) const {
+  for (const auto& source : composition.sources()) {
+    for (const auto& task : source.tasks()) {
+      for (const auto& piece : task.pieces()) {
+        if (!piece.has_block()) continue;
+        const BlockKey key = KeyOf(piece.block().name());
+        const LoggedBlock* block = state_->FindBlock(key);
+        if (block != nullptr && !block->lost && holders_(key).empty()) return false;
+      }
+    }
+  }
+  return true;
+}
+
+proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member) const {
+  proto::GrantedBatch granted;
+  granted.set_batch_ms(run.batch_ms);
+  granted.set_rebuild(run.rebuild);
+  granted.set_checkpoint(run.checkpoint);
+  std::vector<uint32_t> slots;
+  for (const auto& m : members_in_) slots.push_back(m.slots());
+  const Ownership owners(slots);
+  const proto::Composition& composition = state_->planned().at(run.batch_ms);
+  for (const auto& source : composition.sources()) {
+    auto& stage = *granted.add_stages();
+    stage.set_stage(source.stage());
+    stage.set_total_tasks(source.tasks_size());
+    stage.set_no_dataset(source.no_dataset());
+    for (int index = 0; index < source.tasks_size(); ++index) {
+      if (owners.OwnerOf(index, source.tasks_size()) != member) continue;
+      auto& task = *stage.add_tasks();
+      task.set_task(index);
+      for (const auto& piece : source.tasks(index).pieces()) {
+        auto& holders = *task.add_holders();
+        if (piece.has_block()) {
+          const BlockKey key = KeyOf(piece.block().name());
+          const LoggedBlock* block = state_->FindBlock(key);
+          if (block != nullptr && block->lost) {
+            task.mutable_holders()->RemoveLast();
+            continue;
+          }
+          for (const std::string& worker : holders_(key)) {
+            holders.add_worker_ids(worker);
+            holders.add_addresses(members_->AddressOf(worker));
+          }
+        }
+        *task.add_pieces() = piece;
+      }
+    }
+  }
+  return granted;
+}
+
+void BatchRunner::Grant(MonotonicTime now, int64_t decided_ms, int64_t sealed_ms,
+                        int64_t abandoned_ms, uint64_t durable_slot,
+                        std::vector<DriverCommand>& out) {
+  std::vector<BatchRun*> due;
+  uint32_t in_flight = 0;
+  for (BatchRun& run : runs_) {
+    if (++in_flight > options_.batches_in_flight_max) break;
+    if (run.granted && now - run.sent < kGrantAgainUs) continue;
+    if (!run.granted && !InputReady(state_->planned().at(run.batch_ms))) break;
+    if (!run.granted) run.first_sent = now;
+    run.granted = true;
+    run.sent = now;
+    due.push_back(&run);
+  }
+  if (due.empty()) return;
+  for (uint32_t member = 0; member < members_in_.size(); ++member) {
+    Send send{members_in_[member].address(), {}};
+    auto& grant = *send.message.mutable_batch_grant();
+    *grant.mutable_generation() = generation_;
+    grant.set_decided_ms(decided_ms);
+    grant.set_sealed_ms(sealed_ms);
+    grant.set_abandoned_checkpoint_ms(abandoned_ms);
+    grant.set_durable_slot(durable_slot);
+    for (const BatchRun* run : due) {
+      if (run->reports.contains(members_in_[member].executor())) continue;
+      *grant.add_batches() = ForMember(*run, member);
+    }
+    if (grant.batches_size() > 0) out.push_back(std::move(send));
+  }
+}
+
+void BatchRunner::Inform(int64_t decided_ms, int64_t sealed_ms, int64_t abandoned_ms,
+                         uint64_t durable_slot, std::vector<DriverCommand>& out) const {
+  for (const auto& member : members_in_) {
+    Send send{member.address(), {}};
+    auto& grant = *send.message.mutable_batch_grant();
+    *grant.mutable_generation() = generation_;
+    grant.set_decided_ms(decided_ms);
+    grant.set_sealed_ms(sealed_ms);
+    grant.set_abandoned_checkpoint_ms(abandoned_ms);
+    grant.set_durable_slot(durable_slot);
+    out.push_back(std::move(send));
+  }
+}
+
+void BatchRunner::OnReport(const proto::BatchReport& report) {
+  if (report.generation().epoch() != generation_.epoch() ||
+      report.generation().number() != generation_.number()) {
+    return;
+  }
+  BatchRun* run = Find(report.batch_ms());
+  if (run != nullptr) run->reports.emplace(report.executor(), report);
+}
+
+BatchRun* BatchRunner::Find(int64_t batch_ms) {
+  for (BatchRun& run : runs_) {
+    if (run.batch_ms == batch_ms) return &run;
+  }
+  return nullptr;
+}
+
+BatchRun* BatchRunner::Whole() {
+  if (runs_.empty() || members_in_.empty()) return nullptr;
+  BatchRun& front = runs_.front();
+  for (const auto& [executor, report] : front.reports) {
+    if (report.has_failure()) return &front;
+  }
+  return front.reports.size() == members_in_.size() ? &front : nullptr;
+}
+
+BatchOutcome BatchRunner::Outcome(const BatchRun& run) const {
+  BatchOutcome outcome;
+  outcome.decided.set_batch_ms(run.batch_ms);
+  outcome.decided.set_generation(generation_.number());
+  for (const auto& [executor, report] : run.reports) {
+    if (!report.has_failure()) continue;
+    const auto& f = report.failure();
+    outcome.failure = absl::StrCat("batch ", run.batch_ms, ", operator ", f.operator_name(),
+                                   ", task ", f.task(), " of stage ", f.stage(), ", record ",
+                                   f.record(), f.source().empty() ? "" : ", from ", f.source(),
+                                   ": ", f.cause());
+    return outcome;
+  }
+  CheckBalance(run, outcome);
+  if (outcome.imbalance.empty()) GatherOutputs(run, outcome);
+  return outcome;
+}
+
+void BatchRunner::CheckBalance(const BatchRun& run, BatchOutcome& outcome) const {
+  std::map<uint32_t, std::pair<uint64_t, uint64_t>> edges;    // pushed, folded
+  std::map<uint32_t, std::pair<uint64_t, uint64_t>> sources;  // records, bytes
+  for (const auto& [executor, report] : run.reports) {
+    for (const auto& edge : report.edges()) {
+      edges[edge.edge()].first += edge.pushed();
+      edges[edge.edge()].second += edge.folded();
+    }
+    for (const auto& source : report.sources()) {
+      sources[source.stage()].first += source.records();
+      sources[source.stage()].second += source.bytes();
+    }
+    for (const auto& state : report.states()) {
+      auto* all = outcome.decided.mutable_states();
+      auto it = std::find_if(all->begin(), all->end(), [&](const auto& digest) {
+        return digest.operator_name() == state.operator_name();
+      });
+      proto::OperatorDigest& digest = it == all->end() ? *all->Add() : *it;
+      digest.set_operator_name(state.operator_name());
+      digest.set_digest(digest.digest() + state.digest());
+      digest.set_entries(digest.entries() + state.entries());
+    }
+  }
+  std::sort(outcome.decided.mutable_states()->begin(), outcome.decided.mutable_states()->end(),
+            [](const auto& a, const auto& b) { return a.operator_name() < b.operator_name(); });
+  for (const auto& [edge, count] : edges) {
+    if (count.first == count.second) continue;
+    outcome.imbalance = absl::StrCat("batch ", run.batch_ms, ", edge ", edge, ": ", count.first,
+                                     " records pushed, ", count.second, " folded");
+    return;
+  }
+  uint64_t records = 0;
+  for (const auto& source : state_->planned().at(run.batch_ms).sources()) {
+    const PlannedInput planned = InputOf(source, *state_);
+    const auto read = sources[source.stage()];
+    const bool whole = planned.file_bytes > 0
+                           ? read.second == planned.file_bytes
+                           : read.first == planned.block_records + planned.inline_records;
+    if (!whole) {
+      outcome.imbalance =
+          absl::StrCat("batch ", run.batch_ms, ", source stage ", source.stage(), ": planned ",
+                       planned.block_records + planned.inline_records, " records and ",
+                       planned.file_bytes, " bytes, read ", read.first, " and ", read.second);
+      return;
+    }
+    records += read.first;
+  }
+  outcome.decided.set_records(records);
+}
+
+void BatchRunner::GatherOutputs(const BatchRun& run, BatchOutcome& outcome) const {
+  std::map<uint32_t, std::map<uint32_t, const proto::OutputPart*>> parts;  // output -> piece
+  for (const auto& [executor, report] : run.reports) {
+    for (const auto& part : report.outputs()) parts[part.output()][part.piece()] = &part;
+  }
+  for (const Output& output : plan_.graph().outputs()) {
+    proto::StagedOutput& staged = *outcome.decided.add_outputs();
+    staged.set_output(output.id);
+    const auto it = parts.find(output.id);
+    staged.set_has_dataset(it != parts.end());
+    if (it == parts.end()) continue;
+    staged.set_parts(static_cast<uint32_t>(it->second.size()));
+    for (const auto& [piece, part] : it->second) {
+      staged.set_records(staged.records() + part->records());
+      if (!part->staged_path().empty()) staged.set_staged_path(part->staged_path());
+      for (const std::string& row : part->printed()) {
+        if (static_cast<uint32_t>(staged.printed_size()) > output.print_limit) break;
+        staged.add_printed(row);
+      }
+      if (output.kind == OutputKind::kForeachBatch) {
+        outcome.foreach_parts[output.id].push_back(part->foreach_batch());
+      }
+    }
+    // User code that runs before the decision leaves nothing to publish after it.
+    if (output.kind == OutputKind::kForeachBatch) staged.set_has_dataset(false);
+    if (output.kind == OutputKind::kTextFiles) {
+      std::string target = absl::StrCat(output.prefix, "-", run.batch_ms);
+      if (!output.suffix.empty()) absl::StrAppend(&target, ".", output.suffix);
+      staged.set_target_path(target);
+    }
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,92 @@
+// Runs batches in one generation: grants them, gathers the reports, checks that nothing was lost
+// between planned, read, pushed and folded. A new generation starts it anew.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/plan/stages.h"
+#include "driver/job/commands.h"
+#include "driver/job/job_options.h"
+#include "driver/job/job_state.h"
+#include "driver/job/membership.h"
+
+namespace sluice {
+
+// One batch on its way through the present generation.
+struct BatchRun {
+  int64_t batch_ms = 0;
+  bool rebuild = false;
+  bool checkpoint = false;
+  bool granted = false;
+  MonotonicTime sent = 0;
+  MonotonicTime first_sent = 0;
+  std::map<uint32_t, proto::BatchReport> reports;  // by executor
+  bool foreach_asked = false;
+  std::set<uint32_t> foreach_waiting;              // outputs whose user code runs
+};
+
+// What the reports of a whole batch add up to.
+struct BatchOutcome {
+  std::string failure;                  // a task failed for good: operator, record, cause
+  std::string imbalance;                // conservation does not hold
+  proto::Decided decided;
+  std::map<uint32_t, std::vector<std::string>> foreach_parts;  // by output
+};
+
+// Not thread-safe.
+class BatchRunner {
+ public:
+  using HolderLookup = std::function<std::vector<std::string>(const BlockKey&)>;
+  BatchRunner(const JobOptions& options, const StagePlan& plan, JobState* state,
+              const Membership* members, HolderLookup holders)
+      : options_(options), plan_(plan), state_(state), members_(members),
+        holders_(std::move(holders)) {}
+
+  // Drops all runs and takes the members of the new generation, in order.
+  void Begin(proto::Generation generation, std::vector<proto::Grant::Member> members);
+  void Stop() { members_in_.clear(); runs_.clear(); }
+  void Add(int64_t batch_ms, bool rebuild, bool checkpoint);
+  // Sends what may be granted now, several batches in one message; repeats what got no report.
+  void Grant(MonotonicTime now, int64_t decided_ms, int64_t sealed_ms, int64_t abandoned_ms,
+             uint64_t durable_slot, std::vector<DriverCommand>& out);
+  void OnReport(const proto::BatchReport& report);
+  // The oldest run, when all its reports are in; null otherwise.
+  BatchRun* Whole();
+  BatchOutcome Outcome(const BatchRun& run) const;
+  void PopFront() { runs_.pop_front(); }
+  BatchRun* Find(int64_t batch_ms);
+
+  bool active() const { return !members_in_.empty(); }
+  const std::vector<proto::Grant::Member>& members() const { return members_in_; }
+  const std::deque<BatchRun>& runs() const { return runs_; }
+  const proto::Generation& generation() const { return generation_; }
+  uint32_t slots() const;
+  int MemberOfTask(uint32_t task, uint32_t tasks) const;
+  // Tells idle executors what was decided and sealed, when there is no batch to grant.
+  void Inform(int64_t decided_ms, int64_t sealed_ms, int64_t abandoned_ms, uint64_t durable_slot,
+              std::vector<DriverCommand>& out) const;
+
+ private:
+  bool InputReady(const proto::Composition& composition) const;
+  proto::GrantedBatch ForMember(const BatchRun& run, uint32_t member) const;
+  void CheckBalance(const BatchRun& run, BatchOutcome& outcome) const;
+  void GatherOutputs(const BatchRun& run, BatchOutcome& outcome) const;
+
+  const JobOptions& options_;
+  const StagePlan& plan_;
+  JobState* state_;
+  const Membership* members_;
+  HolderLookup holders_;
+  proto::Generation generation_;
+  std::vector<proto::Grant::Member> members_in_;
+  std::deque<BatchRun> runs_;
+};
+
+}  // namespace sluice

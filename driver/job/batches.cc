@@ -1,0 +1,211 @@
+// Ticks and batches of the job driver's core: freezing, deciding, what follows a failure.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "driver/job/job_driver_core.h"
+#include "driver/job/planner.h"
+
+namespace sluice {
+namespace {
+
+constexpr MonotonicTime kSealSlackMaxUs = 20'000;
+constexpr MonotonicTime kListPatienceUs = 10'000'000;
+constexpr int kImbalancesMax = 3;
+
+}  // namespace
+
+void JobDriverCore::AdvanceTick(MonotonicTime now) {
+  if (tick_.batch_ms == 0 && final_ms_ == 0) {
+    const int64_t due = ticks_.Due(now);
+    size_t undecided = 0;
+    for (auto it = state_.planned().upper_bound(state_.last_decided_ms());
+         it != state_.planned().end(); ++it) {
+      ++undecided;
+    }
+    if (due != 0 && undecided < options_.batches_undecided_max) BeginTick(now, due);
+  }
+  if (tick_.batch_ms == 0 || !tick_.listed) return;
+  if (tick_.seals_waiting.empty() || now >= tick_.deadline) FreezeBatch(now);
+}
+
+void JobDriverCore::BeginTick(MonotonicTime now, int64_t batch_ms) {
+  tick_ = Tick{};
+  tick_.batch_ms = batch_ms;
+  tick_.deadline = now + std::min(options_.batch_interval_ms * 100, kSealSlackMaxUs);
+  for (const std::string& worker : members_.ReceiverWorkers()) {
+    tick_.seals_waiting.insert(worker);
+    Send send{members_.AddressOf(worker), {}};
+    send.message.mutable_seal_tick()->set_job_instance(state_.job().job_instance());
+    send.message.mutable_seal_tick()->set_batch_ms(batch_ms);
+    out_.push_back(std::move(send));
+  }
+  const auto& nodes = graph_.nodes();
+  tick_.listed = std::none_of(nodes.begin(), nodes.end(), [](const Node& node) {
+    return node.kind == NodeKind::kSource && (node.source.kind == SourceKind::kFiles ||
+                                              node.source.kind == SourceKind::kQueue);
+  });
+  if (!tick_.listed) {
+    tick_.deadline = std::min(tick_.deadline, now + kListPatienceUs);
+    out_.push_back(ListSources{batch_ms});
+  }
+}
+
+void JobDriverCore::FreezeBatch(MonotonicTime now) {
+  PlanRequest request;
+  request.batch_ms = tick_.batch_ms;
+  request.missed_from_ms = ticks_.MissedBefore(tick_.batch_ms);
+  request.tasks = std::max(1u, runner_->active() ? runner_->slots() : members_.ClusterSlots());
+  request.max_batch_input = options_.max_batch_input;
+  request.listed = &tick_.sources;
+  request.member_of_task = [&](uint32_t task) {
+    return runner_->MemberOfTask(task, request.tasks);
+  };
+  request.members_holding = [&](const LoggedBlock& block) {
+    std::vector<int> near;
+    const auto& members = runner_->members();
+    for (size_t i = 0; i < members.size(); ++i) {
+      const auto& holders = block.holders;
+      if (std::find(holders.begin(), holders.end(), members[i].worker_id()) != holders.end()) {
+        near.push_back(static_cast<int>(i));
+      }
+    }
+    return near;
+  };
+  proto::Entry entry;
+  *entry.mutable_planned()->mutable_composition() = PlanBatch(*plan_, state_, request);
+  ticks_.Take(tick_.batch_ms);
+  planned_at_[tick_.batch_ms] = now;
+  log_.Enqueue(std::move(entry));
+  const bool last = stopping_ && receivers_stopped_ && members_.ReceiverWorkers().empty() &&
+                    state_.waiting_blocks().empty();
+  if (last) {
+    final_ms_ = tick_.batch_ms;
+    checkpointer_.Abandon(now);
+    checkpointer_.ForceNext();
+  }
+  if (phase_ == Phase::kRunning) {
+    const bool checkpoint = checkpointer_.WantsNext(now);
+    if (checkpoint) {
+      std::set<uint32_t> executors;
+      for (const auto& member : runner_->members()) executors.insert(member.executor());
+      checkpointer_.Begin(now, tick_.batch_ms, std::move(executors));
+    }
+    runner_->Add(tick_.batch_ms, false, checkpoint);
+  }
+  tick_ = Tick{};
+}
+
+void JobDriverCore::AdvanceRuns(MonotonicTime now) {
+  if (phase_ != Phase::kRunning) return;
+  while (phase_ == Phase::kRunning) {
+    BatchRun* run = runner_->Whole();
+    if (run == nullptr || !FinishRun(now, *run)) break;
+  }
+  if (phase_ != Phase::kRunning) return;
+  // In a rebuild the batches are decided already, in the order in which they are sent.
+  const int64_t rebuilding =
+      !runner_->runs().empty() && runner_->runs().front().rebuild
+          ? runner_->runs().front().batch_ms - 1
+          : INT64_MAX;
+  const int64_t decided = std::min(log_.durable().last_decided_ms(), rebuilding);
+  const int64_t sealed = log_.durable().sealed_ms();
+  const size_t before = out_.size();
+  runner_->Grant(now, decided, sealed, checkpointer_.abandoned_ms(), log_.next_slot() - 1, out_);
+  const bool granted = out_.size() > before;
+  if (!granted && (decided != told_decided_ms_ || sealed != told_sealed_ms_) &&
+      (checkpointer_.in_progress_ms() != 0 || sealed != told_sealed_ms_)) {
+    runner_->Inform(decided, sealed, checkpointer_.abandoned_ms(), log_.next_slot() - 1, out_);
+    told_decided_ms_ = decided;
+    told_sealed_ms_ = sealed;
+  } else if (granted) {
+    told_decided_ms_ = decided;
+    told_sealed_ms_ = sealed;
+  }
+}
+
+// False: the run must wait, or the generation is over.
+bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
+  BatchOutcome outcome = runner_->Outcome(run);
+  if (!outcome.failure.empty()) {
+    OnBatchFailed(run.batch_ms, outcome.failure);
+    return false;
+  }
+  if (!outcome.imbalance.empty()) {
+    out_.push_back(Say{Say::Level::kError, "counts do not balance: " + outcome.imbalance});
+    if (++imbalances_ >= kImbalancesMax) Fail(1, "counts do not balance: " + outcome.imbalance);
+    new_generation_wanted_ = true;
+    phase_ = Phase::kForming;
+    return false;
+  }
+  if (run.rebuild) {
+    const auto it = state_.decided().find(run.batch_ms);
+    if (it != state_.decided().end()) {
+      const auto& was = it->second.decided.states();
+      for (int i = 0; i < was.size() && i < outcome.decided.states_size(); ++i) {
+        if (was[i].digest() == outcome.decided.states(i).digest()) continue;
+        out_.push_back(Say{Say::Level::kWarning,
+                           absl::StrCat("operator ", was[i].operator_name(), " gave another state"
+                                        " when batch ", run.batch_ms, " was run again: it is not"
+                                        " deterministic")});
+      }
+    }
+    runner_->PopFront();
+    return true;
+  }
+  if (!RunForeachOf(run, outcome)) return false;
+  scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
+  planned_at_.erase(run.batch_ms);
+  crashes_.clear();
+  proto::Entry entry;
+  *entry.mutable_decided() = std::move(outcome.decided);
+  log_.Enqueue(std::move(entry));
+  runner_->PopFront();
+  (void)now;
+  return true;
+}
+
+// User code with an effect outside runs after planned(t) and decided(t-1) are durable.
+bool JobDriverCore::RunForeachOf(const BatchRun& run, const BatchOutcome& outcome) {
+  if (outcome.foreach_parts.empty()) return true;
+  BatchRun& mutable_run = *runner_->Find(run.batch_ms);
+  if (!mutable_run.foreach_asked) {
+    const JobState& durable = log_.durable();
+    if (durable.last_planned_ms() < run.batch_ms ||
+        durable.last_decided_ms() != state_.last_decided_ms()) {
+      return false;
+    }
+    mutable_run.foreach_asked = true;
+    for (const auto& [output, parts] : outcome.foreach_parts) {
+      mutable_run.foreach_waiting.insert(output);
+      out_.push_back(RunForeach{run.batch_ms, output, generation_, parts});
+    }
+  }
+  return mutable_run.foreach_waiting.empty();
+}
+
+void JobDriverCore::OnBatchFailed(int64_t batch_ms, const std::string& cause) {
+  if (batch_ms <= state_.last_decided_ms() || !options_.skip_failed_batches) {
+    Fail(1, cause);
+    return;
+  }
+  out_.push_back(Say{Say::Level::kError, absl::StrCat("skipped: ", cause)});
+  proto::Entry entry;
+  entry.mutable_skipped()->set_batch_ms(batch_ms);
+  entry.mutable_skipped()->set_reason(cause);
+  log_.Enqueue(std::move(entry));
+  std::erase_if(crashes_, [&](const auto& crash) { return crash.first.first == batch_ms; });
+  new_generation_wanted_ = true;
+  phase_ = Phase::kForming;
+}
+
+// What a durable seal covers is released and forgotten.
+void JobDriverCore::AfterSeal() {
+  const int64_t sealed = log_.durable().sealed_ms();
+  if (sealed == 0 || state_.sealed_ms() != sealed) return;
+  const std::vector<BlockKey> covered = state_.TakeCoveredBlocks();
+  if (!covered.empty()) blocks_.Release(covered, out_);
+  state_.ForgetCovered();
+  log_.ForgetCovered();
+}
+
+}  // namespace sluice

@@ -1,0 +1,268 @@
+#include "driver/job/block_desk.h"
+
+#include <algorithm>
+
+#include "common/mutations.h"
+
+namespace sluice {
+namespace {
+
+constexpr MonotonicTime kCheckCopiesUs = 200'000;
+constexpr MonotonicTime kReplicateAgainUs = 3'000'000;
+
+}  // namespace
+
+void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
+                           std::vector<DriverCommand>& out) {
+  const BlockKey key = KeyOf(announce.block().name());
+  for (const std::string& holder : announce.holders()) held_[holder].insert(key);
+  unlogged_.erase(key);
+  check_copies_ = true;
+  if (LoggedBlock* block = state_->FindBlock(key)) {
+    UpdateHolders(*block, key, {announce.holders().begin(), announce.holders().end()});
+    replicating_.erase(key);
+    SendVerdict(from, announce.block(), true, out);
+    return;
+  }
+  const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
+  if (key.number <= last) {
+    // Added and collected since, or refused: the producers' numbers tell which.
+    const auto& ranges = announce.block().producers();
+    const bool logged = std::all_of(ranges.begin(), ranges.end(), [&](const auto& range) {
+      return range.last() <= state_->LastOfProducer(key.stream, range.producer());
+    });
+    SendVerdict(from, announce.block(), logged, out);
+    return;
+  }
+  if (key.number > last + 1) {
+    early_[key] = {from, announce};
+    return;
+  }
+  AddInOrder(from, announce, out);
+  AddHeld(key.stream, key.incarnation, out);
+}
+
+void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
+                           std::vector<DriverCommand>& out) {
+  const bool accepted = kMutationProducerNumberNotChecked ||
+                        state_->ProducersFollow(announce.block());
+  proto::Entry entry;
+  auto& added = *entry.mutable_block_added();
+  if (accepted) {
+    *added.mutable_block() = announce.block();
+    *added.mutable_holders() = announce.holders();
+  } else {
+    *added.mutable_block()->mutable_name() = announce.block().name();  // its number is used up
+  }
+  log_->Enqueue(std::move(entry));
+  SendVerdict(from, announce.block(), accepted, out);
+}
+
+void BlockDesk::AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out) {
+  while (true) {
+    const BlockKey next{stream, incarnation, state_->LastNumber(stream, incarnation) + 1};
+    const auto it = early_.find(next);
+    if (it == early_.end()) return;
+    const HeldBack held = std::move(it->second);
+    early_.erase(it);
+    AddInOrder(held.from, held.announce, out);
+  }
+}
+
+void BlockDesk::OnInventory(const proto::WorkerInventory& inventory,
+                            std::vector<DriverCommand>& out) {
+  std::set<BlockKey>& held = held_[inventory.worker_id()];
+  held.clear();
+  check_copies_ = true;
+  for (const auto& block : inventory.blocks()) {
+    const BlockKey key = KeyOf(block.name());
+    held.insert(key);
+    if (LoggedBlock* logged = state_->FindBlock(key)) {
+      UpdateHolders(*logged, key, {inventory.worker_id()});
+      continue;
+    }
+    if (key.number <= state_->LastNumber(key.stream, key.incarnation)) {
+      SendRelease(inventory.worker_id(), key, out);  // covered, or refused
+      held.erase(key);
+      continue;
+    }
+    Unlogged& unlogged = unlogged_[key];
+    unlogged.info = block;
+    unlogged.workers.insert(inventory.worker_id());
+  }
+}
+
+void BlockDesk::OnWorkerLost(const std::string& worker_id) {
+  (void)worker_id;
+  check_copies_ = true;
+}
+
+// Its daemon announces again what a living receiver sealed. Of a dead one, what an unreliable
+// source sent is all there is and is added; what a reliable source sent was never acknowledged.
+void BlockDesk::OnReceiverDead(uint32_t stream, uint64_t incarnation,
+                               std::vector<DriverCommand>& out) {
+  const auto of_it = [&](const BlockKey& key) {
+    return key.stream == stream && key.incarnation == incarnation;
+  };
+  for (auto it = early_.begin(); it != early_.end();) {
+    if (of_it(it->first) && !it->second.announce.block().reliable()) {
+      AddInOrder(it->second.from, it->second.announce, out);
+      it = early_.erase(it);
+    } else {
+      it = of_it(it->first) ? early_.erase(it) : std::next(it);
+    }
+  }
+}
+
+void BlockDesk::OnProducerQuery(const std::string& from, const proto::ProducerQuery& query,
+                                std::vector<DriverCommand>& out) {
+  Send send{from, {}};
+  auto& answer = *send.message.mutable_producer_answer();
+  answer.set_stream(query.stream());
+  answer.set_producer(query.producer());
+  answer.set_last(state_->LastOfProducer(query.stream(), query.producer()));
+  answer.set_incarnation(query.incarnation());
+  answer.set_job_instance(query.job_instance());
+  log_->AfterDurable(std::move(send));
+  log_->TakeDue(out);
+}
+
+void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
+  if (!check_copies_ || now - checked_ < kCheckCopiesUs || !members_->InventoriesIn()) return;
+  checked_ = now;
+  for (auto it = unlogged_.begin(); it != unlogged_.end();) {
+    const BlockKey key = it->first;
+    if (members_->ReceiverAlive(key.stream, key.incarnation)) {
+      ++it;  // its daemon announces it
+      continue;
+    }
+    if (it->second.info.reliable()) {
+      for (const std::string& worker : it->second.workers) SendRelease(worker, key, out);
+    } else if (state_->LastNumber(key.stream, key.incarnation) < key.number) {
+      proto::BlockAnnounce announce;
+      *announce.mutable_block() = it->second.info;
+      for (const std::string& worker : it->second.workers) announce.add_holders(worker);
+      AddInOrder("", announce, out);
+    }
+    it = unlogged_.erase(it);
+  }
+  under_replicated_ = 0;
+  bool waiting = !unlogged_.empty();
+  for (const auto& [key, block] : state_->blocks()) {
+    if (block.lost) continue;
+    const std::vector<std::string> holders = HoldersOf(key);
+    if (holders.size() >= options_.replication || holders.empty()) continue;
+    std::string target;
+    for (const auto& [id, worker] : members_->workers()) {
+      const bool holds = std::find(holders.begin(), holders.end(), id) != holders.end();
+      if (holds || !members_->WorkerServes(id)) continue;
+      const bool other_host = members_->HostOf(id) != members_->HostOf(holders.front());
+      if (target.empty() || other_host) target = id;
+    }
+    ++under_replicated_;
+    if (target.empty()) continue;
+    waiting = true;
+    MonotonicTime& asked = replicating_[key];
+    if (asked != 0 && now - asked < kReplicateAgainUs) continue;
+    asked = now;
+    Send send{members_->AddressOf(holders.front()), {}};
+    auto& replicate = *send.message.mutable_replicate_block();
+    *replicate.mutable_name() = block.info.name();
+    replicate.set_target_worker(target);
+    replicate.set_target_address(members_->AddressOf(target));
+    replicate.set_epoch(epoch_);
+    out.push_back(std::move(send));
+  }
+  check_copies_ = waiting;
+}
+
+void BlockDesk::Release(const std::vector<BlockKey>& blocks, std::vector<DriverCommand>& out) {
+  std::map<std::string, Send> by_worker;
+  for (const BlockKey& key : blocks) {
+    replicating_.erase(key);
+    for (auto& [worker, held] : held_) {
+      if (held.erase(key) == 0 || members_->AddressOf(worker).empty()) continue;
+      Send& send = by_worker[worker];
+      send.to = members_->AddressOf(worker);
+      auto& release = *send.message.mutable_release_blocks();
+      release.set_job_instance(state_->job().job_instance());
+      release.set_epoch(epoch_);
+      *release.add_names() = NameOf(state_->job().job_instance(), key);
+    }
+  }
+  for (auto& [worker, send] : by_worker) out.push_back(std::move(send));
+}
+
+std::vector<std::string> BlockDesk::HoldersOf(const BlockKey& key) const {
+  std::vector<std::string> holders;
+  for (const auto& [worker, held] : held_) {
+    if (held.contains(key) && members_->WorkerServes(worker)) holders.push_back(worker);
+  }
+  return holders;
+}
+
+bool BlockDesk::IsLost(MonotonicTime now, const BlockKey& key) const {
+  const auto it = state_->blocks().find(key);
+  if (it == state_->blocks().end() || !HoldersOf(key).empty()) return false;
+  return std::all_of(it->second.holders.begin(), it->second.holders.end(),
+                     [&](const std::string& id) {
+                       const auto worker = members_->workers().find(id);
+                       if (worker == members_->workers().end()) return members_->InventoriesIn();
+                       if (!worker->second.lost) return worker->second.answered;
+                       return worker->second.gone ||
+                              now - worker->second.heard > 2 * options_.lease_us;
+                     });
+}
+
+std::vector<BlockKey> BlockDesk::LostBlocks(MonotonicTime now) const {
+  std::vector<BlockKey> lost;
+  for (const auto& [key, block] : state_->blocks()) {
+    const bool needed = block.batch_ms == 0 || block.batch_ms > state_->sealed_ms();
+    if (needed && !block.lost && IsLost(now, key)) lost.push_back(key);
+  }
+  return lost;
+}
+
+void BlockDesk::SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,
+                            std::vector<DriverCommand>& out) {
+  if (to.empty()) return;
+  Send send{to, {}};
+  auto& verdict = *send.message.mutable_block_verdict();
+  *verdict.mutable_name() = block.name();
+  verdict.set_accepted(accepted);
+  for (const auto& range : block.producers()) {
+    auto& last = *verdict.add_last();
+    last.set_producer(range.producer());
+    last.set_last(state_->LastOfProducer(block.name().stream(), range.producer()));
+  }
+  log_->AfterDurable(std::move(send));
+  log_->TakeDue(out);
+}
+
+void BlockDesk::UpdateHolders(LoggedBlock& block, const BlockKey& key,
+                              const std::vector<std::string>& holders) {
+  std::vector<std::string> all = block.holders;
+  for (const std::string& holder : holders) {
+    if (std::find(all.begin(), all.end(), holder) == all.end()) all.push_back(holder);
+  }
+  if (all.size() == block.holders.size()) return;
+  // Only serving holders are worth naming; a name that is gone would keep a lost block alive.
+  std::erase_if(all, [&](const std::string& id) { return !held_[id].contains(key); });
+  proto::Entry entry;
+  *entry.mutable_block_added()->mutable_block() = block.info;
+  for (const std::string& holder : all) entry.mutable_block_added()->add_holders(holder);
+  log_->Enqueue(std::move(entry));
+}
+
+void BlockDesk::SendRelease(const std::string& worker, const BlockKey& key,
+                            std::vector<DriverCommand>& out) {
+  if (members_->AddressOf(worker).empty()) return;
+  Send send{members_->AddressOf(worker), {}};
+  auto& release = *send.message.mutable_release_blocks();
+  release.set_job_instance(state_->job().job_instance());
+  release.set_epoch(epoch_);
+  *release.add_names() = NameOf(state_->job().job_instance(), key);
+  out.push_back(std::move(send));
+}
+
+}  // namespace sluice

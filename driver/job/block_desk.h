@@ -1,0 +1,80 @@
+// The job driver's book of received blocks: what was announced, who holds it, what is lost.
+// The rules are design section 5's: a block is added once, in the order of its incarnation's
+// numbers, and only where each producer's numbers go on.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "driver/job/commands.h"
+#include "driver/job/job_options.h"
+#include "driver/job/job_state.h"
+#include "driver/job/log_queue.h"
+#include "driver/job/membership.h"
+
+namespace sluice {
+
+// Not thread-safe.
+class BlockDesk {
+ public:
+  BlockDesk(const JobOptions& options, JobState* state, LogQueue* log, Membership* members,
+            uint64_t epoch)
+      : options_(options), state_(state), log_(log), members_(members), epoch_(epoch) {}
+
+  void OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
+                  std::vector<DriverCommand>& out);
+  void OnInventory(const proto::WorkerInventory& inventory, std::vector<DriverCommand>& out);
+  void OnWorkerLost(const std::string& worker_id);
+  void OnReceiverDead(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
+  void OnProducerQuery(const std::string& from, const proto::ProducerQuery& query,
+                       std::vector<DriverCommand>& out);
+  // Asks for further copies of blocks that have too few; drops what a dead receiver left.
+  void OnTimer(MonotonicTime now, std::vector<DriverCommand>& out);
+  // Covered by a sealed checkpoint: nobody needs these any more.
+  void Release(const std::vector<BlockKey>& blocks, std::vector<DriverCommand>& out);
+
+  std::vector<std::string> HoldersOf(const BlockKey& key) const;  // serving workers, by id
+  // Every holder that the log names has answered without it, or is gone for good.
+  bool IsLost(MonotonicTime now, const BlockKey& key) const;
+  // Planned or waiting blocks that are lost and not accepted as such.
+  std::vector<BlockKey> LostBlocks(MonotonicTime now) const;
+  uint64_t under_replicated() const { return under_replicated_; }
+
+ private:
+  void AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
+                  std::vector<DriverCommand>& out);
+  void AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
+  void SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,
+                   std::vector<DriverCommand>& out);
+  void UpdateHolders(LoggedBlock& block, const BlockKey& key,
+                     const std::vector<std::string>& holders);
+  void SendRelease(const std::string& worker, const BlockKey& key,
+                   std::vector<DriverCommand>& out);
+
+  struct HeldBack {
+    std::string from;
+    proto::BlockAnnounce announce;
+  };
+  struct Unlogged {
+    proto::BlockInfo info;
+    std::set<std::string> workers;
+  };
+
+  const JobOptions& options_;
+  JobState* state_;
+  LogQueue* log_;
+  Membership* members_;
+  const uint64_t epoch_;
+  std::map<std::string, std::set<BlockKey>> held_;       // by worker: what it said it has
+  std::map<BlockKey, HeldBack> early_;                   // a predecessor is still on its way
+  std::map<BlockKey, Unlogged> unlogged_;                // in inventories, not in the log
+  std::map<BlockKey, MonotonicTime> replicating_;
+  uint64_t under_replicated_ = 0;
+  bool check_copies_ = true;
+  MonotonicTime checked_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,65 @@
+// Takes checkpoints: marks a batch, gathers the executors' parts, has the manifest put once the
+// batch's decision is durable, and logs that it is sealed. A checkpoint that cannot be finished
+// is abandoned; executors keep the changes until one that has them is sealed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "driver/job/commands.h"
+#include "driver/job/job_options.h"
+#include "driver/job/log_queue.h"
+#include "driver/job/membership.h"
+
+namespace sluice {
+
+// State parts of each (operator, partition), oldest first: a whole one, then increments.
+using PartChains = std::map<std::pair<std::string, uint32_t>, std::vector<std::string>>;
+
+// Not thread-safe.
+class Checkpointer {
+ public:
+  Checkpointer(const JobOptions& options, JobState* state, LogQueue* log)
+      : options_(options), state_(state), log_(log) {}
+
+  // The chains of the checkpoint that the job starts from.
+  void Restore(PartChains chains, int64_t batch_ms) {
+    sealed_chains_ = std::move(chains);
+    sealed_ms_ = batch_ms;
+  }
+  // Whether the batch now planned is to be checkpointed.
+  bool WantsNext(MonotonicTime now) const;
+  void Begin(MonotonicTime now, int64_t batch_ms, std::set<uint32_t> executors);
+  void OnPart(const proto::CheckpointPart& part, std::vector<DriverCommand>& out);
+  void OnManifestPut(const ManifestPut& put, std::vector<DriverCommand>& out);
+  void Abandon(MonotonicTime now);
+  // Puts the manifest when all is there.
+  void Advance(MonotonicTime now, std::vector<DriverCommand>& out);
+  void ForceNext() { forced_ = true; }
+
+  const PartChains& chains() const { return sealed_chains_; }
+  int64_t chains_ms() const { return sealed_ms_; }
+  int64_t abandoned_ms() const { return abandoned_ms_; }
+  int64_t in_progress_ms() const { return batch_ms_; }
+
+ private:
+  const JobOptions& options_;
+  JobState* state_;
+  LogQueue* log_;
+  PartChains sealed_chains_;
+  PartChains next_chains_;
+  int64_t sealed_ms_ = 0;
+  int64_t batch_ms_ = 0;            // in progress; 0: none
+  int64_t abandoned_ms_ = 0;
+  std::set<uint32_t> waiting_for_;
+  bool putting_ = false;
+  bool forced_ = false;
+  MonotonicTime last_ = 0;
+  bool ever_ = false;
+};
+
+}  // namespace sluice

@@ -1,0 +1,114 @@
+// Events into and commands out of the job driver's core. The shell (job_driver.cc) and the
+// simulator carry them out.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/net/send.h"
+#include "proto/cluster.pb.h"
+#include "proto/log.pb.h"
+
+namespace sluice {
+
+// ---- events --------------------------------------------------------------------------------
+
+struct TimerDue {
+  int64_t wall_ms = 0;
+};
+struct MessageIn {
+  std::string from;
+  proto::Envelope message;
+};
+struct PeerDown {
+  std::string address;
+  bool refused = false;  // its host answered that nobody listens there
+};
+// The append in flight is durable as one slot.
+struct LogDurable {
+  uint64_t slot = 0;
+  uint32_t checksum = 0;
+};
+struct LogFailed {
+  bool fenced = false;
+  std::string message;
+};
+struct ListedFile {
+  std::string path;
+  uint64_t size = 0;
+  int64_t modified_ns = 0;
+};
+// Answers ListSources: directories listed, queues asked.
+struct SourcesListed {
+  int64_t batch_ms = 0;
+  std::map<uint32_t, std::vector<ListedFile>> files;  // by source node; in order of path
+  std::map<uint32_t, std::vector<proto::InlineRecords>> queued;  // empty vector: no dataset
+};
+struct PublishDone {
+  int64_t batch_ms = 0;
+  uint32_t output = 0;
+  std::string error;  // empty: published
+  bool fatal = false; // the target is another job's
+};
+struct ForeachDone {
+  int64_t batch_ms = 0;
+  uint32_t output = 0;
+  uint64_t generation = 0;
+  std::string error;
+};
+struct ManifestPut {
+  int64_t batch_ms = 0;
+  std::string name;
+  std::string error;
+};
+struct StopRequested {
+  bool cancel = false;      // ends CANCELLED instead of FINISHED
+  int64_t deadline_us = 0;  // from now
+};
+using DriverEvent = std::variant<TimerDue, MessageIn, PeerDown, LogDurable, LogFailed,
+                                 SourcesListed, PublishDone, ForeachDone, ManifestPut,
+                                 StopRequested>;
+
+// ---- commands ------------------------------------------------------------------------------
+
+
+// One append; the next is issued only after its LogDurable.
+struct AppendEntries { std::vector<proto::Entry> entries; };
+struct ListSources { int64_t batch_ms = 0; };
+// Print or move into place, by the kind of the output; idempotent.
+struct PublishOutput {
+  int64_t batch_ms = 0;
+  proto::StagedOutput staged;
+};
+struct RunForeach {
+  int64_t batch_ms = 0;
+  uint32_t output = 0;
+  uint64_t generation = 0;
+  std::vector<std::string> parts;  // encoded record batches in partition order
+};
+struct PutManifest {
+  int64_t batch_ms = 0;
+  uint64_t decided_slot = 0;
+  uint32_t decided_checksum = 0;
+  std::vector<proto::Grant::PartChain> chains;
+  proto::DriverState kept;
+};
+// Deletes state parts and manifests that no kept manifest names, slots that are covered.
+struct CollectStore { uint64_t first_live_slot = 0; };
+struct Say {
+  enum class Level { kInfo, kWarning, kError } level = Level::kInfo;
+  std::string text;
+};
+// The job driver ends.
+struct EndJob {
+  int exit_code = 0;
+  std::string state;
+  std::string message;
+};
+using DriverCommand = std::variant<Send, AppendEntries, ListSources, PublishOutput, RunForeach,
+                                   PutManifest, CollectStore, Say, EndJob>;
+
+}  // namespace sluice

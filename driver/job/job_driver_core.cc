@@ -1,0 +1,302 @@
+#include "driver/job/job_driver_core.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+std::vector<uint32_t> ReceiverStreams(const LineageGraph& graph) {
+  std::vector<uint32_t> streams;
+  for (const Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kSource) continue;
+    if (node.source.kind == SourceKind::kReceiver || node.source.kind == SourceKind::kPush) {
+      streams.push_back(node.id);
+    }
+  }
+  return streams;
+}
+
+}  // namespace
+
+JobDriverCore::JobDriverCore(JobOptions options, const LineageGraph& graph,
+                             proto::ExecutorInit init, RecoveredJob recovered,
+                             std::function<uint64_t()> random)
+    : options_(std::move(options)),
+      graph_(graph),
+      init_(std::move(init)),
+      epoch_(recovered.epoch),
+      random_(std::move(random)),
+      state_(recovered.state),
+      log_(&state_, std::move(recovered.state), recovered.next_slot),
+      members_(options_, epoch_, ReceiverStreams(graph), random_),
+      blocks_(options_, &state_, &log_, &members_, epoch_),
+      publisher_(&state_, &log_),
+      checkpointer_(options_, &state_, &log_),
+      ticks_(options_.batch_interval_ms) {
+  if (recovered.manifest_ms != 0) {
+    checkpointer_.Restore(std::move(recovered.chains), recovered.manifest_ms);
+    if (recovered.manifest_ms > state_.sealed_ms()) {
+      proto::Entry entry;  // its driver died between the manifest and the entry
+      entry.mutable_sealed()->set_batch_ms(recovered.manifest_ms);
+      entry.mutable_sealed()->set_manifest(recovered.manifest);
+      log_.Enqueue(std::move(entry));
+    }
+  }
+  members_.SetJob(state_.begun() ? state_.job().job_instance() : random_(), init_);
+  members_.SetDurableSlot(log_.next_slot() - 1);
+}
+
+std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEvent& event) {
+  out_.clear();
+  if (ended_) return {};
+  if (const auto* timer = std::get_if<TimerDue>(&event)) {
+    wall_ms_ = timer->wall_ms;
+    if (begun_) {
+      MembershipNews news;
+      members_.OnTimer(now, news, out_);
+      TakeNews(now, news);
+      blocks_.OnTimer(now, out_);
+    }
+  } else if (const auto* in = std::get_if<MessageIn>(&event)) {
+    OnMessage(now, *in);
+  } else if (const auto* down = std::get_if<PeerDown>(&event)) {
+    MembershipNews news;
+    members_.OnPeerDown(now, *down, news);
+    TakeNews(now, news);
+    if (down->address == options_.daemon_address) registered_ = false;
+  } else if (const auto* durable = std::get_if<LogDurable>(&event)) {
+    log_.OnDurable(*durable, out_);
+    members_.SetDurableSlot(durable->slot);
+  } else if (const auto* failed = std::get_if<LogFailed>(&event)) {
+    End(failed->fenced ? 7 : 1, failed->fenced ? "FENCED" : "FAILED", failed->message);
+  } else if (const auto* listed = std::get_if<SourcesListed>(&event)) {
+    if (listed->batch_ms == tick_.batch_ms) {
+      tick_.sources = *listed;
+      tick_.listed = true;
+    }
+  } else if (const auto* published = std::get_if<PublishDone>(&event)) {
+    if (published->fatal) {
+      Fail(1, published->error);
+    } else {
+      publisher_.OnDone(now, *published, out_);
+    }
+  } else if (const auto* done = std::get_if<ForeachDone>(&event)) {
+    BatchRun* run = runner_ ? runner_->Find(done->batch_ms) : nullptr;
+    if (run != nullptr && done->generation == generation_) {
+      run->foreach_waiting.erase(done->output);
+      if (!done->error.empty()) OnBatchFailed(done->batch_ms, done->error);
+    }
+  } else if (const auto* put = std::get_if<ManifestPut>(&event)) {
+    checkpointer_.OnManifestPut(*put, out_);
+  } else if (const auto* stop = std::get_if<StopRequested>(&event)) {
+    OnStop(now, *stop);
+  }
+  if (!ended_) Advance(now);
+  return std::move(out_);
+}
+
+void JobDriverCore::OnMessage(MonotonicTime now, const MessageIn& in) {
+  const proto::Envelope& m = in.message;
+  members_.Heard(now, in.from);
+  switch (m.message_case()) {
+    case proto::Envelope::kClusterMembers: {
+      registered_ = true;
+      MembershipNews news;
+      members_.OnMembers(now, m.cluster_members(), news);
+      TakeNews(now, news);
+      return;
+    }
+    case proto::Envelope::kJobStop:
+      OnStop(now, {!m.job_stop().drain(), static_cast<int64_t>(m.job_stop().deadline_ms()) * 1000});
+      return;
+    case proto::Envelope::kAcceptLoss:
+      AcceptLosses(now);
+      return;
+    case proto::Envelope::kExecutorHello:
+    case proto::Envelope::kExecutorReady:
+    case proto::Envelope::kGrantDone:
+    case proto::Envelope::kBatchReport:
+    case proto::Envelope::kCheckpointPart:
+    case proto::Envelope::kSuspectPeer:
+      OnExecutorMessage(now, in.from, m);
+      return;
+    default:
+      OnWorkerMessage(now, in.from, m);
+  }
+}
+
+void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
+                                    const proto::Envelope& m) {
+  MembershipNews news;
+  switch (m.message_case()) {
+    case proto::Envelope::kWorkerInventory:
+      members_.OnInventory(now, m.worker_inventory(), news);
+      if (m.worker_inventory().epoch() == epoch_) {
+        if (m.worker_inventory().durable_slot() >= log_.next_slot()) {
+          Fail(8, absl::StrCat("the log ends at slot ", log_.next_slot() - 1, ", but worker ",
+                               m.worker_inventory().worker_id(), " has seen slot ",
+                               m.worker_inventory().durable_slot(), " durable"));
+          return;
+        }
+        blocks_.OnInventory(m.worker_inventory(), out_);
+      }
+      break;
+    case proto::Envelope::kLeaseBeat:
+      members_.OnBeat(now, m.lease_beat());
+      break;
+    case proto::Envelope::kExecutorExited:
+      OnExited(now, m.executor_exited());
+      return;
+    case proto::Envelope::kBlockAnnounce:
+      if (m.block_announce().epoch() <= epoch_) blocks_.OnAnnounce(from, m.block_announce(), out_);
+      break;
+    case proto::Envelope::kProducerQuery:
+      blocks_.OnProducerQuery(from, m.producer_query(), out_);
+      break;
+    case proto::Envelope::kSealDone:
+      if (m.seal_done().batch_ms() == tick_.batch_ms) {
+        tick_.seals_waiting.erase(m.seal_done().worker_id());
+      }
+      break;
+    default:
+      break;  // not for a job driver
+  }
+  TakeNews(now, news);
+}
+
+void JobDriverCore::OnExecutorMessage(MonotonicTime now, const std::string& from,
+                                      const proto::Envelope& m) {
+  MembershipNews news;
+  switch (m.message_case()) {
+    case proto::Envelope::kExecutorHello:
+      members_.OnHello(now, m.executor_hello(), out_);
+      break;
+    case proto::Envelope::kExecutorReady:
+      members_.OnReady(now, m.executor_ready(), news);
+      break;
+    case proto::Envelope::kGrantDone:
+      OnGrantDone(now, m.grant_done());
+      break;
+    case proto::Envelope::kBatchReport:
+      if (runner_) runner_->OnReport(m.batch_report());
+      break;
+    case proto::Envelope::kCheckpointPart:
+      if (m.checkpoint_part().generation().number() == generation_ &&
+          m.checkpoint_part().generation().epoch() == epoch_) {
+        checkpointer_.OnPart(m.checkpoint_part(), out_);
+      }
+      break;
+    case proto::Envelope::kSuspectPeer:
+      OnSuspect(now, m.suspect_peer());
+      break;
+    default:
+      break;
+  }
+  (void)from;
+  TakeNews(now, news);
+}
+
+// A crash by the task's own doing is an attempt; one from outside is not.
+void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exited) {
+  const auto it = members_.executors().find(exited.executor());
+  if (it == members_.executors().end()) return;
+  const bool receiver = it->second.receivers;
+  out_.push_back(Say{Say::Level::kWarning,
+                     absl::StrCat("executor ", exited.executor(), " (",
+                                  receiver ? "receivers" : "tasks", ") on worker ",
+                                  it->second.worker_id, " ended: ", exited.cause())});
+  MembershipNews news;
+  members_.OnExited(now, exited, news);
+  if (exited.own_fault() && !receiver) {
+    for (const auto& task : exited.tasks()) {
+      const uint32_t count = ++crashes_[{task.batch_ms(), task.stage()}];
+      if (count < options_.task_max_failures) continue;
+      OnBatchFailed(task.batch_ms(),
+                    absl::StrCat("batch ", task.batch_ms(), ", stage ", task.stage(), ", task ",
+                                 task.task(), ": its executor ended ", count,
+                                 " times, last by ", exited.cause()));
+    }
+  }
+  TakeNews(now, news);
+}
+
+// Whoever most others cannot reach leaves; with one report each, the one reported is believed
+// to be the broken one only when a second peer agrees or there are just two members.
+void JobDriverCore::OnSuspect(MonotonicTime now, const proto::SuspectPeer& suspect) {
+  if (suspect.generation().number() != generation_ || suspect.generation().epoch() != epoch_) {
+    return;
+  }
+  std::set<uint32_t>& reporters = suspects_[suspect.peer_executor()];
+  reporters.insert(suspect.executor());
+  const size_t members = runner_ ? runner_->members().size() : 0;
+  if (reporters.size() < 2 && members > 2) return;
+  MembershipNews news;
+  members_.Evict(now, suspect.peer_executor(), news, out_);
+  suspects_.clear();
+  TakeNews(now, news);
+}
+
+void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
+  (void)now;
+  if (!news.refused.empty()) {
+    Fail(3, news.refused);
+    return;
+  }
+  if (news.executors_changed) {
+    new_generation_wanted_ = true;
+    if (phase_ != Phase::kForming) {
+      const auto ready = members_.ReadyTaskExecutors();
+      const auto gone = [&](const proto::Grant::Member& member) {
+        return std::none_of(ready.begin(), ready.end(), [&](const ExecutorEntry* executor) {
+          return executor->id == member.executor();
+        });
+      };
+      // Without one of its members the generation cannot finish anything.
+      const auto& in = runner_->members();
+      if (std::any_of(in.begin(), in.end(), gone)) phase_ = Phase::kForming;
+    }
+  }
+  for (const std::string& worker : news.lost_workers) {
+    tick_.seals_waiting.erase(worker);
+    blocks_.OnWorkerLost(worker);
+    out_.push_back(Say{Say::Level::kWarning, absl::StrCat("worker ", worker, " is lost")});
+  }
+  for (const auto& [stream, incarnation] : news.dead_receivers) {
+    blocks_.OnReceiverDead(stream, incarnation, out_);
+    for (const auto& [id, worker] : members_.workers()) {
+      const auto up = members_.ReceiverWorkers();
+      if (std::find(up.begin(), up.end(), id) == up.end()) tick_.seals_waiting.erase(id);
+    }
+  }
+}
+
+void JobDriverCore::Advance(MonotonicTime now) {
+  if (!begun_ && wall_ms_ != 0 && members_.ClusterSlots() > 0) BeginJob();
+  if (begun_) {
+    AdvanceGeneration(now);
+    AdvanceTick(now);
+    AdvanceRuns(now);
+    publisher_.Advance(now, out_);
+    checkpointer_.Advance(now, out_);
+    AfterSeal();
+    if (stopping_) AdvanceStop(now);
+  }
+  log_.Flush(out_);
+  SendStatus(now);
+}
+
+MonotonicTime JobDriverCore::NextTimer(MonotonicTime now) const {
+  MonotonicTime next = now + std::min<MonotonicTime>(options_.lease_us / 20, 100'000);
+  if (ticks_.started() && tick_.batch_ms == 0) next = std::min(next, ticks_.NextUs());
+  if (tick_.batch_ms != 0) next = std::min(next, tick_.deadline);
+  return std::max(next, now);
+}
+
+bool JobDriverCore::stateful() const {
+  return std::any_of(graph_.nodes().begin(), graph_.nodes().end(),
+                     [](const Node& node) { return !node.state_name.empty(); });
+}
+
+}  // namespace sluice

@@ -1,0 +1,148 @@
+// The job driver's decisions: what each batch holds, who runs it, when it is decided, when a
+// generation begins, when the job ends. Pure: no I/O, no threads, no clock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/plan/stages.h"
+#include "driver/job/batch_runner.h"
+#include "driver/job/block_desk.h"
+#include "driver/job/checkpointer.h"
+#include "driver/job/commands.h"
+#include "driver/job/job_options.h"
+#include "driver/job/job_state.h"
+#include "driver/job/log_queue.h"
+#include "driver/job/membership.h"
+#include "driver/job/publisher.h"
+#include "driver/job/tick_clock.h"
+
+namespace sluice {
+
+// What the store said when the epoch was opened.
+struct RecoveredJob {
+  JobState state;
+  uint64_t epoch = 1;
+  uint64_t next_slot = 1;
+  PartChains chains;            // of the newest valid manifest
+  int64_t manifest_ms = 0;      // its batch; 0: there is none
+  std::string manifest;
+};
+
+// Not thread-safe. The same events in the same order give the same commands.
+class JobDriverCore {
+ public:
+  // `graph` outlives the core. `init` holds constants and configuration for executors; `random`
+  // gives receiver incarnations and, for a new job, its instance.
+  JobDriverCore(JobOptions options, const LineageGraph& graph, proto::ExecutorInit init,
+                RecoveredJob recovered, std::function<uint64_t()> random);
+
+  std::vector<DriverCommand> Step(MonotonicTime now, const DriverEvent& event);
+  // When a TimerDue is wanted at the latest.
+  MonotonicTime NextTimer(MonotonicTime now) const;
+
+  const JobState& state() const { return state_; }
+  proto::JobStatus Status() const;
+  bool ended() const { return ended_; }
+
+ private:
+  enum class Phase { kForming, kGranting, kRunning };
+
+  void OnMessage(MonotonicTime now, const MessageIn& in);
+  void OnWorkerMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
+  void OnExecutorMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
+  void OnExited(MonotonicTime now, const proto::ExecutorExited& exited);
+  void OnSuspect(MonotonicTime now, const proto::SuspectPeer& suspect);
+  void TakeNews(MonotonicTime now, const MembershipNews& news);
+  void Advance(MonotonicTime now);
+  // Job life (job_life.cc).
+  void BeginJob();
+  void OnStop(MonotonicTime now, const StopRequested& stop);
+  void AdvanceStop(MonotonicTime now);
+  void Fail(int exit_code, const std::string& message);
+  void End(int exit_code, const std::string& state, const std::string& message);
+  void AcceptLosses(MonotonicTime now);
+  void SendStatus(MonotonicTime now);
+  std::string StateName() const;
+  // Generations (generation.cc).
+  void AdvanceGeneration(MonotonicTime now);
+  void StartGeneration(MonotonicTime now);
+  void SendGrants(MonotonicTime now);
+  void OnGrantDone(MonotonicTime now, const proto::GrantDone& done);
+  void RunGeneration(MonotonicTime now);
+  // Ticks and batches (batches.cc).
+  void AdvanceTick(MonotonicTime now);
+  void BeginTick(MonotonicTime now, int64_t batch_ms);
+  void FreezeBatch(MonotonicTime now);
+  void AdvanceRuns(MonotonicTime now);
+  bool FinishRun(MonotonicTime now, BatchRun& run);
+  bool RunForeachOf(const BatchRun& run, const BatchOutcome& outcome);
+  void OnBatchFailed(int64_t batch_ms, const std::string& cause);
+  void AfterSeal();
+  bool stateful() const;
+
+  JobOptions options_;
+  const LineageGraph& graph_;
+  proto::ExecutorInit init_;
+  const uint64_t epoch_;
+  std::function<uint64_t()> random_;
+  JobState state_;
+  LogQueue log_;
+  Membership members_;
+  BlockDesk blocks_;
+  Publisher publisher_;
+  Checkpointer checkpointer_;
+  TickClock ticks_;
+  std::unique_ptr<StagePlan> plan_;
+  std::unique_ptr<BatchRunner> runner_;
+  std::vector<DriverCommand> out_;
+
+  Phase phase_ = Phase::kForming;
+  bool new_generation_wanted_ = true;
+  uint64_t generation_ = 0;
+  std::set<uint32_t> grant_waiting_;
+  MonotonicTime grant_sent_ = 0;
+  proto::Grant grant_;
+  int imbalances_ = 0;
+
+  struct Tick {
+    int64_t batch_ms = 0;  // 0: none in progress
+    std::set<std::string> seals_waiting;
+    bool listed = false;
+    MonotonicTime deadline = 0;
+    SourcesListed sources;
+  } tick_;
+  int64_t wall_ms_ = 0;
+  int64_t told_decided_ms_ = 0;
+  int64_t told_sealed_ms_ = 0;
+  std::map<int64_t, MonotonicTime> planned_at_;
+  int64_t scheduling_delay_ms_ = 0;
+  std::map<std::pair<int64_t, uint32_t>, uint32_t> crashes_;  // (batch, stage)
+  std::map<uint32_t, std::set<uint32_t>> suspects_;           // executor -> who reported it
+
+  bool ever_ran_ = false;
+  bool ever_up_ = false;
+  bool begun_ = false;
+  bool registered_ = false;
+  MonotonicTime register_sent_ = 0;
+  bool stopping_ = false;
+  bool cancel_ = false;
+  bool receivers_stopped_ = false;
+  int64_t final_ms_ = 0;  // last batch of a stopping job; 0: not planned yet
+  MonotonicTime stop_deadline_ = 0;
+  bool ended_ = false;
+  int exit_code_ = 0;
+  std::string end_state_;
+  std::string failure_;
+  MonotonicTime loss_checked_ = 0;
+  std::string last_status_;
+  MonotonicTime status_sent_ = 0;
+};
+
+}  // namespace sluice

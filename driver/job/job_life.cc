@@ -1,0 +1,206 @@
+// The job's life in the job driver's core: its beginning, drain and cancel, failure, status.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "driver/job/job_driver_core.h"
+
+namespace sluice {
+namespace {
+
+constexpr MonotonicTime kStatusUs = 200'000;
+constexpr MonotonicTime kStatusAgainUs = 1'000'000;
+constexpr MonotonicTime kRegisterAgainUs = 1'000'000;
+constexpr MonotonicTime kLossCheckUs = 200'000;
+
+}  // namespace
+
+// Fixes what never changes for a new job; a recovered one only says what it is now.
+void JobDriverCore::BeginJob() {
+  begun_ = true;
+  if (!state_.begun()) {
+    proto::Entry entry;
+    auto& job = *entry.mutable_job_begun();
+    job.set_job_instance(members_.job_instance());
+    job.set_batch_interval_ms(options_.batch_interval_ms);
+    job.set_zero_ms(TickClock::ZeroFor(wall_ms_, options_.batch_interval_ms));
+    job.set_partitions(options_.partitions != 0
+                           ? options_.partitions
+                           : std::min(members_.ClusterSlots() * 4, options_.key_groups));
+    job.set_key_groups(options_.key_groups);
+    job.set_job_name(options_.job);
+    log_.Enqueue(std::move(entry));
+  }
+  proto::Entry seen;
+  auto& program = *seen.mutable_program_seen();
+  program.set_binary_digest(options_.binary_digest);
+  program.set_graph_fingerprint(graph_.Fingerprint());
+  *program.mutable_constants() = init_.constants();
+  log_.Enqueue(std::move(seen));
+  init_.set_zero_ms(state_.job().zero_ms());
+  init_.set_partitions(state_.job().partitions());
+  init_.set_key_groups(state_.job().key_groups());
+  init_.set_binary_digest(options_.binary_digest);
+  init_.set_graph_fingerprint(graph_.Fingerprint());
+  init_.set_job(options_.job);
+  members_.SetJob(state_.job().job_instance(), init_);
+  plan_ = std::make_unique<StagePlan>(graph_, state_.job().partitions());
+  runner_ = std::make_unique<BatchRunner>(
+      options_, *plan_, &state_, &members_,
+      [this](const BlockKey& key) { return blocks_.HoldersOf(key); });
+}
+
+void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {
+  const int64_t patience = stop.deadline_us > 0 ? stop.deadline_us : options_.drain_deadline_us;
+  if (stopping_) {
+    stop_deadline_ = std::min(stop_deadline_, now + patience);
+    return;
+  }
+  stopping_ = true;
+  cancel_ = stop.cancel;
+  stop_deadline_ = now + patience;
+}
+
+// Stops intake, lets the last batch take what waits, and ends when it is decided, published and
+// covered by a sealed checkpoint.
+void JobDriverCore::AdvanceStop(MonotonicTime now) {
+  if (!receivers_stopped_) {
+    receivers_stopped_ = true;
+    members_.StopReceivers(out_);
+  }
+  const bool nothing_ran = !ever_ran_ && state_.last_planned_ms() == 0;
+  const bool done = final_ms_ != 0 && log_.durable().sealed_ms() >= final_ms_ &&
+                    publisher_.idle() && log_.idle();
+  if (done || nothing_ran) {
+    End(0, cancel_ ? "CANCELLED" : "FINISHED", "");
+    return;
+  }
+  if (now >= stop_deadline_) {
+    End(5, cancel_ ? "CANCELLED" : "FAILED",
+        absl::StrCat("the deadline of the drain passed; batches up to ", state_.last_decided_ms(),
+                     " are decided"));
+    return;
+  }
+  // A generation that began after the last batch was planned has lost its checkpoint mark.
+  if (final_ms_ != 0 && phase_ == Phase::kRunning && checkpointer_.in_progress_ms() == 0 &&
+      state_.last_decided_ms() >= final_ms_ && state_.sealed_ms() < final_ms_ &&
+      runner_->runs().empty()) {
+    final_ms_ = 0;
+  }
+}
+
+void JobDriverCore::Fail(int exit_code, const std::string& message) {
+  End(exit_code, "FAILED", message);
+}
+
+void JobDriverCore::End(int exit_code, const std::string& state, const std::string& message) {
+  if (ended_) return;
+  ended_ = true;
+  end_state_ = state;
+  failure_ = message;
+  exit_code_ = exit_code;
+  const bool complete = exit_code == 0;
+  if (complete) {
+    members_.EndJob(out_);  // all is sealed: the daemons may forget the job
+  } else if (exit_code != 7) {
+    members_.StopExecutors(out_);  // blocks stay with the daemons for a later incarnation
+  }
+  if (!options_.daemon_address.empty() && exit_code != 7) {
+    Send send{options_.daemon_address, {}};
+    *send.message.mutable_job_status() = Status();
+    out_.push_back(std::move(send));
+  }
+  out_.push_back(EndJob{exit_code, state, message});
+}
+
+void JobDriverCore::AcceptLosses(MonotonicTime now) {
+  for (const BlockKey& key : blocks_.LostBlocks(now)) {
+    proto::Entry entry;
+    *entry.mutable_lost()->mutable_name() = NameOf(state_.job().job_instance(), key);
+    log_.Enqueue(std::move(entry));
+    out_.push_back(Say{Say::Level::kError, absl::StrCat("loss accepted: ", ToString(key))});
+  }
+  failure_.clear();
+}
+
+std::string JobDriverCore::StateName() const {
+  if (ended_) return end_state_;
+  if (members_.ClusterSlots() == 0) return "WAITING";
+  if (stopping_) return "DRAINING";
+  const bool up = phase_ == Phase::kRunning && failure_.empty() &&
+                  (runner_->runs().empty() || !runner_->runs().front().rebuild);
+  if (up && (ever_up_ || members_.ReceiversUp())) return "RUNNING";
+  return "RECOVERING";
+}
+
+proto::JobStatus JobDriverCore::Status() const {
+  proto::JobStatus status;
+  status.set_job(options_.job);
+  status.set_state(StateName());
+  status.set_epoch(epoch_);
+  status.set_generation(generation_);
+  status.set_batch_interval_ms(options_.batch_interval_ms);
+  status.set_last_decided_batch_ms(state_.last_decided_ms());
+  status.set_decided_batches(state_.decided_batches());
+  uint64_t waiting = 0;
+  for (auto it = state_.planned().upper_bound(state_.last_decided_ms());
+       it != state_.planned().end(); ++it) {
+    ++waiting;
+  }
+  status.set_waiting_batches(waiting);
+  status.set_failed_batches(state_.failed_batches());
+  status.set_scheduling_delay_ms(scheduling_delay_ms_);
+  status.set_records_total(state_.records_total());
+  status.set_failure(failure_);
+  status.set_exit_code(exit_code_);
+  for (const auto& [id, executor] : members_.executors()) {
+    if (!executor.receivers || executor.phase != ExecutorEntry::Phase::kReady) continue;
+    for (const auto& [stream, incarnation] : executor.streams) {
+      auto& place = *status.add_receivers();
+      place.set_stream(graph_.node(stream).source.stream);
+      place.set_stream_id(stream);
+      place.set_address(executor.push_address);
+      place.set_incarnation(incarnation);
+    }
+  }
+  return status;
+}
+
+void JobDriverCore::SendStatus(MonotonicTime now) {
+  if (now - loss_checked_ > kLossCheckUs && begun_) {
+    loss_checked_ = now;
+    const std::vector<BlockKey> lost = blocks_.LostBlocks(now);
+    const std::string before = failure_;
+    failure_ = lost.empty() ? ""
+                            : absl::StrCat(lost.size(), " received blocks are lost, first ",
+                                           ToString(lost.front()),
+                                           "; `sluice job accept-loss` goes on without them");
+    if (failure_ != before && !failure_.empty()) {
+      out_.push_back(Say{Say::Level::kError, failure_});
+    }
+  }
+  ever_up_ |= begun_ && StateName() == "RUNNING";
+  if (options_.daemon_address.empty() || ended_) return;
+  const MonotonicTime patience = registered_ ? 2 * kRegisterAgainUs : kRegisterAgainUs;
+  if (register_sent_ == 0 || now - register_sent_ > patience) {
+    register_sent_ = now;
+    Send send{options_.daemon_address, {}};
+    auto& job = *send.message.mutable_job_driver_register();
+    job.set_job(options_.job);
+    job.set_job_instance(members_.job_instance());
+    job.set_epoch(epoch_);
+    job.set_pid(options_.pid);
+    job.set_address(options_.own_address);
+    out_.push_back(std::move(send));
+  }
+  if (now - status_sent_ < kStatusUs) return;
+  proto::JobStatus status = Status();
+  std::string text = status.SerializeAsString();
+  if (text == last_status_ && now - status_sent_ < kStatusAgainUs) return;
+  last_status_ = std::move(text);
+  status_sent_ = now;
+  Send send{options_.daemon_address, {}};
+  *send.message.mutable_job_status() = std::move(status);
+  out_.push_back(std::move(send));
+}
+
+}  // namespace sluice

@@ -1,0 +1,35 @@
+// What a job driver is told at its start; the same for every incarnation with one configuration.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+struct JobOptions {
+  std::string job;
+  std::string daemon_address;  // empty: no driver daemon (local mode)
+  std::string own_address;
+  std::string binary_digest;
+  int64_t pid = 0;
+  std::vector<std::string> args;            // the program's own flags, for executors
+  std::map<std::string, std::string> conf;  // set explicitly, for executors
+
+  int64_t batch_interval_ms = 1000;
+  uint32_t partitions = 0;                  // 0: four per slot of the cluster
+  uint32_t key_groups = 1024;
+  int64_t lease_us = 5'000'000;
+  uint32_t replication = 2;
+  uint32_t replication_min = 1;
+  uint32_t task_max_failures = 4;
+  bool skip_failed_batches = false;
+  int64_t checkpoint_interval_ms = 10'000;
+  int64_t drain_deadline_us = 30'000'000;
+  uint64_t max_batch_input = 0;             // bytes of files in a batch; 0: no bound
+  uint32_t batches_in_flight_max = 8;       // granted and not yet decided
+  uint32_t batches_undecided_max = 64;      // beyond it a later batch takes all waiting input
+};
+
+}  // namespace sluice

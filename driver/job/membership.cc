@@ -1,0 +1,429 @@
+#include "driver/job/membership.h"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+// How long a generation waits for executors that are on their way up.
+constexpr MonotonicTime kStartPatienceUs = 3'000'000;
+constexpr MonotonicTime kAskAgainUs = 1'000'000;
+constexpr MonotonicTime kBackoffFirstUs = 100'000;
+constexpr MonotonicTime kBackoffLastUs = 10'000'000;
+
+}  // namespace
+
+void Membership::SetJob(uint64_t job_instance, proto::ExecutorInit init) {
+  job_instance_ = job_instance;
+  init_ = std::move(init);
+}
+
+void Membership::OnMembers(MonotonicTime now, const proto::ClusterMembers& members,
+                           MembershipNews& news) {
+  members_known_ = true;
+  members_ = members;
+  std::set<std::string> present;
+  for (const auto& member : members.workers()) {
+    present.insert(member.worker_id());
+    WorkerEntry& worker = workers_[member.worker_id()];
+    if (worker.member.incarnation() == member.incarnation() && !worker.lost) {
+      worker.member = member;
+      continue;
+    }
+    if (worker.member.incarnation() != 0 && !worker.lost) LoseWorker(worker, true, news);
+    worker = WorkerEntry{};
+    worker.member = member;
+    worker.heard = now;
+    for (auto& [id, other] : workers_) other.session_due = !other.lost;
+  }
+  // A worker that the daemon no longer knows is judged by our own lease with it, not by the
+  // daemon's word: the daemon is on no running job's path.
+}
+
+void Membership::OnInventory(MonotonicTime now, const proto::WorkerInventory& inventory,
+                             MembershipNews& news) {
+  const auto it = workers_.find(inventory.worker_id());
+  if (it == workers_.end() || inventory.epoch() != epoch_ ||
+      it->second.member.incarnation() != inventory.incarnation()) {
+    return;
+  }
+  WorkerEntry& worker = it->second;
+  worker.heard = now;
+  if (worker.answered) return;
+  worker.answered = true;
+  worker.lost = worker.gone = false;
+  news.answered_workers.push_back(inventory.worker_id());
+  for (const auto& live : inventory.receivers()) {
+    if (receivers_stopped_ || ReceiverAlive(live.stream(), live.incarnation())) continue;
+    ExecutorEntry& executor = executors_[live.executor()];
+    executor.id = live.executor();
+    executor.phase = ExecutorEntry::Phase::kReady;
+    executor.receivers = executor.adopted = true;
+    executor.worker_id = inventory.worker_id();
+    executor.worker_incarnation = inventory.incarnation();
+    executor.push_address = live.push_address();
+    executor.started = now;
+    executor.streams[live.stream()] = live.incarnation();
+    next_executor_ = std::max(next_executor_, live.executor() + 1);
+  }
+}
+
+void Membership::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {
+  const auto it = workers_.find(beat.worker_id());
+  if (it != workers_.end() && it->second.member.incarnation() == beat.incarnation()) {
+    it->second.heard = now;
+  }
+}
+
+void Membership::Heard(MonotonicTime now, const std::string& address) {
+  for (auto& [id, worker] : workers_) {
+    if (worker.member.address() == address && !worker.lost) worker.heard = now;
+  }
+}
+
+void Membership::OnHello(MonotonicTime now, const proto::ExecutorHello& hello,
+                         std::vector<DriverCommand>& out) {
+  const auto it = executors_.find(hello.executor());
+  if (it == executors_.end() || hello.epoch() != epoch_ || it->second.adopted) return;
+  it->second.address = hello.link_address();
+  it->second.push_address = hello.push_address();
+  it->second.asked = now;
+  Send init{hello.link_address(), {}};
+  *init.message.mutable_executor_init() = init_;
+  out.push_back(std::move(init));
+}
+
+void Membership::OnReady(MonotonicTime now, const proto::ExecutorReady& ready,
+                         MembershipNews& news) {
+  const auto it = executors_.find(ready.executor());
+  if (it == executors_.end()) return;
+  if (!ready.refused().empty()) {
+    news.refused = ready.refused();
+    return;
+  }
+  if (it->second.phase == ExecutorEntry::Phase::kReady) return;
+  it->second.phase = ExecutorEntry::Phase::kReady;
+  it->second.started = now;
+  backoff_.erase(it->second.worker_id + (it->second.receivers ? "/r" : "/t"));
+  news.executors_changed |= !it->second.receivers;
+}
+
+void Membership::OnExited(MonotonicTime now, const proto::ExecutorExited& exited,
+                          MembershipNews& news) {
+  const auto it = executors_.find(exited.executor());
+  if (it == executors_.end()) return;
+  if (exited.epoch() != epoch_ && !it->second.adopted) return;
+  LoseExecutor(now, exited.executor(), news);
+}
+
+void Membership::OnPeerDown(MonotonicTime now, const PeerDown& down, MembershipNews& news) {
+  if (!down.refused) return;  // a broken connection alone proves nothing: the lease runs
+  for (auto& [id, worker] : workers_) {
+    if (worker.member.address() != down.address) continue;
+    if (!worker.lost) LoseWorker(worker, true, news);
+    worker.gone = true;
+  }
+  std::vector<uint32_t> gone;
+  for (const auto& [id, executor] : executors_) {
+    if (executor.address == down.address && !executor.address.empty()) gone.push_back(id);
+  }
+  for (const uint32_t id : gone) LoseExecutor(now, id, news);
+}
+
+void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
+                         std::vector<DriverCommand>& out) {
+  const bool overslept = last_timer_ != 0 && now - last_timer_ > options_.lease_us / 2;
+  last_timer_ = now;
+  for (auto& [id, worker] : workers_) {
+    if (overslept) worker.heard = now;
+    if (!worker.lost && now - worker.heard > options_.lease_us) LoseWorker(worker, false, news);
+    if (worker.session_due || (!worker.answered && now - worker.session_sent >= kAskAgainUs / 2)) {
+      SendSession(now, worker, out);
+    }
+    if (worker.answered && now - worker.beat_sent >= options_.lease_us / 10) {
+      SendBeat(now, worker, out);
+    }
+  }
+  StartMissing(now, out);
+  if (!receivers_stopped_) PlaceReceivers(now, out);
+}
+
+void Membership::SendSession(MonotonicTime now, WorkerEntry& worker,
+                             std::vector<DriverCommand>& out) {
+  worker.session_sent = now;
+  worker.session_due = false;
+  Send send{worker.member.address(), {}};
+  auto& session = *send.message.mutable_job_session();
+  session.set_job(options_.job);
+  session.set_job_instance(job_instance_);
+  session.set_epoch(epoch_);
+  session.set_lease_ms(options_.lease_us / 1000);
+  session.set_durable_slot(durable_slot_);
+  session.set_address(options_.own_address);
+  session.set_replication(options_.replication);
+  session.set_replication_min(options_.replication_min);
+  for (const auto& [id, other] : workers_) {
+    if (!other.lost) *session.mutable_members()->add_workers() = other.member;
+  }
+  out.push_back(std::move(send));
+}
+
+void Membership::SendBeat(MonotonicTime now, WorkerEntry& worker,
+                          std::vector<DriverCommand>& out) {
+  worker.beat_sent = now;
+  Send send{worker.member.address(), {}};
+  auto& beat = *send.message.mutable_lease_beat();
+  beat.set_job_instance(job_instance_);
+  beat.set_epoch(epoch_);
+  beat.set_durable_slot(durable_slot_);
+  out.push_back(std::move(send));
+  for (const uint32_t executor : worker.zombies) {
+    SendStop(worker.member.worker_id(), executor, out);
+  }
+  if (++worker.zombie_sends >= 5) worker.zombies.clear();  // by then one has arrived
+}
+
+void Membership::SendStop(const std::string& worker_id, uint32_t executor,
+                          std::vector<DriverCommand>& out) {
+  Send send{AddressOf(worker_id), {}};
+  auto& stop = *send.message.mutable_stop_executor();
+  stop.set_job_instance(job_instance_);
+  stop.set_epoch(epoch_);
+  stop.set_executor(executor);
+  out.push_back(std::move(send));
+}
+
+void Membership::LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news) {
+  worker.gone = gone_for_good;
+  worker.lost = true;
+  worker.answered = false;
+  news.lost_workers.push_back(worker.member.worker_id());
+  std::vector<uint32_t> gone;
+  for (const auto& [id, executor] : executors_) {
+    if (executor.worker_id == worker.member.worker_id() &&
+        executor.worker_incarnation == worker.member.incarnation()) {
+      gone.push_back(id);
+    }
+  }
+  for (const uint32_t id : gone) LoseExecutor(worker.heard, id, news);
+  worker.zombies = gone;
+  worker.zombie_sends = 0;
+  for (auto& [id, other] : workers_) other.session_due = !other.lost;
+}
+
+void Membership::LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news) {
+  const auto it = executors_.find(id);
+  if (it == executors_.end()) return;
+  const ExecutorEntry& executor = it->second;
+  if (executor.receivers) {
+    for (const auto& [stream, incarnation] : executor.streams) {
+      news.dead_receivers.emplace_back(stream, incarnation);
+    }
+  } else {
+    news.executors_changed = true;
+  }
+  const std::string place = executor.worker_id + (executor.receivers ? "/r" : "/t");
+  MonotonicTime& backoff = backoff_[place];
+  // The first restart is immediate; one that died young waits longer each time.
+  const bool young = now - executor.started < kStartPatienceUs;
+  backoff_until_[place] = young && backoff > 0 ? now + backoff : now;
+  backoff = young ? std::min(std::max(backoff * 2, kBackoffFirstUs), kBackoffLastUs)
+                  : kBackoffFirstUs;
+  executors_.erase(it);
+}
+
+std::vector<WorkerEntry*> Membership::Serving() {
+  std::vector<WorkerEntry*> serving;
+  for (auto& [id, worker] : workers_) {
+    if (!worker.lost && worker.answered) serving.push_back(&worker);
+  }
+  return serving;
+}
+
+void Membership::StartMissing(MonotonicTime now, std::vector<DriverCommand>& out) {
+  for (WorkerEntry* worker : Serving()) {
+    const std::string& id = worker->member.worker_id();
+    const bool has = std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
+      return !e.second.receivers && e.second.worker_id == id;
+    });
+    if (has || worker->member.slots() == 0 || backoff_until_[id + "/t"] > now) continue;
+    ExecutorEntry executor;
+    executor.id = next_executor_++;
+    executor.worker_id = id;
+    executor.worker_incarnation = worker->member.incarnation();
+    executor.slots = worker->member.slots();
+    executor.started = now;
+    SendStart(now, executors_[executor.id] = executor, out);
+  }
+  for (auto& [id, executor] : executors_) {
+    if (executor.phase == ExecutorEntry::Phase::kStarting && now - executor.asked > kAskAgainUs) {
+      SendStart(now, executor, out);
+    }
+  }
+}
+
+void Membership::PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out) {
+  std::vector<uint32_t> homeless;
+  std::map<std::string, size_t> load;
+  for (const uint32_t stream : streams_) {
+    const bool placed = std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
+      return e.second.receivers && e.second.streams.contains(stream);
+    });
+    if (!placed) homeless.push_back(stream);
+  }
+  if (homeless.empty() || !InventoriesIn()) return;
+  for (const auto& [id, executor] : executors_) {
+    if (executor.receivers) load[executor.worker_id] += executor.streams.size();
+  }
+  std::vector<WorkerEntry*> places = Serving();
+  std::erase_if(places, [&](WorkerEntry* w) {
+    return backoff_until_[w->member.worker_id() + "/r"] > now;
+  });
+  for (const uint32_t stream : homeless) {
+    if (places.empty()) return;
+    const WorkerEntry* worker =
+        *std::min_element(places.begin(), places.end(), [&](WorkerEntry* a, WorkerEntry* b) {
+          return load[a->member.worker_id()] < load[b->member.worker_id()];
+        });
+    ++load[worker->member.worker_id()];
+    ExecutorEntry executor;
+    executor.id = next_executor_++;
+    executor.receivers = true;
+    executor.worker_id = worker->member.worker_id();
+    executor.worker_incarnation = worker->member.incarnation();
+    executor.started = now;
+    executor.streams[stream] = random_();
+    SendStart(now, executors_[executor.id] = executor, out);
+  }
+}
+
+void Membership::SendStart(MonotonicTime now, ExecutorEntry& executor,
+                           std::vector<DriverCommand>& out) {
+  executor.asked = now;
+  Send send{AddressOf(executor.worker_id), {}};
+  auto& start = *send.message.mutable_start_executor();
+  start.set_job_instance(job_instance_);
+  start.set_epoch(epoch_);
+  start.set_executor(executor.id);
+  start.set_role(executor.receivers ? "receivers" : "tasks");
+  start.set_slots(executor.slots);
+  start.set_binary_digest(options_.binary_digest);
+  for (const std::string& arg : options_.args) start.add_args(arg);
+  start.set_job(options_.job);
+  start.set_job_driver_address(options_.own_address);
+  for (const auto& [stream, incarnation] : executor.streams) {
+    start.add_streams(stream);
+    start.add_incarnations(incarnation);
+  }
+  out.push_back(std::move(send));
+}
+
+void Membership::Evict(MonotonicTime now, uint32_t executor, MembershipNews& news,
+                       std::vector<DriverCommand>& out) {
+  const auto it = executors_.find(executor);
+  if (it == executors_.end()) return;
+  SendStop(it->second.worker_id, executor, out);
+  LoseExecutor(now, executor, news);
+}
+
+void Membership::StopReceivers(std::vector<DriverCommand>& out) {
+  receivers_stopped_ = true;
+  for (const auto& [id, executor] : executors_) {
+    if (executor.receivers) SendStop(executor.worker_id, id, out);
+  }
+}
+
+void Membership::StopExecutors(std::vector<DriverCommand>& out) {
+  for (const auto& [id, executor] : executors_) SendStop(executor.worker_id, id, out);
+}
+
+void Membership::EndJob(std::vector<DriverCommand>& out) {
+  for (const auto& [id, worker] : workers_) {
+    Send send{worker.member.address(), {}};
+    send.message.mutable_job_ended()->set_job_instance(job_instance_);
+    send.message.mutable_job_ended()->set_epoch(epoch_);
+    out.push_back(std::move(send));
+  }
+}
+
+bool Membership::InventoriesIn() const {
+  return members_known_ && std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+           return worker.second.answered || worker.second.lost;
+         });
+}
+
+bool Membership::Settled(MonotonicTime now) const {
+  const bool starting =
+      std::any_of(executors_.begin(), executors_.end(), [&](const auto& entry) {
+        const ExecutorEntry& e = entry.second;
+        return !e.receivers && e.phase == ExecutorEntry::Phase::kStarting &&
+               now - e.started < kStartPatienceUs;
+      });
+  return InventoriesIn() && !starting && !ReadyTaskExecutors().empty();
+}
+
+std::vector<const ExecutorEntry*> Membership::ReadyTaskExecutors() const {
+  std::vector<const ExecutorEntry*> ready;
+  for (const auto& [id, executor] : executors_) {
+    if (!executor.receivers && executor.phase == ExecutorEntry::Phase::kReady) {
+      ready.push_back(&executor);
+    }
+  }
+  return ready;
+}
+
+bool Membership::ReceiversUp() const {
+  return std::all_of(streams_.begin(), streams_.end(), [&](uint32_t stream) {
+    return std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
+      return e.second.receivers && e.second.phase == ExecutorEntry::Phase::kReady &&
+             e.second.streams.contains(stream);
+    });
+  });
+}
+
+bool Membership::WorkerServes(const std::string& worker_id) const {
+  const auto it = workers_.find(worker_id);
+  return it != workers_.end() && !it->second.lost && it->second.answered;
+}
+
+std::string Membership::AddressOf(const std::string& worker_id) const {
+  const auto it = workers_.find(worker_id);
+  return it == workers_.end() ? "" : it->second.member.address();
+}
+
+std::string Membership::HostOf(const std::string& worker_id) const {
+  const auto it = workers_.find(worker_id);
+  return it == workers_.end() ? "" : it->second.member.host();
+}
+
+std::string Membership::ExecutorAddress(uint32_t executor) const {
+  const auto it = executors_.find(executor);
+  return it == executors_.end() ? "" : it->second.address;
+}
+
+bool Membership::ReceiverAlive(uint32_t stream, uint64_t incarnation) const {
+  return std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
+    const auto it = e.second.streams.find(stream);
+    return it != e.second.streams.end() && it->second == incarnation;
+  });
+}
+
+std::vector<std::string> Membership::ReceiverWorkers() const {
+  std::set<std::string> workers;
+  for (const auto& [id, executor] : executors_) {
+    if (executor.receivers && executor.phase == ExecutorEntry::Phase::kReady) {
+      workers.insert(executor.worker_id);
+    }
+  }
+  return {workers.begin(), workers.end()};
+}
+
+uint32_t Membership::ClusterSlots() const {
+  uint32_t slots = 0;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.lost) slots += worker.member.slots();
+  }
+  return slots;
+}
+
+}  // namespace sluice

@@ -1,0 +1,134 @@
+// Which workers and executors the job has, and what they are asked to do: sessions, leases,
+// starting and stopping executors, placing receivers. Leases only decide when recovery starts.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "driver/job/commands.h"
+#include "driver/job/job_options.h"
+
+namespace sluice {
+
+using MonotonicTime = int64_t;  // microseconds
+
+struct WorkerEntry {
+  proto::ClusterMembers::Member member;
+  bool answered = false;            // its inventory of this epoch is in
+  MonotonicTime heard = 0;
+  MonotonicTime session_sent = 0;
+  MonotonicTime beat_sent = 0;
+  bool lost = false;                // silent for a lease, or replaced by a new incarnation
+  bool gone = false;                // its process is known to have ended
+  bool session_due = false;         // the members have changed since it was told
+  std::vector<uint32_t> zombies;    // executors given up while it was away; to be stopped
+  int zombie_sends = 0;
+};
+
+struct ExecutorEntry {
+  enum class Phase { kStarting, kReady };
+  uint32_t id = 0;
+  Phase phase = Phase::kStarting;
+  bool receivers = false;           // role
+  bool adopted = false;             // a receiver executor of a former epoch
+  std::string worker_id;
+  uint64_t worker_incarnation = 0;
+  std::string address;
+  std::string push_address;
+  uint32_t slots = 0;
+  MonotonicTime started = 0;
+  MonotonicTime asked = 0;
+  std::map<uint32_t, uint64_t> streams;  // source node -> receiver incarnation
+};
+
+// What happened in a turn that the rest of the core must know.
+struct MembershipNews {
+  bool executors_changed = false;   // a task executor became ready or was lost
+  std::vector<std::pair<uint32_t, uint64_t>> dead_receivers;  // (stream, incarnation)
+  std::vector<std::string> lost_workers;
+  std::vector<std::string> answered_workers;
+  std::string refused;              // an executor cannot work: the job fails with 3
+};
+
+// Not thread-safe.
+class Membership {
+ public:
+  Membership(const JobOptions& options, uint64_t epoch, std::vector<uint32_t> receiver_streams,
+             std::function<uint64_t()> random)
+      : options_(options), epoch_(epoch), streams_(std::move(receiver_streams)),
+        random_(std::move(random)) {}
+
+  void SetJob(uint64_t job_instance, proto::ExecutorInit init);
+  uint64_t job_instance() const { return job_instance_; }
+  void SetDurableSlot(uint64_t slot) { durable_slot_ = slot; }
+  void OnMembers(MonotonicTime now, const proto::ClusterMembers& members, MembershipNews& news);
+  void OnInventory(MonotonicTime now, const proto::WorkerInventory& inventory,
+                   MembershipNews& news);
+  void OnBeat(MonotonicTime now, const proto::LeaseBeat& beat);
+  void Heard(MonotonicTime now, const std::string& address);
+  void OnHello(MonotonicTime now, const proto::ExecutorHello& hello,
+               std::vector<DriverCommand>& out);
+  void OnReady(MonotonicTime now, const proto::ExecutorReady& ready, MembershipNews& news);
+  void OnExited(MonotonicTime now, const proto::ExecutorExited& exited, MembershipNews& news);
+  void OnPeerDown(MonotonicTime now, const PeerDown& down, MembershipNews& news);
+  // Sends what is due: sessions, beats, executors to start; judges leases.
+  void OnTimer(MonotonicTime now, MembershipNews& news, std::vector<DriverCommand>& out);
+  // A member whose cut link was reported by its peers leaves the job's executors.
+  void Evict(MonotonicTime now, uint32_t executor, MembershipNews& news,
+             std::vector<DriverCommand>& out);
+  void StopReceivers(std::vector<DriverCommand>& out);
+  // Ends all executors; blocks stay with their daemons.
+  void StopExecutors(std::vector<DriverCommand>& out);
+  void EndJob(std::vector<DriverCommand>& out);
+
+  // Every worker known at the start has answered or is past its lease.
+  bool InventoriesIn() const;
+  // No task executor is on its way up, or it has been for longer than it is waited for.
+  bool Settled(MonotonicTime now) const;
+  std::vector<const ExecutorEntry*> ReadyTaskExecutors() const;  // by id
+  bool ReceiversUp() const;
+  bool WorkerServes(const std::string& worker_id) const;  // alive, inventory in
+  std::string AddressOf(const std::string& worker_id) const;
+  std::string HostOf(const std::string& worker_id) const;
+  std::string ExecutorAddress(uint32_t executor) const;
+  bool ReceiverAlive(uint32_t stream, uint64_t incarnation) const;
+  std::vector<std::string> ReceiverWorkers() const;  // ids of workers with live receivers
+  const std::map<std::string, WorkerEntry>& workers() const { return workers_; }
+  const std::map<uint32_t, ExecutorEntry>& executors() const { return executors_; }
+  uint32_t ClusterSlots() const;
+
+ private:
+  void LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news);
+  void LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news);
+  void SendSession(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);
+  void SendBeat(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);
+  void SendStop(const std::string& worker_id, uint32_t executor, std::vector<DriverCommand>& out);
+  void StartMissing(MonotonicTime now, std::vector<DriverCommand>& out);
+  void PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out);
+  void SendStart(MonotonicTime now, ExecutorEntry& executor, std::vector<DriverCommand>& out);
+  std::vector<WorkerEntry*> Serving();
+
+  const JobOptions& options_;
+  const uint64_t epoch_;
+  const std::vector<uint32_t> streams_;
+  std::function<uint64_t()> random_;
+  uint64_t job_instance_ = 0;
+  uint64_t durable_slot_ = 0;
+  proto::ExecutorInit init_;
+  proto::ClusterMembers members_;
+  bool members_known_ = false;
+  bool receivers_stopped_ = false;
+  std::map<std::string, WorkerEntry> workers_;
+  std::map<uint32_t, ExecutorEntry> executors_;
+  std::map<std::string, MonotonicTime> backoff_until_;  // by worker and role
+  std::map<std::string, MonotonicTime> backoff_;
+  uint32_t next_executor_ = 1;
+  MonotonicTime last_timer_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,131 @@
+#include "driver/job/planner.h"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+// A range of a file smaller than this is not worth a task of its own.
+constexpr uint64_t kRangeBytesMin = 256 << 10;
+
+// Each block to the least loaded task near it, in the order of the log.
+void PlanBlocks(const JobState& state, const PlanRequest& request, uint32_t stream,
+                proto::SourceInput& input) {
+  std::vector<uint64_t> load(request.tasks);
+  const auto lightest = [&](const std::vector<int>& members) {
+    int best = -1;
+    for (uint32_t task = 0; task < request.tasks; ++task) {
+      const bool near = members.empty() ||
+                        std::find(members.begin(), members.end(),
+                                  request.member_of_task(task)) != members.end();
+      if (near && (best < 0 || load[task] < load[best])) best = static_cast<int>(task);
+    }
+    return best;
+  };
+  for (const BlockKey& key : state.waiting_blocks()) {
+    if (key.stream != stream) continue;
+    const LoggedBlock& block = state.blocks().at(key);
+    int task = lightest(request.members_holding(block));
+    if (task < 0) task = lightest({});
+    load[task] += block.info.bytes();
+    *input.mutable_tasks(task)->add_pieces()->mutable_block() = block.info;
+  }
+}
+
+// Files in order of path, cut so that the tasks get about equal bytes, each a contiguous run.
+void PlanFiles(const JobState& state, const PlanRequest& request, uint32_t node,
+               proto::SourceInput& input) {
+  std::vector<const ListedFile*> taken;
+  uint64_t total = 0;
+  const auto listed = request.listed->files.find(node);
+  if (listed == request.listed->files.end()) return;
+  for (const ListedFile& file : listed->second) {
+    if (state.FileTaken(input.stage(), file.path)) continue;
+    const bool over = request.max_batch_input != 0 && total + file.size > request.max_batch_input;
+    if (over && !taken.empty()) break;
+    taken.push_back(&file);
+    total += file.size;
+  }
+  const uint64_t share = std::max(total / request.tasks + 1, kRangeBytesMin);
+  uint32_t task = 0;
+  uint64_t filled = 0;
+  for (const ListedFile* file : taken) {
+    uint64_t begin = 0;
+    do {
+      if (filled >= share && task + 1 < request.tasks) {
+        ++task;
+        filled = 0;
+      }
+      const bool last_task = task + 1 == request.tasks;
+      const uint64_t room = last_task ? file->size : share - filled;
+      const uint64_t end = std::min(file->size, begin + room);
+      auto& range = *input.mutable_tasks(task)->add_pieces()->mutable_file();
+      range.set_path(file->path);
+      range.set_begin(begin);
+      range.set_end(end);
+      range.set_file_size(file->size);
+      range.set_modified_ns(file->modified_ns);
+      filled += end - begin;
+      begin = end;
+    } while (begin < file->size);
+  }
+}
+
+void PlanQueue(const PlanRequest& request, uint32_t node, proto::SourceInput& input) {
+  const auto queued = request.listed->queued.find(node);
+  if (queued == request.listed->queued.end() || queued->second.empty()) {
+    input.set_no_dataset(queued != request.listed->queued.end());
+    return;
+  }
+  for (size_t i = 0; i < queued->second.size(); ++i) {
+    const uint32_t task = static_cast<uint32_t>(i * request.tasks / queued->second.size());
+    *input.mutable_tasks(task)->add_pieces()->mutable_inlined() = queued->second[i];
+  }
+}
+
+}  // namespace
+
+proto::Composition PlanBatch(const StagePlan& plan, const JobState& state,
+                             const PlanRequest& request) {
+  proto::Composition composition;
+  composition.set_batch_ms(request.batch_ms);
+  composition.set_missed_from_ms(request.missed_from_ms);
+  for (const Stage& stage : plan.stages()) {
+    if (!stage.is_source) continue;
+    proto::SourceInput& input = *composition.add_sources();
+    input.set_stage(stage.id);
+    for (uint32_t task = 0; task < request.tasks; ++task) input.add_tasks();
+    switch (plan.graph().node(stage.root).source.kind) {
+      case SourceKind::kReceiver:
+      case SourceKind::kPush:
+        PlanBlocks(state, request, stage.root, input);
+        break;
+      case SourceKind::kFiles:
+        PlanFiles(state, request, stage.root, input);
+        break;
+      case SourceKind::kQueue:
+        PlanQueue(request, stage.root, input);
+        break;
+    }
+  }
+  return composition;
+}
+
+PlannedInput InputOf(const proto::SourceInput& source, JobState& state) {
+  PlannedInput planned;
+  for (const auto& task : source.tasks()) {
+    for (const auto& piece : task.pieces()) {
+      if (piece.has_block()) {
+        const LoggedBlock* block = state.FindBlock(KeyOf(piece.block().name()));
+        if (block == nullptr || !block->lost) planned.block_records += piece.block().records();
+      } else if (piece.has_file()) {
+        planned.file_bytes += piece.file().end() - piece.file().begin();
+      } else if (piece.has_inlined()) {
+        planned.inline_records += piece.inlined().records();
+      }
+    }
+  }
+  return planned;
+}
+
+}  // namespace sluice

@@ -1,0 +1,39 @@
+// Publishes what decided batches staged: in order for each output, repeated until it succeeds.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "driver/job/commands.h"
+#include "driver/job/job_state.h"
+#include "driver/job/log_queue.h"
+#include "driver/job/membership.h"
+
+namespace sluice {
+
+// Not thread-safe.
+class Publisher {
+ public:
+  Publisher(const JobState* state, LogQueue* log) : state_(state), log_(log) {}
+
+  // Issues what may be published: its decision is durable and its predecessors are published.
+  void Advance(MonotonicTime now, std::vector<DriverCommand>& out);
+  void OnDone(MonotonicTime now, const PublishDone& done, std::vector<DriverCommand>& out);
+  bool idle() const;
+  const std::string& blocked() const { return blocked_; }  // last error, empty when none
+  MonotonicTime retry_at() const;
+
+ private:
+  struct Turn {
+    int64_t busy_ms = 0;        // batch being published; 0: none
+    MonotonicTime not_before = 0;
+    MonotonicTime backoff = 0;
+  };
+  const JobState* state_;
+  LogQueue* log_;
+  std::map<uint32_t, Turn> turns_;  // by output
+  std::string blocked_;
+};
+
+}  // namespace sluice
