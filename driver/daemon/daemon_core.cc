@@ -141,7 +141,6 @@ void DaemonCore::On(const SubmitJob& event) {
   proto::JobRecord record;
   *record.mutable_spec() = event.spec;
   record.set_run(event.run);
-  record.set_token(event.token);
   record.set_submitted_ms(event.wall_ms);
   jobs_.push_back(std::make_unique<JobLife>(std::move(record), times_));
   jobs_.back()->Launch(&out_);

@@ -42,7 +42,7 @@ class DaemonTest : public testing::Test {
     return answers.size() == 1 ? answers[0].outcome.exit_code() : -1;
   }
   void Submit(const std::string& name, std::map<std::string, std::string> conf = {}) {
-    SubmitJob event{1, {}, "run", "token", 0};
+    SubmitJob event{1, {}, "run", 0};
     event.spec.set_name(name);
     event.spec.set_fresh(true);
     for (const auto& [key, value] : conf) (*event.spec.mutable_conf())[key] = value;

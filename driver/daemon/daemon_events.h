@@ -26,12 +26,11 @@ struct PeerDown {
 };
 
 // Client calls carry a number under which Answer replies. The binary of a submission is already in
-// the store; `run` and `token` are random.
+// the store; `run` is random.
 struct SubmitJob {
   uint64_t request = 0;
   proto::JobSpec spec;
   std::string run;
-  std::string token;
   int64_t wall_ms = 0;
 };
 struct StopJob {
@@ -73,7 +72,7 @@ struct FormerEnded {
 using Event = std::variant<Tick, Received, PeerDown, SubmitJob, StopJob, AcceptJobLoss, DrainAll,
                            DriverStarted, DriverNotStarted, DriverExited, FormerEnded>;
 
-// ---- commands, to be carried out in their order -------------------------------------------------
+// ---- commands, to be carried out in their order ------------------------------------------------
 
 // Durable before the next command is carried out.
 struct Persist {
@@ -82,7 +81,6 @@ struct Persist {
 struct StartDriver {
   proto::JobSpec spec;
   std::string run;
-  std::string token;
   bool first = false;  // `fresh` and `discard_checkpoint` are for the first launch only
 };
 // Tell (DriverExited) when this process, not our child, has ended. `start_time` 0: not known.
@@ -92,8 +90,7 @@ struct WatchDriver {
   int64_t pid = 0;
   uint64_t start_time = 0;
 };
-// End this process if it is still the one that started then, and tell (FormerEnded) when it is
-// gone.
+// End this process if it is still the one that started then; tell (FormerEnded) when it is gone.
 struct EndFormer {
   std::string job;
   int64_t pid = 0;
@@ -113,7 +110,7 @@ struct Say {  // one line of the daemon's log
   std::string line;
 };
 
-using Command = std::variant<Send, Persist, StartDriver, WatchDriver, EndFormer, KillDriver, Answer,
-                             Say>;
+using Command =
+    std::variant<Send, Persist, StartDriver, WatchDriver, EndFormer, KillDriver, Answer, Say>;
 
 }  // namespace sluice::daemon

@@ -55,7 +55,7 @@ void JobLife::Start(Commands* out) {
   reported_ = false;
   adopted_ = false;
   record_.set_decided_at_launch(record_.status().decided_batches());
-  out->push_back(StartDriver{record_.spec(), record_.run(), record_.token(), !record_.opened()});
+  out->push_back(StartDriver{record_.spec(), record_.run(), !record_.opened()});
 }
 
 void JobLife::OnTick(MonotonicTime now, Commands* out) {

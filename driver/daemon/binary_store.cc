@@ -1,0 +1,179 @@
+#include "driver/daemon/binary_store.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "common/status.h"
+
+namespace sluice::daemon {
+namespace {
+
+constexpr char kUploadPrefix[] = ".upload-";
+
+absl::Status Failed(const std::string& what, const std::string& path) {
+  std::string text = what + ": " + std::strerror(errno) + ": " + path;
+  return errno == ENOSPC ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return Failed("cannot open folder", path);
+  int result = fsync(fd);
+  absl::Status status = result == 0 ? absl::OkStatus() : Failed("cannot sync folder", path);
+  close(fd);
+  return status;
+}
+
+}  // namespace
+
+bool IsDigest(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
+
+struct BinaryStore::Upload::Sum {
+  Sum() { EVP_DigestInit_ex(context, EVP_sha256(), nullptr); }
+  ~Sum() { EVP_MD_CTX_free(context); }
+  void Add(std::string_view bytes) { EVP_DigestUpdate(context, bytes.data(), bytes.size()); }
+  std::string Hex() {
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    EVP_DigestFinal_ex(context, sum, &length);
+    std::string hex;
+    for (unsigned i = 0; i < length; ++i) {
+      hex += "0123456789abcdef"[sum[i] >> 4];
+      hex += "0123456789abcdef"[sum[i] & 15];
+    }
+    return hex;
+  }
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+};
+
+absl::StatusOr<std::unique_ptr<BinaryStore>> BinaryStore::Open(const std::string& root) {
+  std::error_code error;
+  std::filesystem::create_directories(root, error);
+  if (error) return absl::InternalError("cannot make folder: " + error.message() + ": " + root);
+  chmod(root.c_str(), 0700);
+  for (const auto& entry : std::filesystem::directory_iterator(root, error)) {
+    bool left_over = entry.path().filename().string().rfind(kUploadPrefix, 0) == 0;
+    if (left_over) std::filesystem::remove(entry.path(), error);
+  }
+  return std::unique_ptr<BinaryStore>(new BinaryStore(root));
+}
+
+bool BinaryStore::Has(const std::string& digest, uint64_t size) const {
+  auto path = PathOf(digest);
+  struct stat info;
+  return path.ok() && stat(path->c_str(), &info) == 0 &&
+         static_cast<uint64_t>(info.st_size) == size;
+}
+
+absl::StatusOr<std::string> BinaryStore::PathOf(const std::string& digest) const {
+  if (!IsDigest(digest)) return absl::InvalidArgumentError("not a SHA-256 digest: " + digest);
+  std::string path = root_ + "/" + digest;
+  if (access(path.c_str(), F_OK) != 0) return absl::NotFoundError("no binary " + digest);
+  return path;
+}
+
+absl::StatusOr<std::unique_ptr<BinaryStore::Upload>> BinaryStore::Begin(const std::string& digest,
+                                                                        uint64_t size) const {
+  if (!IsDigest(digest)) return absl::InvalidArgumentError("not a SHA-256 digest: " + digest);
+  if (size > kBinaryBytesMax) {
+    return absl::FailedPreconditionError("larger than " + std::to_string(kBinaryBytesMax) +
+                                         " bytes: " + std::to_string(size));
+  }
+  auto upload = std::unique_ptr<Upload>(new Upload(root_, digest, size));
+  upload->temporary_ = root_ + "/" + kUploadPrefix + "XXXXXX";
+  upload->fd_ = mkostemp(upload->temporary_.data(), O_CLOEXEC);
+  if (upload->fd_ < 0) return Failed("cannot make file", upload->temporary_);
+  return upload;
+}
+
+BinaryStore::Upload::Upload(std::string root, std::string digest, uint64_t size)
+    : root_(std::move(root)),
+      digest_(std::move(digest)),
+      size_(size),
+      sum_(std::make_unique<Sum>()) {}
+
+BinaryStore::Upload::~Upload() {
+  if (fd_ < 0) return;
+  close(fd_);
+  unlink(temporary_.c_str());
+}
+
+absl::Status BinaryStore::Upload::Write(std::string_view bytes) {
+  if (bytes.size() > missing()) {
+    return absl::InvalidArgumentError("more bytes than announced for " + digest_);
+  }
+  sum_->Add(bytes);
+  received_ += bytes.size();
+  while (!bytes.empty()) {
+    ssize_t written = write(fd_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Failed("cannot write", temporary_);
+    bytes.remove_prefix(written);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BinaryStore::Upload::Finish() {
+  if (missing() != 0 || sum_->Hex() != digest_) {
+    return absl::DataLossError("the bytes that arrived are not those of " + digest_);
+  }
+  if (fchmod(fd_, 0500) != 0 || fsync(fd_) != 0) return Failed("cannot sync", temporary_);
+  // Closed before it gets its name: a file open for writing cannot be executed.
+  close(std::exchange(fd_, -1));
+  std::string path = root_ + "/" + digest_;
+  if (rename(temporary_.c_str(), path.c_str()) != 0) {
+    absl::Status status = Failed("cannot rename", path);
+    unlink(temporary_.c_str());
+    return status;
+  }
+  return SyncFolder(root_);
+}
+
+absl::Status CheckExecutable(const std::string& path) {
+  Elf64_Ehdr header = {};
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return Failed("cannot open", path);
+  ssize_t got = pread(fd, &header, sizeof(header), 0);
+  close(fd);
+  if (got < static_cast<ssize_t>(sizeof(header)) ||
+      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+    return absl::FailedPreconditionError("not a job binary: no ELF program");
+  }
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
+      header.e_machine != EM_X86_64) {
+    return absl::FailedPreconditionError(
+        "the binary is for another machine, not x86_64: ELF machine " +
+        std::to_string(header.e_machine));
+  }
+  if (header.e_type != ET_EXEC && header.e_type != ET_DYN) {
+    return absl::FailedPreconditionError("not a job binary: no executable but an object file");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> DigestOfFile(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return Failed("cannot open", path);
+  BinaryStore::Upload::Sum sum;
+  std::vector<char> buffer(1 << 20);
+  ssize_t got = 0;
+  while ((got = read(fd, buffer.data(), buffer.size())) > 0) {
+    sum.Add(std::string_view(buffer.data(), got));
+  }
+  close(fd);
+  if (got < 0) return Failed("cannot read", path);
+  return sum.Hex();
+}
+
+}  // namespace sluice::daemon

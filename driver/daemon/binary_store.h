@@ -1,0 +1,69 @@
+// Job binaries and the files that travel with them, named by the SHA-256 of their bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace sluice::daemon {
+
+// Largest object that is taken.
+inline constexpr uint64_t kBinaryBytesMax = uint64_t{4} << 30;
+
+// True for 64 lower-case hex digits: nothing else becomes part of a path.
+bool IsDigest(std::string_view text);
+
+// SHA-256 of a file, lower-case hex.
+absl::StatusOr<std::string> DigestOfFile(const std::string& path);
+
+// Thread-safe: the file system arbitrates. Invariants: what stands under a digest has that digest,
+// is whole and synced, and is never changed; half an upload is never seen, nor left behind.
+class BinaryStore {
+ public:
+  // Makes the folder and removes what broken uploads left in it. One store per folder.
+  static absl::StatusOr<std::unique_ptr<BinaryStore>> Open(const std::string& root);
+
+  bool Has(const std::string& digest, uint64_t size) const;
+  // Where the bytes are; NotFound, or InvalidArgument for what is no digest.
+  absl::StatusOr<std::string> PathOf(const std::string& digest) const;
+
+  // One object on its way in. Dropped unless Finish was called and succeeded.
+  class Upload {
+   public:
+    ~Upload();
+    Upload(const Upload&) = delete;
+    Upload& operator=(const Upload&) = delete;
+    uint64_t missing() const { return size_ - received_; }
+    // InvalidArgument: more bytes than announced. ResourceExhausted: the disk is full.
+    absl::Status Write(std::string_view bytes);
+    // DataLoss: the bytes are not the ones that the digest names.
+    absl::Status Finish();
+
+   private:
+    friend class BinaryStore;
+    friend absl::StatusOr<std::string> DigestOfFile(const std::string& path);
+    struct Sum;
+    Upload(std::string root, std::string digest, uint64_t size);
+    const std::string root_, digest_;
+    const uint64_t size_;
+    uint64_t received_ = 0;
+    std::string temporary_;
+    int fd_ = -1;
+    std::unique_ptr<Sum> sum_;
+  };
+  absl::StatusOr<std::unique_ptr<Upload>> Begin(const std::string& digest, uint64_t size) const;
+
+ private:
+  explicit BinaryStore(std::string root) : root_(std::move(root)) {}
+  const std::string root_;
+};
+
+// FailedPrecondition with the reason when the file cannot be a program of this machine: judged by
+// its ELF header alone.
+absl::Status CheckExecutable(const std::string& path);
+
+}  // namespace sluice::daemon
