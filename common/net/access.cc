@@ -1,0 +1,93 @@
+#include "common/net/access.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+namespace sluice {
+namespace {
+
+constexpr MethodAccess kMethods[] = {
+    {"/sluice.proto.Link/Open", kWorker | kJob},
+    {"/sluice.proto.Driver/Submit", kClient},
+    {"/sluice.proto.Driver/Upload", kClient},
+    {"/sluice.proto.Driver/WatchJob", kClient},
+    {"/sluice.proto.Driver/ListJobs", kClient},
+    {"/sluice.proto.Driver/JobStatusOf", kClient},
+    {"/sluice.proto.Driver/DrainJob", kClient},
+    {"/sluice.proto.Driver/CancelJob", kClient},
+    {"/sluice.proto.Driver/AcceptLossOf", kClient},
+    {"/sluice.proto.Driver/JobLogs", kClient},
+    {"/sluice.proto.Driver/ListWorkers", kClient},
+    {"/sluice.proto.Driver/FetchBinary", kWorker},
+    {"/sluice.proto.Driver/FindStream", kClient},
+    {"/sluice.proto.Push/Push", kClient | kJob},
+};
+
+}  // namespace
+
+std::span<const MethodAccess> MethodTable() { return kMethods; }
+
+absl::Status CheckAccess(std::string_view path, const Caller& caller) {
+  const auto* found = std::find_if(std::begin(kMethods), std::end(kMethods),
+                                   [&](const MethodAccess& m) { return m.path == path; });
+  if (found != std::end(kMethods) && (found->callers & caller.kinds) != 0) {
+    return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError("not allowed: " + std::string(path));
+}
+
+bool JobMaySend(proto::Envelope::MessageCase message) {
+  using M = proto::Envelope;
+  switch (message) {
+    // Between daemons only, or commands that only a daemon gives.
+    case M::kWorkerRegister:
+    case M::kWorkerRegistered:
+    case M::kWorkerHeartbeat:
+    case M::kClusterMembers:
+    case M::kJobStop:
+    case M::kAcceptLoss:
+    case M::kWorkerInventory:
+    case M::kExecutorExited:
+    case M::kBlockAnnounce:
+    case M::kSealDone:
+    case M::kSealedSlices:
+    case M::kBlockCopy:
+    case M::kBlockCopied:
+    case M::MESSAGE_NOT_SET:
+      return false;
+    // Job drivers and executors.
+    case M::kJobDriverRegister:
+    case M::kJobStatus:
+    case M::kJobSession:
+    case M::kStartExecutor:
+    case M::kStopExecutor:
+    case M::kBlockVerdict:
+    case M::kReleaseBlocks:
+    case M::kReplicateBlock:
+    case M::kProducerQuery:
+    case M::kProducerAnswer:
+    case M::kSealTick:
+    case M::kJobEnded:
+    case M::kLeaseBeat:
+    case M::kFetchBlock:
+    case M::kFetchedBlock:
+    case M::kExecutorAttach:
+    case M::kExecutorBeat:
+    case M::kSealSlices:
+    case M::kExecutorHello:
+    case M::kExecutorInit:
+    case M::kExecutorReady:
+    case M::kGrant:
+    case M::kGrantDone:
+    case M::kBatchGrant:
+    case M::kShareBundle:
+    case M::kBatchReport:
+    case M::kCheckpointPart:
+    case M::kSuspectPeer:
+      return true;
+  }
+  return false;
+}
+
+}  // namespace sluice

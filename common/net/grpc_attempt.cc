@@ -1,0 +1,52 @@
+#include "common/net/grpc_attempt.h"
+
+#include "common/net/credentials.h"
+
+namespace sluice::internal {
+
+Attempt::Attempt(std::shared_ptr<LinkCore> core, std::shared_ptr<OutLink> link)
+    : core_(std::move(core)), link_(std::move(link)) {
+  const Security& security = core_->options().security;
+  channel_ = MakeChannel(link_->address(), security);
+  stub_ = proto::Link::NewStub(channel_);
+  context_.AddMetadata(kFromKey, core_->address());
+  Authorize(context_, security, core_->JobOf(link_->address()));
+}
+
+void Attempt::Start() {
+  self_ = shared_from_this();
+  core_->AttemptBegan();
+  stub_->async()->Open(&context_, this);
+  AddHold();
+  StartRead(&unused_);
+  StartCall();
+}
+
+void Attempt::OnReadInitialMetadataDone(bool ok) {
+  // A refusal also comes with metadata; only a link server answers with this key.
+  if (!ok || context_.GetServerInitialMetadata().count(kLinkKey) == 0) return;
+  established_ = true;
+  link_->Established(this);
+}
+
+void Attempt::OnReadDone(bool ok) {
+  if (ok) {
+    StartRead(&unused_);
+  } else {
+    link_->ReadFailed(this);
+  }
+}
+
+void Attempt::OnDone(const grpc::Status& status) {
+  OutLink::End end;
+  end.established = established_;
+  end.why = status.error_message();
+  end.refused = !established_ && end.why.find("Connection refused") != std::string::npos;
+  end.denied = status.error_code() == grpc::StatusCode::UNAUTHENTICATED ||
+               status.error_code() == grpc::StatusCode::PERMISSION_DENIED;
+  std::shared_ptr<LinkCore> core = core_;  // counts until all else is done
+  link_->Ended(std::move(self_), std::move(end));
+  core->AttemptEnded();
+}
+
+}  // namespace sluice::internal

@@ -1,0 +1,113 @@
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "common/net/grpc_link.h"
+
+namespace sluice::internal {
+namespace {
+
+std::chrono::steady_clock::time_point ToSteady(MonotonicTime deadline) {
+  return std::chrono::steady_clock::now() +
+         std::chrono::microseconds(deadline - RealClock().MonotonicUs());
+}
+
+}  // namespace
+
+LinkCore::LinkCore(const GrpcTransportOptions& options, Transport::Handler* handler)
+    : options_(options), handler_(handler), loop_({.name = "net"}) {}
+
+void LinkCore::Start(std::string address) {
+  std::lock_guard lock(mutex_);
+  address_ = std::move(address);
+  changed_.notify_all();
+}
+
+const std::string& LinkCore::address() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !address_.empty(); });
+  return address_;
+}
+
+std::shared_ptr<OutLink> LinkCore::LinkTo(const std::string& address) {
+  std::lock_guard lock(mutex_);
+  if (closing_) return nullptr;
+  std::shared_ptr<OutLink>& link = links_[address];
+  if (link == nullptr) link = std::make_shared<OutLink>(this, address);
+  return link;
+}
+
+void LinkCore::Send(const std::string& to, proto::Envelope message) {
+  if (auto link = LinkTo(to)) link->Send(std::move(message));
+}
+
+void LinkCore::Probe(const std::string& from) {
+  if (auto link = LinkTo(from)) link->Open();
+}
+
+void LinkCore::RememberJob(const std::string& from, const std::string& job) {
+  std::lock_guard lock(mutex_);
+  jobs_[from] = job;
+}
+
+std::string LinkCore::JobOf(const std::string& address) {
+  std::lock_guard lock(mutex_);
+  auto found = jobs_.find(address);
+  return found == jobs_.end() ? "" : found->second;
+}
+
+void LinkCore::OnMessage(const std::string& from, proto::Envelope message) {
+  std::shared_lock gate(gate_);
+  if (handler_ != nullptr) handler_->OnMessage(from, std::move(message));
+}
+
+void LinkCore::OnPeerDown(const std::string& address, bool refused) {
+  std::shared_lock gate(gate_);
+  if (handler_ != nullptr) handler_->OnPeerDown(address, refused);
+}
+
+void LinkCore::OnLinkReset(const std::string& address) {
+  std::shared_lock gate(gate_);
+  if (handler_ != nullptr) handler_->OnLinkReset(address);
+}
+
+void LinkCore::AttemptBegan() {
+  std::lock_guard lock(mutex_);
+  ++attempts_;
+}
+
+void LinkCore::AttemptEnded() {
+  std::lock_guard lock(mutex_);
+  --attempts_;
+  changed_.notify_all();
+}
+
+bool LinkCore::AwaitNoAttempts(MonotonicTime deadline) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, ToSteady(deadline), [this] { return attempts_ == 0; });
+}
+
+bool LinkCore::Close(MonotonicTime deadline) {
+  std::map<std::string, std::shared_ptr<OutLink>> links;
+  {
+    std::lock_guard lock(mutex_);
+    closing_ = true;
+    links = links_;
+  }
+  loop_.Sync();  // what was sent before has its attempt
+  for (auto& [address, link] : links) link->Close(/*by_force=*/false);
+  const MonotonicTime now = RealClock().MonotonicUs();
+  bool done = AwaitNoAttempts(now + (deadline - now) / 2);
+  for (auto& [address, link] : links) link->Close(/*by_force=*/true);
+  if (!done) done = AwaitNoAttempts(deadline);
+  if (gate_.try_lock_until(ToSteady(deadline + 100'000))) {
+    handler_ = nullptr;
+    gate_.unlock();
+  } else {
+    done = false;
+  }
+  loop_.Stop();
+  return done;
+}
+
+}  // namespace sluice::internal

@@ -1,0 +1,108 @@
+#include "common/net/grpc_link_service.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "common/net/access.h"
+#include "common/net/credentials.h"
+
+namespace sluice::internal {
+namespace {
+
+using Reactor = grpc::ServerBidiReactor<proto::Envelope, proto::Envelope>;
+
+class Refusal : public Reactor {
+ public:
+  explicit Refusal(grpc::StatusCode code, const char* why) { Finish(grpc::Status(code, why)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+// One incoming link. Deletes itself when gRPC is done with it.
+class InLink : public Reactor {
+ public:
+  InLink(LinkService* service, std::shared_ptr<LinkCore> core, std::string from, bool limited)
+      : service_(service), core_(std::move(core)), from_(std::move(from)), limited_(limited) {}
+
+  void Start() {
+    StartSendInitialMetadata();
+    StartRead(&message_);
+  }
+
+  void End() {
+    {
+      std::lock_guard lock(mutex_);
+      if (std::exchange(finished_, true)) return;
+    }
+    Finish(grpc::Status::OK);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return End();
+    if (!limited_ || JobMaySend(message_.message_case())) {
+      core_->OnMessage(from_, std::move(message_));
+    } else {
+      LOG(WARNING) << "message refused from a job's process: kind=" << message_.message_case()
+                   << " from=" << from_;
+    }
+    message_.Clear();
+    std::lock_guard lock(mutex_);
+    if (!finished_) StartRead(&message_);
+  }
+
+  void OnCancel() override { End(); }
+
+  void OnDone() override {
+    service_->Forget(this);
+    core_->Probe(from_);
+    delete this;
+  }
+
+ private:
+  LinkService* const service_;
+  const std::shared_ptr<LinkCore> core_;
+  const std::string from_;
+  const bool limited_;  // its process holds a job's token, and we hold more
+  proto::Envelope message_;
+  std::mutex mutex_;
+  bool finished_ = false;
+};
+
+Reactor* LinkService::Open(grpc::CallbackServerContext* context) {
+  auto from = context->client_metadata().find(kFromKey);
+  if (from == context->client_metadata().end()) {
+    return new Refusal(grpc::StatusCode::INVALID_ARGUMENT, "a link without its sender's address");
+  }
+  const std::string address(from->second.data(), from->second.size());
+  const Security& security = core_->options().security;
+  const Caller caller = CallerOf(*context, security);
+  const bool limited = !security.cluster_token.empty() && !caller.job.empty();
+  if (limited) core_->RememberJob(address, caller.job);
+  auto* link = new InLink(this, core_, address, limited);
+  {
+    std::lock_guard lock(mutex_);
+    if (closing_) {
+      delete link;
+      return new Refusal(grpc::StatusCode::UNAVAILABLE, "shutting down");
+    }
+    links_.insert(link);
+  }
+  context->AddInitialMetadata(kLinkKey, "1");
+  link->Start();
+  return link;
+}
+
+void LinkService::Close() {
+  std::lock_guard lock(mutex_);  // held: a link in the set is alive, Forget waits
+  closing_ = true;
+  for (InLink* link : links_) link->End();
+}
+
+void LinkService::Forget(InLink* link) {
+  std::lock_guard lock(mutex_);
+  links_.erase(link);
+}
+
+}  // namespace sluice::internal

@@ -1,0 +1,202 @@
+#include "common/net/grpc_transport.h"
+
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/clock.h"
+#include "common/net/test_node.h"
+
+extern char** environ;
+
+namespace sluice {
+namespace {
+
+using testing::ElementsAre;
+
+// link_peer as a child: prints its address, then answers every beat until it is killed.
+class Peer {
+ public:
+  Peer() {
+    int fds[2];
+    EXPECT_EQ(pipe(fds), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+    std::string path = std::string(getenv("TEST_SRCDIR")) + "/sluice/common/net/link_peer";
+    char* argv[] = {path.data(), nullptr};
+    EXPECT_EQ(posix_spawn(&pid_, path.c_str(), &actions, nullptr, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(fds[1]);
+    char c;
+    while (read(fds[0], &c, 1) == 1 && c != '\n') address_ += c;
+    close(fds[0]);
+  }
+  ~Peer() { Kill(); }
+  void Kill() {
+    if (pid_ == 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+  void Signal(int signal) { kill(pid_, signal); }
+  const std::string& address() const { return address_; }
+
+ private:
+  pid_t pid_ = 0;
+  std::string address_;
+};
+
+TEST(GrpcTransportTest, DeliversInOrderBothWays) {
+  TestNode a, b;
+  for (uint32_t i = 0; i < 100; ++i) a.transport->Send(b.address(), Beat(i));
+  const std::vector<std::string> seen = b.Await(100);
+  for (uint32_t i = 0; i < 100; ++i) EXPECT_EQ(seen[i], a.address() + " " + std::to_string(i));
+  b.transport->Send(a.address(), Beat(7));
+  EXPECT_THAT(a.Await(1), ElementsAre(b.address() + " 7"));
+}
+
+TEST(GrpcTransportTest, PassesALargeRecord) {
+  TestNode a, b;
+  proto::Envelope message;
+  message.mutable_block_copy()->set_data(std::string(64 << 20, 'x'));
+  message.mutable_block_copy()->set_last(true);
+  a.transport->Send(b.address(), std::move(message));
+  EXPECT_THAT(b.Await(1), ElementsAre(a.address() + " copy " + std::to_string(64 << 20)));
+}
+
+TEST(GrpcTransportTest, ReportsARefusedConnectionAtOnce) {
+  std::string gone;
+  {
+    TestNode b;
+    gone = b.address();
+  }
+  TestNode a;
+  a.transport->Send(gone, Beat(1));
+  EXPECT_THAT(a.Await(1), ElementsAre(gone + " refused"));
+}
+
+TEST(GrpcTransportTest, ReportsAnUnreachablePeerWhenTheTimeIsOver) {
+  // A listener whose backlog is full takes no more connections and refuses none.
+  FullListener listener;
+  TestNode a({.connect_us = 100'000});
+  a.transport->Send(listener.address(), Beat(1));
+  EXPECT_THAT(a.Await(1), ElementsAre(listener.address() + " broken"));
+}
+
+TEST(GrpcTransportTest, AGracefulEndIsSeenByThoseWhoOnlyReceived) {
+  TestNode a;
+  std::string b_address;
+  {
+    TestNode b;
+    b_address = b.address();
+    b.transport->Send(a.address(), Beat(1));
+    EXPECT_THAT(a.Await(1), ElementsAre(b_address + " 1"));
+  }
+  EXPECT_THAT(a.Await(2), ElementsAre(b_address + " 1", b_address + " refused"));
+}
+
+TEST(GrpcTransportTest, ShutdownDeliversWhatWasSent) {
+  TestNode b;
+  std::string a_address;
+  {
+    TestNode a;
+    a_address = a.address();
+    for (uint32_t i = 0; i < 1000; ++i) a.transport->Send(b.address(), Beat(i));
+    a.transport->Shutdown(10'000'000);
+  }
+  const std::vector<std::string> seen = b.Await(1001);
+  EXPECT_EQ(seen[999], a_address + " 999");
+  EXPECT_EQ(seen[1000], a_address + " refused");
+}
+
+TEST(GrpcTransportTest, AKilledPeerIsSeenQuickly) {
+  TestNode a;
+  Peer peer;
+  a.transport->Send(peer.address(), Beat(3));
+  EXPECT_THAT(a.Await(1), ElementsAre(peer.address() + " 3"));
+  const MonotonicTime start = RealClock().MonotonicUs();
+  peer.Kill();
+  EXPECT_EQ(a.Await(2)[1], peer.address() + " refused");
+  EXPECT_LT(RealClock().MonotonicUs() - start, 1'000'000);
+}
+
+TEST(GrpcTransportTest, AKilledPeerIsReportedAgainForEverySendAfterIt) {
+  TestNode a;
+  Peer peer;
+  a.transport->Send(peer.address(), Beat(3));
+  a.Await(1);
+  peer.Kill();
+  a.Await(2);
+  a.transport->Send(peer.address(), Beat(4));
+  EXPECT_EQ(a.Await(3)[2], peer.address() + " refused");
+}
+
+TEST(GrpcTransportTest, ShutdownDoesNotHangOnAStoppedPeer) {
+  Peer peer;
+  {
+    TestNode a;
+    a.transport->Send(peer.address(), Beat(3));
+    a.Await(1);
+    peer.Signal(SIGSTOP);
+    for (uint32_t i = 0; i < 10; ++i) {
+      proto::Envelope message;
+      message.mutable_block_copy()->set_data(std::string(1 << 20, 'x'));
+      a.transport->Send(peer.address(), std::move(message));
+    }
+    const MonotonicTime start = RealClock().MonotonicUs();
+    a.transport->Shutdown(200'000);
+    EXPECT_LT(RealClock().MonotonicUs() - start, 2'000'000);
+  }
+}
+
+TEST(GrpcTransportTest, APeerThatTakesNothingOverflowsAndIsDown) {
+  Peer peer;
+  TestNode a({.queued_bytes_max = 8 << 20});
+  a.transport->Send(peer.address(), Beat(3));
+  a.Await(1);
+  peer.Signal(SIGSTOP);
+  for (uint32_t i = 0; i < 30; ++i) {
+    proto::Envelope message;
+    message.mutable_block_copy()->set_data(std::string(1 << 20, 'x'));
+    a.transport->Send(peer.address(), std::move(message));
+  }
+  EXPECT_EQ(a.Await(2)[1], peer.address() + " broken");
+}
+
+TEST(GrpcTransportTest, APortInUseIsAnError) {
+  TestNode a;
+  const int port = std::stoi(a.address().substr(a.address().rfind(':') + 1));
+  TestHandler handler;
+  auto second = GrpcTransport::Start({.port = port}, &handler);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists) << second.status();
+}
+
+TEST(GrpcTransportTest, AHostThatIsNotOursIsAnError) {
+  TestHandler handler;
+  Security insecure;
+  insecure.insecure = true;
+  auto status =
+      GrpcTransport::Start({.host = "203.0.113.7", .security = insecure}, &handler).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+}
+
+TEST(GrpcTransportTest, AnOpenBindIsRefused) {
+  TestHandler handler;
+  auto status = GrpcTransport::Start({.host = "0.0.0.0"}, &handler).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,180 @@
+#include "common/net/security.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "common/role_flags.h"
+#include "common/status.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kFileMax = 1 << 20;
+constexpr size_t kTokenMin = 16;
+constexpr std::string_view kBearer = "Bearer ";
+constexpr std::string_view kJobPrefix = "job:";
+
+enum class Secrecy { kPublic, kSecret };
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, Secrecy secrecy) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return absl::InvalidArgumentError("cannot read file: " + path + ": " + strerror(errno));
+  }
+  struct stat status;
+  absl::Status error;
+  std::string bytes;
+  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    error = absl::InvalidArgumentError("not a regular file: " + path);
+  } else if (secrecy == Secrecy::kSecret && (status.st_mode & 077) != 0) {
+    error = absl::FailedPreconditionError("others can read the secret, set mode 0600: " + path);
+  } else if (status.st_size == 0 || static_cast<size_t>(status.st_size) > kFileMax) {
+    error = absl::InvalidArgumentError("empty or too large: " + path);
+  } else {
+    bytes.resize(status.st_size);
+    const ssize_t got = read(fd, bytes.data(), bytes.size());
+    if (got != status.st_size) error = absl::InvalidArgumentError("cannot read file: " + path);
+  }
+  close(fd);
+  if (!error.ok()) return error;
+  return bytes;
+}
+
+absl::StatusOr<std::string> ReadToken(const std::string& path) {
+  ASSIGN_OR_RETURN(std::string token, ReadFile(path, Secrecy::kSecret));
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  if (token.size() < kTokenMin) {
+    return absl::FailedPreconditionError("token shorter than 16 characters: " + path);
+  }
+  for (unsigned char c : token) {
+    if (c <= ' ' || c > '~') {
+      return absl::FailedPreconditionError("token holds a character that is not plain: " + path);
+    }
+  }
+  if (token.rfind(kJobPrefix, 0) == 0) {
+    return absl::FailedPreconditionError("a job's token cannot be the cluster's: " + path);
+  }
+  return token;
+}
+
+bool SameSecret(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+}  // namespace
+
+absl::StatusOr<Security> LoadSecurity(const SecurityOptions& options) {
+  Security security;
+  security.insecure = options.insecure;
+  if (options.tls_cert.empty() != options.tls_key.empty()) {
+    return absl::InvalidArgumentError("--tls-cert and --tls-key belong together");
+  }
+  if (!options.tls_cert.empty() && options.tls_ca.empty()) {
+    return absl::InvalidArgumentError("--tls-cert needs --tls-ca");
+  }
+  if (!options.tls_ca.empty()) {
+    ASSIGN_OR_RETURN(security.ca_pem, ReadFile(options.tls_ca, Secrecy::kPublic));
+  }
+  if (!options.tls_cert.empty()) {
+    ASSIGN_OR_RETURN(security.cert_pem, ReadFile(options.tls_cert, Secrecy::kPublic));
+    ASSIGN_OR_RETURN(security.key_pem, ReadFile(options.tls_key, Secrecy::kSecret));
+  }
+  if (!options.token_file.empty()) {
+    ASSIGN_OR_RETURN(security.cluster_token, ReadToken(options.token_file));
+  }
+  return security;
+}
+
+bool IsLoopback(std::string_view host) {
+  if (host == "localhost") return true;
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  const std::string text(host);
+  in_addr v4;
+  if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  in6_addr v6;
+  return inet_pton(AF_INET6, text.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+BindDecision BindPolicy(std::string_view host, const Security& security) {
+  const bool safe = security.tls() && !security.key_pem.empty() && security.has_token();
+  const std::string name(host);
+  if (safe) return {true, ""};
+  if (IsLoopback(host)) {
+    if (security.has_token()) return {true, ""};
+    return {true, "anybody on this machine may submit jobs"};
+  }
+  if (security.insecure) {
+    return {true, "INSECURE: no encryption and no authentication, anybody who can reach " + name +
+                      " may run code as this user"};
+  }
+  return {false,
+          "refused to listen beyond loopback without --tls-cert, --tls-key, --tls-ca and "
+          "--token-file (or --insecure): " + name};
+}
+
+std::string DeriveJobToken(const std::string& cluster_token, const std::string& job) {
+  const std::string text = "sluice job token 1:" + job;
+  unsigned char mac[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  HMAC(EVP_sha256(), cluster_token.data(), static_cast<int>(cluster_token.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac, &size);
+  std::string token = std::string(kJobPrefix) + job + ":";
+  for (unsigned i = 0; i < size; ++i) {
+    token += "0123456789abcdef"[mac[i] >> 4];
+    token += "0123456789abcdef"[mac[i] & 15];
+  }
+  return token;
+}
+
+std::string TokenFor(const Security& security, const std::string& job) {
+  if (security.cluster_token.empty()) return security.job_token;
+  return job.empty() ? security.cluster_token : DeriveJobToken(security.cluster_token, job);
+}
+
+std::string TakeJobToken() {
+  char* value = getenv(kJobTokenVariable);
+  if (value == nullptr) return "";
+  std::string token = value;
+  OPENSSL_cleanse(value, token.size());  // it also shows in /proc/PID/environ
+  unsetenv(kJobTokenVariable);
+  return token;
+}
+
+std::string JobNamedBy(std::string_view token) {
+  if (token.rfind(kJobPrefix, 0) != 0) return "";
+  const size_t end = token.rfind(':');
+  if (end < kJobPrefix.size()) return "";
+  return std::string(token.substr(kJobPrefix.size(), end - kJobPrefix.size()));
+}
+
+absl::StatusOr<Caller> VerifyCaller(const Security& security, std::string_view authorization) {
+  if (!security.has_token()) return Caller{kClient | kWorker | kJob, ""};
+  if (authorization.rfind(kBearer, 0) != 0) {
+    return absl::UnauthenticatedError("no token was presented");
+  }
+  const std::string_view token = authorization.substr(kBearer.size());
+  if (!security.cluster_token.empty() && SameSecret(token, security.cluster_token)) {
+    return Caller{kClient | kWorker, ""};
+  }
+  const std::string job = JobNamedBy(token);
+  if (job.empty()) return absl::UnauthenticatedError("the token is not valid here");
+  const std::string expected = security.cluster_token.empty()
+                                   ? security.job_token
+                                   : DeriveJobToken(security.cluster_token, job);
+  if (!SameSecret(token, expected)) {
+    return absl::UnauthenticatedError("the token is not valid here");
+  }
+  return Caller{kJob, job};
+}
+
+}  // namespace sluice
