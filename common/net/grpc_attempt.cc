@@ -25,7 +25,7 @@ void Attempt::Start() {
 void Attempt::OnReadInitialMetadataDone(bool ok) {
   // A refusal also comes with metadata; only a link server answers with this key.
   if (!ok || context_.GetServerInitialMetadata().count(kLinkKey) == 0) return;
-  established_ = true;
+  answered_ = true;
   link_->Established(this);
 }
 
@@ -39,9 +39,9 @@ void Attempt::OnReadDone(bool ok) {
 
 void Attempt::OnDone(const grpc::Status& status) {
   OutLink::End end;
-  end.established = established_;
+  end.established = answered_;
   end.why = status.error_message();
-  end.refused = !established_ && end.why.find("Connection refused") != std::string::npos;
+  end.refused = !answered_ && end.why.find("Connection refused") != std::string::npos;
   end.denied = status.error_code() == grpc::StatusCode::UNAUTHENTICATED ||
                status.error_code() == grpc::StatusCode::PERMISSION_DENIED;
   std::shared_ptr<LinkCore> core = core_;  // counts until all else is done

@@ -21,6 +21,15 @@ class Attempt : public grpc::ClientBidiReactor<proto::Envelope, proto::Envelope>
   void Start();
   void Cancel() { context_.TryCancel(); }
 
+  // The link's, guarded by its mutex.
+  struct LinkState {
+    bool established = false;  // may be written to
+    bool writing = false;
+    bool read_failed = false;  // it has ended; its hold goes when no write is under way
+    bool half_closed = false;
+  };
+  LinkState link_state;
+
   void OnReadInitialMetadataDone(bool ok) override;
   void OnWriteDone(bool ok) override { link_->WriteDone(this, ok); }
   void OnReadDone(bool ok) override;
@@ -33,7 +42,7 @@ class Attempt : public grpc::ClientBidiReactor<proto::Envelope, proto::Envelope>
   std::unique_ptr<proto::Link::Stub> stub_;
   grpc::ClientContext context_;
   proto::Envelope unused_;  // the server never writes
-  bool established_ = false;
+  bool answered_ = false;
   std::shared_ptr<Attempt> self_;
 };
 

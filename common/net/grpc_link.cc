@@ -19,11 +19,11 @@ void OutLink::Send(proto::Envelope message) {
   std::unique_lock lock(mutex_);
   if (closing_ || overflowed_) return;
   queued_bytes_ += message.ByteSizeLong();
-  queue_.push_back(std::move(message));
+  queue_.push_back(std::make_shared<const proto::Envelope>(std::move(message)));
   if (queued_bytes_ > core_->options().queued_bytes_max && queue_.size() > 1) {
     overflowed_ = true;
-    if (attempt_ != nullptr) attempt_->Cancel();
-  } else if (established_ && !writing_) {
+    core_->loop().PostNow([self = shared_from_this()] { self->Abandon(); });
+  } else if (Writable()) {
     WriteNext(lock);
   } else if (!active_) {
     lock.unlock();
@@ -47,69 +47,74 @@ void OutLink::Close(bool by_force) {
   std::unique_lock lock(mutex_);
   closing_ = true;
   if (attempt_ == nullptr) return;
-  if (by_force || (!established_ && queue_.empty())) {
+  if (by_force || (!attempt_->link_state.established && queue_.empty())) {
     attempt_->Cancel();
-  } else if (established_ && !writing_) {
+  } else if (Writable()) {
     WriteNext(lock);
   }
 }
 
-// Called when established and not writing. The attempt cannot end meanwhile: its hold stays while
-// writing_, and half-closing happens under the lock.
+bool OutLink::Writable() const {
+  return attempt_ != nullptr && attempt_->link_state.established && !attempt_->link_state.writing;
+}
+
+// Called when writable. The attempt cannot end meanwhile: its hold stays while it is writing, and
+// half-closing happens under the lock. The message is encoded before StartWrite returns.
 void OutLink::WriteNext(std::unique_lock<std::mutex>& lock) {
   if (queue_.empty()) {
-    if (closing_ && !half_closed_) {
-      half_closed_ = true;
+    if (closing_ && !attempt_->link_state.half_closed) {
+      attempt_->link_state.half_closed = true;
       attempt_->StartWritesDone();
     }
     return;
   }
-  writing_ = true;
-  const proto::Envelope* message = &queue_.front();
-  Attempt* attempt = attempt_.get();
+  attempt_->link_state.writing = true;
+  const std::shared_ptr<Attempt> attempt = attempt_;
+  std::shared_ptr<const proto::Envelope> message = queue_.front();
   lock.unlock();
-  attempt->StartWrite(message);
+  attempt->StartWrite(message.get());
 }
 
 // ---- gRPC's threads -----------------------------------------------------------------------
 
 void OutLink::Established(Attempt* attempt) {
-  core_->loop().PostNow([self = shared_from_this(), attempt] {
+  core_->loop().PostNow([self = shared_from_this(), attempt = attempt->shared_from_this()] {
     std::unique_lock lock(self->mutex_);
-    if (self->attempt_.get() != attempt || self->read_failed_) return;
+    if (self->attempt_ != attempt || !attempt->link_state.established) return;
     self->core_->loop().Cancel(self->timer_);
     const bool was_reset = std::exchange(self->reopening_, false);
     lock.unlock();
     if (was_reset) self->core_->OnLinkReset(self->address_);
   });
   std::unique_lock lock(mutex_);
-  if (attempt_.get() != attempt || read_failed_) return;
-  established_ = true;
+  if (attempt_.get() != attempt || attempt->link_state.read_failed) return;
+  attempt->link_state.established = true;
   WriteNext(lock);
 }
 
 void OutLink::WriteDone(Attempt* attempt, bool ok) {
-  proto::Envelope written;  // freed after the lock is given back
+  std::shared_ptr<const proto::Envelope> written;  // freed after the lock is given back
   std::unique_lock lock(mutex_);
-  writing_ = false;
-  if (ok) {
+  attempt->link_state.writing = false;
+  const bool current = attempt_.get() == attempt;
+  if (ok && current) {
     written = std::move(queue_.front());
     queue_.pop_front();
-    queued_bytes_ -= written.ByteSizeLong();
+    queued_bytes_ -= written->ByteSizeLong();
   }
-  if (read_failed_) {
+  if (attempt->link_state.read_failed) {
     lock.unlock();
     attempt->RemoveHold();
-  } else if (ok) {
+  } else if (ok && current) {
     WriteNext(lock);
   }  // else the read is about to fail, too
 }
 
 void OutLink::ReadFailed(Attempt* attempt) {
   std::unique_lock lock(mutex_);
-  read_failed_ = true;
-  established_ = false;
-  const bool drop_hold = !writing_;
+  attempt->link_state.read_failed = true;
+  attempt->link_state.established = false;
+  const bool drop_hold = !attempt->link_state.writing;
   lock.unlock();
   if (drop_hold) attempt->RemoveHold();
 }
@@ -120,6 +125,7 @@ void OutLink::Ended(std::shared_ptr<Attempt> attempt, End end) {
       [self = shared_from_this(), attempt = std::move(attempt), end = std::move(end)]() mutable {
         {
           std::lock_guard lock(self->mutex_);
+          if (self->attempt_ != attempt) return;  // abandoned before
           self->attempt_ = nullptr;
         }
         attempt = nullptr;
@@ -135,21 +141,19 @@ void OutLink::Begin() {
     std::lock_guard lock(mutex_);
     if (closing_ && queue_.empty()) return;
     attempt_ = attempt;
-    established_ = writing_ = read_failed_ = half_closed_ = false;
   }
   attempt->Start();
 }
 
 void OutLink::Lost(const End& end) {
-  bool overflowed, closing;
   {
     std::lock_guard lock(mutex_);
-    overflowed = overflowed_;
-    closing = closing_;
+    if (closing_) return;
   }
-  if (closing) return;
-  if (end.denied) LOG(ERROR) << "link denied: " << end.why << " peer=" << address_;
-  if (overflowed || end.denied) return Down(false);
+  if (end.denied) {
+    LOG(ERROR) << "link denied: " << end.why << " peer=" << address_;
+    return Down(false);
+  }
   if (end.established) {
     reopening_ = true;
     ArmTimer(core_->options().reconnect_us);
@@ -169,21 +173,30 @@ void OutLink::ArmTimer(int64_t microseconds) {
 }
 
 void OutLink::GiveUp() {
-  reopening_ = false;
-  bool between_attempts;
   {
     std::lock_guard lock(mutex_);
-    if (established_) return;
-    between_attempts = attempt_ == nullptr;
-    if (!between_attempts) attempt_->Cancel();  // its end is then the link's
+    if (attempt_ != nullptr && attempt_->link_state.established) return;
   }
-  if (between_attempts && core_->loop().Cancel(retry_)) Down(false);
+  Abandon();
+}
+
+// gRPC may take long to end a call whose peer reads nothing; nobody waits for it.
+void OutLink::Abandon() {
+  core_->loop().Cancel(retry_);
+  std::shared_ptr<Attempt> attempt;
+  {
+    std::lock_guard lock(mutex_);
+    if (!active_ || closing_) return;
+    attempt.swap(attempt_);
+  }
+  if (attempt != nullptr) attempt->Cancel();
+  Down(false);
 }
 
 void OutLink::Down(bool refused) {
   core_->loop().Cancel(timer_);
   reopening_ = false;
-  std::deque<proto::Envelope> dropped;
+  std::deque<std::shared_ptr<const proto::Envelope>> dropped;
   {
     std::lock_guard lock(mutex_);
     dropped.swap(queue_);

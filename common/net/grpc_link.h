@@ -97,24 +97,22 @@ class OutLink : public std::enable_shared_from_this<OutLink> {
   void Lost(const End& end);       // loop: the attempt ended, however it did
   void Down(bool refused);         // loop
   void GiveUp();                   // loop: the time to establish is over
+  void Abandon();                  // loop: down, without waiting for the attempt's end
   void ArmTimer(int64_t microseconds);
+  bool Writable() const;           // with mutex_ held, as the next
   void WriteNext(std::unique_lock<std::mutex>& lock);  // gives the lock back
 
   LinkCore* const core_;  // lives longer than the link's last attempt
   const std::string address_;
 
   std::mutex mutex_;
-  std::deque<proto::Envelope> queue_;  // the first is being written while writing_
+  // The first is being written while the attempt is writing.
+  std::deque<std::shared_ptr<const proto::Envelope>> queue_;
   uint64_t queued_bytes_ = 0;
   bool active_ = false;       // from the first Send or Open until Down
   bool closing_ = false;
   bool overflowed_ = false;
   std::shared_ptr<Attempt> attempt_;
-  // Of the attempt:
-  bool established_ = false;  // it may be written to
-  bool writing_ = false;
-  bool read_failed_ = false;  // it has ended; its hold goes when no write is under way
-  bool half_closed_ = false;
 
   // Loop only.
   bool reopening_ = false;  // since a break, until established or down

@@ -173,6 +173,7 @@ TEST(GrpcTransportTest, APeerThatTakesNothingOverflowsAndIsDown) {
     a.transport->Send(peer.address(), std::move(message));
   }
   EXPECT_EQ(a.Await(2)[1], peer.address() + " broken");
+  peer.Kill();
 }
 
 TEST(GrpcTransportTest, APortInUseIsAnError) {
