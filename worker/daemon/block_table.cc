@@ -1,0 +1,329 @@
+// Replication and announcement of blocks.
+#include "worker/daemon/block_table.h"
+
+#include <algorithm>
+
+#include "common/mutations.h"
+#include "worker/daemon/block_names.h"
+
+namespace sluice {
+namespace {
+
+constexpr int64_t kRetryPeerUs = 50'000;    // a link that broke is tried again after this
+constexpr int64_t kRetryAllUs = 500'000;    // too few copies: all peers are tried again
+constexpr int kTellAgain = 10;
+constexpr size_t kEndedMax = 1000;
+
+int64_t RepeatUs(const WorkerJob& job) { return std::max<int64_t>(job.lease_us / 10, 100'000); }
+
+}  // namespace
+
+const WorkerJob* BlockTable::JobOf(const BlockKey& key) const {
+  auto found = jobs_.find(key.job_instance);
+  return found == jobs_.end() || found->second.epoch == 0 ? nullptr : &found->second;
+}
+
+const proto::ClusterMembers::Member* BlockTable::ChoosePeer(const WorkerJob& job,
+                                                            const Block& block) const {
+  std::set<std::string> hosts;
+  for (const std::string& holder : block.holders) {
+    const auto* member = job.MemberById(holder);
+    hosts.insert(member != nullptr ? member->host() : config_.host);
+  }
+  std::vector<const proto::ClusterMembers::Member*> far, near;
+  for (const auto& member : job.members.workers()) {
+    if (member.worker_id() == config_.worker_id || member.address() == config_.address ||
+        block.holders.contains(member.worker_id()) || block.tried.contains(member.worker_id())) {
+      continue;
+    }
+    (hosts.contains(member.host()) ? near : far).push_back(&member);
+  }
+  const auto& peers = far.empty() ? near : far;
+  if (peers.empty()) return nullptr;
+  // One peer for one receiver while it lives: few links; different ones for different receivers.
+  return peers[block.info.name().incarnation() % peers.size()];
+}
+
+void BlockTable::CopyTo(MonotonicTime now, Block& block,
+                        const proto::ClusterMembers::Member& peer, worker::Commands& out) {
+  block.copying = Copying{peer.worker_id(), peer.address(), now};
+  out.push_back(worker::SendCopy{block.info, peer.address()});
+}
+
+void BlockTable::Replicate(MonotonicTime now, const BlockKey& key, worker::Commands& out) {
+  Block& block = blocks_.at(key);
+  const WorkerJob* job = JobOf(key);
+  if (block.stage != Stage::kReplicating || block.copying.has_value() || job == nullptr ||
+      now < block.retry_at) {
+    return;
+  }
+  const size_t wanted = std::max<uint32_t>(job->replication, 1);
+  const size_t least = std::max<uint32_t>(std::min(job->replication_min, job->replication), 1);
+  if (block.holders.size() < wanted) {
+    if (const auto* peer = ChoosePeer(*job, block)) {
+      CopyTo(now, block, *peer, out);
+      if (kMutationAckBeforeReplication) {
+        block.holders.insert(peer->worker_id());
+        block.stage = Stage::kReady;
+        AnnounceNext(now, IncarnationOf(key), out);
+      }
+      return;
+    }
+    if (block.holders.size() < least) {
+      block.tried.clear();
+      block.retry_at = now + kRetryAllUs;
+      return;
+    }
+  }
+  block.stage = Stage::kReady;
+  AnnounceNext(now, IncarnationOf(key), out);
+}
+
+void BlockTable::Announce(MonotonicTime now, const WorkerJob& job, Block& block,
+                          worker::Commands& out) {
+  block.announced_at = now;
+  Send send{job.driver, {}};
+  auto* message = send.message.mutable_block_announce();
+  *message->mutable_block() = block.info;
+  for (const std::string& holder : block.holders) message->add_holders(holder);
+  message->set_epoch(job.epoch);
+  out.push_back(std::move(send));
+}
+
+void BlockTable::AnnounceNext(MonotonicTime now, const BlockKey& incarnation,
+                              worker::Commands& out) {
+  auto found = incarnations_.find(incarnation);
+  const WorkerJob* job = JobOf(incarnation);
+  if (found == incarnations_.end() || found->second.unlogged.empty() || job == nullptr) return;
+  BlockKey key = incarnation;
+  key.number = *found->second.unlogged.begin();
+  Block& block = blocks_.at(key);
+  if (block.stage != Stage::kReady) return;
+  block.stage = Stage::kAnnounced;
+  block.announced_ever = true;
+  settled_.push_back(key);
+  Announce(now, *job, block, out);
+}
+
+void BlockTable::CopyFailed(MonotonicTime now, const BlockKey& key, bool for_good,
+                            worker::Commands& out) {
+  Block& block = blocks_.at(key);
+  if (for_good) {
+    block.tried.insert(block.copying->worker_id);
+  } else {
+    block.retry_at = now + kRetryPeerUs;
+  }
+  block.copying.reset();
+  Replicate(now, key, out);
+}
+
+void BlockTable::OnCopied(MonotonicTime now, const std::string& from,
+                          const proto::BlockCopied& message, worker::Commands& out) {
+  const BlockKey key = KeyOf(message.name());
+  auto found = blocks_.find(key);
+  if (found == blocks_.end()) return;
+  Block& block = found->second;
+  if (!block.copying.has_value() ||
+      (block.copying->worker_id != message.worker_id() && block.copying->address != from)) {
+    return;
+  }
+  if (!message.ok()) {
+    out.push_back(worker::Say{"worker " + message.worker_id() + " did not take a copy of " +
+                              BlockText(key) + ": " + message.error()});
+    CopyFailed(now, key, /*for_good=*/true, out);
+    return;
+  }
+  block.holders.insert(block.copying->worker_id);
+  block.copying.reset();
+  if (block.stage == Stage::kReplicating) {
+    Replicate(now, key, out);
+  } else if (block.stage == Stage::kLogged || block.stage == Stage::kHeld) {
+    block.tell_again = kTellAgain;
+    if (const WorkerJob* job = JobOf(key)) Announce(now, *job, block, out);
+  }
+}
+
+void BlockTable::OnCopyStored(const worker::CopyStored& event, worker::Commands& out) {
+  const BlockKey key = KeyOf(event.info.name());
+  Send send{event.from, {}};
+  auto* reply = send.message.mutable_block_copied();
+  *reply->mutable_name() = event.info.name();
+  reply->set_worker_id(config_.worker_id);
+  if (event.ok && Ended(key.job_instance)) {
+    if (!blocks_.contains(key)) out.push_back(worker::DropBlock{key});
+    reply->set_error("the job has ended");
+  } else if (event.ok) {
+    reply->set_ok(true);
+    auto [placed, fresh] = blocks_.try_emplace(key);
+    if (fresh) {
+      Block& block = placed->second;
+      block.info = event.info;
+      block.stage = Stage::kHeld;
+      block.holders = {config_.worker_id};
+      block.copy_from = event.from;
+      const WorkerJob* job = JobOf(key);
+      const auto* member = job == nullptr ? nullptr : job->MemberAt(event.from);
+      if (member != nullptr) block.copy_from_incarnation = member->incarnation();
+    }
+  } else {
+    reply->set_error(event.error);
+  }
+  out.push_back(std::move(send));
+}
+
+void BlockTable::OnCopyUnreadable(MonotonicTime now, const BlockKey& key, worker::Commands& out) {
+  auto found = blocks_.find(key);
+  if (found == blocks_.end() || !found->second.copying.has_value()) return;
+  out.push_back(worker::Say{"block " + BlockText(key) + " cannot be read and is not copied"});
+  found->second.copying.reset();
+  found->second.retry_at = now + kRetryAllUs;
+}
+
+void BlockTable::OnPeerDown(MonotonicTime now, const std::string& address, bool refused,
+                            worker::Commands& out) {
+  const std::vector<BlockKey> keys(active_.begin(), active_.end());
+  for (const BlockKey& key : keys) {
+    auto found = blocks_.find(key);
+    if (found == blocks_.end() || !found->second.copying.has_value()) continue;
+    if (found->second.copying->address == address) CopyFailed(now, key, refused, out);
+  }
+}
+
+void BlockTable::OnLinkReset(MonotonicTime now, const std::string& address,
+                             worker::Commands& out) {
+  for (const BlockKey& key : active_) {
+    auto found = blocks_.find(key);
+    if (found == blocks_.end()) continue;
+    Block& block = found->second;
+    const WorkerJob* job = JobOf(key);
+    if (block.copying.has_value() && block.copying->address == address) {
+      block.copying->sent = now;
+      out.push_back(worker::SendCopy{block.info, address});
+    } else if (job != nullptr && job->driver == address && block.stage == Stage::kAnnounced) {
+      Announce(now, *job, block, out);
+    }
+  }
+}
+
+std::optional<ExecutorKey> BlockTable::OnVerdict(MonotonicTime now,
+                                                 const proto::BlockVerdict& verdict,
+                                                 worker::Commands& out) {
+  const BlockKey key = KeyOf(verdict.name());
+  auto found = blocks_.find(key);
+  if (found == blocks_.end()) return std::nullopt;
+  Block& block = found->second;
+  const std::optional<ExecutorKey> receiver = block.receiver;
+  block.tell_again = 0;
+  if (block.stage == Stage::kLogged || block.stage == Stage::kHeld) return receiver;
+  if (verdict.accepted()) {
+    block.stage = Stage::kLogged;
+    block.tried.clear();
+    incarnations_[IncarnationOf(key)].unlogged.erase(key.number);
+    if (!block.copying.has_value()) active_.erase(key);
+    settled_.push_back(key);
+  } else {
+    Remove(found, /*at_peers=*/true, out);
+  }
+  AnnounceNext(now, IncarnationOf(key), out);
+  return receiver;
+}
+
+void BlockTable::Remove(Blocks::iterator found, bool at_peers, worker::Commands& out) {
+  const BlockKey key = found->first;
+  const Block& block = found->second;
+  const WorkerJob* job = JobOf(key);
+  if (at_peers && job != nullptr) {
+    std::set<std::string> peers = block.holders;
+    if (block.copying.has_value()) peers.insert(block.copying->worker_id);
+    for (const std::string& holder : peers) {
+      const auto* member = job->MemberById(holder);
+      if (member == nullptr || holder == config_.worker_id) continue;
+      Send send{member->address(), {}};
+      auto* release = send.message.mutable_release_blocks();
+      release->set_job_instance(key.job_instance);
+      release->set_epoch(job->epoch);
+      *release->add_names() = NameOf(key);
+      out.push_back(std::move(send));
+    }
+  }
+  auto incarnation = incarnations_.find(IncarnationOf(key));
+  if (incarnation != incarnations_.end()) incarnation->second.unlogged.erase(key.number);
+  active_.erase(key);
+  settled_.push_back(key);
+  blocks_.erase(found);
+  out.push_back(worker::DropBlock{key});
+}
+
+void BlockTable::OnRelease(const proto::ReleaseBlocks& message, worker::Commands& out) {
+  for (const auto& name : message.names()) {
+    auto found = blocks_.find(KeyOf(name));
+    if (found != blocks_.end()) Remove(found, /*at_peers=*/false, out);
+  }
+}
+
+void BlockTable::OnReplicate(MonotonicTime now, const proto::ReplicateBlock& message,
+                             worker::Commands& out) {
+  const BlockKey key = KeyOf(message.name());
+  auto found = blocks_.find(key);
+  if (found == blocks_.end() || message.target_worker() == config_.worker_id) return;
+  Block& block = found->second;
+  const WorkerJob* job = JobOf(key);
+  if (block.copying.has_value() || job == nullptr) return;
+  if (block.holders.contains(message.target_worker())) {
+    Announce(now, *job, block, out);
+    return;
+  }
+  proto::ClusterMembers::Member peer;
+  peer.set_worker_id(message.target_worker());
+  peer.set_address(message.target_address());
+  active_.insert(key);
+  CopyTo(now, block, peer, out);
+}
+
+void BlockTable::OnJobEnded(uint64_t job_instance, worker::Commands& out) {
+  const auto of_job = [&](const BlockKey& key) { return key.job_instance == job_instance; };
+  std::erase_if(blocks_, [&](const auto& block) { return of_job(block.first); });
+  std::erase_if(incarnations_, [&](const auto& entry) { return of_job(entry.first); });
+  std::erase_if(active_, of_job);
+  out.push_back(worker::DropJob{job_instance});
+  if (!ended_.insert(job_instance).second) return;
+  ended_order_.push_back(job_instance);
+  if (ended_order_.size() > kEndedMax) {
+    ended_.erase(ended_order_.front());
+    ended_order_.pop_front();
+  }
+}
+
+void BlockTable::CheckCopying(MonotonicTime now, const WorkerJob& job, const BlockKey& key,
+                              worker::Commands& out) {
+  Block& block = blocks_.at(key);
+  if (block.copying.has_value() && now - block.copying->sent > job.lease_us) {
+    CopyFailed(now, key, /*for_good=*/true, out);
+  }
+}
+
+void BlockTable::Tick(MonotonicTime now, worker::Commands& out) {
+  RetryStores(now, out);
+  const std::vector<BlockKey> keys(active_.begin(), active_.end());
+  for (const BlockKey& key : keys) {
+    auto found = blocks_.find(key);
+    const WorkerJob* job = JobOf(key);
+    if (found == blocks_.end()) {
+      active_.erase(key);
+      continue;
+    }
+    if (job == nullptr) continue;
+    CheckCopying(now, *job, key, out);
+    Replicate(now, key, out);
+    Block& block = found->second;
+    const bool waits = block.stage == Stage::kAnnounced || block.tell_again > 0;
+    if (waits && now - block.announced_at >= RepeatUs(*job)) {
+      if (block.tell_again > 0) --block.tell_again;
+      Announce(now, *job, block, out);
+    }
+    const bool at_rest = block.stage == Stage::kLogged || block.stage == Stage::kHeld;
+    if (at_rest && !block.copying.has_value() && block.tell_again == 0) active_.erase(key);
+  }
+}
+
+}  // namespace sluice

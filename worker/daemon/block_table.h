@@ -1,0 +1,153 @@
+// The life of a block in its daemon: sealed, replicated, announced, logged, released. Bookkeeping
+// only; the bytes are in the block store.
+//
+// Invariants:
+//   1. the blocks of one receiver incarnation are stored in the order of their numbers, and the
+//      next one is announced only when the verdict on the one before is in: the log never sees a
+//      number before a lower one;
+//   2. a block is announced with the holders that said they have it, never with a hope;
+//   3. an announcement is repeated until there is a verdict, and again in a new epoch;
+//   4. a block leaves only by release, refusal, the end of its job, or, of a reliable source whose
+//      receiver died, when no driver was ever told of it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "worker/daemon/job_table.h"
+#include "worker/daemon/worker_events.h"
+
+namespace sluice {
+
+class BlockTable {
+ public:
+  // Both outlive the table.
+  BlockTable(const WorkerConfig& config, const WorkerJobs& jobs) : config_(config), jobs_(jobs) {}
+
+  // ---- from receivers. `reply_to` is the executor's address.
+  void OnSealSlices(const ExecutorKey& executor, const std::string& reply_to,
+                    proto::SealSlices message, worker::Commands& out);
+  void OnSliceStored(MonotonicTime now, worker::SliceStored event, worker::Commands& out);
+  // The receiver executor is dead: what an unreliable source had delivered is sealed, what a
+  // reliable one will send again and no driver was told of is dropped.
+  void OnReceiverDead(MonotonicTime now, const ExecutorKey& executor,
+                      const std::vector<worker::LeftInArena>& left, worker::Commands& out);
+  // Slices of this executor still wait to be stored.
+  bool Storing(const ExecutorKey& executor) const;
+  // Its blocks that are sealed or waiting for it and were not announced in this epoch.
+  std::set<BlockKey> Unannounced(const ExecutorKey& executor) const;
+  // Blocks that were announced or have gone since the last call.
+  std::vector<BlockKey> TakeSettled();
+
+  // ---- from peers
+  void OnCopyStored(const worker::CopyStored& event, worker::Commands& out);
+  void OnCopied(MonotonicTime now, const std::string& from, const proto::BlockCopied& message,
+                worker::Commands& out);
+  void OnCopyUnreadable(MonotonicTime now, const BlockKey& key, worker::Commands& out);
+  void OnPeerDown(MonotonicTime now, const std::string& address, bool refused,
+                  worker::Commands& out);
+  void OnLinkReset(MonotonicTime now, const std::string& address, worker::Commands& out);
+
+  // ---- from the job driver
+  // Returns the receiver executor that waits for it, if it is one of ours.
+  std::optional<ExecutorKey> OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict,
+                                       worker::Commands& out);
+  void OnRelease(const proto::ReleaseBlocks& message, worker::Commands& out);
+  void OnReplicate(MonotonicTime now, const proto::ReplicateBlock& message, worker::Commands& out);
+  void OnNewEpoch(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
+  void OnMembers(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
+  void OnJobEnded(uint64_t job_instance, worker::Commands& out);
+  bool Ended(uint64_t job_instance) const { return ended_.contains(job_instance); }
+
+  void Tick(MonotonicTime now, worker::Commands& out);
+  void AppendInventory(uint64_t job_instance, proto::WorkerInventory* inventory) const;
+  uint64_t UnderReplicated() const;
+
+  // Draining: copies to peers what only this daemon holds, and announces it. True when nothing is
+  // left that a peer could take.
+  bool HandOver(MonotonicTime now, worker::Commands& out);
+
+ private:
+  enum class Stage {
+    kReplicating,  // not yet on enough workers
+    kReady,        // waits for its turn to be announced
+    kAnnounced,    // waits for its verdict
+    kLogged,
+    kHeld,         // a peer's block; its daemon announces it
+  };
+  struct Copying {
+    std::string worker_id;
+    std::string address;
+    MonotonicTime sent = 0;
+  };
+  struct Block {
+    proto::BlockInfo info;
+    Stage stage = Stage::kReplicating;
+    std::optional<ExecutorKey> receiver;  // sealed here by it
+    std::string copy_from;                // address of the daemon that sent it
+    uint64_t copy_from_incarnation = 0;   // of that daemon, 0: not known
+    std::set<std::string> holders;        // worker ids, this one included
+    std::set<std::string> tried;          // peers that did not take it
+    std::optional<Copying> copying;
+    MonotonicTime retry_at = 0;
+    MonotonicTime announced_at = 0;
+    bool announced_ever = false;
+    int tell_again = 0;                   // holders changed after the verdict: announcements left
+  };
+  struct WaitingStore {
+    ExecutorKey executor;
+    std::string reply_to;  // empty: the executor is dead
+    proto::SealSlices::Slice slice;
+  };
+  struct Incarnation {
+    std::deque<WaitingStore> stores;
+    bool storing = false;         // the first of `stores` is with the block store
+    MonotonicTime retry_at = 0;   // there was no room
+    bool said_no_room = false;
+    uint64_t last_stored = 0;
+    uint64_t last_queued = 0;
+    std::set<uint64_t> unlogged;  // numbers that are to be announced
+  };
+  using Blocks = std::map<BlockKey, Block>;
+
+  const WorkerJob* JobOf(const BlockKey& key) const;
+  static BlockKey IncarnationOf(const BlockKey& key) {
+    BlockKey incarnation = key;
+    incarnation.number = 0;
+    return incarnation;
+  }
+  void StoreNext(Incarnation& incarnation, worker::Commands& out);
+  void QueueLeft(const ExecutorKey& executor, const worker::LeftInArena& left);
+  void NoRoom(MonotonicTime now, Incarnation& incarnation, worker::SliceStored& event,
+              worker::Commands& out);
+  void RetryStores(MonotonicTime now, worker::Commands& out);
+
+  void Replicate(MonotonicTime now, const BlockKey& key, worker::Commands& out);
+  void CopyTo(MonotonicTime now, Block& block, const proto::ClusterMembers::Member& peer,
+              worker::Commands& out);
+  void CopyFailed(MonotonicTime now, const BlockKey& key, bool for_good, worker::Commands& out);
+  void AnnounceNext(MonotonicTime now, const BlockKey& incarnation, worker::Commands& out);
+  void Announce(MonotonicTime now, const WorkerJob& job, Block& block, worker::Commands& out);
+  const proto::ClusterMembers::Member* ChoosePeer(const WorkerJob& job, const Block& block) const;
+  void CheckCopying(MonotonicTime now, const WorkerJob& job, const BlockKey& key,
+                    worker::Commands& out);
+  void Adopt(MonotonicTime now, const BlockKey& key, worker::Commands& out);
+  void Remove(Blocks::iterator block, bool at_peers, worker::Commands& out);
+  bool SoleCopy(const WorkerJob& job, const Block& block) const;
+
+  const WorkerConfig& config_;
+  const WorkerJobs& jobs_;
+  Blocks blocks_;
+  std::map<BlockKey, Incarnation> incarnations_;  // by name with number 0
+  std::set<BlockKey> active_;                     // blocks that Tick has to look at
+  std::vector<BlockKey> settled_;
+  std::set<uint64_t> ended_;                      // job instances
+  std::deque<uint64_t> ended_order_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,109 @@
+// What a change of the driver, of the workers or of this worker's own fate means for blocks.
+#include "worker/daemon/block_table.h"
+
+namespace sluice {
+
+void BlockTable::OnNewEpoch(MonotonicTime now, uint64_t job_instance, worker::Commands& out) {
+  std::set<BlockKey> waiting;
+  for (auto& [name, incarnation] : incarnations_) {
+    if (name.job_instance != job_instance) continue;
+    for (uint64_t number : incarnation.unlogged) {
+      BlockKey key = name;
+      key.number = number;
+      Block& block = blocks_.at(key);
+      if (block.stage == Stage::kAnnounced) block.stage = Stage::kReady;
+      block.retry_at = 0;
+      waiting.insert(key);
+    }
+  }
+  for (const BlockKey& key : waiting) {
+    Replicate(now, key, out);
+    AnnounceNext(now, IncarnationOf(key), out);
+  }
+}
+
+void BlockTable::Adopt(MonotonicTime now, const BlockKey& key, worker::Commands& out) {
+  Block& block = blocks_.at(key);
+  block.stage = Stage::kReplicating;
+  block.holders = {config_.worker_id};
+  block.info.set_recovered(true);
+  incarnations_[IncarnationOf(key)].unlogged.insert(key.number);
+  active_.insert(key);
+  Replicate(now, key, out);
+}
+
+void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Commands& out) {
+  auto job = jobs_.find(job_instance);
+  if (job == jobs_.end() || job->second.members.workers().empty()) return;
+  const WorkerJob& session = job->second;
+  std::vector<BlockKey> adopted, touched;
+  for (auto it = blocks_.lower_bound({.job_instance = job_instance});
+       it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
+    Block& block = it->second;
+    block.tried.clear();
+    std::erase_if(block.holders, [&](const std::string& holder) {
+      return holder != config_.worker_id && session.MemberById(holder) == nullptr;
+    });
+    if (block.copying.has_value() && session.MemberById(block.copying->worker_id) == nullptr) {
+      block.copying.reset();
+    }
+    if (block.stage == Stage::kReplicating) touched.push_back(it->first);
+    if (block.stage != Stage::kHeld || block.info.reliable()) continue;
+    const auto* origin = session.MemberAt(block.copy_from);
+    const bool gone = origin == nullptr || (block.copy_from_incarnation != 0 &&
+                                            block.copy_from_incarnation != origin->incarnation());
+    if (gone) {
+      adopted.push_back(it->first);
+    } else {
+      block.copy_from_incarnation = origin->incarnation();
+    }
+  }
+  for (const BlockKey& key : adopted) Adopt(now, key, out);
+  for (const BlockKey& key : touched) Replicate(now, key, out);
+}
+
+void BlockTable::AppendInventory(uint64_t job_instance, proto::WorkerInventory* inventory) const {
+  for (auto it = blocks_.lower_bound({.job_instance = job_instance});
+       it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
+    *inventory->add_blocks() = it->second.info;
+  }
+}
+
+uint64_t BlockTable::UnderReplicated() const {
+  uint64_t count = 0;
+  for (const auto& [key, block] : blocks_) {
+    const WorkerJob* job = JobOf(key);
+    if (job != nullptr && block.stage != Stage::kHeld && block.stage != Stage::kReplicating &&
+        block.holders.size() < job->replication) {
+      ++count;
+    }
+  }
+  return count;
+}
+
+bool BlockTable::SoleCopy(const WorkerJob& job, const Block& block) const {
+  if (block.stage == Stage::kHeld) return job.MemberAt(block.copy_from) == nullptr;
+  return block.holders.size() < 2;
+}
+
+bool BlockTable::HandOver(MonotonicTime now, worker::Commands& out) {
+  bool done = true;
+  for (auto& [key, block] : blocks_) {
+    const WorkerJob* job = JobOf(key);
+    if (job == nullptr) continue;
+    if (block.copying.has_value() || block.tell_again > 0 || block.stage == Stage::kAnnounced ||
+        block.stage == Stage::kReady) {
+      done = false;
+      continue;
+    }
+    if (!SoleCopy(*job, block)) continue;
+    if (const auto* peer = ChoosePeer(*job, block)) {
+      done = false;
+      active_.insert(key);
+      CopyTo(now, block, *peer, out);
+    }
+  }
+  return done;
+}
+
+}  // namespace sluice

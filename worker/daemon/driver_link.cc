@@ -1,0 +1,95 @@
+#include "worker/daemon/driver_link.h"
+
+namespace sluice {
+namespace {
+
+constexpr int64_t kBackoffFirstUs = 100'000;
+constexpr int64_t kBackoffMaxUs = 5'000'000;
+
+}  // namespace
+
+void DriverLink::SendRegister(worker::Commands& out) const {
+  Send send{config_.driver_address, {}};
+  auto* message = send.message.mutable_worker_register();
+  message->set_worker_id(config_.worker_id);
+  message->set_incarnation(config_.incarnation);
+  message->set_address(config_.address);
+  message->set_host(config_.host);
+  message->set_slots(config_.slots);
+  message->set_machine(config_.machine);
+  message->set_protocol(config_.protocol);
+  out.push_back(std::move(send));
+}
+
+void DriverLink::SayAway(worker::Commands& out) {
+  if (said_away_) return;
+  said_away_ = true;
+  out.push_back(worker::Say{"driver is away; blocks are kept, trying again: " +
+                            config_.driver_address});
+}
+
+void DriverLink::Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat,
+                      worker::Commands& out) {
+  if (config_.driver_address.empty() || now < next_) return;
+  if (!registered_) {
+    SendRegister(out);
+    next_ = now + backoff_us_;
+    backoff_us_ = std::min(backoff_us_ * 2, kBackoffMaxUs);
+    return;
+  }
+  if (now - heard_ > 3 * lease_us_) {
+    registered_ = false;
+    backoff_us_ = kBackoffFirstUs;
+    SayAway(out);
+    return;
+  }
+  next_ = now + lease_us_ / 10;
+  Send send{config_.driver_address, {}};
+  auto* message = send.message.mutable_worker_heartbeat();
+  *message = beat;
+  message->set_worker_id(config_.worker_id);
+  message->set_incarnation(config_.incarnation);
+  out.push_back(std::move(send));
+  // Once a lease it registers again: a driver that was replaced unnoticed learns of this worker,
+  // and its answer shows that it is there.
+  if (now - asked_ > lease_us_) {
+    asked_ = now;
+    SendRegister(out);
+  }
+}
+
+void DriverLink::OnRegistered(MonotonicTime now, const proto::WorkerRegistered& message,
+                              worker::Commands& out) {
+  if (!message.refused().empty()) {
+    if (!ever_registered_) {
+      out.push_back(worker::Exit{3, "driver refused this worker: " + message.refused()});
+    } else {
+      out.push_back(worker::Say{"driver refused this worker, trying again: " + message.refused()});
+      registered_ = false;
+    }
+    return;
+  }
+  if (message.lease_ms() > 0) lease_us_ = static_cast<int64_t>(message.lease_ms()) * 1000;
+  heard_ = now;
+  if (!registered_) {
+    asked_ = now;
+    next_ = now;
+    out.push_back(worker::Say{std::string(said_away_ ? "driver is back" : "registered") + ": " +
+                              config_.driver_address});
+  }
+  registered_ = true;
+  ever_registered_ = true;
+  said_away_ = false;
+  backoff_us_ = kBackoffFirstUs;
+}
+
+void DriverLink::OnDown(MonotonicTime now, worker::Commands& out) {
+  if (registered_) {
+    registered_ = false;
+    backoff_us_ = kBackoffFirstUs;
+    next_ = now + backoff_us_;
+  }
+  SayAway(out);
+}
+
+}  // namespace sluice

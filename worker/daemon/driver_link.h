@@ -1,0 +1,42 @@
+// How a worker daemon stays known to the driver daemon: registers, beats, and when the driver is
+// away says so once and tries again with back-off. It never gives up.
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "worker/daemon/worker_events.h"
+
+namespace sluice {
+
+class DriverLink {
+ public:
+  explicit DriverLink(const WorkerConfig& config) : config_(config) {}
+
+  // `beat` is what a heartbeat says besides who sends it.
+  void Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat, worker::Commands& out);
+  void OnRegistered(MonotonicTime now, const proto::WorkerRegistered& message,
+                    worker::Commands& out);
+  void OnDown(MonotonicTime now, worker::Commands& out);
+  // Time passed unnoticed: nothing is to be concluded from silence.
+  void Renew(MonotonicTime now) { heard_ = now; }
+
+  bool registered() const { return registered_; }
+  int64_t lease_us() const { return lease_us_; }
+
+ private:
+  void SendRegister(worker::Commands& out) const;
+  void SayAway(worker::Commands& out);
+
+  const WorkerConfig& config_;
+  bool registered_ = false;
+  bool ever_registered_ = false;
+  bool said_away_ = false;
+  int64_t lease_us_ = 5'000'000;
+  int64_t backoff_us_ = 100'000;
+  MonotonicTime next_ = 0;      // of the next attempt or beat
+  MonotonicTime heard_ = 0;
+  MonotonicTime asked_ = 0;     // when it last registered anew
+};
+
+}  // namespace sluice

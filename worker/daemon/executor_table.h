@@ -1,0 +1,92 @@
+// The executors of this node: asked for, started, attached, silent, ended, reaped.
+//
+// An executor belongs to the epoch in which it was started. Task executors end with their epoch;
+// receiver executors live on until the job ends or somebody stops them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "worker/daemon/job_table.h"
+#include "worker/daemon/worker_events.h"
+
+namespace sluice {
+
+class ExecutorTable {
+ public:
+  struct Executor {
+    enum class State { kFetching, kStarting, kRunning, kEnding };
+    proto::StartExecutor request;
+    State state = State::kFetching;
+    int64_t pid = 0;
+    std::string address;        // of its link server, once attached
+    std::string push_address;
+    std::string end_cause;      // why this daemon ends it
+    MonotonicTime heard = 0;
+    MonotonicTime kill_at = 0;  // kEnding: SIGKILL then
+
+    bool receives() const { return request.role() == "receivers"; }
+    bool attached() const { return !address.empty(); }
+  };
+
+  ExecutorTable(const WorkerConfig& config, const WorkerJobs& jobs)
+      : config_(config), jobs_(jobs) {}
+
+  // `refusal` not empty: this worker takes no executors, and that is why.
+  void OnStart(MonotonicTime now, const proto::StartExecutor& request, const std::string& refusal,
+               worker::Commands& out);
+  void OnBinary(MonotonicTime now, const worker::BinaryReady& event, worker::Commands& out);
+  void OnProcessStarted(MonotonicTime now, const worker::ProcessStarted& event,
+                        worker::Commands& out);
+  // False: no executor of that name was asked for.
+  bool OnAttach(MonotonicTime now, const std::string& from, const proto::ExecutorAttach& message);
+  void OnHeardFrom(MonotonicTime now, const std::string& address);
+  // It exists no more, and the job driver is told why.
+  void OnReaped(MonotonicTime now, const worker::ProcessReaped& event, worker::Commands& out);
+
+  void Stop(MonotonicTime now, const ExecutorKey& key, const std::string& cause, bool at_once,
+            worker::Commands& out);
+  // Task executors of epochs below `epoch`.
+  void StopOldTasks(MonotonicTime now, uint64_t job_instance, uint64_t epoch,
+                    worker::Commands& out);
+  void StopAll(MonotonicTime now, std::optional<uint64_t> job_instance, const std::string& cause,
+               bool at_once, worker::Commands& out);
+  void ForgetExits(uint64_t job_instance);
+
+  void Tick(MonotonicTime now, worker::Commands& out);
+  void RenewAll(MonotonicTime now);
+
+  const Executor* Find(const ExecutorKey& key) const;
+  const std::map<ExecutorKey, Executor>& all() const { return executors_; }
+  std::optional<ExecutorKey> At(const std::string& address) const;
+  // Attached receiver executors of a job.
+  std::vector<ExecutorKey> Receivers(uint64_t job_instance) const;
+  void AppendStatus(proto::WorkerHeartbeat* beat) const;
+
+ private:
+  struct Exited {
+    proto::ExecutorExited message;
+    MonotonicTime next = 0;
+    int left = 0;
+  };
+  void TellExited(MonotonicTime now, proto::ExecutorExited message, worker::Commands& out);
+  void SendExited(const Exited& exited, worker::Commands& out) const;
+  void CouldNotStart(MonotonicTime now, const ExecutorKey& key, const std::string& cause,
+                     worker::Commands& out);
+  int64_t LeaseUs(uint64_t job_instance) const;
+
+  const WorkerConfig& config_;
+  const WorkerJobs& jobs_;
+  std::map<ExecutorKey, Executor> executors_;
+  std::map<std::string, ExecutorKey> by_address_;
+  std::map<ExecutorKey, Exited> exited_;
+  std::map<std::string, std::string> binaries_;  // digest -> path, fetched before
+  std::set<std::string> fetching_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,302 @@
+// What each message means to the worker daemon.
+#include <algorithm>
+
+#include "worker/daemon/block_names.h"
+#include "worker/daemon/worker_core.h"
+
+namespace sluice {
+
+void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands& out) {
+  executors_.OnHeardFrom(now, event.from);
+  using Kind = proto::Envelope;
+  const proto::Envelope& message = event.message;
+  switch (message.message_case()) {
+    case Kind::kWorkerRegistered:
+      return driver_.OnRegistered(now, message.worker_registered(), out);
+    case Kind::kBlockCopied:
+      return blocks_.OnCopied(now, event.from, message.block_copied(), out);
+    case Kind::kExecutorAttach:
+    case Kind::kExecutorBeat:
+    case Kind::kSealSlices:
+    case Kind::kProducerQuery:
+      return OnFromExecutor(now, event, out);
+    case Kind::kSealDone:
+      return OnSealDone(event.from, message.seal_done(), out);
+    default:
+      return OnFromJobDriver(now, event, out);
+  }
+}
+
+WorkerJob* WorkerCore::FromDriver(const std::string& from, uint64_t job_instance) {
+  auto found = jobs_.find(job_instance);
+  const bool known = found != jobs_.end() && found->second.epoch != 0;
+  return known && found->second.driver == from ? &found->second : nullptr;
+}
+
+void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
+                                 worker::Commands& out) {
+  using Kind = proto::Envelope;
+  const proto::Envelope& message = event.message;
+  const auto current = [&](uint64_t job_instance, uint64_t epoch) {
+    auto job = jobs_.find(job_instance);
+    return job != jobs_.end() && epoch >= job->second.epoch;
+  };
+  switch (message.message_case()) {
+    case Kind::kJobSession: return OnSession(now, message.job_session(), out);
+    case Kind::kClusterMembers:
+      return OnMembers(now, event.from, message.cluster_members(), out);
+    case Kind::kLeaseBeat: return OnLeaseBeat(now, event.from, message.lease_beat(), out);
+    case Kind::kJobEnded: return OnJobEnded(now, message.job_ended(), out);
+    case Kind::kStartExecutor:
+      return executors_.OnStart(now, message.start_executor(),
+                                drain_deadline_ != 0 ? "the worker is draining" : "", out);
+    case Kind::kStopExecutor: {
+      const auto& stop = message.stop_executor();
+      const ExecutorKey key{stop.job_instance(), stop.epoch(), stop.executor()};
+      const auto* executor = executors_.Find(key);
+      if (executor == nullptr || FromDriver(event.from, key.job_instance) == nullptr) return;
+      return executors_.Stop(now, key, "stopped", !executor->receives(), out);
+    }
+    case Kind::kBlockVerdict:
+      if (FromDriver(event.from, message.block_verdict().name().job_instance()) != nullptr) {
+        OnVerdict(now, message.block_verdict(), out);
+      }
+      return;
+    case Kind::kReleaseBlocks:
+      if (current(message.release_blocks().job_instance(), message.release_blocks().epoch())) {
+        blocks_.OnRelease(message.release_blocks(), out);
+      }
+      return;
+    case Kind::kReplicateBlock:
+      if (current(message.replicate_block().name().job_instance(),
+                  message.replicate_block().epoch())) {
+        blocks_.OnReplicate(now, message.replicate_block(), out);
+      }
+      return;
+    case Kind::kSealTick:
+      if (FromDriver(event.from, message.seal_tick().job_instance()) != nullptr) {
+        OnSealTick(message.seal_tick(), out);
+      }
+      return;
+    case Kind::kProducerAnswer:
+      if (FromDriver(event.from, message.producer_answer().job_instance()) != nullptr) {
+        OnProducerAnswer(message.producer_answer(), out);
+      }
+      return;
+    default: return;
+  }
+}
+
+void WorkerCore::OnSession(MonotonicTime now, const proto::JobSession& message,
+                           worker::Commands& out) {
+  if (message.epoch() == 0 || blocks_.Ended(message.job_instance())) return;
+  WorkerJob& job = jobs_[message.job_instance()];
+  if (message.epoch() < job.epoch) {
+    SendInventory(job, message.address(), out);  // says which epoch it is too late for
+    return;
+  }
+  const bool newer = message.epoch() > job.epoch;
+  job.instance = message.job_instance();
+  job.name = message.job();
+  job.epoch = message.epoch();
+  job.driver = message.address();
+  if (message.lease_ms() > 0) job.lease_us = static_cast<int64_t>(message.lease_ms()) * 1000;
+  job.durable_slot = std::max(job.durable_slot, message.durable_slot());
+  job.replication = message.replication();
+  job.replication_min = message.replication_min();
+  job.members = message.members();
+  job.heard = now;
+  job.silent = false;
+  if (newer) executors_.StopOldTasks(now, job.instance, job.epoch, out);
+  SendInventory(job, job.driver, out);
+  blocks_.OnMembers(now, job.instance, out);
+  if (newer) {
+    TellReceivers(job, out);
+    blocks_.OnNewEpoch(now, job.instance, out);
+  }
+}
+
+void WorkerCore::TellReceivers(const WorkerJob& job, worker::Commands& out) const {
+  for (const ExecutorKey& key : executors_.Receivers(job.instance)) {
+    Send send{executors_.Find(key)->address, {}};
+    auto* session = send.message.mutable_job_session();
+    session->set_job(job.name);
+    session->set_job_instance(job.instance);
+    session->set_epoch(job.epoch);
+    session->set_address(job.driver);
+    out.push_back(std::move(send));
+  }
+}
+
+void WorkerCore::SendInventory(const WorkerJob& job, const std::string& to,
+                               worker::Commands& out) const {
+  Send send{to, {}};
+  auto* inventory = send.message.mutable_worker_inventory();
+  inventory->set_job_instance(job.instance);
+  inventory->set_worker_id(config_.worker_id);
+  inventory->set_incarnation(config_.incarnation);
+  inventory->set_durable_slot(job.durable_slot);
+  inventory->set_epoch(job.epoch);
+  blocks_.AppendInventory(job.instance, inventory);
+  for (const ExecutorKey& key : executors_.Receivers(job.instance)) {
+    const auto* executor = executors_.Find(key);
+    if (executor->state != ExecutorTable::Executor::State::kRunning) continue;
+    for (int i = 0; i < executor->request.streams_size(); ++i) {
+      auto* receiver = inventory->add_receivers();
+      receiver->set_executor(key.executor);
+      receiver->set_stream(executor->request.streams(i));
+      if (i < executor->request.incarnations_size()) {
+        receiver->set_incarnation(executor->request.incarnations(i));
+      }
+      receiver->set_push_address(executor->push_address);
+    }
+  }
+  out.push_back(std::move(send));
+}
+
+void WorkerCore::OnMembers(MonotonicTime now, const std::string& from,
+                           const proto::ClusterMembers& members, worker::Commands& out) {
+  for (auto& [instance, job] : jobs_) {
+    if (job.epoch == 0 || job.driver != from) continue;
+    job.members = members;
+    job.heard = now;
+    blocks_.OnMembers(now, instance, out);
+  }
+}
+
+void WorkerCore::SendBeat(const WorkerJob& job, const std::string& to,
+                          worker::Commands& out) const {
+  Send send{to, {}};
+  auto* beat = send.message.mutable_lease_beat();
+  beat->set_job_instance(job.instance);
+  beat->set_epoch(job.epoch);
+  beat->set_durable_slot(job.durable_slot);
+  beat->set_reply(true);
+  beat->set_worker_id(config_.worker_id);
+  beat->set_incarnation(config_.incarnation);
+  out.push_back(std::move(send));
+}
+
+void WorkerCore::OnLeaseBeat(MonotonicTime now, const std::string& from,
+                             const proto::LeaseBeat& beat, worker::Commands& out) {
+  auto found = jobs_.find(beat.job_instance());
+  if (found == jobs_.end()) {
+    // The driver learns from the incarnation that this daemon holds nothing for it.
+    WorkerJob unknown;
+    unknown.instance = beat.job_instance();
+    if (!beat.reply()) SendBeat(unknown, from, out);
+    return;
+  }
+  WorkerJob& job = found->second;
+  job.durable_slot = std::max(job.durable_slot, beat.durable_slot());
+  if (beat.epoch() == job.epoch && job.driver == from) {
+    job.heard = now;
+    job.silent = false;
+  }
+  if (!beat.reply()) SendBeat(job, from, out);
+}
+
+void WorkerCore::OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict,
+                           worker::Commands& out) {
+  const auto receiver = blocks_.OnVerdict(now, verdict, out);
+  if (!receiver.has_value()) return;
+  const auto* executor = executors_.Find(*receiver);
+  if (executor == nullptr || !executor->attached()) return;
+  Send send{executor->address, {}};
+  *send.message.mutable_block_verdict() = verdict;
+  out.push_back(std::move(send));
+}
+
+void WorkerCore::OnSealTick(const proto::SealTick& tick, worker::Commands& out) {
+  auto [wait, fresh] = seals_.try_emplace({tick.job_instance(), tick.batch_ms()});
+  if (!fresh) return;
+  for (const ExecutorKey& key : executors_.Receivers(tick.job_instance())) {
+    const auto* executor = executors_.Find(key);
+    if (executor->state != ExecutorTable::Executor::State::kRunning) continue;
+    wait->second.executors.insert(key);
+    Send send{executor->address, {}};
+    *send.message.mutable_seal_tick() = tick;
+    out.push_back(std::move(send));
+  }
+}
+
+void WorkerCore::OnProducerAnswer(const proto::ProducerAnswer& answer, worker::Commands& out) {
+  for (const ExecutorKey& key : executors_.Receivers(answer.job_instance())) {
+    const auto* executor = executors_.Find(key);
+    const auto& incarnations = executor->request.incarnations();
+    if (std::find(incarnations.begin(), incarnations.end(), answer.incarnation()) ==
+        incarnations.end()) {
+      continue;
+    }
+    Send send{executor->address, {}};
+    *send.message.mutable_producer_answer() = answer;
+    out.push_back(std::move(send));
+  }
+}
+
+void WorkerCore::OnJobEnded(MonotonicTime now, const proto::JobEnded& message,
+                            worker::Commands& out) {
+  auto job = jobs_.find(message.job_instance());
+  if (job != jobs_.end() && message.epoch() != 0 && message.epoch() < job->second.epoch) return;
+  executors_.StopAll(now, message.job_instance(), "its job has ended", /*at_once=*/true, out);
+  executors_.ForgetExits(message.job_instance());
+  blocks_.OnJobEnded(message.job_instance(), out);
+  if (job != jobs_.end()) jobs_.erase(job);
+}
+
+void WorkerCore::OnFromExecutor(MonotonicTime now, worker::Received& event,
+                                worker::Commands& out) {
+  proto::Envelope& message = event.message;
+  if (message.has_executor_attach()) {
+    OnAttach(now, event.from, message.executor_attach(), out);
+  } else if (message.has_seal_slices()) {
+    OnSealSlices(event.from, std::move(*message.mutable_seal_slices()), out);
+  } else if (message.has_producer_query()) {
+    auto job = jobs_.find(message.producer_query().job_instance());
+    if (job == jobs_.end() || job->second.epoch == 0) return;
+    Send send{job->second.driver, {}};
+    *send.message.mutable_producer_query() = message.producer_query();
+    out.push_back(std::move(send));
+  }
+}
+
+void WorkerCore::OnAttach(MonotonicTime now, const std::string& from,
+                          const proto::ExecutorAttach& attach, worker::Commands& out) {
+  if (!executors_.OnAttach(now, from, attach)) return;
+  // An executor that starts late learns which driver is the present one.
+  auto job = jobs_.find(attach.job_instance());
+  if (job != jobs_.end() && job->second.epoch > attach.epoch()) TellReceivers(job->second, out);
+}
+
+void WorkerCore::OnSealSlices(const std::string& from, proto::SealSlices message,
+                              worker::Commands& out) {
+  const auto key = executors_.At(from);
+  if (!key.has_value()) return;
+  // An executor seals blocks of its own incarnations and of no other.
+  const auto& request = executors_.Find(*key)->request;
+  auto* slices = message.mutable_slices();
+  const auto foreign = [&](const proto::SealSlices::Slice& slice) {
+    const auto& name = slice.block().name();
+    if (name.job_instance() != key->job_instance) return true;
+    for (int i = 0; i < request.incarnations_size() && i < request.streams_size(); ++i) {
+      if (request.incarnations(i) == name.incarnation() && request.streams(i) == name.stream()) {
+        return false;
+      }
+    }
+    return true;
+  };
+  slices->erase(std::remove_if(slices->begin(), slices->end(), foreign), slices->end());
+  blocks_.OnSealSlices(*key, executors_.Find(*key)->address, std::move(message), out);
+}
+
+void WorkerCore::OnSealDone(const std::string& from, const proto::SealDone& done,
+                            worker::Commands& out) {
+  (void)out;
+  const auto key = executors_.At(from);
+  if (!key.has_value()) return;
+  auto wait = seals_.find({done.job_instance(), done.batch_ms()});
+  if (wait == seals_.end() || wait->second.executors.erase(*key) == 0) return;
+  wait->second.blocks.merge(blocks_.Unannounced(*key));
+}
+
+}  // namespace sluice

@@ -1,0 +1,154 @@
+// What goes in and out of the worker daemon's core.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/net/send.h"
+#include "proto/cluster.pb.h"
+#include "worker/shm/block_key.h"
+
+namespace sluice {
+
+struct WorkerConfig {
+  std::string worker_id;
+  uint64_t incarnation = 0;  // random, one per start
+  std::string address;       // of this daemon's link server
+  std::string host;
+  uint32_t slots = 1;
+  std::string machine = "x86_64";
+  uint32_t protocol = 1;
+  std::string driver_address;      // of the driver daemon; empty: local mode, there is none
+  bool starts_processes = true;    // false: executors attach by themselves (local mode, simulator)
+  int64_t tick_us = 20'000;        // how often the shell sends Tick
+};
+
+// Names one executor for as long as it lives, over changes of its job's epoch.
+struct ExecutorKey {
+  uint64_t job_instance = 0;
+  uint64_t epoch = 0;  // in which it was started
+  uint32_t executor = 0;
+  auto operator<=>(const ExecutorKey&) const = default;
+};
+
+namespace worker {
+
+// ---- events -------------------------------------------------------------------------------
+
+struct Tick {
+  uint64_t blocks_bytes = 0;  // held by the block store
+};
+struct Received {
+  std::string from;
+  proto::Envelope message;
+};
+struct PeerDown {
+  std::string address;
+  bool refused = false;
+};
+struct LinkReset {
+  std::string address;
+};
+// The answer to StoreSlice.
+struct SliceStored {
+  proto::BlockInfo info;      // as sealed: bytes and checksum filled in
+  bool ok = false;
+  bool no_room = false;       // may work later
+  std::string error;
+  std::string inlined;        // no room: the bytes that came inside the command, given back
+};
+// A peer's block has come whole, and was stored or not.
+struct CopyStored {
+  std::string from;
+  proto::BlockInfo info;
+  bool ok = false;
+  std::string error;
+};
+// SendCopy found that this daemon's own copy cannot be read.
+struct CopyUnreadable {
+  BlockKey block;
+  std::string error;
+};
+struct BinaryReady {
+  std::string digest;
+  std::string path;
+  std::string error;  // not empty: it could not be had
+};
+struct ProcessStarted {
+  ExecutorKey executor;
+  int64_t pid = 0;
+  std::string error;
+};
+// A slice that a dead receiver executor left in its arena.
+struct LeftInArena {
+  BlockKey block;      // number 0: the slice was open
+  bool reliable = false;
+  uint64_t arena_offset = 0;
+  uint32_t records = 0;
+};
+struct ProcessReaped {
+  ExecutorKey executor;
+  std::string cause;        // "exit 1", "signal 11"
+  bool own_fault = false;   // a signal that its own code raised, or an exit of its own
+  std::vector<proto::ExecutorExited::RunningTask> tasks;
+  std::vector<LeftInArena> left;
+};
+struct DrainRequested {
+  MonotonicTime deadline = 0;
+};
+
+using Event = std::variant<Tick, Received, PeerDown, LinkReset, SliceStored, CopyStored,
+                           CopyUnreadable, BinaryReady, ProcessStarted, ProcessReaped,
+                           DrainRequested>;
+
+// ---- commands -----------------------------------------------------------------------------
+
+// Seal a slice: answered by SliceStored.
+struct StoreSlice {
+  ExecutorKey executor;  // whose arena holds it
+  proto::SealSlices::Slice slice;
+};
+// Send a block to a peer daemon, in BlockCopy messages.
+struct SendCopy {
+  proto::BlockInfo info;
+  std::string to;
+};
+struct DropBlock {
+  BlockKey block;
+};
+struct DropJob {
+  uint64_t job_instance = 0;
+};
+struct FetchBinary {
+  std::string digest;
+};
+struct StartProcess {
+  proto::StartExecutor request;
+  std::string binary_path;
+};
+struct EndProcess {
+  ExecutorKey executor;
+  bool at_once = false;  // SIGKILL, else SIGTERM
+};
+// The executor has been reaped and nothing of its arena is needed any more.
+struct ForgetExecutor {
+  ExecutorKey executor;
+};
+struct Say {
+  std::string line;
+};
+struct Exit {
+  int code = 0;
+  std::string line;  // why, for people; may be empty
+};
+
+using Command = std::variant<Send, StoreSlice, SendCopy, DropBlock, DropJob, FetchBinary,
+                             StartProcess, EndProcess, ForgetExecutor, Say, Exit>;
+using Commands = std::vector<Command>;
+
+}  // namespace worker
+}  // namespace sluice
