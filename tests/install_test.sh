@@ -14,6 +14,8 @@ for file in bin/sluice include/sluice/sluice/sluice.h lib/libsluice.a lib/pkgcon
   share/sluice/examples/{wordcount,error_filter,page_views}; do
   [ -e "$scratch/prefix/$file" ] || fail "$file was not installed"
 done
+grep -q '^KillMode=process$' "$scratch/prefix/lib/systemd/system/sluice-driver.service" ||
+  fail "systemd would end the job drivers with their daemon"
 [ "$(ls "$scratch/prefix/include")" = sluice ] || fail "include/ holds more than sluice/"
 "$scratch/prefix/bin/sluice" --version >/dev/null || fail "the installed command does not run"
 
