@@ -1,0 +1,44 @@
+// Where one executor stands with one batch.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "worker/executor/bundle_maker.h"
+#include "worker/executor/executor_events.h"
+
+namespace sluice {
+
+struct StageWork {
+  enum class State {
+    kWaiting,  // for input, or for the stage's turn
+    kRunning,
+    kRetry,    // some tasks are to run again at `retry_at`
+    kDone,     // run and its bundles sent, or not to run at this tick
+    kFailed,   // a task failed too often: the batch cannot be finished here
+  };
+  State state = State::kWaiting;
+  std::vector<TaskResult> results;
+  std::map<uint32_t, uint32_t> failures;  // by task; only what tasks spoiled themselves
+  std::vector<uint32_t> again;            // tasks of the next attempt
+  MonotonicTime retry_at = 0;
+};
+
+struct BatchWork {
+  std::shared_ptr<const proto::GrantedBatch> granted;
+  int64_t tick = 0;
+  MonotonicTime started = 0;
+  std::vector<StageWork> stages;      // by stage
+  bool finished = false;              // all stages are done
+  bool reported = false;              // finished, or failed for good
+  proto::BatchReport report;          // grows until it is sent
+  MonotonicTime report_sent = 0;
+  // What went to each member (by place in the grant), kept until nobody can need it again.
+  std::vector<BundleChunks> sent;
+  MonotonicTime bundles_due = 0;      // when to send them again unasked
+  int64_t bundles_pause_us = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,252 @@
+// The executor's core: what comes in. Stages are in executor_stages.cc, merging, checkpoints and
+// repeats in executor_upkeep.cc.
+#include "worker/executor/executor_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/mutations.h"
+
+namespace sluice {
+
+ExecutorCore::ExecutorCore(ExecutorCoreOptions options, const StagePlan* plan)
+    : options_(std::move(options)), plan_(plan) {}
+
+ExecutorCore::Commands ExecutorCore::Step(MonotonicTime now, ExecutorEvent event) {
+  now_ = now;
+  out_.clear();
+  std::visit([this](auto& e) { On(e); }, event);
+  Advance();
+  Merge();
+  Release();
+  ScheduleWake();
+  return std::move(out_);
+}
+
+// ---- generations -----------------------------------------------------------------------------
+
+void ExecutorCore::On(GrantIn& event) {
+  const proto::Grant& grant = event.grant;
+  const GenerationId generation = IdOf(grant.generation());
+  if (grant.job_instance() != options_.job_instance || generation < generation_) return;
+  if (generation == generation_) {
+    if (loaded_) SendGrantDone();
+    return;
+  }
+  std::vector<Member> members;
+  std::vector<uint32_t> slots;
+  bool among_them = false;
+  for (const auto& info : grant.members()) {
+    if (info.executor() == options_.executor) {
+      me_ = static_cast<uint32_t>(members.size());
+      among_them = true;
+    }
+    members.push_back({info, 0, 0, 0});
+    slots.push_back(info.slots());
+  }
+  if (!among_them) return;  // it is not for us
+
+  generation_ = generation;
+  members_ = std::move(members);
+  owners_.emplace(std::move(slots));
+  loaded_ = false;
+  load_error_.clear();
+  grant_done_sent_ = 0;
+  batches_.clear();
+  shares_.Clear();
+  checkpoint_.reset();
+  released_ms_ = merged_ms_ = grant.manifest_batch_ms();
+  decided_ms_ = sealed_ms_ = grant.manifest_batch_ms();
+  abandoned_ms_ = 0;
+  out_.push_back(DropAllAndLoad{generation, std::move(event.grant), kMutationLayersKept});
+  ReplayHeld();
+}
+
+// Keeps a message of a generation that is yet to come. When there is no room the oldest goes:
+// whoever sent it will send it again.
+bool ExecutorCore::Hold(GenerationId generation, ExecutorEvent event, uint64_t bytes) {
+  if (generation <= generation_) return false;
+  held_.push_back({generation, std::move(event), bytes});
+  held_bytes_ += bytes;
+  while (held_bytes_ > options_.held_bytes_max && !held_.empty()) {
+    held_bytes_ -= held_.front().bytes;
+    held_.pop_front();
+  }
+  return true;
+}
+
+void ExecutorCore::ReplayHeld() {
+  std::deque<Held> held;
+  held.swap(held_);
+  held_bytes_ = 0;
+  for (Held& message : held) {
+    if (message.generation < generation_) continue;
+    std::visit([this](auto& e) { On(e); }, message.event);
+  }
+}
+
+void ExecutorCore::On(StateLoaded& event) {
+  if (event.generation != generation_ || loaded_) return;
+  load_error_ = event.error;
+  loaded_ = event.error.empty();
+  SendGrantDone();
+}
+
+bool ExecutorCore::IsMember(uint32_t executor) const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [&](const Member& m) { return m.info.executor() == executor; });
+}
+
+// ---- batches and shares ----------------------------------------------------------------------
+
+void ExecutorCore::On(BatchGrantIn& event) {
+  const GenerationId generation = IdOf(event.grant.generation());
+  if (generation != generation_) {
+    const uint64_t bytes = event.grant.ByteSizeLong();
+    Hold(generation, std::move(event), bytes);
+    return;
+  }
+  grant_done_sent_ = 0;
+  for (const proto::GrantedBatch& granted : event.grant.batches()) TakeBatch(granted);
+  decided_ms_ = std::max(decided_ms_, event.grant.decided_ms());
+  sealed_ms_ = std::max(sealed_ms_, event.grant.sealed_ms());
+  abandoned_ms_ = std::max(abandoned_ms_, event.grant.abandoned_checkpoint_ms());
+  SettleCheckpoint();
+}
+
+void ExecutorCore::TakeBatch(const proto::GrantedBatch& granted) {
+  const int64_t batch_ms = granted.batch_ms();
+  if (batch_ms <= released_ms_) return;
+  const auto known = batches_.find(batch_ms);
+  if (known != batches_.end()) {
+    if (known->second.reported) SendReport(known->second);  // whoever asks again has not got it
+    return;
+  }
+  BatchWork& batch = batches_[batch_ms];
+  batch.granted = std::make_shared<const proto::GrantedBatch>(granted);
+  batch.tick = (batch_ms - options_.zero_ms) / options_.batch_interval_ms;
+  batch.started = now_;
+  batch.stages.resize(plan_->stages().size());
+  batch.sent.resize(members_.size());
+  batch.bundles_pause_us = options_.bundle_repeat_us;
+  *batch.report.mutable_generation() = WireGeneration();
+  batch.report.set_batch_ms(batch_ms);
+  batch.report.set_executor(options_.executor);
+}
+
+void ExecutorCore::On(BundleIn& event) {
+  const proto::ShareBundle& bundle = *event.bundle;
+  if (bundle.job_instance() != options_.job_instance) return;
+  const GenerationId generation = IdOf(bundle.generation());
+  if (generation > generation_) {
+    const uint64_t bytes = bundle.ByteSizeLong();
+    Hold(generation, std::move(event), bytes);
+    return;
+  }
+  if (generation < generation_ && !kMutationOldShareAccepted) return;
+  TakeBundle(std::move(event.bundle));
+}
+
+void ExecutorCore::TakeBundle(std::shared_ptr<const proto::ShareBundle> bundle) {
+  const int64_t batch_ms = bundle->batch_ms();
+  if (!IsMember(bundle->from_executor())) return;
+  for (Member& member : members_) {
+    if (member.info.executor() != bundle->from_executor()) continue;
+    member.highest_batch_ms = std::max(member.highest_batch_ms, batch_ms);
+    member.pause_us = 0;
+  }
+  const auto batch = batches_.find(batch_ms);
+  const bool over = batch != batches_.end() ? batch->second.finished : batch_ms <= released_ms_;
+  if (!over) shares_.Add(std::move(bundle));
+}
+
+void ExecutorCore::On(TasksEnded& event) {
+  const auto it = batches_.find(event.batch_ms);
+  if (event.generation != generation_ || it == batches_.end()) return;
+  BatchWork& batch = it->second;
+  StageWork& work = batch.stages[event.stage];
+  if (work.state != StageWork::State::kRunning) return;
+  for (TaskResult& result : event.results) work.results.push_back(std::move(result));
+  work.again.clear();
+  bool wait = false;
+  for (const FailedTask& failed : event.failed) {
+    work.again.push_back(failed.task);
+    if (!failed.own_fault) {
+      wait = true;
+    } else if (++work.failures[failed.task] >= options_.task_max_failures) {
+      work.state = StageWork::State::kFailed;
+      FailBatch(batch, failed.failure);
+      return;
+    }
+  }
+  if (work.again.empty()) {
+    FinishStage(batch, plan_->stages()[event.stage]);
+    return;
+  }
+  work.state = StageWork::State::kRetry;
+  work.retry_at = wait ? now_ + options_.input_retry_us : now_;
+}
+
+// ---- checkpoints and links -------------------------------------------------------------------
+
+void ExecutorCore::On(PartWritten& event) {
+  if (event.generation != generation_ || !checkpoint_.has_value() || checkpoint_->written ||
+      checkpoint_->batch_ms != event.batch_ms) {
+    return;
+  }
+  checkpoint_->written = true;
+  if (checkpoint_->abandoned) {
+    out_.push_back(RestorePending{event.batch_ms});
+    checkpoint_.reset();
+    return;
+  }
+  proto::CheckpointPart& part = checkpoint_->part;
+  *part.mutable_generation() = WireGeneration();
+  part.set_batch_ms(event.batch_ms);
+  part.set_executor(options_.executor);
+  part.set_error(event.error);
+  part.set_bytes(event.bytes);
+  for (auto& piece : event.pieces) *part.add_pieces() = std::move(piece);
+  proto::Envelope message;
+  *message.mutable_checkpoint_part() = part;
+  SendToDriver(std::move(message));
+  checkpoint_->sent = now_;
+  if (!event.error.empty()) {
+    out_.push_back(RestorePending{event.batch_ms});
+    checkpoint_.reset();
+  } else if (kMutationChangesForgottenEarly) {
+    out_.push_back(ForgetSealed{event.batch_ms});
+  }
+}
+
+void ExecutorCore::On(LinkLost& event) {
+  if (event.address == options_.job_driver) {
+    // What is unanswered goes out again with the next wake-up.
+    const MonotonicTime long_ago = now_ - options_.answer_repeat_us + options_.link_retry_us;
+    for (auto& [batch_ms, batch] : batches_) {
+      if (batch.reported) batch.report_sent = std::min(batch.report_sent, long_ago);
+    }
+    if (grant_done_sent_ != 0) grant_done_sent_ = long_ago;
+    if (checkpoint_.has_value()) checkpoint_->sent = std::min(checkpoint_->sent, long_ago);
+  }
+  for (uint32_t i = 0; i < members_.size(); ++i) {
+    Member& member = members_[i];
+    if (i == me_ || member.info.address() != event.address) continue;
+    if (member.resend_at == 0) {
+      member.pause_us = std::clamp<int64_t>(2 * member.pause_us, options_.link_retry_us, 2'000'000);
+      member.resend_at = now_ + member.pause_us;
+    }
+    if (!event.down) continue;
+    proto::Envelope message;
+    proto::SuspectPeer& suspect = *message.mutable_suspect_peer();
+    suspect.set_executor(options_.executor);
+    suspect.set_peer_executor(member.info.executor());
+    suspect.set_peer_worker(member.info.worker_id());
+    *suspect.mutable_generation() = WireGeneration();
+    SendToDriver(std::move(message));
+  }
+}
+
+void ExecutorCore::On(WakeUp&) { Repeat(); }
+
+}  // namespace sluice

@@ -1,0 +1,151 @@
+// The executor's decisions: what runs when, what is sent to whom, what state is kept. A function
+// of its events: no I/O, no threads, no clock, and no look into shares or records.
+//
+// Rules:
+// 1. Everything is named by generation. Older messages are dropped, newer ones held until their
+//    grant is in; a grant drops everything.
+// 2. A source stage of a batch starts when its predecessor's has run here and the batch before
+//    that one is finished here. A shuffle stage starts when the bundles of all members for all
+//    its sending stages are in and the same stage of the predecessor has run here.
+// 3. A stage that has active edges out sends one bundle to every member, also an empty one, also
+//    when no task of it ran here. Bundles are kept, to be sent again when a link breaks.
+// 4. A failed task is run again in place, from the same shares, up to a limit.
+// 5. A batch's layer is merged when the batch is finished here and decided, in order. A
+//    checkpoint is taken between the merge of its batch and the next; its changes are forgotten
+//    only when it is sealed.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/plan/stages.h"
+#include "worker/executor/batch_work.h"
+#include "worker/executor/executor_events.h"
+#include "worker/executor/share_book.h"
+
+namespace sluice {
+
+struct ExecutorCoreOptions {
+  uint32_t executor = 0;
+  uint64_t job_instance = 0;
+  std::string job_driver;                  // address
+  int64_t zero_ms = 0;
+  int64_t batch_interval_ms = 1000;
+  uint32_t task_max_failures = 4;
+  uint64_t chunk_bytes = uint64_t{1} << 20;  // of bundles
+  uint64_t held_bytes_max = uint64_t{256} << 20;
+  int64_t input_retry_us = 200'000;        // after input could not be had
+  int64_t answer_repeat_us = 500'000;      // of reports that nothing has answered
+  int64_t bundle_repeat_us = 5'000'000;    // at first; doubles
+  int64_t link_retry_us = 50'000;          // at first; doubles up to 2 s
+};
+
+// Not thread-safe.
+class ExecutorCore {
+ public:
+  using Commands = std::vector<ExecutorCommand>;
+
+  // `plan` outlives the core.
+  ExecutorCore(ExecutorCoreOptions options, const StagePlan* plan);
+
+  Commands Step(MonotonicTime now, ExecutorEvent event);
+
+  // For shells and tests.
+  const GenerationId& generation() const { return generation_; }
+  const std::map<int64_t, BatchWork>& batches() const { return batches_; }
+
+ private:
+  struct Member {
+    proto::Grant::Member info;
+    int64_t highest_batch_ms = 0;    // of its bundles
+    MonotonicTime resend_at = 0;     // 0: nothing is to be sent again
+    int64_t pause_us = 0;
+  };
+  struct Checkpoint {
+    int64_t batch_ms = 0;
+    bool written = false;
+    bool abandoned = false;
+    proto::CheckpointPart part;
+    MonotonicTime sent = 0;
+  };
+
+  // executor_core.cc: what comes in.
+  void On(GrantIn& event);
+  void On(StateLoaded& event);
+  void On(BatchGrantIn& event);
+  void On(BundleIn& event);
+  void On(TasksEnded& event);
+  void On(PartWritten& event);
+  void On(LinkLost& event);
+  void On(WakeUp& event);
+  void TakeBatch(const proto::GrantedBatch& granted);
+  void TakeBundle(std::shared_ptr<const proto::ShareBundle> bundle);
+  void ReplayHeld();
+  bool Hold(GenerationId generation, ExecutorEvent event, uint64_t bytes);
+  bool IsMember(uint32_t executor) const;
+
+  // executor_stages.cc: what runs.
+  void Advance();
+  bool AdvanceBatch(BatchWork& batch);
+  const BatchWork* Predecessor(const BatchWork& batch, bool& known) const;
+  bool MayRun(const BatchWork& batch, const Stage& stage) const;
+  bool SharesAreIn(const BatchWork& batch, const Stage& stage) const;
+  void StartStage(BatchWork& batch, const Stage& stage);
+  std::vector<uint32_t> OwnTasks(const BatchWork& batch, const Stage& stage) const;
+  void Launch(BatchWork& batch, const Stage& stage, const std::vector<uint32_t>& tasks);
+  void AddShares(const BatchWork& batch, const Stage& stage, RunTasks& command) const;
+  void FinishStage(BatchWork& batch, const Stage& stage);
+  void CountResults(BatchWork& batch, const Stage& stage, std::vector<TaskResult>& results);
+  void SendBundles(BatchWork& batch, const Stage& stage, std::vector<TaskResult>& results);
+  void FailBatch(BatchWork& batch, const proto::TaskFailure& failure);
+  void SendReport(BatchWork& batch);
+
+  // executor_upkeep.cc: merging, checkpoints, repeats.
+  void Merge();
+  void TakeCheckpoint(int64_t batch_ms);
+  void SettleCheckpoint();
+  void Release();
+  bool NobodyNeeds(std::map<int64_t, BatchWork>::const_iterator batch) const;
+  void Repeat();
+  void ResendTo(uint32_t member);
+  void ScheduleWake();
+  void SendGrantDone();
+  void SendToDriver(proto::Envelope message);
+  proto::Generation WireGeneration() const;
+
+  const ExecutorCoreOptions options_;
+  const StagePlan* plan_;
+  MonotonicTime now_ = 0;
+  Commands out_;
+
+  GenerationId generation_;             // {0, 0}: no grant yet
+  std::vector<Member> members_;
+  std::optional<Ownership> owners_;
+  uint32_t me_ = 0;                     // place among the members
+  bool loaded_ = false;
+  std::string load_error_;
+  MonotonicTime grant_done_sent_ = 0;   // 0: answered, or not to be sent yet
+
+  std::map<int64_t, BatchWork> batches_;
+  int64_t released_ms_ = 0;             // all batches up to this one are done with
+  int64_t merged_ms_ = 0;
+  int64_t decided_ms_ = 0;
+  int64_t sealed_ms_ = 0;
+  int64_t abandoned_ms_ = 0;
+  std::optional<Checkpoint> checkpoint_;
+  ShareBook shares_;
+
+  struct Held {
+    GenerationId generation;
+    ExecutorEvent event;
+    uint64_t bytes;
+  };
+  std::deque<Held> held_;
+  uint64_t held_bytes_ = 0;
+  MonotonicTime wake_at_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,253 @@
+// The executor's core: which stage of which batch runs when, and what becomes of its results.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "worker/executor/executor_core.h"
+
+namespace sluice {
+
+// Starts whatever may start, oldest batch first, until nothing changes.
+void ExecutorCore::Advance() {
+  if (!loaded_) return;
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (auto& [batch_ms, batch] : batches_) changed |= AdvanceBatch(batch);
+  }
+}
+
+bool ExecutorCore::AdvanceBatch(BatchWork& batch) {
+  if (batch.finished) return false;
+  bool changed = false;
+  bool all_done = true;
+  for (const Stage& stage : plan_->stages()) {
+    StageWork& work = batch.stages[stage.id];
+    if (work.state == StageWork::State::kWaiting && MayRun(batch, stage)) {
+      StartStage(batch, stage);
+      changed = true;
+    } else if (work.state == StageWork::State::kRetry && work.retry_at <= now_) {
+      Launch(batch, stage, std::exchange(work.again, {}));
+    }
+    all_done &= work.state == StageWork::State::kDone;
+  }
+  if (!all_done) return changed;
+  batch.finished = true;
+  batch.reported = true;
+  shares_.Drop(batch.granted->batch_ms());
+  SendReport(batch);
+  return true;
+}
+
+// The batch on whose state this one builds; null when that is over. `known` tells whether it has
+// been heard of at all.
+const BatchWork* ExecutorCore::Predecessor(const BatchWork& batch, bool& known) const {
+  const auto it = batches_.find(batch.granted->batch_ms());
+  const int64_t named = batch.granted->previous_ms();
+  known = true;
+  if (it == batches_.begin()) {
+    known = named <= released_ms_;
+    return nullptr;
+  }
+  const auto before = std::prev(it);
+  known = named == 0 || named == before->first;
+  return &before->second;
+}
+
+bool ExecutorCore::MayRun(const BatchWork& batch, const Stage& stage) const {
+  bool known = false;
+  const BatchWork* before = Predecessor(batch, known);
+  if (!known) return false;
+  if (before != nullptr) {
+    if (before->stages[stage.id].state != StageWork::State::kDone) return false;
+    if (stage.is_source && !before->finished) {
+      const BatchWork* earlier = Predecessor(*before, known);
+      if (!known || (earlier != nullptr && !earlier->finished)) return false;
+    }
+  }
+  return stage.is_source || SharesAreIn(batch, stage);
+}
+
+bool ExecutorCore::SharesAreIn(const BatchWork& batch, const Stage& stage) const {
+  for (const EdgeId edge : stage.edges_in) {
+    if (!plan_->Active(edge, batch.tick)) continue;
+    const StageId from = plan_->fragments()[plan_->edges()[edge].from].stage;
+    for (const Member& member : members_) {
+      if (!shares_.Complete(batch.granted->batch_ms(), from, member.info.executor())) return false;
+    }
+  }
+  return true;
+}
+
+void ExecutorCore::StartStage(BatchWork& batch, const Stage& stage) {
+  std::vector<uint32_t> tasks;
+  if (plan_->Runs(stage.id, batch.tick)) tasks = OwnTasks(batch, stage);
+  if (tasks.empty()) {
+    FinishStage(batch, stage);
+  } else {
+    Launch(batch, stage, tasks);
+  }
+}
+
+std::vector<uint32_t> ExecutorCore::OwnTasks(const BatchWork& batch, const Stage& stage) const {
+  std::vector<uint32_t> tasks;
+  if (!stage.is_source) {
+    for (uint32_t p = 0; p < stage.partitions; ++p) {
+      if (owners_->OwnerOf(p, stage.partitions) == me_) tasks.push_back(p);
+    }
+    return tasks;
+  }
+  for (const auto& source : batch.granted->stages()) {
+    if (source.stage() != stage.id || source.no_dataset()) continue;
+    for (const auto& task : source.tasks()) tasks.push_back(task.task());
+  }
+  return tasks;
+}
+
+void ExecutorCore::Launch(BatchWork& batch, const Stage& stage,
+                          const std::vector<uint32_t>& tasks) {
+  StageWork& work = batch.stages[stage.id];
+  work.state = StageWork::State::kRunning;
+  RunTasks command;
+  command.generation = generation_;
+  command.batch_ms = batch.granted->batch_ms();
+  command.tick = batch.tick;
+  command.stage = stage.id;
+  command.rebuild = batch.granted->rebuild();
+  command.batch = batch.granted;
+  for (const uint32_t task : tasks) {
+    TaskWork& one = command.tasks.emplace_back();
+    one.task = task;
+    const auto failures = work.failures.find(task);
+    if (failures != work.failures.end()) one.attempt = failures->second;
+  }
+  if (stage.is_source) {
+    for (const auto& source : batch.granted->stages()) {
+      if (source.stage() != stage.id) continue;
+      for (const auto& input : source.tasks()) {
+        for (TaskWork& one : command.tasks) {
+          if (one.task == input.task()) one.input = &input;
+        }
+      }
+    }
+  } else {
+    AddShares(batch, stage, command);
+  }
+  out_.push_back(std::move(command));
+}
+
+// Hands every task of a shuffle stage its shares, in the order in which they are folded.
+void ExecutorCore::AddShares(const BatchWork& batch, const Stage& stage,
+                             RunTasks& command) const {
+  for (const StageId from : stage.upstream) {
+    shares_.Collect(batch.granted->batch_ms(), from, command.bundles);
+  }
+  std::vector<TaskWork*> work_of(stage.partitions, nullptr);
+  for (TaskWork& work : command.tasks) work_of[work.task] = &work;
+  for (const auto& bundle : command.bundles) {
+    for (const auto& share : bundle->shares()) {
+      const bool ours = share.edge() < plan_->edges().size() &&
+                        plan_->stage_of(share.edge()).id == stage.id &&
+                        share.partition() < work_of.size();
+      if (ours && work_of[share.partition()] != nullptr) {
+        work_of[share.partition()]->shares.push_back(&share);
+      }
+    }
+  }
+  for (TaskWork& work : command.tasks) {
+    std::sort(work.shares.begin(), work.shares.end(), [](const auto* a, const auto* b) {
+      return std::pair(a->edge(), a->task()) < std::pair(b->edge(), b->task());
+    });
+  }
+}
+
+void ExecutorCore::FinishStage(BatchWork& batch, const Stage& stage) {
+  StageWork& work = batch.stages[stage.id];
+  work.state = StageWork::State::kDone;
+  std::vector<TaskResult> results = std::exchange(work.results, {});
+  std::sort(results.begin(), results.end(),
+            [](const TaskResult& a, const TaskResult& b) { return a.task < b.task; });
+  CountResults(batch, stage, results);
+  SendBundles(batch, stage, results);
+}
+
+void ExecutorCore::CountResults(BatchWork& batch, const Stage& stage,
+                                std::vector<TaskResult>& results) {
+  proto::BatchReport& report = batch.report;
+  std::map<EdgeId, proto::EdgeCount> edges;
+  std::map<std::string, proto::StateDigest> states;
+  proto::SourceCount read;
+  for (TaskResult& result : results) {
+    read.set_records(read.records() + result.records_read);
+    read.set_bytes(read.bytes() + result.bytes_read);
+    for (const OutShare& share : result.shares) {
+      edges[share.edge].set_pushed(edges[share.edge].pushed() + share.records);
+    }
+    for (const auto& [edge, records] : result.folded) {
+      edges[edge].set_folded(edges[edge].folded() + records);
+    }
+    for (auto& output : result.outputs) *report.add_outputs() = std::move(output);
+    for (const auto& state : result.states) {
+      proto::StateDigest& sum = states[state.operator_name()];
+      sum.set_digest(sum.digest() + state.digest());
+      sum.set_entries(sum.entries() + state.entries());
+    }
+  }
+  if (stage.is_source) {
+    read.set_stage(stage.id);
+    *report.add_sources() = read;
+  }
+  for (auto& known : *report.mutable_edges()) {
+    const auto it = edges.find(known.edge());
+    if (it == edges.end()) continue;
+    known.set_pushed(known.pushed() + it->second.pushed());
+    known.set_folded(known.folded() + it->second.folded());
+    edges.erase(it);
+  }
+  for (auto& [edge, count] : edges) {
+    count.set_edge(edge);
+    *report.add_edges() = count;
+  }
+  for (auto& [name, sum] : states) {
+    sum.set_operator_name(name);
+    *report.add_states() = sum;
+  }
+}
+
+void ExecutorCore::SendBundles(BatchWork& batch, const Stage& stage,
+                               std::vector<TaskResult>& results) {
+  const bool sends =
+      std::any_of(stage.edges_out.begin(), stage.edges_out.end(),
+                  [&](EdgeId edge) { return plan_->Active(edge, batch.tick); });
+  if (!sends) return;
+  const BundleHead head{generation_, options_.job_instance, batch.granted->batch_ms(), stage.id,
+                        options_.executor};
+  auto bundles = MakeBundles(head, *plan_, *owners_, options_.chunk_bytes, results);
+  for (uint32_t i = 0; i < members_.size(); ++i) {
+    for (auto& chunk : bundles[i]) {
+      if (i == me_) {
+        shares_.Add(std::move(chunk));
+        continue;
+      }
+      out_.push_back(SendBundle{members_[i].info.address(), chunk});
+      batch.sent[i].push_back(std::move(chunk));
+    }
+  }
+  batch.bundles_due = now_ + batch.bundles_pause_us;
+}
+
+void ExecutorCore::FailBatch(BatchWork& batch, const proto::TaskFailure& failure) {
+  *batch.report.mutable_failure() = failure;
+  batch.reported = true;
+  SendReport(batch);
+}
+
+void ExecutorCore::SendReport(BatchWork& batch) {
+  batch.report_sent = now_;
+  if (batch.report.processing_us() == 0) batch.report.set_processing_us(now_ - batch.started);
+  proto::Envelope message;
+  *message.mutable_batch_report() = batch.report;
+  SendToDriver(std::move(message));
+}
+
+}  // namespace sluice
