@@ -1,6 +1,7 @@
 #include "driver/job/batch_runner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "driver/job/planner.h"
@@ -16,11 +17,13 @@ void BatchRunner::Begin(proto::Generation generation, std::vector<proto::Grant::
   generation_ = std::move(generation);
   members_in_ = std::move(members);
   runs_.clear();
+  last_added_ms_ = 0;
 }
 
 void BatchRunner::Add(int64_t batch_ms, bool rebuild, bool checkpoint) {
   BatchRun run;
   run.batch_ms = batch_ms;
+  run.previous_ms = std::exchange(last_added_ms_, batch_ms);
   run.rebuild = rebuild;
   run.checkpoint = checkpoint;
   runs_.push_back(std::move(run));
@@ -56,6 +59,7 @@ bool BatchRunner::InputReady(const proto::Composition& composition) const {
 proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member) const {
   proto::GrantedBatch granted;
   granted.set_batch_ms(run.batch_ms);
+  granted.set_previous_ms(run.previous_ms);
   granted.set_rebuild(run.rebuild);
   granted.set_checkpoint(run.checkpoint);
   std::vector<uint32_t> slots;

@@ -22,6 +22,7 @@ namespace sluice {
 // One batch on its way through the present generation.
 struct BatchRun {
   int64_t batch_ms = 0;
+  int64_t previous_ms = 0;  // the batch added before it in this generation; 0: none
   bool rebuild = false;
   bool checkpoint = false;
   bool granted = false;
@@ -87,6 +88,7 @@ class BatchRunner {
   proto::Generation generation_;
   std::vector<proto::Grant::Member> members_in_;
   std::deque<BatchRun> runs_;
+  int64_t last_added_ms_ = 0;
 };
 
 }  // namespace sluice

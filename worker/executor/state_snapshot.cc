@@ -1,7 +1,7 @@
 // State tables: what checkpoints write and restore.
 #include <algorithm>
 
-#include "worker/executor/state_hash.h"
+#include "common/key_hash.h"
 #include "worker/executor/state_table.h"
 
 namespace sluice {
@@ -78,7 +78,7 @@ void StateTable::RestorePending() {
 }
 
 void StateTable::RestoreEntry(const StateRow& entry) {
-  const uint64_t hash = internal::StateHash(entry.key);
+  const uint64_t hash = KeyHash(entry.key);
   uint32_t index = Find(entry.key, hash);
   if (index == kNone) {
     if (entry.removed) return;

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 
+#include "common/key_hash.h"
 #include "worker/executor/state_hash.h"
 
 namespace sluice {
 
 using internal::MixHash;
-using internal::StateHash;
 
 StateTable::StateTable() = default;
 StateTable::~StateTable() = default;
@@ -69,7 +69,7 @@ void StateTable::OpenAttempt() {
 }
 
 std::optional<std::string_view> StateTable::Get(std::string_view key) {
-  const uint32_t index = Find(key, StateHash(key));
+  const uint32_t index = Find(key, KeyHash(key));
   if (index == kNone) return std::nullopt;
   const Slot& s = slot(index);
   if (!Visible(s)) return std::nullopt;
@@ -77,7 +77,7 @@ std::optional<std::string_view> StateTable::Get(std::string_view key) {
 }
 
 void StateTable::PutTimed(std::string_view key, std::string_view value, int64_t timer_ms) {
-  const uint64_t hash = StateHash(key);
+  const uint64_t hash = KeyHash(key);
   uint32_t index = Find(key, hash);
   if (index == kNone || !Visible(slot(index))) {
     index = NewSlot(key, hash, index);
@@ -96,7 +96,7 @@ void StateTable::PutTimed(std::string_view key, std::string_view value, int64_t 
 }
 
 void StateTable::Remove(std::string_view key) {
-  const uint32_t index = Find(key, StateHash(key));
+  const uint32_t index = Find(key, KeyHash(key));
   if (index == kNone || !Visible(slot(index))) return;
   Slot& s = slot(index);
   Version& version = InAttempt(s) ? *s.head : AddVersion(index);
@@ -145,7 +145,7 @@ LayerDigest StateTable::KeepAttempt(int64_t batch_ms) {
     // A key that was removed and put again counts once, as put.
     if (version.removed && !EndsKey(version.slot)) continue;
     const uint64_t content =
-        version.removed ? 0x5bd1e995u : StateHash(version.value.view()) + 2 * version.timer_ms + 1;
+        version.removed ? 0x5bd1e995u : KeyHash(version.value.view()) + 2 * version.timer_ms + 1;
     result.digest += MixHash(s.hash, content);
     ++result.entries;
   }
