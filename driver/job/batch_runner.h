@@ -45,7 +45,7 @@ struct BatchOutcome {
 class BatchRunner {
  public:
   using HolderLookup = std::function<std::vector<std::string>(const BlockKey&)>;
-  BatchRunner(const JobOptions& options, const StagePlan& plan, JobState* state,
+  BatchRunner(const JobDriverOptions& options, const StagePlan& plan, JobState* state,
               const Membership* members, HolderLookup holders)
       : options_(options), plan_(plan), state_(state), members_(members),
         holders_(std::move(holders)) {}
@@ -80,7 +80,7 @@ class BatchRunner {
   void CheckBalance(const BatchRun& run, BatchOutcome& outcome) const;
   void GatherOutputs(const BatchRun& run, BatchOutcome& outcome) const;
 
-  const JobOptions& options_;
+  const JobDriverOptions& options_;
   const StagePlan& plan_;
   JobState* state_;
   const Membership* members_;

@@ -202,6 +202,13 @@ void JobDriverCore::OnBatchFailed(int64_t batch_ms, const std::string& cause) {
 void JobDriverCore::AfterSeal() {
   const int64_t sealed = log_.durable().sealed_ms();
   if (sealed == 0 || state_.sealed_ms() != sealed) return;
+  if (collected_ms_ != sealed) {
+    collected_ms_ = sealed;
+    proto::Entry entry;
+    entry.mutable_collected()->set_batch_ms(sealed);
+    log_.Enqueue(std::move(entry));
+    log_.AfterDurable(CollectStore{});
+  }
   const std::vector<BlockKey> covered = state_.TakeCoveredBlocks();
   if (!covered.empty()) blocks_.Release(covered, out_);
   state_.ForgetCovered();

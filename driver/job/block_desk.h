@@ -20,7 +20,7 @@ namespace sluice {
 // Not thread-safe.
 class BlockDesk {
  public:
-  BlockDesk(const JobOptions& options, JobState* state, LogQueue* log, Membership* members,
+  BlockDesk(const JobDriverOptions& options, JobState* state, LogQueue* log, Membership* members,
             uint64_t epoch)
       : options_(options), state_(state), log_(log), members_(members), epoch_(epoch) {}
 
@@ -63,7 +63,7 @@ class BlockDesk {
     std::set<std::string> workers;
   };
 
-  const JobOptions& options_;
+  const JobDriverOptions& options_;
   JobState* state_;
   LogQueue* log_;
   Membership* members_;

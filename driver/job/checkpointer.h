@@ -23,7 +23,7 @@ using PartChains = std::map<std::pair<std::string, uint32_t>, std::vector<std::s
 // Not thread-safe.
 class Checkpointer {
  public:
-  Checkpointer(const JobOptions& options, JobState* state, LogQueue* log)
+  Checkpointer(const JobDriverOptions& options, JobState* state, LogQueue* log)
       : options_(options), state_(state), log_(log) {}
 
   // The chains of the checkpoint that the job starts from.
@@ -47,7 +47,7 @@ class Checkpointer {
   int64_t in_progress_ms() const { return batch_ms_; }
 
  private:
-  const JobOptions& options_;
+  const JobDriverOptions& options_;
   JobState* state_;
   LogQueue* log_;
   PartChains sealed_chains_;

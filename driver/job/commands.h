@@ -96,8 +96,8 @@ struct PutManifest {
   std::vector<proto::Grant::PartChain> chains;
   proto::DriverState kept;
 };
-// Deletes state parts and manifests that no kept manifest names, slots that are covered.
-struct CollectStore { uint64_t first_live_slot = 0; };
+// Deletes state parts and manifests that no kept manifest names and, in time, the slots below.
+struct CollectStore {};
 struct Say {
   enum class Level { kInfo, kWarning, kError } level = Level::kInfo;
   std::string text;

@@ -20,7 +20,7 @@ std::vector<uint32_t> ReceiverStreams(const LineageGraph& graph) {
 
 }  // namespace
 
-JobDriverCore::JobDriverCore(JobOptions options, const LineageGraph& graph,
+JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph,
                              proto::ExecutorInit init, RecoveredJob recovered,
                              std::function<uint64_t()> random)
     : options_(std::move(options)),

@@ -40,7 +40,7 @@ class JobDriverCore {
  public:
   // `graph` outlives the core. `init` holds constants and configuration for executors; `random`
   // gives receiver incarnations and, for a new job, its instance.
-  JobDriverCore(JobOptions options, const LineageGraph& graph, proto::ExecutorInit init,
+  JobDriverCore(JobDriverOptions options, const LineageGraph& graph, proto::ExecutorInit init,
                 RecoveredJob recovered, std::function<uint64_t()> random);
 
   std::vector<DriverCommand> Step(MonotonicTime now, const DriverEvent& event);
@@ -87,7 +87,7 @@ class JobDriverCore {
   void AfterSeal();
   bool stateful() const;
 
-  JobOptions options_;
+  JobDriverOptions options_;
   const LineageGraph& graph_;
   proto::ExecutorInit init_;
   const uint64_t epoch_;
@@ -119,6 +119,7 @@ class JobDriverCore {
     SourcesListed sources;
   } tick_;
   int64_t wall_ms_ = 0;
+  int64_t collected_ms_ = 0;
   int64_t told_decided_ms_ = 0;
   int64_t told_sealed_ms_ = 0;
   std::map<int64_t, MonotonicTime> planned_at_;

@@ -36,7 +36,7 @@ LineageGraph Graph() {
 // Workers and executors that answer at once; the log is durable when the test says so.
 class Cluster {
  public:
-  explicit Cluster(int workers, RecoveredJob recovered = {}, JobOptions options = {})
+  explicit Cluster(int workers, RecoveredJob recovered = {}, JobDriverOptions options = {})
       : graph_(Graph()) {
     options.job = "j";
     options.own_address = "driver";

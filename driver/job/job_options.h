@@ -8,7 +8,7 @@
 
 namespace sluice {
 
-struct JobOptions {
+struct JobDriverOptions {
   std::string job;
   std::string daemon_address;  // empty: no driver daemon (local mode)
   std::string own_address;

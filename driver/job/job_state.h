@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "checkpoint/log_chain.h"
 #include "proto/batch.pb.h"
 #include "proto/log.pb.h"
 
@@ -31,12 +32,6 @@ struct LoggedBlock {
   std::vector<std::string> holders;  // worker ids
   int64_t batch_ms = 0;              // 0: waits for a batch
   bool lost = false;                 // an operator accepted its loss
-};
-
-// Where a record stands in the log; names a decision in a manifest.
-struct LogPosition {
-  uint64_t slot = 0;
-  uint32_t checksum = 0;
 };
 
 struct DecidedBatch {

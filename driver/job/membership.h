@@ -58,7 +58,7 @@ struct MembershipNews {
 // Not thread-safe.
 class Membership {
  public:
-  Membership(const JobOptions& options, uint64_t epoch, std::vector<uint32_t> receiver_streams,
+  Membership(const JobDriverOptions& options, uint64_t epoch, std::vector<uint32_t> receiver_streams,
              std::function<uint64_t()> random)
       : options_(options), epoch_(epoch), streams_(std::move(receiver_streams)),
         random_(std::move(random)) {}
@@ -113,7 +113,7 @@ class Membership {
   void SendStart(MonotonicTime now, ExecutorEntry& executor, std::vector<DriverCommand>& out);
   std::vector<WorkerEntry*> Serving();
 
-  const JobOptions& options_;
+  const JobDriverOptions& options_;
   const uint64_t epoch_;
   const std::vector<uint32_t> streams_;
   std::function<uint64_t()> random_;

@@ -1,0 +1,307 @@
+#include "driver/job/job_driver.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "checkpoint/errors.h"
+#include "driver/job/publication.h"
+#include "glog/logging.h"
+
+namespace sluice {
+namespace {
+
+constexpr int64_t kLogRetryUs = 500'000;
+// A paused former driver may still look for slots that a successor has collected; after so long
+// it takes over anew before it appends.
+constexpr int64_t kKeepSlotsUs = 600'000'000;
+
+// Regular files in order of path; those that begin with a dot are not finished yet.
+std::vector<ListedFile> ListDirectory(const Node& node, int64_t first_start_ms) {
+  std::vector<ListedFile> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(node.source.directory, error)) {
+    if (entry.path().filename().string().starts_with(".")) continue;
+    struct stat status;
+    if (stat(entry.path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    const int64_t modified_ns =
+        int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+    if (!node.source.existing_files && modified_ns < first_start_ms * 1'000'000) continue;
+    files.push_back({entry.path().string(), static_cast<uint64_t>(status.st_size), modified_ns});
+  }
+  if (error) {
+    LOG_EVERY_N(WARNING, 10) << "cannot list " << node.source.directory << ": "
+                             << error.message();
+  }
+  std::sort(files.begin(), files.end(),
+            [](const ListedFile& a, const ListedFile& b) { return a.path < b.path; });
+  return files;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<JobDriver>> JobDriver::Open(JobDriverParts parts) {
+  CheckpointStore checkpoints(parts.objects, parts.codec);
+  Clock* clock = parts.clock;
+  absl::StatusOr<OpenedJob> opened =
+      OpenJob(parts.log_store, &checkpoints, parts.known_job, parts.random(),
+              [clock] { return clock->MonotonicUs(); });
+  if (!opened.ok()) return opened.status();
+  return std::unique_ptr<JobDriver>(new JobDriver(std::move(parts), *std::move(opened)));
+}
+
+JobDriver::JobDriver(JobDriverParts parts, OpenedJob opened)
+    : parts_(std::move(parts)),
+      opened_(std::move(opened)),
+      checkpoints_(parts_.objects, parts_.codec),
+      loop_({.name = "job-core"}),
+      log_loop_({.name = "job-log"}),
+      io_loop_({.name = "job-io"}),
+      user_loop_({.name = "job-user"}) {}
+
+JobDriver::~JobDriver() {
+  loop_.Stop();
+  log_loop_.Stop();
+  io_loop_.Stop();
+  user_loop_.Stop();
+}
+
+void JobDriver::Start(JobDriverOptions options, proto::ExecutorInit init, Transport* transport) {
+  loop_.Post([this, options = std::move(options), init = std::move(init), transport]() mutable {
+    transport_ = transport;
+    options_ = std::move(options);
+    core_ = std::make_unique<JobDriverCore>(options_, *parts_.graph, std::move(init), opened_.job,
+                                            parts_.random);
+    Step(TimerDue{parts_.clock->WallMs()});
+  });
+}
+
+void JobDriver::OnMessage(const std::string& from, proto::Envelope message) {
+  Feed(MessageIn{from, std::move(message)});
+}
+
+void JobDriver::OnPeerDown(const std::string& address, bool refused) {
+  Feed(PeerDown{address, refused});
+}
+
+void JobDriver::RequestStop(const StopRequested& stop) { Feed(stop); }
+
+std::optional<JobEnding> JobDriver::Await(int64_t milliseconds) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto ended = [this] { return ending_.has_value(); };
+  if (milliseconds < 0) {
+    ended_.wait(lock, ended);
+  } else {
+    ended_.wait_for(lock, std::chrono::milliseconds(milliseconds), ended);
+  }
+  return ending_;
+}
+
+proto::JobStatus JobDriver::Status() {
+  proto::JobStatus status;
+  loop_.Post([this, &status] {
+    if (core_) status = core_->Status();
+  });
+  loop_.Sync();
+  return status;
+}
+
+void JobDriver::Feed(DriverEvent event) {
+  loop_.PostNow([this, event = std::move(event)]() mutable {
+    if (core_) Step(event);
+  });
+}
+
+void JobDriver::Step(const DriverEvent& event) {
+  std::vector<DriverCommand> commands = core_->Step(parts_.clock->MonotonicUs(), event);
+  for (DriverCommand& command : commands) Carry(std::move(command));
+  ArmTimer();
+}
+
+void JobDriver::ArmTimer() {
+  if (core_->ended()) return;
+  const MonotonicTime at = core_->NextTimer(parts_.clock->MonotonicUs());
+  if (timer_.has_value()) {
+    if (timer_->at <= at) return;
+    loop_.Cancel(*timer_);
+  }
+  timer_ = loop_.RunAt(at, [this] {
+    timer_.reset();
+    Step(TimerDue{parts_.clock->WallMs()});
+  });
+}
+
+void JobDriver::Carry(DriverCommand command) {
+  if (auto* send = std::get_if<sluice::Send>(&command)) {
+    transport_->Send(send->to, std::move(send->message));
+  } else if (auto* append = std::get_if<AppendEntries>(&command)) {
+    Append(std::move(*append));
+  } else if (const auto* list = std::get_if<ListSources>(&command)) {
+    io_loop_.Post([this, batch_ms = list->batch_ms] { Feed(List(batch_ms)); });
+  } else if (auto* publish = std::get_if<PublishOutput>(&command)) {
+    io_loop_.Post([this, publish = std::move(*publish)] { Publish(publish); });
+  } else if (auto* run = std::get_if<RunForeach>(&command)) {
+    user_loop_.Post([this, run = std::move(*run)] { Foreach(run); });
+  } else if (auto* put = std::get_if<PutManifest>(&command)) {
+    io_loop_.Post([this, put = std::move(*put)] { Put(put); });
+  } else if (std::holds_alternative<CollectStore>(command)) {
+    io_loop_.Post([this] { Collect(); });
+  } else if (const auto* say = std::get_if<Say>(&command)) {
+    const auto level = say->level == Say::Level::kInfo      ? google::INFO
+                       : say->level == Say::Level::kWarning ? google::WARNING
+                                                            : google::ERROR;
+    google::LogMessage(__FILE__, __LINE__, level).stream()
+        << "job " << options_.job << " epoch " << opened_.job.epoch << ": " << say->text;
+  } else if (const auto* end = std::get_if<EndJob>(&command)) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    ending_ = JobEnding{end->exit_code, end->state, end->message};
+    ended_.notify_all();
+  }
+}
+
+void JobDriver::Append(AppendEntries append) {
+  std::vector<std::string> entries;
+  entries.reserve(append.entries.size());
+  for (const proto::Entry& entry : append.entries) entries.push_back(entry.SerializeAsString());
+  log_loop_.Post([this, entries = std::move(entries)]() mutable {
+    FinishAppend(opened_.log->Append(std::move(entries)));
+  });
+}
+
+void JobDriver::FinishAppend(absl::StatusOr<LogPosition> position) {
+  if (position.ok()) {
+    Feed(LogDurable{position->slot, position->checksum});
+    return;
+  }
+  if (IsFenced(position.status()) || IsDamaged(position.status())) {
+    Feed(LogFailed{IsFenced(position.status()), std::string(position.status().message())});
+    return;
+  }
+  // A full disk or a store that is away: nothing is acknowledged or decided until it is back.
+  LOG_EVERY_N(ERROR, 10) << "the driver log cannot be written and is tried again: "
+                         << position.status();
+  log_loop_.RunAfter(kLogRetryUs, [this] { FinishAppend(opened_.log->Retry()); });
+}
+
+SourcesListed JobDriver::List(int64_t batch_ms) {
+  SourcesListed listed;
+  listed.batch_ms = batch_ms;
+  for (const Node& node : parts_.graph->nodes()) {
+    if (node.kind != NodeKind::kSource) continue;
+    if (node.source.kind == SourceKind::kFiles) {
+      const bool fresh = !opened_.job.state.begun();
+      listed.files[node.id] =
+          ListDirectory(node, fresh ? 0 : opened_.job.state.job().zero_ms());
+      if (!listed_before_ && fresh) {
+        LOG(INFO) << listed.files[node.id].size() << " files are in " << node.source.directory
+                  << " at the first start";
+      }
+    } else if (node.source.kind == SourceKind::kQueue) {
+      std::vector<proto::InlineRecords>& queued = listed.queued[node.id];
+      std::optional<std::string> next = node.source.queue->Next(batch_ms);
+      if (!next.has_value()) continue;
+      std::vector<uint32_t> scratch;
+      const std::optional<BatchView> view = DecodeBatch(*next, scratch);
+      CHECK(view.has_value()) << "a queue gave what is no record batch";
+      proto::InlineRecords records;
+      records.set_records(view->count);
+      records.set_batch(std::move(*next));
+      queued.push_back(std::move(records));
+    }
+  }
+  listed_before_ = true;
+  return listed;
+}
+
+void JobDriver::Publish(const PublishOutput& publish) {
+  const Output& output = parts_.graph->outputs().at(publish.staged.output());
+  PublishDone done{publish.batch_ms, publish.staged.output(), "", false};
+  if (output.kind == OutputKind::kPrint) {
+    parts_.print(FormatPrinted(publish.batch_ms, publish.staged, output.print_limit));
+  } else if (output.kind == OutputKind::kTextFiles) {
+    const absl::Status status = PublishTextFiles(publish.staged, output.overwrite);
+    if (status.ok()) {
+      SweepStaged(publish.staged);
+    } else {
+      done.error = std::string(status.message());
+      done.fatal = absl::IsAlreadyExists(status) || absl::IsDataLoss(status);
+    }
+  }
+  Feed(done);
+}
+
+void JobDriver::Foreach(const RunForeach& run) {
+  const Output& output = parts_.graph->outputs().at(run.output);
+  ForeachDone done{run.batch_ms, run.output, run.generation, ""};
+  std::vector<std::vector<uint32_t>> scratch(run.parts.size());
+  std::vector<BatchView> views;
+  for (size_t i = 0; i < run.parts.size(); ++i) {
+    const std::optional<BatchView> view = DecodeBatch(run.parts[i], scratch[i]);
+    if (!view.has_value()) {
+      done.error = "a part of output " + output.label + " cannot be decoded";
+      Feed(done);
+      return;
+    }
+    views.push_back(*view);
+  }
+  try {
+    output.foreach_batch->Run(
+        {opened_.job.state.job().job_instance(), run.output, run.batch_ms, opened_.job.epoch},
+        views);
+  } catch (const std::exception& e) {
+    done.error = output.label + " threw: " + e.what();
+  } catch (...) {
+    done.error = output.label + " threw something that is no std::exception";
+  }
+  Feed(done);
+}
+
+void JobDriver::Put(const PutManifest& put) {
+  Manifest manifest;
+  manifest.sequence = opened_.next_manifest;
+  manifest.job_instance = put.kept.job().job_instance();
+  manifest.batch_ms = put.batch_ms;
+  manifest.decided = {put.decided_slot, put.decided_checksum};
+  for (const auto& chain : put.chains) {
+    manifest.chains.push_back({chain.operator_name(), chain.partition(),
+                               {chain.parts().begin(), chain.parts().end()}});
+  }
+  manifest.driver_payload = put.kept.SerializeAsString();
+  const absl::Status status = checkpoints_.PutManifest(manifest);
+  // A failed put may have taken effect: its sequence is used up either way.
+  ++opened_.next_manifest;
+  Feed(ManifestPut{put.batch_ms, ManifestName(manifest.sequence),
+                   status.ok() ? "" : std::string(status.message())});
+}
+
+void JobDriver::Collect() {
+  const absl::StatusOr<std::vector<std::string>> names = checkpoints_.Collectable();
+  if (!names.ok()) {
+    LOG(WARNING) << "nothing is collected: " << names.status();
+    return;
+  }
+  for (const std::string& name : *names) {
+    const absl::Status deleted = parts_.objects->Delete(name);
+    if (!deleted.ok()) LOG(WARNING) << "cannot delete " << name << ": " << deleted;
+  }
+  const absl::StatusOr<std::vector<CheckpointInfo>> kept = checkpoints_.List();
+  if (!kept.ok() || kept->size() < kCheckpointsKept) return;
+  const absl::StatusOr<Manifest> oldest = checkpoints_.ReadManifest(kept->front().name);
+  if (!oldest.ok()) return;
+  const MonotonicTime now = parts_.clock->MonotonicUs();
+  collectable_slots_.emplace_back(now, oldest->decided.slot);
+  uint64_t below = 0;
+  while (!collectable_slots_.empty() && now - collectable_slots_.front().first > kKeepSlotsUs) {
+    below = collectable_slots_.front().second;
+    collectable_slots_.erase(collectable_slots_.begin());
+  }
+  if (below == 0) return;
+  log_loop_.Post([this, below] {
+    const absl::Status deleted = opened_.log->DeleteBelow(below);
+    if (!deleted.ok()) LOG(WARNING) << "cannot collect slots of the log: " << deleted;
+  });
+}
+
+}  // namespace sluice

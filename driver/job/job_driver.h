@@ -1,0 +1,97 @@
+// The job driver as a running thing: the core connected to transport, log, store and user code.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "checkpoint/checkpoint_store.h"
+#include "checkpoint/log_store.h"
+#include "common/event_loop.h"
+#include "common/net/transport.h"
+#include "driver/job/job_driver_core.h"
+#include "driver/job/recovery.h"
+
+namespace sluice {
+
+// What a job driver works with. All of it outlives the driver.
+struct JobDriverParts {
+  const LineageGraph* graph = nullptr;
+  LogStore* log_store = nullptr;
+  ObjectStore* objects = nullptr;
+  const StatePartCodec* codec = nullptr;
+  std::function<void(const std::string&)> print;  // of Print; called on one thread
+  std::function<uint64_t()> random;
+  bool known_job = false;
+  Clock* clock = &RealClock();
+};
+
+struct JobEnding {
+  int exit_code = 0;
+  std::string state;
+  std::string message;
+};
+
+// Thread-safe. Threads: one runs the core, one appends to the log, one does file work, one runs
+// user code of output operations.
+class JobDriver : public Transport::Handler {
+ public:
+  // Opens the log and an epoch in it, before anything else of the job starts. `options` lacks
+  // what only the transport knows; it is completed by Start.
+  static absl::StatusOr<std::unique_ptr<JobDriver>> Open(JobDriverParts parts);
+  ~JobDriver() override;
+
+  // The job before this epoch: what it was run as.
+  const JobState& recovered() const { return opened_.job.state; }
+  uint64_t epoch() const { return opened_.job.epoch; }
+
+  // Messages and members may come from now on. `transport` outlives the driver's Stop.
+  void Start(JobDriverOptions options, proto::ExecutorInit init, Transport* transport);
+  void OnMessage(const std::string& from, proto::Envelope message) override;
+  void OnPeerDown(const std::string& address, bool refused) override;
+
+  void RequestStop(const StopRequested& stop);
+  // How the job ended; nothing when the time was over first. Negative: without limit.
+  std::optional<JobEnding> Await(int64_t milliseconds);
+  proto::JobStatus Status();
+
+ private:
+  JobDriver(JobDriverParts parts, OpenedJob opened);
+
+  void Feed(DriverEvent event);
+  void Step(const DriverEvent& event);
+  void ArmTimer();
+  void Carry(DriverCommand command);
+  void Append(AppendEntries append);
+  void FinishAppend(absl::StatusOr<LogPosition> position);
+  SourcesListed List(int64_t batch_ms);
+  void Publish(const PublishOutput& publish);
+  void Foreach(const RunForeach& run);
+  void Put(const PutManifest& put);
+  void Collect();
+
+  JobDriverParts parts_;
+  OpenedJob opened_;
+  CheckpointStore checkpoints_;
+  JobDriverOptions options_;
+  Transport* transport_ = nullptr;
+  std::unique_ptr<JobDriverCore> core_;
+  std::vector<std::pair<MonotonicTime, uint64_t>> collectable_slots_;  // by the io thread
+  std::optional<EventLoop::TimerId> timer_;
+  bool listed_before_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::optional<JobEnding> ending_;
+
+  EventLoop loop_;
+  EventLoop log_loop_;
+  EventLoop io_loop_;
+  EventLoop user_loop_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,96 @@
+#include "driver/job/publication.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "common/status.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status ErrnoStatus(const std::string& what, int error) {
+  const std::string text = what + ": " + std::strerror(error);
+  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
+  return absl::UnavailableError(text);
+}
+
+absl::Status SyncPath(const std::string& path, int flags) {
+  const int fd = open(path.c_str(), flags | O_CLOEXEC, 0644);
+  if (fd < 0) return ErrnoStatus("cannot open " + path, errno);
+  const int synced = fsync(fd);
+  const int error = errno;
+  close(fd);
+  return synced == 0 ? absl::OkStatus() : ErrnoStatus("cannot sync " + path, error);
+}
+
+bool Exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+std::string ParentOf(const std::string& path) { return fs::path(path).parent_path().string(); }
+
+}  // namespace
+
+absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite) {
+  const std::string& from = staged.staged_path();
+  const std::string& to = staged.target_path();
+  if (!Exists(from)) {
+    if (Exists(to)) return SyncPath(ParentOf(to), O_RDONLY | O_DIRECTORY);
+    return absl::DataLossError("staged output " + from + " of a decided batch is missing");
+  }
+  RETURN_IF_ERROR(SyncPath(from + "/_SUCCESS", O_WRONLY | O_CREAT));
+  RETURN_IF_ERROR(SyncPath(from, O_RDONLY | O_DIRECTORY));
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
+    const int error = errno;
+    if (error != EEXIST && error != ENOTEMPTY) {
+      return ErrnoStatus("cannot move " + from + " to " + to, error);
+    }
+    if (!overwrite) {
+      return absl::AlreadyExistsError("output " + to + " is there already, from another job; "
+                                      "choose another prefix or allow it to be overwritten");
+    }
+    std::error_code removed;
+    fs::remove_all(to, removed);
+    if (removed) return ErrnoStatus("cannot remove " + to, removed.value());
+    return PublishTextFiles(staged, overwrite);
+  }
+  return SyncPath(ParentOf(to), O_RDONLY | O_DIRECTORY);
+}
+
+void SweepStaged(const proto::StagedOutput& staged) {
+  // `.sluice-<job>-<batch>-<output>-e<epoch>g<generation>`: the same up to the last dash.
+  const std::string name = fs::path(staged.staged_path()).filename().string();
+  const std::string common = name.substr(0, name.rfind('-') + 1);
+  if (!common.starts_with(".sluice-")) return;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(ParentOf(staged.staged_path()), ignored)) {
+    if (entry.path().filename().string().starts_with(common)) {
+      std::error_code failed;
+      fs::remove_all(entry.path(), failed);
+    }
+  }
+}
+
+std::string FormatPrinted(int64_t batch_ms, const proto::StagedOutput& staged, uint32_t limit) {
+  const std::string dashes(43, '-');
+  std::string text = dashes + "\nTime: " + std::to_string(batch_ms) + " ms\n" + dashes + "\n";
+  uint32_t shown = 0;
+  for (const std::string& row : staged.printed()) {
+    if (shown++ == limit) {
+      text += "...\n";
+      break;
+    }
+    text += row + "\n";
+  }
+  return text + "\n";
+}
+
+}  // namespace sluice

@@ -1,0 +1,22 @@
+// Makes decided output visible: idempotent, so that it can be done again after any crash.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "driver/job/commands.h"
+
+namespace sluice {
+
+// Moves the staged directory to its target, whole or not at all, and syncs it. Staged gone and
+// target there: it was published before. AlreadyExists: the target is another job's and
+// `overwrite` is off. DataLoss: neither is there. Anything else may pass; try again.
+absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite);
+
+// Deletes what other generations staged for the same batch and output.
+void SweepStaged(const proto::StagedOutput& staged);
+
+// "-----…\nTime: N ms\n-----…\n", at most `limit` rows, "..." if there are more, an empty line.
+std::string FormatPrinted(int64_t batch_ms, const proto::StagedOutput& staged, uint32_t limit);
+
+}  // namespace sluice

@@ -1,0 +1,86 @@
+#include "driver/job/recovery.h"
+
+#include <optional>
+
+#include "checkpoint/errors.h"
+#include "common/status.h"
+#include "glog/logging.h"
+
+namespace sluice {
+namespace {
+
+absl::Status Restore(const Manifest& manifest, RecoveredJob& job, uint64_t& replay_from) {
+  proto::DriverState kept;
+  if (!kept.ParseFromString(manifest.driver_payload)) {
+    return DamagedError(ManifestName(manifest.sequence) + ": the driver's part cannot be read");
+  }
+  job.state.Restore(kept);
+  replay_from = kept.first_live_slot();
+  job.manifest_ms = manifest.batch_ms;
+  job.manifest = ManifestName(manifest.sequence);
+  for (const StateChain& chain : manifest.chains) {
+    job.chains[{chain.operator_name, chain.partition}] = chain.parts;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Replay(const std::vector<ReplayedEntry>& entries, uint64_t from, JobState& state) {
+  for (const ReplayedEntry& replayed : entries) {
+    if (replayed.position.slot < from) continue;
+    proto::Entry entry;
+    if (!entry.ParseFromString(replayed.payload)) {
+      return DamagedError("driver log: slot " + std::to_string(replayed.position.slot) +
+                          " holds an entry that cannot be read");
+    }
+    const absl::Status applied = state.Apply(entry);
+    if (!applied.ok()) {
+      return DamagedError("driver log: slot " + std::to_string(replayed.position.slot) + ": " +
+                          std::string(applied.message()));
+    }
+    if (entry.has_decided()) state.SetPosition(entry.decided().batch_ms(), replayed.position);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<OpenedJob> OpenJob(LogStore* log_store, CheckpointStore* checkpoints, bool known,
+                                  uint64_t nonce, DriverLog::Now now) {
+  OpenedJob opened;
+  ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> listed, checkpoints->List());
+  std::vector<Manifest> manifests;
+  for (const CheckpointInfo& info : listed) {
+    ASSIGN_OR_RETURN(Manifest manifest, checkpoints->ReadManifest(info.name));
+    manifests.push_back(std::move(manifest));
+    opened.next_manifest = info.sequence + 1;
+  }
+  LogOpenOptions options;
+  options.nonce = nonce;
+  options.known_job = known || !manifests.empty();
+  if (!manifests.empty()) {
+    options.first_slot = manifests.front().decided.slot;
+    options.durable_slot = manifests.back().decided.slot;
+  }
+  opened.first_slot = options.first_slot;
+  ASSIGN_OR_RETURN(opened.log, DriverLog::Open(log_store, std::move(now), options));
+  uint64_t replay_from = options.first_slot;
+  while (!manifests.empty()) {
+    const Manifest& newest = manifests.back();
+    if (opened.log->Agrees(newest.decided)) {
+      RETURN_IF_ERROR(Restore(newest, opened.job, replay_from));
+      break;
+    }
+    LOG(ERROR) << ManifestName(newest.sequence) << " is ignored: the log holds another record in "
+               << "slot " << newest.decided.slot;
+    manifests.pop_back();
+  }
+  if (manifests.empty() && opened.first_slot > 1) {
+    return DamagedError("no checkpoint agrees with the driver log");
+  }
+  RETURN_IF_ERROR(Replay(opened.log->TakeReplayed(), replay_from, opened.job.state));
+  opened.job.epoch = opened.log->epoch();
+  opened.job.next_slot = opened.log->last().slot + 1;
+  return opened;
+}
+
+}  // namespace sluice
