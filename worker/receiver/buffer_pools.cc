@@ -1,0 +1,124 @@
+#include "worker/receiver/buffer_pools.h"
+
+#include <set>
+#include <string>
+
+#include "common/record_batch.h"
+
+namespace sluice {
+namespace {
+
+// Offsets from here on name buffers outside of the arena.
+constexpr uint64_t kInlined = uint64_t{1} << 63;
+
+class HeapPool : public BufferPool {
+ public:
+  HeapPool(const HeapPoolOptions& options, bool lossless)
+      : options_(options), lossless_(lossless) {}
+  std::unique_ptr<OpenBuffer> Open(const BufferOwner&, uint64_t record_bytes) override;
+  void Free(uint64_t arena_offset) override { used_.erase(arena_offset); }
+  bool lossless() const override { return lossless_; }
+
+ private:
+  class Buffer;
+  const HeapPoolOptions options_;
+  const bool lossless_;
+  uint64_t next_ = kInlined;
+  std::set<uint64_t> used_;
+};
+
+class HeapPool::Buffer : public OpenBuffer {
+ public:
+  Buffer(HeapPool* pool, uint64_t id, uint64_t bytes_max)
+      : pool_(pool), id_(id), bytes_max_(bytes_max) {}
+  ~Buffer() override {
+    if (!sealed_) pool_->Free(id_);
+  }
+  bool Append(std::string_view record) override {
+    if (batch_.count() == pool_->options_.block_records) return false;
+    if (record.size() > bytes_max_ - batch_.size()) return false;
+    batch_.Append(record);
+    return true;
+  }
+  uint32_t records() const override { return batch_.count(); }
+  void Seal(uint64_t, proto::SealSlices::Slice* slice) override {
+    sealed_ = true;
+    slice->set_arena_offset(id_);
+    slice->set_length(batch_.size());
+    EncodeBatch(batch_.view(), *slice->mutable_inlined());
+  }
+
+ private:
+  HeapPool* const pool_;
+  const uint64_t id_;
+  const uint64_t bytes_max_;
+  bool sealed_ = false;
+  RecordBatch batch_;
+};
+
+std::unique_ptr<OpenBuffer> HeapPool::Open(const BufferOwner&, uint64_t record_bytes) {
+  if (used_.size() >= options_.buffers) return nullptr;
+  const uint64_t id = next_++;
+  used_.insert(id);
+  return std::make_unique<Buffer>(this, id, std::max(options_.block_bytes, record_bytes));
+}
+
+class ArenaPool : public BufferPool {
+ public:
+  explicit ArenaPool(ArenaWriter arena)
+      : arena_(std::move(arena)), large_({.buffers = 2}, /*lossless=*/false) {}
+  std::unique_ptr<OpenBuffer> Open(const BufferOwner& owner, uint64_t record_bytes) override;
+  void Free(uint64_t arena_offset) override {
+    if (arena_offset >= kInlined) {
+      large_.Free(arena_offset);
+    } else {
+      arena_.Free(arena_offset);
+    }
+  }
+  bool lossless() const override { return false; }
+
+ private:
+  class Buffer;
+  ArenaWriter arena_;
+  HeapPool large_;
+};
+
+class ArenaPool::Buffer : public OpenBuffer {
+ public:
+  Buffer(ArenaPool* pool, const SliceWriter& slice) : pool_(pool), slice_(slice) {}
+  ~Buffer() override {
+    if (!sealed_) pool_->arena_.Free(slice_.offset());
+  }
+  bool Append(std::string_view record) override { return slice_.Append(record); }
+  uint32_t records() const override { return slice_.records(); }
+  void Seal(uint64_t number, proto::SealSlices::Slice* slice) override {
+    sealed_ = true;
+    pool_->arena_.MarkSealed(slice_, number);
+    slice->set_arena_offset(slice_.offset());
+    slice->set_length(slice_.bytes());
+  }
+
+ private:
+  ArenaPool* const pool_;
+  SliceWriter slice_;
+  bool sealed_ = false;
+};
+
+std::unique_ptr<OpenBuffer> ArenaPool::Open(const BufferOwner& owner, uint64_t record_bytes) {
+  if (record_bytes > arena_.shape().bytes_max()) return large_.Open(owner, record_bytes);
+  auto slice = arena_.Open({owner.stream, owner.incarnation, owner.reliable, 0});
+  if (!slice.has_value()) return nullptr;
+  return std::make_unique<Buffer>(this, *slice);
+}
+
+}  // namespace
+
+std::unique_ptr<BufferPool> NewArenaPool(ArenaWriter arena) {
+  return std::make_unique<ArenaPool>(std::move(arena));
+}
+
+std::unique_ptr<BufferPool> NewHeapPool(const HeapPoolOptions& options) {
+  return std::make_unique<HeapPool>(options, /*lossless=*/true);
+}
+
+}  // namespace sluice

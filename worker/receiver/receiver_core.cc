@@ -1,0 +1,342 @@
+#include "worker/receiver/receiver_core.h"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+constexpr int64_t kSealAgainUs = 500'000;
+constexpr int64_t kAskAgainUs = 200'000;
+constexpr int64_t kRefusedRetryUs = 100'000;
+constexpr int kRefusalsMax = 5;
+
+}  // namespace
+
+ReceiverCore::ReceiverCore(Options options, BufferPool* pool)
+    : options_(std::move(options)), pool_(pool) {
+  for (const Stream& stream : options_.streams) {
+    streams_[stream.id].incarnation = stream.incarnation;
+  }
+}
+
+receiver::Commands ReceiverCore::Step(MonotonicTime now, const receiver::Event& event) {
+  receiver::Commands out;
+  std::visit([&](const auto& e) { On(now, e, out); }, event);
+  return out;
+}
+
+bool ReceiverCore::idle() const {
+  if (!sealed_.empty()) return false;
+  return std::all_of(streams_.begin(), streams_.end(), [](const auto& entry) {
+    return entry.second.open == nullptr && entry.second.requests.empty();
+  });
+}
+
+ReceiverCore::Stored ReceiverCore::Store(MonotonicTime now, uint32_t id, std::string_view record,
+                                         receiver::Commands& out) {
+  StreamState& stream = streams_.at(id);
+  if (stream.open != nullptr && stream.open->Append(record)) return Stored::kYes;
+  if (record.size() > kRecordBytesMax) return Stored::kTooLarge;
+  SealOpen(now, id, stream, out);
+  stream.open.reset();
+  stream.open = pool_->Open({id, stream.incarnation, false}, record.size());
+  if (stream.open == nullptr) return Stored::kNoRoom;
+  stream.opened_at = now;
+  return stream.open->Append(record) ? Stored::kYes : Stored::kTooLarge;
+}
+
+void ReceiverCore::SealOpen(MonotonicTime now, uint32_t id, StreamState& stream,
+                            receiver::Commands& out) {
+  if (stream.open == nullptr || stream.open->records() == 0) return;
+  const std::unique_ptr<OpenBuffer> buffer = std::move(stream.open);
+  SealBuffer(now, id, stream, *buffer, {}, out);
+}
+
+void ReceiverCore::SealBuffer(MonotonicTime now, uint32_t id, StreamState& stream,
+                              OpenBuffer& buffer, proto::BlockInfo block,
+                              receiver::Commands& out) {
+  proto::BlockName* name = block.mutable_name();
+  name->set_job_instance(options_.job_instance);
+  name->set_stream(id);
+  name->set_incarnation(stream.incarnation);
+  name->set_number(++stream.last_number);
+  block.set_records(buffer.records());
+  if (block.reliable()) stream.on_its_way = OnItsWay{block};
+  proto::SealSlices::Slice slice;
+  *slice.mutable_block() = std::move(block);
+  buffer.Seal(stream.last_number, &slice);
+  Sealed& sealed = sealed_[slice.arena_offset()];
+  sealed.sent = now;
+  Send send{options_.daemon, {}};
+  auto* sent = send.message.mutable_seal_slices()->add_slices();
+  if (pool_->lossless()) {
+    *sealed.slice.mutable_block() = slice.block();
+    *sent = std::move(slice);
+  } else {
+    sealed.slice = slice;
+    *sent = std::move(slice);
+  }
+  out.push_back(std::move(send));
+}
+
+void ReceiverCore::On(MonotonicTime now, const receiver::Tick&, receiver::Commands& out) {
+  for (auto& [id, stream] : streams_) {
+    const bool due = stream.open != nullptr && stream.open->records() > 0 &&
+                     now - stream.opened_at >= options_.block_interval_us;
+    if (due) SealOpen(now, id, stream, out);
+    for (auto& [name, producer] : stream.producers) {
+      const bool wanted = !producer.known && producer.asked != 0;
+      if (wanted && now - producer.asked >= kAskAgainUs) {
+        Query(now, id, stream, name, producer, out);
+      }
+    }
+    SealReliable(now, id, stream, out);
+  }
+  if (pool_->lossless()) return;
+  for (auto& [offset, sealed] : sealed_) {
+    if (now - sealed.sent < kSealAgainUs) continue;
+    sealed.sent = now;
+    Send send{options_.daemon, {}};
+    *send.message.mutable_seal_slices()->add_slices() = sealed.slice;
+    out.push_back(std::move(send));
+  }
+}
+
+void ReceiverCore::On(MonotonicTime now, const receiver::SealAll&, receiver::Commands& out) {
+  for (auto& [id, stream] : streams_) SealOpen(now, id, stream, out);
+}
+
+void ReceiverCore::On(MonotonicTime now, const receiver::Received& event,
+                      receiver::Commands& out) {
+  const proto::Envelope& message = event.message;
+  switch (message.message_case()) {
+    case proto::Envelope::kSealedSlices:
+      return OnSealedSlices(now, message.sealed_slices(), out);
+    case proto::Envelope::kBlockVerdict: return OnVerdict(now, message.block_verdict(), out);
+    case proto::Envelope::kProducerAnswer: return OnAnswer(now, message.producer_answer(), out);
+    case proto::Envelope::kSealTick: {
+      if (message.seal_tick().job_instance() != options_.job_instance) return;
+      On(now, receiver::SealAll{}, out);
+      Send send{options_.daemon, {}};
+      auto* done = send.message.mutable_seal_done();
+      done->set_job_instance(options_.job_instance);
+      done->set_batch_ms(message.seal_tick().batch_ms());
+      out.push_back(std::move(send));
+      return;
+    }
+    default: return;
+  }
+}
+
+void ReceiverCore::OnSealedSlices(MonotonicTime now, const proto::SealedSlices& message,
+                                  receiver::Commands& out) {
+  bool freed = false;
+  for (uint64_t offset : message.arena_offsets()) {
+    if (sealed_.erase(offset) == 0) continue;
+    pool_->Free(offset);
+    freed = true;
+  }
+  if (!message.reason().empty()) out.push_back(receiver::Say{message.reason()});
+  if (!freed) return;
+  out.push_back(receiver::RoomFreed{});
+  for (auto& [id, stream] : streams_) SealReliable(now, id, stream, out);
+}
+
+void ReceiverCore::On(MonotonicTime now, const receiver::StoreRequest& event,
+                      receiver::Commands& out) {
+  auto found = streams_.find(event.stream);
+  if (found == streams_.end() || (!event.producer.empty() && event.first < 1)) {
+    out.push_back(receiver::Completed{event.id, std::nullopt});
+    return;
+  }
+  found->second.requests.push_back({event});
+  if (!event.producer.empty()) {
+    Producer& producer = found->second.producers[event.producer];
+    if (!producer.known && producer.asked == 0) {
+      Query(now, event.stream, found->second, event.producer, producer, out);
+    }
+  }
+  CompleteLogged(found->second, out);
+  SealReliable(now, event.stream, found->second, out);
+}
+
+void ReceiverCore::On(MonotonicTime now, const receiver::Ask& event, receiver::Commands& out) {
+  auto found = streams_.find(event.stream);
+  if (found == streams_.end()) {
+    out.push_back(receiver::Answered{event.id, 0});
+    return;
+  }
+  Producer& producer = found->second.producers[event.producer];
+  if (producer.known) {
+    out.push_back(receiver::Answered{event.id, producer.logged});
+    return;
+  }
+  producer.askers.push_back(event.id);
+  if (producer.asked == 0) Query(now, event.stream, found->second, event.producer, producer, out);
+}
+
+void ReceiverCore::Query(MonotonicTime now, uint32_t id, const StreamState& stream,
+                         const std::string& name, Producer& producer, receiver::Commands& out) {
+  producer.asked = now;
+  Send send{options_.daemon, {}};
+  auto* query = send.message.mutable_producer_query();
+  query->set_stream(id);
+  query->set_producer(name);
+  query->set_incarnation(stream.incarnation);
+  query->set_job_instance(options_.job_instance);
+  out.push_back(std::move(send));
+}
+
+void ReceiverCore::OnAnswer(MonotonicTime now, const proto::ProducerAnswer& answer,
+                            receiver::Commands& out) {
+  auto found = streams_.find(answer.stream());
+  if (found == streams_.end() || answer.incarnation() != found->second.incarnation) return;
+  auto producer = found->second.producers.find(answer.producer());
+  if (producer == found->second.producers.end() || producer->second.known) return;
+  Producer& p = producer->second;
+  p.known = true;
+  p.logged = answer.last();
+  p.sealed = answer.last();
+  for (uint64_t id : std::exchange(p.askers, {})) {
+    out.push_back(receiver::Answered{id, p.logged});
+  }
+  CompleteLogged(found->second, out);
+  SealReliable(now, answer.stream(), found->second, out);
+}
+
+void ReceiverCore::CompleteLogged(StreamState& stream, receiver::Commands& out) {
+  std::erase_if(stream.requests, [&](const Request& request) {
+    const bool numbered = !request.store.producer.empty();
+    if (!numbered) {
+      if (request.logged < request.store.records.count) return false;
+      out.push_back(receiver::Completed{request.store.id, 0});
+      return true;
+    }
+    const Producer& producer = stream.producers.at(request.store.producer);
+    if (!producer.known || request.last() > producer.logged) return false;
+    out.push_back(receiver::Completed{request.store.id, producer.logged});
+    return true;
+  });
+}
+
+bool ReceiverCore::Gather(Request& request, Producer* producer, OpenBuffer& buffer,
+                          proto::BlockInfo& block) {
+  const BatchView& records = request.store.records;
+  uint32_t next = request.taken;
+  if (producer != nullptr) {
+    const int64_t skip = producer->sealed + 1 - request.store.first;
+    next = static_cast<uint32_t>(std::clamp<int64_t>(skip, 0, records.count));
+  }
+  const uint32_t begin = next;
+  while (next < records.count && buffer.Append(records.record(next))) ++next;
+  request.taken = next;
+  if (producer != nullptr && next > begin) {
+    const int64_t first = request.store.first + begin;
+    const int64_t last = request.store.first + next - 1;
+    auto* ranges = block.mutable_producers();
+    auto range = std::find_if(ranges->begin(), ranges->end(), [&](const auto& r) {
+      return r.producer() == request.store.producer;
+    });
+    if (range == ranges->end()) {
+      auto* added = block.add_producers();
+      added->set_producer(request.store.producer);
+      added->set_first(first);
+      added->set_last(last);
+    } else {
+      range->set_last(last);
+    }
+    producer->sealed = last;
+  }
+  return next == records.count;
+}
+
+void ReceiverCore::SealReliable(MonotonicTime now, uint32_t id, StreamState& stream,
+                                receiver::Commands& out) {
+  if (stream.on_its_way.has_value() || now < stream.retry_at) return;
+  std::unique_ptr<OpenBuffer> buffer;
+  proto::BlockInfo block;
+  block.set_reliable(true);
+  for (auto it = stream.requests.begin(); it != stream.requests.end();) {
+    Request& request = *it;
+    Producer* producer = nullptr;
+    if (!request.store.producer.empty()) {
+      producer = &stream.producers.at(request.store.producer);
+      if (!producer->known) {
+        ++it;
+        continue;
+      }
+    }
+    const BatchView& records = request.store.records;
+    uint32_t next = producer == nullptr ? request.taken : 0;
+    if (producer != nullptr) {
+      next = static_cast<uint32_t>(std::clamp<int64_t>(
+          producer->sealed + 1 - request.store.first, 0, records.count));
+    }
+    const bool gap = producer != nullptr && request.store.first > producer->sealed + 1;
+    const bool too_large =
+        next < records.count && records.record(next).size() > kRecordBytesMax;
+    if (gap || too_large) {
+      if (too_large) out.push_back(receiver::Say{"a record above the largest size was refused"});
+      out.push_back(receiver::Completed{request.store.id, std::nullopt});
+      it = stream.requests.erase(it);
+      continue;
+    }
+    if (records.count == 0 || next == records.count) {
+      ++it;
+      continue;
+    }
+    if (buffer == nullptr) {
+      buffer = pool_->Open({id, stream.incarnation, true}, records.record(next).size());
+      if (buffer == nullptr) return;  // tried again when a slice is free
+    }
+    if (!Gather(request, producer, *buffer, block)) break;
+    ++it;
+  }
+  CompleteLogged(stream, out);
+  if (buffer == nullptr || buffer->records() == 0) return;
+  SealBuffer(now, id, stream, *buffer, std::move(block), out);
+}
+
+void ReceiverCore::OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict,
+                             receiver::Commands& out) {
+  auto found = streams_.find(verdict.name().stream());
+  if (found == streams_.end() || verdict.name().incarnation() != found->second.incarnation) return;
+  StreamState& stream = found->second;
+  if (!stream.on_its_way.has_value() ||
+      stream.on_its_way->block.name().number() != verdict.name().number()) {
+    return;
+  }
+  const proto::BlockInfo block = std::move(stream.on_its_way->block);
+  stream.on_its_way.reset();
+  if (verdict.accepted()) {
+    for (const auto& range : block.producers()) {
+      Producer& producer = stream.producers[range.producer()];
+      producer.logged = std::max(producer.logged, range.last());
+    }
+    for (Request& request : stream.requests) {
+      if (request.store.producer.empty()) request.logged = request.taken;
+    }
+  } else {
+    // What is logged already is trimmed; the rest is sealed again under the next number.
+    for (const auto& range : block.producers()) {
+      stream.producers[range.producer()].sealed = stream.producers[range.producer()].logged;
+    }
+    for (const auto& last : verdict.last()) {
+      Producer& producer = stream.producers[last.producer()];
+      producer.logged = last.last();
+      producer.sealed = last.last();
+    }
+    stream.retry_at = now + (verdict.last().empty() ? kRefusedRetryUs : 0);
+    std::erase_if(stream.requests, [&](Request& request) {
+      if (request.taken == 0 && request.refused == 0) return false;
+      if (request.store.producer.empty()) request.taken = request.logged;
+      if (++request.refused <= kRefusalsMax) return false;
+      out.push_back(receiver::Completed{request.store.id, std::nullopt});
+      return true;
+    });
+  }
+  CompleteLogged(stream, out);
+  SealReliable(now, found->first, stream, out);
+}
+
+}  // namespace sluice

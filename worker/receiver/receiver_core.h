@@ -1,0 +1,165 @@
+// The bookkeeping of a receiver executor: fills buffers, seals them as numbered blocks, waits for
+// the verdicts, and knows of every producer what is logged. Decides; sends nothing itself.
+//
+// Invariants:
+//   1. blocks of one incarnation are numbered 1, 2, 3 … in the order of their seals;
+//   2. of one stream at most one reliable block waits for its verdict: what comes meanwhile is
+//      gathered and becomes the next block (a natural group commit), and a producer's records are
+//      never in two blocks on their way at once;
+//   3. a store completes with the last *logged* number of its producer, or with nothing;
+//   4. records at or below the last logged number of their producer are dropped; a gap is refused.
+// Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/net/send.h"
+#include "common/record_batch.h"
+#include "worker/receiver/buffer_pool.h"
+
+namespace sluice {
+
+namespace receiver {
+
+// ---- events -------------------------------------------------------------------------------
+
+struct Tick {};
+struct Received {
+  proto::Envelope message;
+};
+// Records to be stored reliably. `records` is borrowed until Completed{id}.
+struct StoreRequest {
+  uint64_t id = 0;  // unique
+  uint32_t stream = 0;
+  BatchView records;
+  std::string producer;  // empty: not numbered
+  int64_t first = 0;
+};
+// Asks for the last logged number of a producer.
+struct Ask {
+  uint64_t id = 0;
+  uint32_t stream = 0;
+  std::string producer;
+};
+// Seals all that is open: the executor is about to end.
+struct SealAll {};
+
+using Event = std::variant<Tick, Received, StoreRequest, Ask, SealAll>;
+
+// ---- commands -----------------------------------------------------------------------------
+
+struct Completed {
+  uint64_t id = 0;
+  std::optional<int64_t> last;  // nothing: not stored, to be sent again
+};
+struct Answered {
+  uint64_t id = 0;
+  int64_t last = 0;
+};
+struct RoomFreed {};  // Store may work again
+struct Say {
+  std::string line;
+};
+
+using Command = std::variant<Send, Completed, Answered, RoomFreed, Say>;
+using Commands = std::vector<Command>;
+
+}  // namespace receiver
+
+class ReceiverCore {
+ public:
+  struct Stream {
+    uint32_t id = 0;
+    uint64_t incarnation = 0;
+  };
+  struct Options {
+    uint64_t job_instance = 0;
+    std::vector<Stream> streams;
+    std::string daemon;                  // address of the worker daemon
+    int64_t block_interval_us = 200'000;
+  };
+  // `pool` outlives the core.
+  ReceiverCore(Options options, BufferPool* pool);
+
+  enum class Stored { kYes, kNoRoom, kTooLarge };
+  // One record of an unreliable source. The fast path beside Step.
+  Stored Store(MonotonicTime now, uint32_t stream, std::string_view record,
+               receiver::Commands& out);
+  receiver::Commands Step(MonotonicTime now, const receiver::Event& event);
+
+  // Everything that was stored has been handed to the daemon, and reliable stores have completed.
+  bool idle() const;
+
+ private:
+  struct Producer {
+    bool known = false;      // `logged` came from the job driver
+    int64_t logged = 0;
+    int64_t sealed = 0;      // highest in a block on its way; at least `logged`
+    MonotonicTime asked = 0;
+    std::vector<uint64_t> askers;
+  };
+  struct Request {
+    receiver::StoreRequest store;
+    uint32_t taken = 0;      // records that are in blocks, logged or on their way
+    uint32_t logged = 0;     // of those, in logged blocks; unnumbered requests only
+    int refused = 0;
+    int64_t last() const { return store.first + store.records.count - 1; }
+  };
+  // The reliable block of a stream that waits for its verdict.
+  struct OnItsWay {
+    proto::BlockInfo block;
+    bool refused_before = false;
+  };
+  struct StreamState {
+    uint64_t incarnation = 0;
+    uint64_t last_number = 0;
+    std::unique_ptr<OpenBuffer> open;      // of an unreliable source
+    MonotonicTime opened_at = 0;
+    std::deque<Request> requests;
+    std::optional<OnItsWay> on_its_way;
+    MonotonicTime retry_at = 0;
+    std::map<std::string, Producer> producers;
+  };
+  // Sealed and not yet taken by the daemon.
+  struct Sealed {
+    proto::SealSlices::Slice slice;
+    MonotonicTime sent = 0;
+  };
+
+  void On(MonotonicTime now, const receiver::Tick&, receiver::Commands& out);
+  void On(MonotonicTime now, const receiver::Received& event, receiver::Commands& out);
+  void On(MonotonicTime now, const receiver::StoreRequest& event, receiver::Commands& out);
+  void On(MonotonicTime now, const receiver::Ask& event, receiver::Commands& out);
+  void On(MonotonicTime now, const receiver::SealAll&, receiver::Commands& out);
+  void OnSealedSlices(MonotonicTime now, const proto::SealedSlices& message,
+                      receiver::Commands& out);
+  void OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict, receiver::Commands& out);
+  void OnAnswer(MonotonicTime now, const proto::ProducerAnswer& answer, receiver::Commands& out);
+
+  void SealOpen(MonotonicTime now, uint32_t id, StreamState& stream, receiver::Commands& out);
+  void SealBuffer(MonotonicTime now, uint32_t id, StreamState& stream, OpenBuffer& buffer,
+                  proto::BlockInfo block, receiver::Commands& out);
+  // Gathers what waits into one block, if none is on its way.
+  void SealReliable(MonotonicTime now, uint32_t id, StreamState& stream, receiver::Commands& out);
+  // Puts as much of a request into the buffer as fits. False: the buffer is full.
+  bool Gather(Request& request, Producer* producer, OpenBuffer& buffer, proto::BlockInfo& block);
+  void CompleteLogged(StreamState& stream, receiver::Commands& out);
+  void Query(MonotonicTime now, uint32_t id, const StreamState& stream, const std::string& name,
+             Producer& producer, receiver::Commands& out);
+
+  const Options options_;
+  BufferPool* const pool_;
+  std::map<uint32_t, StreamState> streams_;
+  std::map<uint64_t, Sealed> sealed_;  // by arena offset
+};
+
+}  // namespace sluice

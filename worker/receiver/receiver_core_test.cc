@@ -1,0 +1,263 @@
+#include "worker/receiver/receiver_core.h"
+
+#include <gtest/gtest.h>
+
+#include <list>
+
+#include "worker/receiver/buffer_pools.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kStream = 4;
+constexpr uint64_t kIncarnation = 44;
+using Words = std::vector<std::string>;
+
+// A receiver executor with one stream. Its daemon and its job driver answer when the test says so.
+class ReceiverCoreTest : public testing::Test {
+ protected:
+  explicit ReceiverCoreTest(HeapPoolOptions options = {})
+      : pool_(NewHeapPool(options)),
+        core_({7, {{kStream, kIncarnation}}, "daemon", 200'000}, pool_.get()) {}
+
+  void Take(receiver::Commands commands) {
+    for (auto& command : commands) Take(command);
+  }
+  void Take(receiver::Command& command) {
+    if (auto* send = std::get_if<Send>(&command)) {
+      const proto::Envelope& e = send->message;
+      for (const auto& slice : e.seal_slices().slices()) {
+        std::vector<uint32_t> scratch;
+        const auto view = DecodeBatch(slice.inlined(), scratch);
+        std::string word = "seal " + std::to_string(slice.block().name().number()) + ":";
+        for (uint32_t i = 0; i < view->count; ++i) word += " " + std::string(view->record(i));
+        for (const auto& range : slice.block().producers()) {
+          word += " (" + range.producer() + " " + std::to_string(range.first()) + "-" +
+                  std::to_string(range.last()) + ")";
+        }
+        words_.push_back(word);
+        offsets_[slice.block().name().number()] = slice.arena_offset();
+      }
+      if (e.has_producer_query()) words_.push_back("ask " + e.producer_query().producer());
+      if (e.has_seal_done()) words_.push_back("seal done");
+    } else if (auto* completed = std::get_if<receiver::Completed>(&command)) {
+      words_.push_back("request " + std::to_string(completed->id) +
+                       (completed->last.has_value() ? " logged " + std::to_string(*completed->last)
+                                                    : " failed"));
+    } else if (auto* answered = std::get_if<receiver::Answered>(&command)) {
+      words_.push_back("answer " + std::to_string(answered->last));
+    } else if (std::holds_alternative<receiver::RoomFreed>(command)) {
+      words_.push_back("room");
+    }
+  }
+  Words Done() { return std::exchange(words_, {}); }
+
+  ReceiverCore::Stored Store(const std::string& record) {
+    receiver::Commands out;
+    const auto stored = core_.Store(now_, kStream, record, out);
+    Take(std::move(out));
+    return stored;
+  }
+  // Records first, first + 1, … last as text.
+  void Request(uint64_t id, const std::string& producer, int64_t first, int64_t last) {
+    RecordBatch& batch = batches_.emplace_back();
+    for (int64_t n = first; n <= last; ++n) batch.Append(producer + std::to_string(n));
+    Take(core_.Step(now_, receiver::StoreRequest{id, kStream, batch.view(), producer, first}));
+  }
+  void After(int64_t ms) {
+    now_ += ms * 1000;
+    Take(core_.Step(now_, receiver::Tick{}));
+  }
+  void Receive(const proto::Envelope& e) { Take(core_.Step(now_, receiver::Received{e})); }
+  void Answer(const std::string& producer, int64_t last) {
+    proto::Envelope e;
+    auto* answer = e.mutable_producer_answer();
+    answer->set_stream(kStream);
+    answer->set_incarnation(kIncarnation);
+    answer->set_producer(producer);
+    answer->set_last(last);
+    Receive(e);
+  }
+  void Stored(uint64_t number) {
+    proto::Envelope e;
+    e.mutable_sealed_slices()->add_arena_offsets(offsets_.at(number));
+    Receive(e);
+  }
+  void Verdict(uint64_t number, bool accepted, std::map<std::string, int64_t> last = {}) {
+    proto::Envelope e;
+    auto* name = e.mutable_block_verdict()->mutable_name();
+    name->set_stream(kStream);
+    name->set_incarnation(kIncarnation);
+    name->set_number(number);
+    e.mutable_block_verdict()->set_accepted(accepted);
+    for (const auto& [producer, value] : last) {
+      auto* entry = e.mutable_block_verdict()->add_last();
+      entry->set_producer(producer);
+      entry->set_last(value);
+    }
+    Receive(e);
+  }
+
+  std::unique_ptr<BufferPool> pool_;
+  ReceiverCore core_;
+  MonotonicTime now_ = 1'000'000;
+  Words words_;
+  std::map<uint64_t, uint64_t> offsets_;
+  std::list<RecordBatch> batches_;
+};
+
+TEST_F(ReceiverCoreTest, SealsAtTheBlockIntervalAndAtTheTick) {
+  Store("a");
+  Store("b");
+  After(100);
+  EXPECT_EQ(Done(), Words{});
+  After(100);
+  EXPECT_EQ(Done(), (Words{"seal 1: a b"}));
+  Store("c");
+  proto::Envelope tick;
+  tick.mutable_seal_tick()->set_job_instance(7);
+  Receive(tick);
+  EXPECT_EQ(Done(), (Words{"seal 2: c", "seal done"}));
+  Receive(tick);
+  EXPECT_EQ(Done(), (Words{"seal done"}));
+}
+
+class SmallReceiverCoreTest : public ReceiverCoreTest {
+ protected:
+  SmallReceiverCoreTest() : ReceiverCoreTest({.block_bytes = 4, .buffers = 2}) {}
+};
+
+TEST_F(SmallReceiverCoreTest, SealsFullBuffersAndWaitsWhenNoneIsFree) {
+  EXPECT_EQ(Store("aaaa"), ReceiverCore::Stored::kYes);
+  EXPECT_EQ(Store("bbbb"), ReceiverCore::Stored::kYes);
+  EXPECT_EQ(Store("cccc"), ReceiverCore::Stored::kNoRoom);
+  EXPECT_EQ(Done(), (Words{"seal 1: aaaa", "seal 2: bbbb"}));
+  Stored(1);
+  EXPECT_EQ(Done(), (Words{"room"}));
+  EXPECT_EQ(Store("cccc"), ReceiverCore::Stored::kYes);
+  EXPECT_EQ(Store(std::string(kRecordBytesMax + 1, 'x')), ReceiverCore::Stored::kTooLarge);
+}
+
+TEST_F(ReceiverCoreTest, AsksForAProducerOnceAndUntilAnswered) {
+  Request(1, "p", 1, 2);
+  Request(2, "p", 3, 3);
+  EXPECT_EQ(Done(), (Words{"ask p"}));
+  After(200);
+  EXPECT_EQ(Done(), (Words{"ask p"}));
+  Answer("p", 0);
+  EXPECT_EQ(Done(), (Words{"seal 1: p1 p2 p3 (p 1-3)"}));
+  Answer("p", 0);
+  Verdict(1, true);
+  EXPECT_EQ(Done(), (Words{"request 1 logged 3", "request 2 logged 3"}));
+}
+
+TEST_F(ReceiverCoreTest, GathersWhatComesWhileABlockIsOnItsWay) {
+  Request(1, "p", 1, 1);
+  Request(2, "q", 1, 1);
+  Answer("p", 0);
+  EXPECT_EQ(Done(), (Words{"ask p", "ask q", "seal 1: p1 (p 1-1)"}));
+  Answer("q", 0);
+  Request(3, "p", 2, 3);
+  EXPECT_EQ(Done(), Words{});
+  Verdict(1, true);
+  EXPECT_EQ(Done(), (Words{"request 1 logged 1", "seal 2: q1 p2 p3 (q 1-1) (p 2-3)"}));
+  Verdict(2, true);
+  EXPECT_EQ(Done(), (Words{"request 2 logged 1", "request 3 logged 3"}));
+}
+
+TEST_F(ReceiverCoreTest, DropsWhatIsLoggedTrimsWhatOverlapsAndRefusesGaps) {
+  struct Case {
+    int64_t first, last;
+    Words expected;
+  };
+  const std::vector<Case> cases = {
+      {1, 5, {"request 9 logged 10"}},
+      {10, 10, {"request 9 logged 10"}},
+      {9, 12, {"seal 1: p11 p12 (p 11-12)"}},
+      {11, 11, {"seal 1: p11 (p 11-11)"}},
+      {12, 13, {"request 9 failed"}},
+      {0, 3, {"request 9 failed"}},
+  };
+  for (const Case& c : cases) {
+    auto pool = NewHeapPool();
+    ReceiverCore core({7, {{kStream, kIncarnation}}, "daemon", 200'000}, pool.get());
+    Take(core.Step(now_, receiver::Ask{1, kStream, "p"}));
+    proto::Envelope e;
+    auto* answer = e.mutable_producer_answer();
+    answer->set_stream(kStream);
+    answer->set_incarnation(kIncarnation);
+    answer->set_producer("p");
+    answer->set_last(10);
+    Take(core.Step(now_, receiver::Received{e}));
+    EXPECT_EQ(Done(), (Words{"ask p", "answer 10"}));
+    RecordBatch batch;
+    for (int64_t n = c.first; n <= c.last; ++n) batch.Append("p" + std::to_string(n));
+    Take(core.Step(now_, receiver::StoreRequest{9, kStream, batch.view(), "p", c.first}));
+    EXPECT_EQ(Done(), c.expected) << c.first << "-" << c.last;
+  }
+}
+
+TEST_F(ReceiverCoreTest, WhatIsSentAgainWhileOnItsWayIsStoredOnce) {
+  Request(1, "p", 1, 2);
+  Answer("p", 0);
+  Request(2, "p", 1, 3);
+  EXPECT_EQ(Done(), (Words{"ask p", "seal 1: p1 p2 (p 1-2)"}));
+  Verdict(1, true);
+  EXPECT_EQ(Done(), (Words{"request 1 logged 2", "seal 2: p3 (p 3-3)"}));
+  Verdict(2, true);
+  EXPECT_EQ(Done(), (Words{"request 2 logged 3"}));
+}
+
+TEST_F(ReceiverCoreTest, ARefusedBlockIsTrimmedAndSealedAgain) {
+  Request(1, "p", 1, 3);
+  Request(2, "q", 1, 1);
+  Answer("q", 0);
+  Done();
+  Answer("p", 0);
+  Verdict(1, true);  // q1
+  EXPECT_EQ(Done(), (Words{"request 2 logged 1", "seal 2: p1 p2 p3 (p 1-3)"}));
+  Verdict(2, false, {{"p", 2}});  // 1 and 2 came another way
+  EXPECT_EQ(Done(), (Words{"seal 3: p3 (p 3-3)"}));
+  Verdict(2, true);  // of a block that is gone
+  EXPECT_EQ(Done(), Words{});
+  Verdict(3, true);
+  EXPECT_EQ(Done(), (Words{"request 1 logged 3"}));
+}
+
+TEST_F(ReceiverCoreTest, RefusedForEverFailsInTheEnd) {
+  Request(1, "", 0, 1);
+  EXPECT_EQ(Done(), (Words{"seal 1: 0 1"}));
+  for (uint64_t n = 1; n <= 5; ++n) {
+    Verdict(n, false);
+    EXPECT_EQ(Done(), Words{});
+    After(150);
+    EXPECT_EQ(Done(), (Words{"seal " + std::to_string(n + 1) + ": 0 1"}));
+  }
+  Verdict(6, false);
+  EXPECT_EQ(Done(), (Words{"request 1 failed"}));
+}
+
+TEST_F(SmallReceiverCoreTest, ARequestLargerThanABlockTakesSeveral) {
+  Request(1, "p", 1, 5);
+  Answer("p", 0);
+  Verdict(1, true);
+  Stored(1);
+  Stored(2);
+  Verdict(2, true);
+  Verdict(3, true);
+  EXPECT_EQ(Done(), (Words{"ask p", "seal 1: p1 p2 (p 1-2)", "seal 2: p3 p4 (p 3-4)", "room",
+                           "room", "seal 3: p5 (p 5-5)", "request 1 logged 5"}));
+  Stored(3);
+  EXPECT_TRUE(core_.idle());
+}
+
+TEST_F(SmallReceiverCoreTest, UnnumberedRecordsAreStoredAtLeastOnce) {
+  Request(1, "", 10, 12);
+  Verdict(1, true);
+  Stored(1);
+  Verdict(2, true);
+  EXPECT_EQ(Done(), (Words{"seal 1: 10 11", "seal 2: 12", "room", "request 1 logged 0"}));
+}
+
+}  // namespace
+}  // namespace sluice
