@@ -1,2 +1,350 @@
+// Windows: Window, and ReduceByKeyAndWindow with and without an inverse. Each is a shuffle with
+// state; a window's running values and the borders of its stacks are state too.
 #pragma once
+
+#include "driver/api/dstream.h"
 #include "driver/api/shuffle.h"
+#include "driver/api/window_state.h"
+
+namespace sluice::internal {
+
+// Holds the batches of the window and emits them, oldest first.
+class WindowOperator final : public PartitionOperator {
+ public:
+  WindowOperator(WindowSpan span, uint32_t fixed_size) : span_(span), batch_(fixed_size) {}
+  void Run(const OperatorContext& context, std::span<const Share> shares,
+           RecordBatch& out) override;
+  uint32_t output_fixed_size() const override { return batch_.view().fixed_size; }
+
+ private:
+  const WindowSpan span_;
+  RecordBatch batch_;
+};
+
+// A table of pairs, and its forms as a record batch. The ground of windowed reduces.
+template <class K, class V, class F>
+class PairTable {
+ public:
+  explicit PairTable(F f) : fold_(std::move(f)), records_(kFixedSize<std::pair<K, V>>) {}
+
+  void Clear() { table_.Clear(); }
+  // Folds pairs in, behind what is there. Flush before reading.
+  void Fold(const BatchView& pairs) {
+    std::string_view key;
+    View<V> value{};
+    for (uint32_t i = 0; i < pairs.count; ++i) {
+      TakePair<K, V>(pairs.record(i), key, value);
+      Fold(key, std::as_const(value));
+    }
+  }
+  template <class Row>
+  void Fold(std::string_view key, const Row& value) {
+    table_.Add(key, value, Make(), Merge());
+  }
+  void Flush() { table_.Flush(Make(), Merge()); }
+
+  // After Flush.
+  void WriteTo(RecordBatch& out) const {
+    for (const auto& entry : table_.entries()) {
+      PutPair<K, V>(table_.KeyOf(entry), entry.value, out);
+    }
+  }
+  const RecordBatch& AsRecords() {
+    records_.Clear();
+    WriteTo(records_);
+    return records_;
+  }
+  const CombineTable<V>& table() const { return table_; }
+  Folder<V, F>& folder() { return fold_; }
+
+ private:
+  static auto Make() {
+    return [](const auto& row) { return ToOwned(row); };
+  }
+  auto Merge() {
+    return [this](V& total, const auto& row) { fold_.Add(total, row); };
+  }
+
+  Folder<V, F> fold_;
+  CombineTable<V> table_;
+  RecordBatch records_;
+};
+
+// With an inverse: per key a running value and the number of the window's batches that hold it.
+// What leaves is taken out before what comes is added; at presence 0 the key is dropped.
+template <class K, class V, class F, class G>
+class InverseWindowOperator final : public PartitionOperator {
+ public:
+  InverseWindowOperator(WindowSpan span, F f, G inverse)
+      : span_(span), table_(std::move(f)), inverse_(std::move(inverse)) {}
+
+  void Run(const OperatorContext& context, std::span<const Share> shares,
+           RecordBatch& out) override {
+    KeyedState& state = *context.state;
+    HeldBatches held(state, 'M', 'B');
+    const int64_t cutoff = span_.Cutoff(context.task);
+    while (!held.empty() && held.times().front() <= cutoff) {
+      leaving_.Clear();
+      AppendRecords(held.Get(held.times().front()), leaving_);
+      Leave(state);
+      held.RemoveOldest();
+    }
+    table_.Clear();
+    for (const Share& share : shares) table_.Fold(share.records);
+    table_.Flush();
+    if (context.task.batch_ms > cutoff && !table_.table().entries().empty()) {
+      Enter(state);
+      held.Add(context.task.batch_ms, table_.AsRecords());
+    }
+    held.Save();
+    if (context.emits) Emit(state, out);
+  }
+  uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, V>>; }
+
+ private:
+  // A running entry is the presence and the value as a field.
+  struct Running {
+    uint32_t presence = 0;
+    V value{};
+  };
+
+  bool Load(KeyedState& state, std::string_view key, Running& running) {
+    entry_key_.assign(1, 'R').append(key);
+    const auto bytes = state.Get(entry_key_);
+    if (!bytes.has_value()) return false;
+    ByteReader in{bytes->data(), bytes->data() + bytes->size()};
+    View<V> view{};
+    if (!in.Take(&running.presence, 4) || !RecordCodec<V>::Take(in, view)) {
+      ThrowBadRecord(RecordName<V>(), 0, bytes->size());
+    }
+    AssignOwned(running.value, std::as_const(view));
+    return true;
+  }
+  void Store(KeyedState& state, const Running& running) {  // of the key that was loaded
+    encoded_.assign(reinterpret_cast<const char*>(&running.presence), 4);
+    RecordCodec<V>::template Put<false>(running.value, encoded_);
+    state.Put(entry_key_, encoded_);
+  }
+
+  void Leave(KeyedState& state) {
+    std::string_view key;
+    View<V> partial{};
+    Running running;
+    const BatchView pairs = leaving_.view();
+    for (uint32_t i = 0; i < pairs.count; ++i) {
+      TakePair<K, V>(pairs.record(i), key, partial);
+      if (!Load(state, key, running)) continue;
+      if (--running.presence == 0) {
+        state.Remove(entry_key_);
+        continue;
+      }
+      inverse_.Add(running.value, std::as_const(partial));
+      Store(state, running);
+    }
+  }
+
+  void Enter(KeyedState& state) {
+    Running running;
+    for (const auto& entry : table_.table().entries()) {
+      if (Load(state, table_.table().KeyOf(entry), running)) {
+        table_.folder().Add(running.value, entry.value);
+        ++running.presence;
+      } else {
+        running = {1, entry.value};
+      }
+      Store(state, running);
+    }
+  }
+
+  void Emit(KeyedState& state, RecordBatch& out) {
+    state.ForEach([&](std::string_view entry_key, std::string_view bytes) {
+      if (entry_key[0] != 'R') return;
+      PutKeyField<K>(entry_key.substr(1), out.bytes());
+      out.bytes().append(bytes.substr(4));
+      CloseRecord(out);
+    });
+  }
+
+  const WindowSpan span_;
+  PairTable<K, V, F> table_;
+  Folder<V, G> inverse_;
+  RecordBatch leaving_{kFixedSize<std::pair<K, V>>};
+  std::string entry_key_;
+  std::string encoded_;
+};
+
+// Without an inverse: two stacks. The back holds batches as they came ('M', 'B') and their fold by
+// key ('R'); the front ('N', 'F') holds for each of its batches the fold of it and all later ones
+// of the front. A window is the oldest entry of the front folded with the back's. When the front
+// is used up, the back's batches move there. About three folds per key and slide, whatever the
+// length; only associativity is needed.
+template <class K, class V, class F>
+class StackWindowOperator final : public PartitionOperator {
+ public:
+  StackWindowOperator(WindowSpan span, F f) : span_(span), batch_(f), suffix_{Table(f), Table(f)} {}
+
+  void Run(const OperatorContext& context, std::span<const Share> shares,
+           RecordBatch& out) override {
+    KeyedState& state = *context.state;
+    HeldBatches back(state, 'M', 'B');
+    HeldBatches front(state, 'N', 'F');
+    const int64_t cutoff = span_.Cutoff(context.task);
+    batch_.Clear();
+    for (const Share& share : shares) batch_.Fold(share.records);
+    batch_.Flush();
+    if (context.task.batch_ms > cutoff && !batch_.table().entries().empty()) {
+      AddToBack(state);
+      back.Add(context.task.batch_ms, batch_.AsRecords());
+    }
+    if (context.emits) {
+      while (!front.empty() && front.times().front() <= cutoff) front.RemoveOldest();
+      if (front.empty() && !back.empty() && back.times().front() <= cutoff) {
+        Flip(state, cutoff, back, front);
+      }
+      Emit(state, front, out);
+    }
+    back.Save();
+    front.Save();
+  }
+  uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, V>>; }
+
+ private:
+  using Table = PairTable<K, V, F>;
+
+  void AddToBack(KeyedState& state) {
+    View<V> view{};
+    V total{};
+    for (const auto& entry : batch_.table().entries()) {
+      entry_key_.assign(1, 'R').append(batch_.table().KeyOf(entry));
+      const auto bytes = state.Get(entry_key_);
+      encoded_.clear();
+      if (bytes.has_value()) {
+        ValueGroups<K, V>::Decode(*bytes, view);
+        AssignOwned(total, std::as_const(view));
+        batch_.folder().Add(total, entry.value);
+        RecordCodec<V>::template Put<false>(total, encoded_);
+      } else {
+        RecordCodec<V>::template Put<false>(entry.value, encoded_);
+      }
+      state.Put(entry_key_, encoded_);
+    }
+  }
+
+  void Flip(KeyedState& state, int64_t cutoff, HeldBatches& back, HeldBatches& front) {
+    while (!back.empty() && back.times().front() <= cutoff) back.RemoveOldest();
+    state.ForEach([&](std::string_view key, std::string_view) {
+      if (key[0] != 'R') return;
+      entry_key_ = key;
+      state.Remove(entry_key_);
+    });
+    const std::vector<int64_t> times = back.times();
+    suffix_[0].Clear();
+    int newest = 0;  // which of the two tables holds the suffix so far
+    for (auto time = times.rbegin(); time != times.rend(); ++time, newest ^= 1) {
+      Table& longer = suffix_[newest ^ 1];
+      longer.Clear();
+      longer.Fold(back.Get(*time));
+      longer.Flush();
+      const auto& shorter = suffix_[newest].table();
+      for (const auto& entry : shorter.entries()) longer.Fold(shorter.KeyOf(entry), entry.value);
+      longer.Flush();
+      front.AddOldest(*time, longer.AsRecords());
+    }
+    while (!back.empty()) back.RemoveOldest();
+  }
+
+  void Emit(KeyedState& state, HeldBatches& front, RecordBatch& out) {
+    Table& total = suffix_[0];
+    total.Clear();
+    if (!front.empty()) total.Fold(front.Get(front.times().front()));
+    total.Flush();
+    View<V> view{};
+    state.ForEach([&](std::string_view key, std::string_view bytes) {
+      if (key[0] != 'R') return;
+      ValueGroups<K, V>::Decode(bytes, view);
+      total.Fold(key.substr(1), std::as_const(view));
+    });
+    total.Flush();
+    total.WriteTo(out);
+  }
+
+  const WindowSpan span_;
+  Table batch_;
+  Table suffix_[2];
+  std::string entry_key_;
+  std::string encoded_;
+};
+
+template <class T, class Chain>
+struct Windows {
+  using S = DStream<T, Chain>;
+  using K = KeyOf<T>;
+  using V = ValueOf<T>;
+
+  static DStream<T> Window(const S& s, WindowOptions window) {
+    NodeInput input = StreamAccess::Input(s);
+    input.shuffle = MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s));
+    const Sliding sliding = Slide(s, "Window", window);
+    return Add(s, sliding, "Window", std::move(input), window.partitions, RecordName<T>(),
+               MakeOperator<WindowOperator>(sliding.span, kFixedSize<T>));
+  }
+
+  template <class F>
+  static DStream<T> Reduce(const S& s, F f, WindowOptions window) {
+    const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
+    return Add(s, sliding, "ReduceByKeyAndWindow", Combined(s, f), window.partitions,
+               "stacks of " + RecordName<T>(),
+               MakeOperator<StackWindowOperator<K, V, F>>(sliding.span, f));
+  }
+
+  template <class F, class G>
+  static DStream<T> ReduceInverse(const S& s, F f, G inverse, WindowOptions window) {
+    const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
+    return Add(s, sliding, "ReduceByKeyAndWindow", Combined(s, f), window.partitions,
+               "running " + RecordName<T>(),
+               MakeOperator<InverseWindowOperator<K, V, F, G>>(sliding.span, f, inverse));
+  }
+
+ private:
+  struct Sliding {
+    WindowSpan span;
+    int64_t slide_batches;
+  };
+
+  static Sliding Slide(const S& s, const std::string& what, WindowOptions window) {
+    const auto& graph = StreamAccess::graph(s);
+    const int64_t own = graph->slide_of(StreamAccess::parent(s));
+    const int64_t interval = graph->batch_interval_ms();
+    const int64_t length = graph->Batches(what + " length", window.length, own);
+    const int64_t slide =
+        window.slide.count() == 0 ? own : graph->Batches(what + " slide", window.slide, own);
+    return {{length * interval, slide * interval}, slide};
+  }
+
+  template <class F>
+  static NodeInput Combined(const S& s, F f) {
+    NodeInput input = StreamAccess::Input(s);
+    input.shuffle = MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s),
+                                                                         std::move(f));
+    return input;
+  }
+
+  static DStream<T> Add(const S& s, const Sliding& sliding, std::string label, NodeInput input,
+                        uint32_t partitions, std::string state_type,
+                        std::shared_ptr<const PartitionOperatorFactory> partition_operator) {
+    const auto& graph = StreamAccess::graph(s);
+    Node node;
+    node.kind = NodeKind::kShuffle;
+    node.label = std::move(label);
+    node.record_type = RecordName<T>();
+    node.slide_batches = sliding.slide_batches;
+    node.inputs.push_back(std::move(input));
+    node.partitions = partitions;
+    node.partition_operator = std::move(partition_operator);
+    node.state_name = graph->Numbered("window");
+    node.state_type = std::to_string(sliding.span.length_ms) + " ms of " + std::move(state_type);
+    return StreamAccess::Stream<T>(graph, graph->AddNode(std::move(node)));
+  }
+};
+
+}  // namespace sluice::internal
