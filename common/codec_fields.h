@@ -42,6 +42,7 @@ constexpr size_t FieldCount() {
 template <class... Declared>
 struct FieldTuple : std::tuple<Declared&...> {
   using std::tuple<Declared&...>::tuple;
+  const std::tuple<Declared&...>& tuple() const { return *this; }
 };
 
 template <class T>

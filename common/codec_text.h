@@ -101,7 +101,7 @@ void AppendText(const R& row, std::string& out) {
   } else if constexpr (kShape<T> == 1) {
     AppendStructText(row, out);
   } else {
-    AppendStructText(FieldsOf(const_cast<R&>(row)), out);
+    AppendStructText(FieldsOf(const_cast<R&>(row)).tuple(), out);
   }
 }
 
