@@ -177,7 +177,7 @@ class RocksDbLogStore : public LogStore {
     rocksdb::DB* db = nullptr;
     const rocksdb::Status status = rocksdb::DB::Open(DbOptions(options_.env, create), path_, &db);
     db_.reset(db);
-    if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
+    if (status.IsIOError() && status.ToString().find("/LOCK:") != std::string::npos) {
       return HeldError("the log is held by a live process: " + path_ + ": " + status.ToString());
     }
     return internal::FromRocksDb(status, path_);
