@@ -17,11 +17,11 @@ absl::Status WithCode(absl::StatusCode code, int exit_code, const std::string& m
 }  // namespace
 
 absl::Status FencedError(const std::string& message) {
-  return WithCode(absl::StatusCode::kAborted, kExitNotOwner, message);
+  return WithCode(absl::StatusCode::kAborted, kExitFenced, message);
 }
 
 absl::Status HeldError(const std::string& message) {
-  return WithCode(absl::StatusCode::kFailedPrecondition, kExitNotOwner, message);
+  return WithCode(absl::StatusCode::kFailedPrecondition, kExitFenced, message);
 }
 
 absl::Status DamagedError(const std::string& message) {
@@ -37,11 +37,11 @@ absl::Status UsageError(const std::string& message) {
 }
 
 bool IsFenced(const absl::Status& status) {
-  return absl::IsAborted(status) && ExitCodeOf(status) == kExitNotOwner;
+  return absl::IsAborted(status) && ExitCodeOf(status) == kExitFenced;
 }
 
 bool IsHeld(const absl::Status& status) {
-  return absl::IsFailedPrecondition(status) && ExitCodeOf(status) == kExitNotOwner;
+  return absl::IsFailedPrecondition(status) && ExitCodeOf(status) == kExitFenced;
 }
 
 bool IsDamaged(const absl::Status& status) { return ExitCodeOf(status) == kExitDamaged; }

@@ -5,13 +5,9 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "common/exit_code.h"
 
 namespace sluice {
-
-inline constexpr int kExitUsage = 2;
-inline constexpr int kExitRefused = 3;
-inline constexpr int kExitNotOwner = 7;
-inline constexpr int kExitDamaged = 8;
 
 // A newer driver has taken the log: this process must append nothing more.
 absl::Status FencedError(const std::string& message);

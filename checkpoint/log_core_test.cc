@@ -78,7 +78,7 @@ TEST_F(LogCoreTest, TheOlderDriverIsFencedAtItsNextAppend) {
   ASSERT_TRUE(old_log->Append({"a"}).ok());
   auto new_log = MustOpen();
   EXPECT_TRUE(IsFenced(old_log->Append({"lost"}).status()));
-  EXPECT_EQ(ExitCodeOf(old_log->Append({"lost"}).status()), kExitNotOwner);
+  EXPECT_EQ(ExitCodeOf(old_log->Append({"lost"}).status()), kExitFenced);
   ASSERT_TRUE(new_log->Append({"b"}).ok());
   EXPECT_EQ(Replay(), (Payloads{"a", "b"}));
 }

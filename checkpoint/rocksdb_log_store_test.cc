@@ -86,7 +86,7 @@ TEST_F(RocksDbLogStoreTest, ALiveHolderIsNamed) {
   ASSERT_TRUE(holder.ok()) << holder.status();
   const absl::Status refused = OpenRocksDbLogStore(dir()).status();
   EXPECT_TRUE(IsHeld(refused)) << refused;
-  EXPECT_EQ(ExitCodeOf(refused), kExitNotOwner);
+  EXPECT_EQ(ExitCodeOf(refused), kExitFenced);
   EXPECT_NE(refused.message().find("pid " + std::to_string(::getpid())), std::string::npos);
   holder->reset();
   EXPECT_TRUE(OpenRocksDbLogStore(dir()).ok());
