@@ -10,7 +10,6 @@ namespace {
 constexpr MethodAccess kMethods[] = {
     {"/sluice.proto.Link/Open", kWorker | kJob},
     {"/sluice.proto.Driver/Submit", kClient},
-    {"/sluice.proto.Driver/Upload", kClient},
     {"/sluice.proto.Driver/WatchJob", kClient},
     {"/sluice.proto.Driver/ListJobs", kClient},
     {"/sluice.proto.Driver/JobStatusOf", kClient},

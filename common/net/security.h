@@ -12,11 +12,11 @@ namespace sluice {
 
 // Paths, as typed. None, or TLS and token together.
 struct SecurityOptions {
-  std::string tls_cert;    // --tls-cert
-  std::string tls_key;     // --tls-key, mode 0600
-  std::string tls_ca;      // --tls-ca
-  std::string token_file;  // --token-file, mode 0600
-  bool insecure = false;   // --insecure
+  std::string tls_cert = "";    // --tls-cert
+  std::string tls_key = "";     // --tls-key, mode 0600
+  std::string tls_ca = "";      // --tls-ca
+  std::string token_file = "";  // --token-file, mode 0600
+  bool insecure = false;        // --insecure
 };
 
 // What a process holds. Never logged, never on a command line.

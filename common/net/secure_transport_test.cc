@@ -1,0 +1,145 @@
+// Links and calls behind the door: tokens on loopback without TLS, and TLS.
+#include <fstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/net/credentials.h"
+#include "common/net/grpc_transport.h"
+#include "common/net/test_node.h"
+#include "common/net/test_pki.h"
+#include "proto/client.grpc.pb.h"
+
+namespace sluice {
+namespace {
+
+using testing::ElementsAre;
+
+const char kToken[] = "0123456789abcdef0123456789abcdef";
+
+Security Cluster(const std::string& token = kToken) {
+  Security security;
+  security.cluster_token = token;
+  return security;
+}
+Security Job(const std::string& job) {
+  Security security;
+  security.job = job;
+  security.job_token = DeriveJobToken(kToken, job);
+  return security;
+}
+GrpcTransportOptions With(Security security) {
+  GrpcTransportOptions options;
+  options.security = std::move(security);
+  return options;
+}
+
+class FakeDriver : public proto::Driver::CallbackService {
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
+                                     const proto::ListRequest*, proto::JobList*) override {
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+};
+
+grpc::StatusCode List(const std::string& address, const Security& security) {
+  auto stub = proto::Driver::NewStub(MakeChannel(address, security));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  Authorize(context, security, "");
+  proto::JobList reply;
+  return stub->ListJobs(&context, proto::ListRequest(), &reply).error_code();
+}
+
+TEST(SecureTransportTest, MembersOfTheClusterTalk) {
+  TestNode a(With(Cluster())), b(With(Cluster()));
+  a.transport->Send(b.address(), Beat(1));
+  EXPECT_THAT(b.Await(1), ElementsAre(a.address() + " 1"));
+}
+
+TEST(SecureTransportTest, AStrangersLinkIsDenied) {
+  TestNode a(With(Cluster("another token of the cluster"))), b(With(Cluster()));
+  TestNode nobody;
+  a.transport->Send(b.address(), Beat(1));
+  EXPECT_THAT(a.Await(1), ElementsAre(b.address() + " broken"));
+  nobody.transport->Send(b.address(), Beat(1));
+  EXPECT_THAT(nobody.Await(1), ElementsAre(b.address() + " broken"));
+}
+
+TEST(SecureTransportTest, ADaemonAnswersAJobsProcessWithTheJobsToken) {
+  TestNode daemon(With(Cluster())), executor(With(Job("wc"))), other(With(Job("wc")));
+  executor.transport->Send(daemon.address(), Beat(1));
+  EXPECT_THAT(daemon.Await(1), ElementsAre(executor.address() + " 1"));
+  daemon.transport->Send(executor.address(), Beat(2));
+  EXPECT_THAT(executor.Await(1), ElementsAre(daemon.address() + " 2"));
+  executor.transport->Send(other.address(), Beat(3));
+  EXPECT_THAT(other.Await(1), ElementsAre(executor.address() + " 3"));
+}
+
+TEST(SecureTransportTest, JobsAreKeptApart) {
+  TestNode a(With(Job("a"))), b(With(Job("b")));
+  a.transport->Send(b.address(), Beat(1));
+  EXPECT_THAT(a.Await(1), ElementsAre(b.address() + " broken"));
+}
+
+TEST(SecureTransportTest, AJobCannotPlayAWorker) {
+  TestNode daemon(With(Cluster())), executor(With(Job("wc")));
+  proto::Envelope forged;
+  forged.mutable_worker_register()->set_worker_id("me");
+  executor.transport->Send(daemon.address(), forged);
+  executor.transport->Send(daemon.address(), Beat(1));
+  EXPECT_THAT(daemon.Await(1), ElementsAre(executor.address() + " 1"));
+}
+
+TEST(SecureTransportTest, ServicesStandBehindTheSameDoor) {
+  FakeDriver service;
+  GrpcTransportOptions options = With(Cluster());
+  options.services = {&service};
+  TestNode daemon(options);
+  EXPECT_EQ(List(daemon.address(), Cluster()), grpc::StatusCode::OK);
+  EXPECT_EQ(List(daemon.address(), {}), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(List(daemon.address(), Cluster("another token of the cluster")),
+            grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(List(daemon.address(), Job("wc")), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST(SecureTransportTest, WithoutATokenAnybodyOnTheMachineMayCall) {
+  FakeDriver service;
+  GrpcTransportOptions options;
+  options.services = {&service};
+  TestNode daemon(options);
+  EXPECT_EQ(List(daemon.address(), {}), grpc::StatusCode::OK);
+}
+
+TEST(SecureTransportTest, LinksRunOverTls) {
+  const TestPki pki = MakeTestPki();
+  Security security = Cluster();
+  security.cert_pem = pki.cert_pem;
+  security.key_pem = pki.key_pem;
+  security.ca_pem = pki.ca_pem;
+  TestNode a(With(security)), b(With(security));
+  a.transport->Send(b.address(), Beat(1));
+  EXPECT_THAT(b.Await(1), ElementsAre(a.address() + " 1"));
+}
+
+TEST(SecureTransportTest, AServerThatTheCaDoesNotKnowIsNotTrusted) {
+  const TestPki pki = MakeTestPki(), other = MakeTestPki();
+  FakeDriver service;
+  GrpcTransportOptions options = With(Cluster());
+  options.security.cert_pem = pki.cert_pem;
+  options.security.key_pem = pki.key_pem;
+  options.security.ca_pem = pki.ca_pem;
+  options.services = {&service};
+  TestNode daemon(options);
+  Security client = Cluster();
+  client.ca_pem = pki.ca_pem;
+  EXPECT_EQ(List(daemon.address(), client), grpc::StatusCode::OK);
+  client.ca_pem = other.ca_pem;
+  EXPECT_EQ(List(daemon.address(), client), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(List(daemon.address(), Cluster()), grpc::StatusCode::UNAVAILABLE);
+}
+
+}  // namespace
+}  // namespace sluice
