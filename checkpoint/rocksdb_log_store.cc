@@ -11,6 +11,7 @@
 
 #include "checkpoint/length_witness.h"
 #include "checkpoint/rocksdb_status.h"
+#include "checkpoint/wal_damage.h"
 #include "common/status.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
@@ -180,7 +181,8 @@ class RocksDbLogStore : public LogStore {
     if (status.IsIOError() && status.ToString().find("/LOCK:") != std::string::npos) {
       return HeldError("the log is held by a live process: " + path_ + ": " + status.ToString());
     }
-    return internal::FromRocksDb(status, path_);
+    const std::string place = status.ok() ? "" : internal::FindWalDamage(path_);
+    return internal::FromRocksDb(status, place.empty() ? path_ : place);
   }
 
   rocksdb::WriteOptions Durably() const {

@@ -126,7 +126,17 @@ TEST_F(RocksDbLogStoreTest, AFlippedBitAnywhereInTheWalIsDamage) {
     Flip(FileOf(".log"), byte);
     const auto payloads = Replay();
     ASSERT_TRUE(IsDamaged(payloads.status())) << "byte " << byte << ": " << payloads.status();
+    ASSERT_NE(payloads.status().message().find(dir() + "/log"), std::string::npos);
   }
+}
+
+TEST_F(RocksDbLogStoreTest, DamageInTheWalIsSaidWithFileAndOffset) {
+  Write({"one", "two"});
+  const fs::path wal = FileOf(".log");
+  Flip(wal, 9);  // in the first record
+  const auto payloads = Replay();
+  EXPECT_NE(payloads.status().message().find(wal.string() + ", offset 0"), std::string::npos)
+      << payloads.status();
 }
 
 TEST_F(RocksDbLogStoreTest, AMissingFileIsDamageAndNeverAFreshStart) {
