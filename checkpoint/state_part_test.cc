@@ -52,7 +52,8 @@ TEST_P(StatePartTest, EntriesComeBackByKey) {
   const StateEntry timed = {.key = std::string("\0\xff", 2), .timer_ms = -5, .insertion = 1};
   const StateEntry empty_key = Entry("", "value of the empty key", 2);
   const std::string bytes =
-      MustEncode({{"count", 3, {removed, empty_key, timed, Entry("z", std::string(5000, 'v'), 3)}}});
+      MustEncode({{"count", 3,
+                   {removed, empty_key, timed, Entry("z", std::string(5000, 'v'), 3)}}});
   const auto entries = Read(bytes, "count", 3);
   ASSERT_TRUE(entries.ok()) << entries.status();
   EXPECT_EQ(*entries, (Entries{empty_key, timed, removed, Entry("z", std::string(5000, 'v'), 3)}));

@@ -2,15 +2,13 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
 
+#include "common/crypto.h"
 #include "common/role_flags.h"
 #include "common/status.h"
 
@@ -63,10 +61,6 @@ absl::StatusOr<std::string> ReadToken(const std::string& path) {
     return absl::FailedPreconditionError("a job's token cannot be the cluster's: " + path);
   }
   return token;
-}
-
-bool SameSecret(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 }  // namespace
@@ -124,16 +118,7 @@ BindDecision BindPolicy(std::string_view host, const Security& security) {
 
 std::string DeriveJobToken(const std::string& cluster_token, const std::string& job) {
   const std::string text = "sluice job token 1:" + job;
-  unsigned char mac[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  HMAC(EVP_sha256(), cluster_token.data(), static_cast<int>(cluster_token.size()),
-       reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac, &size);
-  std::string token = std::string(kJobPrefix) + job + ":";
-  for (unsigned i = 0; i < size; ++i) {
-    token += "0123456789abcdef"[mac[i] >> 4];
-    token += "0123456789abcdef"[mac[i] & 15];
-  }
-  return token;
+  return std::string(kJobPrefix) + job + ":" + HmacSha256Hex(cluster_token, text);
 }
 
 std::string TokenFor(const Security& security, const std::string& job) {
@@ -145,7 +130,7 @@ std::string TakeJobToken() {
   char* value = getenv(kJobTokenVariable);
   if (value == nullptr) return "";
   std::string token = value;
-  OPENSSL_cleanse(value, token.size());  // it also shows in /proc/PID/environ
+  Cleanse(value, token.size());  // it also shows in /proc/PID/environ
   unsetenv(kJobTokenVariable);
   return token;
 }
@@ -163,7 +148,7 @@ absl::StatusOr<Caller> VerifyCaller(const Security& security, std::string_view a
     return absl::UnauthenticatedError("no token was presented");
   }
   const std::string_view token = authorization.substr(kBearer.size());
-  if (!security.cluster_token.empty() && SameSecret(token, security.cluster_token)) {
+  if (!security.cluster_token.empty() && EqualSecrets(token, security.cluster_token)) {
     return Caller{kClient | kWorker, ""};
   }
   const std::string job = JobNamedBy(token);
@@ -171,7 +156,7 @@ absl::StatusOr<Caller> VerifyCaller(const Security& security, std::string_view a
   const std::string expected = security.cluster_token.empty()
                                    ? security.job_token
                                    : DeriveJobToken(security.cluster_token, job);
-  if (!SameSecret(token, expected)) {
+  if (!EqualSecrets(token, expected)) {
     return absl::UnauthenticatedError("the token is not valid here");
   }
   return Caller{kJob, job};

@@ -182,7 +182,8 @@ class DStream {
 
   // Each batch as a directory `prefix-BATCHMS[.suffix]` of text files, one per partition, exactly
   // once. `prefix` is absolute and seen by all nodes.
-  void SaveAsTextFiles(std::string prefix, std::string suffix = "", SaveOptions options = {}) const {
+  void SaveAsTextFiles(std::string prefix, std::string suffix = "",
+                       SaveOptions options = {}) const {
     internal::Outputs<T, Chain>::SaveAsTextFiles(*this, std::move(prefix), std::move(suffix),
                                                  options);
   }

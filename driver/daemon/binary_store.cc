@@ -2,7 +2,6 @@
 
 #include <elf.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "common/crypto.h"
 #include "common/status.h"
 
 namespace sluice::daemon {
@@ -38,24 +38,6 @@ absl::Status SyncFolder(const std::string& path) {
 bool IsDigest(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
-
-struct BinaryStore::Upload::Sum {
-  Sum() { EVP_DigestInit_ex(context, EVP_sha256(), nullptr); }
-  ~Sum() { EVP_MD_CTX_free(context); }
-  void Add(std::string_view bytes) { EVP_DigestUpdate(context, bytes.data(), bytes.size()); }
-  std::string Hex() {
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    EVP_DigestFinal_ex(context, sum, &length);
-    std::string hex;
-    for (unsigned i = 0; i < length; ++i) {
-      hex += "0123456789abcdef"[sum[i] >> 4];
-      hex += "0123456789abcdef"[sum[i] & 15];
-    }
-    return hex;
-  }
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-};
 
 absl::StatusOr<std::unique_ptr<BinaryStore>> BinaryStore::Open(const std::string& root) {
   std::error_code error;
@@ -98,10 +80,7 @@ absl::StatusOr<std::unique_ptr<BinaryStore::Upload>> BinaryStore::Begin(const st
 }
 
 BinaryStore::Upload::Upload(std::string root, std::string digest, uint64_t size)
-    : root_(std::move(root)),
-      digest_(std::move(digest)),
-      size_(size),
-      sum_(std::make_unique<Sum>()) {}
+    : root_(std::move(root)), digest_(std::move(digest)), size_(size) {}
 
 BinaryStore::Upload::~Upload() {
   if (fd_ < 0) return;
@@ -113,7 +92,7 @@ absl::Status BinaryStore::Upload::Write(std::string_view bytes) {
   if (bytes.size() > missing()) {
     return absl::InvalidArgumentError("more bytes than announced for " + digest_);
   }
-  sum_->Add(bytes);
+  sum_.Add(bytes);
   received_ += bytes.size();
   while (!bytes.empty()) {
     ssize_t written = write(fd_, bytes.data(), bytes.size());
@@ -125,7 +104,7 @@ absl::Status BinaryStore::Upload::Write(std::string_view bytes) {
 }
 
 absl::Status BinaryStore::Upload::Finish() {
-  if (missing() != 0 || sum_->Hex() != digest_) {
+  if (missing() != 0 || sum_.Hex() != digest_) {
     return absl::DataLossError("the bytes that arrived are not those of " + digest_);
   }
   if (fchmod(fd_, 0500) != 0 || fsync(fd_) != 0) return Failed("cannot sync", temporary_);
@@ -165,7 +144,7 @@ absl::Status CheckExecutable(const std::string& path) {
 absl::StatusOr<std::string> DigestOfFile(const std::string& path) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return Failed("cannot open", path);
-  BinaryStore::Upload::Sum sum;
+  Sha256 sum;
   std::vector<char> buffer(1 << 20);
   ssize_t got = 0;
   while ((got = read(fd, buffer.data(), buffer.size())) > 0) {

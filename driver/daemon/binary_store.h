@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/crypto.h"
 
 namespace sluice::daemon {
 
@@ -45,15 +46,13 @@ class BinaryStore {
 
    private:
     friend class BinaryStore;
-    friend absl::StatusOr<std::string> DigestOfFile(const std::string& path);
-    struct Sum;
     Upload(std::string root, std::string digest, uint64_t size);
     const std::string root_, digest_;
     const uint64_t size_;
     uint64_t received_ = 0;
     std::string temporary_;
     int fd_ = -1;
-    std::unique_ptr<Sum> sum_;
+    Sha256 sum_;
   };
   absl::StatusOr<std::unique_ptr<Upload>> Begin(const std::string& digest, uint64_t size) const;
 

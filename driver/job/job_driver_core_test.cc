@@ -296,7 +296,8 @@ TEST(JobDriverCoreTest, ALostExecutorStartsANewGenerationAndTheBatchRunsAgain) {
   cluster.hold_reports = false;
   const uint32_t victim = cluster.grants.back().members(0).executor();
   cluster.Exit(victim, false);
-  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().last_decided_ms() >= batch_ms; }));
+  ASSERT_TRUE(
+      cluster.RunUntil([&] { return cluster.core().state().last_decided_ms() >= batch_ms; }));
   EXPECT_EQ(cluster.grants.back().generation().number(), 2u);
   EXPECT_NE(cluster.grants.back().members(0).executor(), victim);
 }

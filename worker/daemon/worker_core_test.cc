@@ -217,7 +217,8 @@ TEST_F(WorkerCoreTest, RegistersWithBackOffSaysOnceThatTheDriverIsAwayAndNeverEx
   EXPECT_EQ(away, 1);
   EXPECT_GE(registers, 15);
   EXPECT_LE(registers, 40);
-  Receive("driver:1", [](proto::Envelope& e) { e.mutable_worker_registered()->set_lease_ms(1000); });
+  Receive("driver:1",
+          [](proto::Envelope& e) { e.mutable_worker_registered()->set_lease_ms(1000); });
   EXPECT_TRUE(core_.registered());
 }
 

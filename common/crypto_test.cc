@@ -1,0 +1,35 @@
+#include "common/crypto.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+TEST(CryptoTest, SumsInPiecesLikeTheStandardsExample) {
+  Sha256 sum;
+  sum.Add("a");
+  sum.Add("bc");
+  EXPECT_EQ(sum.Hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(CryptoTest, SignsLikeTheStandardsExample) {
+  EXPECT_EQ(HmacSha256Hex("Jefe", "what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+TEST(CryptoTest, ComparesSecrets) {
+  EXPECT_TRUE(EqualSecrets("abc", "abc"));
+  EXPECT_FALSE(EqualSecrets("abc", "abd"));
+  EXPECT_FALSE(EqualSecrets("abc", "ab"));
+}
+
+TEST(CryptoTest, OverwritesASecret) {
+  std::string secret = "secret";
+  Cleanse(secret.data(), secret.size());
+  EXPECT_EQ(secret, std::string(6, '\0'));
+}
+
+}  // namespace
+}  // namespace sluice
