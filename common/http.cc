@@ -1,0 +1,183 @@
+#include "common/http.h"
+
+#include <errno.h>
+#include <httplib.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "common/status.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kRequestBodyMax = 4096;
+constexpr int kThreads = 4;
+constexpr int kIdleSeconds = 5;
+
+bool IsSegment(const std::string& text) {
+  return !text.empty() && text.size() <= 100 && text.front() != '.' &&
+         text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789._-") == text.npos;
+}
+
+// Whether `path` is the route's; fills in the tail.
+bool Matches(const HttpRoute& route, const std::string& path, std::string* tail) {
+  if (!route.path.ends_with("/*")) return route.path == path;
+  const std::string prefix = route.path.substr(0, route.path.size() - 1);
+  if (!path.starts_with(prefix)) return false;
+  *tail = path.substr(prefix.size());
+  return IsSegment(*tail);
+}
+
+HttpReply Plain(int status, std::string text) {
+  HttpReply reply;
+  reply.status = status;
+  reply.body = std::move(text);
+  return reply;
+}
+
+// The table's one reader: finds the route, asks whether the caller may, calls the handler.
+HttpReply Answer(const std::vector<HttpRoute>& routes, const Security& security,
+                 const httplib::Request& request) {
+  if (request.method != "GET" && request.method != "HEAD") return Plain(405, "only GET\n");
+  HttpRequest asked;
+  asked.path = request.path;
+  for (const HttpRoute& route : routes) {
+    if (!Matches(route, request.path, &asked.tail)) continue;
+    if (route.access == HttpAccess::kClient) {
+      auto caller = VerifyCaller(security, request.get_header_value("Authorization"));
+      if (!caller.ok()) return Plain(401, std::string(Message(caller.status())) + "\n");
+      if ((caller->kinds & kClient) == 0) return Plain(403, "not allowed\n");
+    }
+    for (const auto& [name, value] : request.params) asked.query[name] = value;
+    return route.handler(asked);
+  }
+  return Plain(404, "no such page\n");
+}
+
+void Fill(httplib::Response& response, HttpReply reply) {
+  response.status = reply.status;
+  response.set_content(std::move(reply.body), reply.type.c_str());
+  response.set_header("Content-Security-Policy",
+                      "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
+                      "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+                      "form-action 'none'");
+  response.set_header("X-Content-Type-Options", "nosniff");
+  response.set_header("X-Frame-Options", "DENY");
+  response.set_header("Referrer-Policy", "no-referrer");
+  response.set_header("Cache-Control", "no-store");
+  if (reply.status == 401) response.set_header("WWW-Authenticate", "Bearer");
+  if (reply.status == 405) response.set_header("Allow", "GET, HEAD");
+}
+
+template <class T, class Read>
+T* FromPem(const std::string& pem, Read read) {
+  BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+  T* value = read(bio, nullptr, nullptr, nullptr);
+  BIO_free(bio);
+  return value;
+}
+
+std::unique_ptr<httplib::Server> NewServer(const Security& security) {
+  if (security.key_pem.empty()) return std::make_unique<httplib::Server>();
+  X509* certificate = FromPem<X509>(security.cert_pem, PEM_read_bio_X509);
+  EVP_PKEY* key = FromPem<EVP_PKEY>(security.key_pem, PEM_read_bio_PrivateKey);
+  auto server = std::make_unique<httplib::SSLServer>(certificate, key);
+  X509_free(certificate);
+  EVP_PKEY_free(key);
+  if (!server->is_valid()) return nullptr;
+  return server;
+}
+
+}  // namespace
+
+struct HttpServer::Impl {
+  std::vector<HttpRoute> routes;
+  Security security;
+  std::unique_ptr<httplib::Server> server;
+  std::thread thread;
+};
+
+HttpServer::HttpServer() : impl_(std::make_unique<Impl>()) {}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(HttpOptions options,
+                                                              std::vector<HttpRoute> routes) {
+  const BindDecision decision = BindPolicy(options.host, options.security);
+  if (!decision.allowed) return absl::FailedPreconditionError(decision.message);
+  std::unique_ptr<HttpServer> http(new HttpServer);
+  Impl* impl = http->impl_.get();
+  impl->routes = std::move(routes);
+  impl->security = options.security;
+  impl->server = NewServer(options.security);
+  if (impl->server == nullptr) {
+    return absl::InvalidArgumentError("certificate and key do not fit together");
+  }
+  httplib::Server& server = *impl->server;
+  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+  server.set_payload_max_length(kRequestBodyMax);
+  server.set_read_timeout(kIdleSeconds);
+  server.set_write_timeout(kIdleSeconds);
+  server.set_keep_alive_timeout(kIdleSeconds);
+  // The library's own options would let two servers share a port.
+  server.set_socket_options([](socket_t socket) {
+    const int on = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  });
+  // Before the library routes: it answers some methods by itself.
+  server.set_pre_routing_handler([impl](const httplib::Request& request,
+                                        httplib::Response& response) {
+    Fill(response, Answer(impl->routes, impl->security, request));
+    return httplib::Server::HandlerResponse::Handled;
+  });
+
+  std::string host = options.host;
+  if (host.front() == '[') host = host.substr(1, host.size() - 2);
+  errno = 0;
+  int port = options.port;
+  if (port == 0) {
+    port = server.bind_to_any_port(host);
+  } else if (!server.bind_to_port(host, port)) {
+    port = -1;
+  }
+  if (port < 0) {
+    const std::string where = options.host + ":" + std::to_string(options.port);
+    if (errno == EADDRINUSE) return absl::AlreadyExistsError("port in use: " + where);
+    return absl::InvalidArgumentError("cannot listen on " + where + ": " + strerror(errno));
+  }
+  const bool bare_v6 = options.host.find(':') != std::string::npos && options.host[0] != '[';
+  http->address_ = (bare_v6 ? "[" + options.host + "]" : options.host) + ":" +
+                   std::to_string(port);
+  impl->thread = std::thread([impl] { impl->server->listen_after_bind(); });
+  while (!server.is_running()) std::this_thread::yield();  // or stop() would be lost
+  return http;
+}
+
+HttpServer::~HttpServer() {
+  if (!impl_->thread.joinable()) return;
+  impl_->server->stop();
+  impl_->thread.join();
+}
+
+void AddHealthRoutes(std::vector<HttpRoute>* routes, std::function<bool()> started,
+                     std::function<bool()> ready) {
+  auto answer = [](std::function<bool()> good) {
+    return [good = std::move(good)](const HttpRequest&) {
+      return good() ? Plain(200, "ok\n") : Plain(503, "not yet\n");
+    };
+  };
+  routes->emplace_back("/livez", HttpAccess::kAnybody, answer([] { return true; }));
+  routes->emplace_back("/startupz", HttpAccess::kAnybody, answer(std::move(started)));
+  routes->emplace_back("/readyz", HttpAccess::kAnybody, answer(std::move(ready)));
+}
+
+void AddMetricsRoute(std::vector<HttpRoute>* routes, const Metrics* metrics) {
+  routes->emplace_back("/metrics", HttpAccess::kClient, [metrics](const HttpRequest&) {
+    return HttpReply{200, kPrometheusType, metrics->PrometheusText()};
+  });
+}
+
+}  // namespace sluice
