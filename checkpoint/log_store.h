@@ -27,8 +27,9 @@ class LogStore {
   // Visits the slots that exist at or above `from`, in order. Checks no gap.
   virtual absl::Status ReadAll(uint64_t from, const Visitor& visitor) = 0;
 
-  // Durable when it returns OK, and then DurableLength is at least `slot`. Already exists when
-  // the slot holds anything; if it holds these very bytes, DurableLength covers it from then on.
+  // Durable when it returns OK, and then DurableLength is at least `slot` (after a kill: at least
+  // the one before it). Already exists when the slot holds anything; if it holds these very bytes,
+  // DurableLength covers it in the same way.
   virtual absl::Status PutIfAbsent(uint64_t slot, std::string_view bytes) = 0;
 
   // Not found when the slot was never put or is deleted.

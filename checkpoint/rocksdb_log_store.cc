@@ -9,9 +9,9 @@
 #include <mutex>
 #include <utility>
 
-#include "checkpoint/length_witness.h"
 #include "checkpoint/rocksdb_status.h"
 #include "checkpoint/wal_damage.h"
+#include "checkpoint/witness_keeper.h"
 #include "common/status.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
@@ -88,19 +88,21 @@ class RocksDbLogStore : public LogStore {
   RocksDbLogStore(const std::string& directory, const RocksDbLogOptions& options)
       : options_(options),
         directory_(directory),
-        path_(directory + "/log"),
-        witness_(options.files, directory + "/log.witness") {}
+        path_(directory + "/log") {}
 
   absl::Status Open() {
     RETURN_IF_ERROR(MakeDirectoriesDurably(options_.files, directory_));
     RETURN_IF_ERROR(owner_.Take(directory_ + "/log.owner"));
-    RETURN_IF_ERROR(witness_.Load());
+    LengthWitness witness(options_.files, directory_ + "/log.witness");
+    RETURN_IF_ERROR(witness.Load());
     const bool exists = ::access((path_ + "/CURRENT").c_str(), F_OK) == 0;
-    if (!exists && witness_.length().value_or(0) > 0) {
+    if (!exists && witness.length().value_or(0) > 0) {
       return DamagedError("driver log damaged: " + path_ + "/CURRENT is missing; slots up to " +
-                          std::to_string(*witness_.length()) + " were synced");
+                          std::to_string(*witness.length()) + " were synced");
     }
-    if (!exists) RETURN_IF_ERROR(witness_.Raise(0, options_.sync));
+    if (!exists) RETURN_IF_ERROR(witness.Raise(0, options_.sync));
+    witness_ = std::make_unique<WitnessKeeper>(std::move(witness), options_.sync);
+    witness_->Start();
     RETURN_IF_ERROR(OpenDb(!exists));
     return exists ? absl::OkStatus() : options_.files->SyncDirectory(directory_);
   }
@@ -125,7 +127,7 @@ class RocksDbLogStore : public LogStore {
     if (!found.ok() && !found.IsNotFound()) return internal::FromRocksDb(found, path_);
     if (found.IsNotFound()) RETURN_IF_ERROR(Written(db_->Put(Durably(), key, ToSlice(bytes))));
     if (found.IsNotFound() || existing == bytes) {
-      RETURN_IF_ERROR(Kept(witness_.Raise(slot, options_.sync)));
+      RETURN_IF_ERROR(Kept(witness_->Note(slot)));
     }
     return found.IsNotFound() ? absl::OkStatus()
                               : absl::AlreadyExistsError(path_ + ": the slot is taken");
@@ -167,8 +169,7 @@ class RocksDbLogStore : public LogStore {
   }
 
   absl::StatusOr<std::optional<uint64_t>> DurableLength() override {
-    std::lock_guard lock(mutex_);
-    return witness_.length();
+    return witness_->length();
   }
 
   std::string Where() const override { return "rocksdb:" + path_; }
@@ -215,7 +216,7 @@ class RocksDbLogStore : public LogStore {
   const std::string path_;
   std::mutex mutex_;
   OwnerLock owner_;
-  LengthWitness witness_;
+  std::unique_ptr<WitnessKeeper> witness_;
   std::unique_ptr<rocksdb::DB> db_;
   absl::Status broken_;  // the first failed write that was not for lack of space
 };

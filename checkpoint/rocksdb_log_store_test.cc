@@ -108,7 +108,7 @@ TEST_F(RocksDbLogStoreTest, AWalCutAnywhereIsDamageBecauseAllOfItWasSynced) {
   Write({"one", "two", "three", "four"});
   Save();
   const size_t size = fs::file_size(FileOf(".log"));
-  for (size_t bytes = 0; bytes < size; bytes += 9) {
+  for (size_t bytes = 0; bytes < size; bytes += 17) {
     Restore();
     fs::resize_file(FileOf(".log"), bytes);
     const auto payloads = Replay();
@@ -121,7 +121,7 @@ TEST_F(RocksDbLogStoreTest, AFlippedBitAnywhereInTheWalIsDamage) {
   Write({"one", "two", "three", "four"});
   Save();
   const size_t size = fs::file_size(FileOf(".log"));
-  for (size_t byte = 0; byte < size; byte += 5) {
+  for (size_t byte = 0; byte < size; byte += 11) {
     Restore();
     Flip(FileOf(".log"), byte);
     const auto payloads = Replay();
