@@ -1,0 +1,234 @@
+"""Kills every role of a cluster with SIGKILL, again and again, and compares exact results.
+
+usage: kill_test.py SLUICE LEDGER [--seed=N] [--kills=N]
+
+Two jobs run at once: one reads files, one gets pushed records; every record has an id of its own.
+At the end each id must be in the outputs exactly once and the totals must be those of the input.
+"""
+import argparse
+import collections
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+from cluster import Cluster, Failure, Process, wait_until  # noqa: E402
+
+WORKERS = ["w0", "w1", "w2"]
+JOBS = ["files", "pushed"]
+KEYS = 40
+ROLES = ["executor", "receiver", "worker", "node", "job driver", "driver daemon"]
+
+
+class Feeder:
+    """Writes files and pushes lines until told to stop; remembers all that it gave."""
+
+    def __init__(self, cluster, seed):
+        self.cluster = cluster
+        self.random = random.Random(seed)
+        self.given = {job: [] for job in JOBS}
+        self.stop = threading.Event()
+        self.drop = cluster.path("input")
+        os.makedirs(self.drop)
+        self.client = None
+        self.thread = threading.Thread(target=self.feed)
+
+    def lines(self, job, count):
+        made = []
+        for _ in range(count):
+            made.append(f"k{self.random.randrange(KEYS)} {job}{len(self.given[job]):07d}")
+            self.given[job].append(made[-1])
+        return made
+
+    def start(self):
+        self.client = subprocess.Popen(
+            [self.cluster.sluice, "push", f"--driver={self.cluster.address}", "--job=pushed",
+             "--stream=ids", "--producer=p1", "--batch=20"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=open(self.cluster.path("push.log"), "wb"), text=True)
+        self.thread.start()
+
+    def feed(self):
+        number = 0
+        while not self.stop.wait(self.random.uniform(0.01, 0.06)):
+            number += 1
+            aside = os.path.join(self.drop, f".f{number}")
+            with open(aside, "w") as f:
+                f.write("".join(line + "\n" for line in self.lines("files", 30)))
+            os.rename(aside, os.path.join(self.drop, f"f{number:06d}"))
+            self.client.stdin.write("".join(l + "\n" for l in self.lines("pushed", 30)))
+            self.client.stdin.flush()
+
+    def finish(self):
+        self.stop.set()
+        self.thread.join()
+        self.client.stdin.close()
+        if self.client.wait(60) != 0:
+            raise Failure(f"push ended with {self.client.returncode}")
+        said = self.client.stdout.read().strip().splitlines()[-1:]
+        if said != [f"acknowledged {len(self.given['pushed'])}"]:
+            raise Failure(f"push said {said}, {len(self.given['pushed'])} records were given")
+
+
+class Killer:
+    def __init__(self, cluster, seed):
+        self.cluster = cluster
+        self.random = random.Random(seed)
+        self.fell = collections.Counter()
+        self.killed = collections.Counter()
+
+    def decided(self):
+        found = {}
+        for job in JOBS:
+            status = self.cluster.job(job)
+            if status:
+                if status["state"] in ("FAILED", "FENCED", "FINISHED"):
+                    raise Failure(f"job {job} is {status['state']}: {status.get('failure')}")
+                found[job] = (status["decided_batches"], status["state"])
+        return found
+
+    def progress(self, before, what):
+        """Both jobs decide two more batches than they had."""
+        def gone_on():
+            now = self.decided()
+            return all(job in now and now[job][0] >= before[job][0] + 2 for job in JOBS)
+        wait_until(gone_on, f"both jobs to go on after {what}", 60)
+
+    def one(self, role):
+        before = wait_until(lambda: (lambda d: d if len(d) == 2 else None)(self.decided()),
+                            "the driver daemon to know both jobs")
+        offset = self.random.uniform(0, 0.1)
+        time.sleep(offset)  # the random moment of the kill within a batch
+        job = self.random.choice(JOBS)
+        self.fell[f"{role}: {before[job][1]}, {int(offset * 1000) // 20 * 20} ms into a batch"] += 1
+        getattr(self, "kill_" + role.replace(" ", "_"))(job)
+        self.killed[role] += 1
+        self.progress(before, f"a kill of {role}")
+
+    def kill_executor(self, job):
+        found = self.cluster.executors(job)
+        if found:
+            self.kill_pid(self.random.choice(found)[1])
+
+    def kill_receiver(self, _):
+        found = self.cluster.executors("pushed", "receivers")
+        if found:
+            self.kill_pid(found[0][1])
+
+    def kill_worker(self, _, fresh=False):
+        name = self.random.choice(WORKERS)
+        self.cluster.workers[name].kill()
+        self.cluster.start_worker(name, fresh=fresh)
+
+    def kill_node(self, _):
+        """A worker daemon, all its executors and its whole data directory."""
+        name = self.random.choice(WORKERS)
+        data = self.cluster.path(name)
+        self.cluster.workers[name].kill()
+        for pid in self.cluster.pids_with(data):
+            self.kill_pid(pid)
+        shutil.rmtree(data, ignore_errors=True)
+        self.cluster.start_worker(name, fresh=True)
+
+    def kill_job_driver(self, job):
+        status = self.cluster.job(job)
+        if status and status.get("driver_pid"):
+            self.kill_pid(status["driver_pid"])
+
+    def kill_driver_daemon(self, _):
+        self.cluster.driver.kill()
+        self.cluster.start_driver()
+
+    @staticmethod
+    def kill_pid(pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def read_output(folder, prefix):
+    """{batch ms: [lines]} of all whole batches."""
+    batches = {}
+    for name in os.listdir(folder):
+        if not name.startswith(prefix + "-") or not os.path.exists(
+                os.path.join(folder, name, "_SUCCESS")):
+            continue
+        lines = []
+        for part in sorted(os.listdir(os.path.join(folder, name))):
+            if part.startswith("part-"):
+                with open(os.path.join(folder, name, part)) as f:
+                    lines += f.read().splitlines()
+        batches[int(name.rsplit("-", 1)[1])] = lines
+    return batches
+
+
+def verify(cluster, job, given):
+    folder = cluster.path("out-" + job)
+    ids = collections.Counter(l for lines in read_output(folder, "ids").values() for l in lines)
+    want = collections.Counter(given)
+    lost, doubled = want - ids, ids - want
+    if lost or doubled:
+        raise Failure(f"{job}: {sum(lost.values())} records lost ({list(lost)[:3]}), "
+                      f"{sum(doubled.values())} too many ({list(doubled)[:3]})")
+    totals = read_output(folder, "totals")
+    last = totals[max(totals)]
+    counts = collections.Counter(line.split(" ")[0] for line in given)
+    expected = sorted(f"({key},{count})" for key, count in counts.items())
+    if sorted(last) != expected:
+        raise Failure(f"{job}: totals differ: {sorted(last)[:5]} but {expected[:5]} expected")
+    return len(given), len(totals)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("sluice")
+    parser.add_argument("ledger")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--kills", type=int, default=20, help="of each role")
+    parser.add_argument("--roles", default=",".join(ROLES))
+    parser.add_argument("--keep", action="store_true")
+    args = parser.parse_args()
+    print(f"seed {args.seed}", flush=True)
+    with Cluster(args.sluice, keep=args.keep) as cluster:
+        cluster.start_driver()
+        for name in WORKERS:
+            cluster.start_worker(name)
+        feeder = Feeder(cluster, args.seed)
+        for job, source in (("files", f"--dir={feeder.drop}"), ("pushed", "--push=ids")):
+            os.makedirs(cluster.path("out-" + job))
+            cluster.submit(args.ledger, job, [source, f"--output={cluster.path('out-' + job)}"],
+                           conf=["worker_lease=1s", "checkpoint_interval=1s"])
+        feeder.start()
+        killer = Killer(cluster, args.seed)
+        wait_until(lambda: len(killer.decided()) == 2, "both jobs to be known")
+        schedule = args.roles.split(",") * args.kills
+        killer.random.shuffle(schedule)
+        begun = time.monotonic()
+        for count, role in enumerate(schedule):
+            killer.one(role)
+            if count % 10 == 9:
+                print(f"{count + 1} kills in {time.monotonic() - begun:.0f} s", flush=True)
+        feeder.finish()
+        for job in JOBS:
+            cluster.run("job", "drain", job, "--deadline=60s", seconds=90)
+        for job in JOBS:
+            records, batches = verify(cluster, job, feeder.given[job])
+            print(f"{job}: {records} records exact in {batches} batches")
+        for step, count in sorted(killer.fell.items()):
+            print(f"  {count:3d} {step}")
+        for role, count in sorted(killer.killed.items()):
+            print(f"killed {role}: {count}")
+    print("kill_test passed")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        print(f"FAILED: {failure}", flush=True)
+        sys.exit(1)
