@@ -35,11 +35,14 @@ uint32_t BatchRunner::slots() const {
   return slots;
 }
 
-int BatchRunner::MemberOfTask(uint32_t task, uint32_t tasks) const {
-  if (members_in_.empty()) return -1;
+std::vector<uint32_t> BatchRunner::MembersOfTasks(uint32_t tasks) const {
+  std::vector<uint32_t> members;
+  if (members_in_.empty()) return members;
   std::vector<uint32_t> slots;
   for (const auto& member : members_in_) slots.push_back(member.slots());
-  return static_cast<int>(Ownership(slots).OwnerOf(task, tasks));
+  const Ownership owners(slots);
+  for (uint32_t task = 0; task < tasks; ++task) members.push_back(owners.OwnerOf(task, tasks));
+  return members;
 }
 
 bool BatchRunner::InputReady(const proto::Composition& composition) const {

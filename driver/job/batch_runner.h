@@ -69,7 +69,8 @@ class BatchRunner {
   const std::deque<BatchRun>& runs() const { return runs_; }
   const proto::Generation& generation() const { return generation_; }
   uint32_t slots() const;
-  int MemberOfTask(uint32_t task, uint32_t tasks) const;
+  // Index of the member that runs each of so many map tasks; empty without members.
+  std::vector<uint32_t> MembersOfTasks(uint32_t tasks) const;
   // Tells idle executors what was decided and sealed, when there is no batch to grant.
   void Inform(int64_t decided_ms, int64_t sealed_ms, int64_t abandoned_ms, uint64_t durable_slot,
               std::vector<DriverCommand>& out) const;

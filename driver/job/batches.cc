@@ -57,16 +57,14 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   request.tasks = std::max(1u, runner_->active() ? runner_->slots() : members_.ClusterSlots());
   request.max_batch_input = options_.max_batch_input;
   request.listed = &tick_.sources;
-  request.member_of_task = [&](uint32_t task) {
-    return runner_->MemberOfTask(task, request.tasks);
-  };
+  request.member_of_task = runner_->MembersOfTasks(request.tasks);
   request.members_holding = [&](const LoggedBlock& block) {
-    std::vector<int> near;
+    std::vector<uint32_t> near;
     const auto& members = runner_->members();
     for (size_t i = 0; i < members.size(); ++i) {
       const auto& holders = block.holders;
       if (std::find(holders.begin(), holders.end(), members[i].worker_id()) != holders.end()) {
-        near.push_back(static_cast<int>(i));
+        near.push_back(static_cast<uint32_t>(i));
       }
     }
     return near;

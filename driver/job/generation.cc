@@ -14,8 +14,10 @@ void JobDriverCore::AdvanceGeneration(MonotonicTime now) {
   if (new_generation_wanted_ && phase_ != Phase::kForming && members_.Settled(now)) {
     phase_ = Phase::kForming;  // a member more: worth a rollback, once it is up
   }
+  const bool decision_in_flight =
+      log_.durable().last_decided_ms() != state_.last_decided_ms();
   if (phase_ == Phase::kForming && new_generation_wanted_ && members_.Settled(now) &&
-      log_.idle()) {
+      !decision_in_flight) {
     StartGeneration(now);
   }
   if (phase_ == Phase::kGranting && now - grant_sent_ > kGrantAgainUs) SendGrants(now);

@@ -12,12 +12,12 @@ constexpr uint64_t kRangeBytesMin = 256 << 10;
 void PlanBlocks(const JobState& state, const PlanRequest& request, uint32_t stream,
                 proto::SourceInput& input) {
   std::vector<uint64_t> load(request.tasks);
-  const auto lightest = [&](const std::vector<int>& members) {
+  const auto lightest = [&](const std::vector<uint32_t>& members) {
     int best = -1;
     for (uint32_t task = 0; task < request.tasks; ++task) {
-      const bool near = members.empty() ||
+      const bool near = members.empty() || request.member_of_task.empty() ||
                         std::find(members.begin(), members.end(),
-                                  request.member_of_task(task)) != members.end();
+                                  request.member_of_task[task]) != members.end();
       if (near && (best < 0 || load[task] < load[best])) best = static_cast<int>(task);
     }
     return best;

@@ -19,10 +19,10 @@ struct PlanRequest {
   uint32_t tasks = 1;                  // map tasks per source stage
   uint64_t max_batch_input = 0;        // bytes of files; 0: no bound
   const SourcesListed* listed = nullptr;
-  // Index of the map task's member in the present generation; -1: none.
-  std::function<int(uint32_t task)> member_of_task;
+  // Index of each map task's member in the present generation; empty: there is none.
+  std::vector<uint32_t> member_of_task;
   // Members whose worker holds the block.
-  std::function<std::vector<int>(const LoggedBlock&)> members_holding;
+  std::function<std::vector<uint32_t>(const LoggedBlock&)> members_holding;
 };
 
 proto::Composition PlanBatch(const StagePlan& plan, const JobState& state,

@@ -1,0 +1,170 @@
+#include "sluice/driver_role.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <iostream>
+#include <random>
+
+#include "checkpoint/checkpoint_url.h"
+#include "checkpoint/errors.h"
+#include "common/exit_status.h"
+#include "common/net/grpc_transport.h"
+#include "driver/job/job_driver.h"
+#include "glog/logging.h"
+#include "sluice/job_store.h"
+
+namespace sluice {
+namespace {
+
+uint64_t RandomId() {
+  static std::random_device device;
+  return (uint64_t{device()} << 32) ^ device();
+}
+
+ExitStatus FromStatus(const absl::Status& status) {
+  const int code = ExitCodeOf(status);
+  if (code != 0) return {code, std::string(status.message())};
+  return ToExit(status);
+}
+
+// Messages that come before the job driver exists wait here.
+class Switchboard : public Transport::Handler {
+ public:
+  void OnMessage(const std::string& from, proto::Envelope message) override {
+    if (JobDriver* driver = driver_.load()) driver->OnMessage(from, std::move(message));
+  }
+  void OnPeerDown(const std::string& address, bool refused) override {
+    if (JobDriver* driver = driver_.load()) driver->OnPeerDown(address, refused);
+  }
+  void Connect(JobDriver* driver) { driver_ = driver; }
+
+ private:
+  std::atomic<JobDriver*> driver_ = nullptr;
+};
+
+}  // namespace
+
+ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions options,
+                        BuildFunction build, bool complete, BuiltProgram* built) {
+  std::vector<std::string> rest = words;
+  absl::StatusOr<ProgramFlags> flags = TakeProgramFlags(&rest);
+  if (!flags.ok()) return FromStatus(flags.status());
+  built->flags = *std::move(flags);
+  built->program_words = rest;
+  ExitStatus resolved = ResolveConfig(built->flags, options, &built->config);
+  if (!resolved.ok()) return resolved;
+  options.batch_interval = std::chrono::milliseconds(built->config.DurationMs("batch_interval"));
+  options.args = Args::Parse(rest);
+  options.checkpoint = built->flags.checkpoint;
+  built->context = std::make_unique<StreamingContext>(options);
+  build(*built->context);
+  const Outcome checked = built->context->Check(complete);
+  if (!checked.ok()) return {checked.exit_code, checked.message};
+  StreamingContext again(options, built->context->constants());
+  build(again);
+  if (again.graph().Fingerprint() != built->context->graph().Fingerprint()) {
+    return {kExitRefused, "the build function gave two different graphs; values that differ from "
+                          "call to call go through StreamingContext::Constant"};
+  }
+  return {};
+}
+
+proto::ExecutorInit InitFor(const BuiltProgram& program, const std::string& objects_path) {
+  proto::ExecutorInit init;
+  for (const auto& [name, bytes] : program.context->constants()) {
+    (*init.mutable_constants())[name] = bytes;
+  }
+  for (const auto& [key, value] : program.config.Values()) (*init.mutable_conf())[key] = value;
+  (*init.mutable_conf())[kObjectsPathKey] = objects_path;
+  return init;
+}
+
+ExitStatus CheckResume(const JobState& recovered, const BuiltProgram& program) {
+  if (!recovered.begun()) return {};
+  const int64_t interval = program.config.DurationMs("batch_interval");
+  if (recovered.job().batch_interval_ms() != interval) {
+    return {kExitRefused, "the checkpoint's batch interval is " +
+                              std::to_string(recovered.job().batch_interval_ms()) +
+                              " ms; another one is not in this release"};
+  }
+  const int64_t partitions = program.config.Number("partitions");
+  if (partitions != 0 && partitions != recovered.job().partitions()) {
+    return {kExitRefused, "the checkpoint has " + std::to_string(recovered.job().partitions()) +
+                              " partitions; another count is not in this release"};
+  }
+  if (program.config.Number("key_groups") != recovered.job().key_groups()) {
+    return {kExitRefused, "key_groups is fixed for the life of a checkpoint: " +
+                              std::to_string(recovered.job().key_groups())};
+  }
+  const bool same = recovered.program().graph_fingerprint() == 0 ||
+                    recovered.program().graph_fingerprint() ==
+                        program.context->graph().Fingerprint();
+  const bool settled = recovered.FirstUndecided() == 0 &&
+                       recovered.last_decided_ms() <= recovered.sealed_ms();
+  if (!same && !settled) {
+    return {kExitRefused, "the program has changed, and the job has batches that only the former "
+                          "one can finish: run that one and drain it first"};
+  }
+  return {};
+}
+
+ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::string>& words,
+                         JobOptions options, BuildFunction build) {
+  Security security;
+  security.job = role.job;
+  security.job_token = TakeJobToken();
+  BuiltProgram program;
+  ExitStatus built = BuildProgram(words, std::move(options), build, true, &program);
+  if (!built.ok()) return built;
+
+  JobStoreOptions store_options;
+  store_options.directory = role.data + "/store";
+  if (!program.flags.checkpoint.empty()) {
+    absl::StatusOr<CheckpointUrl> url = ParseCheckpointUrl(program.flags.checkpoint);
+    if (!url.ok()) return FromStatus(url.status());
+    store_options.directory = url->directory;
+  }
+  store_options.sync = program.config.On("log_sync");
+  store_options.fresh = program.flags.fresh;
+  store_options.discard_checkpoint = program.flags.discard_checkpoint;
+  absl::StatusOr<JobStore> store = OpenJobStore(store_options);
+  if (!store.ok()) return FromStatus(store.status());
+
+  JobDriverParts parts;
+  parts.graph = &program.context->graph();
+  parts.log_store = store->log.get();
+  parts.objects = store->objects.get();
+  parts.codec = store->codec.get();
+  parts.known_job = store->known;
+  parts.random = RandomId;
+  parts.print = [](const std::string& text) { std::cout << text << std::flush; };
+  absl::StatusOr<std::unique_ptr<JobDriver>> driver = JobDriver::Open(parts);
+  if (!driver.ok()) return FromStatus(driver.status());
+  const ExitStatus resume = CheckResume((*driver)->recovered(), program);
+  if (!resume.ok()) return resume;
+
+  Switchboard switchboard;
+  GrpcTransportOptions transport_options;
+  transport_options.host = role.host;
+  transport_options.security = security;
+  absl::StatusOr<std::unique_ptr<GrpcTransport>> transport =
+      GrpcTransport::Start(std::move(transport_options), &switchboard);
+  if (!transport.ok()) return FromStatus(transport.status());
+  switchboard.Connect(driver->get());
+
+  JobDriverOptions driver_options = DriverOptionsFrom(program.config);
+  driver_options.job = role.job;
+  driver_options.daemon_address = role.daemon;
+  driver_options.own_address = (*transport)->address();
+  driver_options.binary_digest = role.digest;
+  driver_options.args = program.program_words;
+  (*driver)->Start(std::move(driver_options), InitFor(program, store->objects_path),
+                   transport->get());
+  const JobEnding ending = *(*driver)->Await(-1);
+  (*transport)->Shutdown(1'000'000);
+  return {ending.exit_code, ending.message};
+}
+
+}  // namespace sluice

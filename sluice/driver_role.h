@@ -1,0 +1,40 @@
+// A process of a job binary in driver role.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/config.h"
+#include "common/exit_code.h"
+#include "common/role_flags.h"
+#include "driver/api/streaming_context.h"
+#include "driver/job/job_state.h"
+#include "proto/cluster.pb.h"
+#include "sluice/job_settings.h"
+#include "sluice/program_flags.h"
+
+namespace sluice {
+
+// `words`: the command line without the role's flags. Runs the job to its end.
+ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::string>& words,
+                         JobOptions options, BuildFunction build);
+
+// The configuration and the graph of a program, built twice and compared: a build function that
+// gives two different graphs is refused.
+struct BuiltProgram {
+  ProgramFlags flags;
+  Config config;
+  std::unique_ptr<StreamingContext> context;
+  std::vector<std::string> program_words;  // for executors
+};
+ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions options,
+                        BuildFunction build, bool complete, BuiltProgram* built);
+
+// What executors must know to build the same graph.
+proto::ExecutorInit InitFor(const BuiltProgram& program, const std::string& objects_path);
+
+// The job before must have been left so that this program can go on (exit code 3), or be the same.
+ExitStatus CheckResume(const JobState& recovered, const BuiltProgram& program);
+
+}  // namespace sluice

@@ -1,0 +1,56 @@
+#include "sluice/job_settings.h"
+
+#include <unistd.h>
+
+#include "common/units.h"
+
+namespace sluice {
+
+ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config) {
+  ExitStatus status = config->Set(ConfSource::kProgram, "batch_interval",
+                                  FormatDurationMs(program.batch_interval.count()));
+  if (!status.ok()) return status;
+  for (const auto& [key, value] : program.conf) {
+    status = config->Set(ConfSource::kProgram, key, value);
+    if (!status.ok()) return status;
+  }
+  if (!flags.conf_file.empty()) {
+    status = config->ReadFile(flags.conf_file);
+    if (!status.ok()) return status;
+  }
+  status = config->ReadEnvironment(environ);
+  if (!status.ok()) return status;
+  for (const auto& [key, value] : flags.conf) {
+    status = config->Set(ConfSource::kFlag, key, value);
+    if (!status.ok()) return status;
+  }
+  if (config->On("received_log")) {
+    return {kExitRefused, "received_log=on is not in this release"};
+  }
+  if (config->Number("replication_min") > config->Number("replication")) {
+    return {kExitRefused, "replication_min is above replication"};
+  }
+  return {};
+}
+
+JobDriverOptions DriverOptionsFrom(const Config& config) {
+  JobDriverOptions options;
+  options.pid = getpid();
+  options.conf = config.Values();
+  options.batch_interval_ms = config.DurationMs("batch_interval");
+  options.partitions = static_cast<uint32_t>(config.Number("partitions"));
+  options.key_groups = static_cast<uint32_t>(config.Number("key_groups"));
+  options.lease_us = config.DurationMs("worker_lease") * 1000;
+  options.replication = static_cast<uint32_t>(config.Number("replication"));
+  options.replication_min = static_cast<uint32_t>(config.Number("replication_min"));
+  options.task_max_failures = static_cast<uint32_t>(config.Number("task_max_failures"));
+  options.skip_failed_batches = config.Text("on_batch_failure") == "skip";
+  options.checkpoint_interval_ms = config.DurationMs("checkpoint_interval");
+  options.drain_deadline_us = config.DurationMs("drain_deadline") * 1000;
+  if (config.IsSet("max_batch_input")) {
+    options.max_batch_input = static_cast<uint64_t>(config.Bytes("max_batch_input"));
+  }
+  return options;
+}
+
+}  // namespace sluice

@@ -1,0 +1,22 @@
+// From flags, environment, file and program to what the parts of a job are given.
+#pragma once
+
+#include <string>
+
+#include "common/config.h"
+#include "driver/api/streaming_context.h"
+#include "driver/job/job_options.h"
+#include "sluice/program_flags.h"
+
+namespace sluice {
+
+// Resolves the configuration of a job program, the program's own settings included.
+ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config);
+
+// What the job driver takes from it; names and addresses are left to the caller.
+JobDriverOptions DriverOptionsFrom(const Config& config);
+
+// Settings that travel to executors, and the one extra that only processes of the job exchange.
+inline constexpr char kObjectsPathKey[] = "@objects";
+
+}  // namespace sluice

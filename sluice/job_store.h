@@ -1,0 +1,36 @@
+// Where a job keeps its log and its checkpoints, opened: in memory, or in a directory.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "checkpoint/log_store.h"
+#include "checkpoint/object_store.h"
+#include "checkpoint/state_part.h"
+
+namespace sluice {
+
+struct JobStore {
+  std::unique_ptr<LogStore> log;
+  std::unique_ptr<ObjectStore> objects;
+  std::unique_ptr<StatePartCodec> codec;
+  std::string objects_path;  // for executors; empty: in memory
+  bool known = false;        // a job has lived here before
+};
+
+struct JobStoreOptions {
+  std::string directory;   // absolute; empty: in memory
+  bool sync = true;
+  bool fresh = false;               // a new job, refused where one has lived
+  bool discard_checkpoint = false;  // with fresh: delete that one first
+};
+
+// Held by another process: exit 7; refused: 3; damaged: 8 (checkpoint/errors.h).
+absl::StatusOr<JobStore> OpenJobStore(const JobStoreOptions& options);
+
+// The objects of a job as an executor reads and writes them.
+absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const std::string& path);
+std::unique_ptr<StatePartCodec> DiskStateParts();
+
+}  // namespace sluice

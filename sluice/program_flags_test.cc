@@ -1,0 +1,29 @@
+#include "sluice/program_flags.h"
+
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+TEST(ProgramFlagsTest, TakesItsOwnAndLeavesTheRest) {
+  std::vector<std::string> words = {"--explain", "--host=web1", "--slots", "3", "in.txt",
+                                    "--conf=partitions=8", "--", "--fresh"};
+  const auto flags = TakeProgramFlags(&words);
+  ASSERT_TRUE(flags.ok()) << flags.status();
+  EXPECT_TRUE(flags->explain);
+  EXPECT_FALSE(flags->fresh);
+  EXPECT_EQ(flags->slots, 3u);
+  ASSERT_EQ(flags->conf.size(), 1u);
+  EXPECT_EQ(flags->conf[0].second, "8");
+  EXPECT_EQ(words, (std::vector<std::string>{"--host=web1", "in.txt", "--", "--fresh"}));
+}
+
+TEST(ProgramFlagsTest, RefusesWhatIsMalformed) {
+  for (const char* word : {"--slots=0", "--slots=many", "--slots", "--conf=x", "--explain=1"}) {
+    std::vector<std::string> words = {word};
+    EXPECT_TRUE(absl::IsInvalidArgument(TakeProgramFlags(&words).status())) << word;
+  }
+}
+
+}  // namespace
+}  // namespace sluice
