@@ -1,0 +1,196 @@
+// The executor's slots. What the core wants done is in executor_commands.cc.
+#include "worker/executor/executor.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "worker/executor/executor_impl.h"
+
+namespace sluice {
+namespace {
+
+// Less work than this is not worth waking a sleeping core for.
+constexpr uint64_t kWakeUs = 200;
+
+void PinTo(uint32_t core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  pthread_setaffinity_np(pthread_self(), sizeof(set), &set);  // no harm when it fails
+}
+
+}  // namespace
+
+// ---- the outside -----------------------------------------------------------------------------
+
+Executor::Executor(ExecutorOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Executor::~Executor() = default;
+void Executor::Start(Transport* transport) { impl_->Start(transport); }
+void Executor::Stop() { impl_->Stop(); }
+void Executor::OnMessage(const std::string&, proto::Envelope message) {
+  impl_->Receive(std::move(message));
+}
+void Executor::OnPeerDown(const std::string& address, bool) { impl_->Lost(address, true); }
+void Executor::OnLinkReset(const std::string& address) { impl_->Lost(address, false); }
+
+// ---- start and stop --------------------------------------------------------------------------
+
+Executor::Impl::Impl(ExecutorOptions options) : options_(std::move(options)) {
+  if (options_.blocks == nullptr) {
+    TransportBlockReader::Options reader;
+    reader.local = options_.local_blocks;
+    own_blocks_ = std::make_unique<TransportBlockReader>(std::move(reader));
+  }
+  runners_.resize(options_.slots);
+}
+
+void Executor::Impl::Start(Transport* transport) {
+  transport_ = transport;
+  if (own_blocks_ != nullptr) own_blocks_->SetTransport(transport);
+  subscription_ = options_.clock->Subscribe([this] {
+    std::lock_guard lock(mutex_);
+    work_.notify_all();
+  });
+  for (uint32_t slot = 0; slot < options_.slots; ++slot) {
+    threads_.emplace_back([this, slot] { Slot(slot); });
+  }
+  threads_.emplace_back([this] { Background(); });
+  threads_.emplace_back([this] { Beat(); });
+}
+
+void Executor::Impl::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    work_.notify_all();
+    beat_pause_.notify_all();
+  }
+  {
+    std::lock_guard lock(background_mutex_);
+    background_stopping_ = true;
+    background_work_.notify_all();
+  }
+  for (std::thread& thread : threads_) thread.join();
+  if (!threads_.empty()) options_.clock->Unsubscribe(subscription_);
+  threads_.clear();
+}
+
+// ---- what comes in ---------------------------------------------------------------------------
+
+void Executor::Impl::Receive(proto::Envelope message) {
+  switch (message.message_case()) {
+    case proto::Envelope::kExecutorInit:
+      return Post(std::move(*message.mutable_executor_init()));
+    case proto::Envelope::kGrant:
+      return Post(GrantIn{std::move(*message.mutable_grant())});
+    case proto::Envelope::kBatchGrant:
+      return Post(BatchGrantIn{std::move(*message.mutable_batch_grant())});
+    case proto::Envelope::kShareBundle:
+      return Post(BundleIn{
+          std::make_shared<const proto::ShareBundle>(std::move(*message.mutable_share_bundle()))});
+    case proto::Envelope::kFetchedBlock:
+      if (own_blocks_ != nullptr) own_blocks_->OnFetched(std::move(*message.mutable_fetched_block()));
+      return;
+    default:
+      return;  // not for an executor
+  }
+}
+
+void Executor::Impl::Lost(const std::string& address, bool down) {
+  if (down && own_blocks_ != nullptr) own_blocks_->OnPeerDown(address);
+  Post(LinkLost{address, down});
+}
+
+void Executor::Impl::Post(Incoming incoming) {
+  std::lock_guard lock(mutex_);
+  events_.push_back(std::move(incoming));
+  if (!stepping_ && idle_ > 0) work_.notify_one();
+}
+
+// ---- the slots -------------------------------------------------------------------------------
+
+void Executor::Impl::Slot(uint32_t slot) {
+  if (options_.pin_slots && options_.slots <= std::thread::hardware_concurrency()) PinTo(slot);
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (!events_.empty() && !stepping_) {
+      StepAll(lock);
+    } else if (!RunOne(slot, lock)) {
+      AwaitWork(lock);
+    }
+  }
+}
+
+// Steps the core through all that has come in. Whoever brings more meanwhile leaves it here.
+void Executor::Impl::StepAll(std::unique_lock<std::mutex>& lock) {
+  stepping_ = true;
+  while (!events_.empty() && !stopping_) {
+    Incoming incoming = std::move(events_.front());
+    events_.pop_front();
+    lock.unlock();
+    Handle(incoming);
+    lock.lock();
+  }
+  stepping_ = false;
+  WakeForBag();
+}
+
+// Another slot is woken when what is left for it is worth it.
+void Executor::Impl::WakeForBag() {
+  if (idle_ > 0 && !bag_.empty() && bag_.expected_us() >= kWakeUs) work_.notify_one();
+}
+
+bool Executor::Impl::RunOne(uint32_t slot, std::unique_lock<std::mutex>& lock) {
+  if (bag_.empty()) return false;
+  BagTask task = bag_.Take();
+  WakeForBag();
+  lock.unlock();
+  auto& runner = runners_[slot];
+  if (runner == nullptr) runner = std::make_unique<TaskRunner>(setup_, slot);
+  const TaskWork& work = task.stage->run.tasks[task.index];
+  const MonotonicTime start = options_.clock->MonotonicUs();
+  TaskOutcome outcome = runner->Run(task.stage->run, work, *task.stage->state);
+  const MonotonicTime took = options_.clock->MonotonicUs() - start;
+  std::optional<TasksEnded> ended;
+  {
+    std::lock_guard stage_lock(task.stage->mutex);
+    if (auto* result = std::get_if<TaskResult>(&outcome)) {
+      task.stage->ended.results.push_back(std::move(*result));
+    } else {
+      task.stage->ended.failed.push_back(std::move(std::get<FailedTask>(outcome)));
+    }
+    if (--task.stage->remaining == 0) ended = std::move(task.stage->ended);
+  }
+  lock.lock();
+  bag_.Learn(task.stage->run.stage, task.input_bytes, static_cast<uint64_t>(took));
+  // The last finisher steps the core itself, unless another slot is at it.
+  if (ended.has_value()) events_.push_back(ExecutorEvent(*std::move(ended)));
+  return true;
+}
+
+void Executor::Impl::AwaitWork(std::unique_lock<std::mutex>& lock) {
+  const auto ready = [this] {
+    const bool due = wake_at_ != 0 && options_.clock->MonotonicUs() >= wake_at_;
+    return stopping_ || (!events_.empty() && !stepping_) || !bag_.empty() || due;
+  };
+  ++idle_;
+  if (!ready()) {
+    if (wake_at_ == 0 || options_.clock->manual()) {
+      work_.wait(lock);
+    } else {
+      const int64_t pause = std::max<int64_t>(wake_at_ - options_.clock->MonotonicUs(), 0);
+      work_.wait_for(lock, std::chrono::microseconds(pause + 50));
+    }
+  }
+  --idle_;
+  if (wake_at_ != 0 && options_.clock->MonotonicUs() >= wake_at_) {
+    wake_at_ = 0;
+    events_.push_back(ExecutorEvent(WakeUp{}));
+  }
+}
+
+}  // namespace sluice

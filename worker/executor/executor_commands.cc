@@ -1,0 +1,259 @@
+// What the executor's core wants done, and the threads beside the slots.
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <utility>
+
+#include "checkpoint/checkpoint_store.h"
+#include "common/status.h"
+#include "worker/executor/executor_impl.h"
+
+namespace sluice {
+namespace {
+
+uint32_t Number(const google::protobuf::Map<std::string, std::string>& conf,
+                const std::string& key, uint32_t otherwise) {
+  const auto it = conf.find(key);
+  if (it == conf.end()) return otherwise;
+  const unsigned long value = std::strtoul(it->second.c_str(), nullptr, 10);
+  return value == 0 ? otherwise : static_cast<uint32_t>(value);
+}
+
+std::string MakerName(const GenerationId& generation, uint32_t executor) {
+  return "e" + std::to_string(generation.epoch) + "g" + std::to_string(generation.number) + "x" +
+         std::to_string(executor);
+}
+
+}  // namespace
+
+void Executor::Impl::Handle(Incoming& incoming) {
+  if (const auto* init = std::get_if<proto::ExecutorInit>(&incoming)) return Init(*init);
+  if (core_ == nullptr) return;  // nothing can be said before the graph is known
+  ExecutorEvent& event = std::get<ExecutorEvent>(incoming);
+  if (std::holds_alternative<GrantIn>(event)) {
+    std::lock_guard lock(mutex_);
+    granted_ = true;
+  }
+  for (ExecutorCommand& command :
+       core_->Step(options_.clock->MonotonicUs(), std::move(event))) {
+    std::visit([this](auto& c) { Do(c); }, command);
+  }
+}
+
+// ---- the graph -------------------------------------------------------------------------------
+
+void Executor::Impl::Init(const proto::ExecutorInit& init) {
+  bool answered;
+  {
+    std::lock_guard lock(mutex_);
+    answered = ready_.has_value();
+  }
+  if (!answered) {
+    const absl::Status built = Build(init);
+    proto::ExecutorReady ready;
+    ready.set_executor(options_.executor);
+    ready.set_binary_digest(options_.binary_digest);
+    if (graph_ != nullptr) ready.set_graph_fingerprint(graph_->Fingerprint());
+    ready.set_refused(std::string(Message(built)));
+    std::lock_guard lock(mutex_);
+    ready_ = std::move(ready);
+  }
+  SayReady();
+}
+
+absl::Status Executor::Impl::Build(const proto::ExecutorInit& init) {
+  if (init.binary_digest() != options_.binary_digest) {
+    return absl::FailedPreconditionError("this is another binary than the job driver's");
+  }
+  absl::StatusOr<BuiltGraph> made = absl::UnknownError("");
+  try {
+    made = options_.build(init);
+  } catch (const std::exception& e) {
+    made = absl::UnknownError(std::string("the build function threw: ") + e.what());
+  } catch (...) {
+    made = absl::UnknownError("the build function threw");
+  }
+  ASSIGN_OR_RETURN(const BuiltGraph built, std::move(made));
+  graph_ = built.graph;
+  if (graph_->Fingerprint() != init.graph_fingerprint()) {
+    return absl::FailedPreconditionError(
+        "the build function has made another graph here than in the job driver: what differs from "
+        "process to process has to come from Constant()");
+  }
+  plan_ = std::make_unique<StagePlan>(*graph_, init.partitions());
+  setup_.plan = plan_.get();
+  setup_.job_instance = options_.job_instance;
+  setup_.zero_ms = init.zero_ms();
+  setup_.batch_interval_ms = built.batch_interval_ms;
+  setup_.key_groups = init.key_groups();
+  setup_.blocks = options_.blocks != nullptr ? options_.blocks : own_blocks_.get();
+  setup_.outputs = options_.outputs;
+  setup_.board = options_.board;
+  ExecutorCoreOptions core;
+  core.executor = options_.executor;
+  core.job_instance = options_.job_instance;
+  core.job_driver = options_.job_driver;
+  core.zero_ms = init.zero_ms();
+  core.batch_interval_ms = built.batch_interval_ms;
+  core.task_max_failures = Number(init.conf(), "task_max_failures", core.task_max_failures);
+  core_ = std::make_unique<ExecutorCore>(std::move(core), plan_.get());
+  std::lock_guard lock(mutex_);
+  bag_.SetStages(plan_->stages().size());
+  return absl::OkStatus();
+}
+
+void Executor::Impl::SayHello() {
+  proto::Envelope message;
+  proto::ExecutorHello& hello = *message.mutable_executor_hello();
+  hello.set_job_instance(options_.job_instance);
+  hello.set_epoch(options_.epoch);
+  hello.set_executor(options_.executor);
+  hello.set_worker_id(options_.worker_id);
+  hello.set_link_address(transport_->address());
+  transport_->Send(options_.job_driver, std::move(message));
+}
+
+void Executor::Impl::SayReady() {
+  proto::Envelope message;
+  {
+    std::lock_guard lock(mutex_);
+    *message.mutable_executor_ready() = *ready_;
+  }
+  transport_->Send(options_.job_driver, std::move(message));
+}
+
+// ---- commands --------------------------------------------------------------------------------
+
+void Executor::Impl::Do(Send& command) {
+  transport_->Send(command.to, std::move(command.message));
+}
+
+void Executor::Impl::Do(SendBundle& command) {
+  proto::Envelope message;
+  *message.mutable_share_bundle() = *command.bundle;
+  transport_->Send(command.to, std::move(message));
+}
+
+void Executor::Impl::Do(DropAllAndLoad& command) {
+  {
+    std::lock_guard lock(mutex_);
+    bag_.Clear();  // tasks that run go on, for nobody
+  }
+  const GenerationId generation = command.generation;
+  if (command.keep_state && state_ != nullptr) {
+    return Post(ExecutorEvent(StateLoaded{generation, ""}));
+  }
+  state_ = std::make_shared<StateStore>(plan_.get());
+  InBackground([this, generation, state = state_, grant = std::move(command.grant)] {
+    std::vector<uint32_t> slots;
+    uint32_t me = 0;
+    for (const auto& member : grant.members()) {
+      if (member.executor() == options_.executor) me = static_cast<uint32_t>(slots.size());
+      slots.push_back(member.slots());
+    }
+    const Ownership owners(std::move(slots));
+    const absl::Status loaded = state->Load(grant, me, owners, options_.objects, options_.codec);
+    Post(ExecutorEvent(StateLoaded{generation, std::string(Message(loaded))}));
+  });
+}
+
+void Executor::Impl::Do(RunTasks& command) {
+  auto stage = std::make_shared<StageRun>();
+  stage->state = state_;
+  stage->remaining = static_cast<uint32_t>(command.tasks.size());
+  stage->ended.generation = command.generation;
+  stage->ended.batch_ms = command.batch_ms;
+  stage->ended.stage = command.stage;
+  stage->run = std::move(command);
+  std::lock_guard lock(mutex_);
+  bag_.Add(std::move(stage));
+  WakeForBag();
+}
+
+void Executor::Impl::Do(MergeLayers& command) { state_->MergeUpTo(command.batch_ms); }
+
+void Executor::Impl::Do(SnapshotAndWrite& command) {
+  state_->BeginSnapshot(command.batch_ms);
+  const std::string name = StatePartName(options_.job_instance, command.batch_ms,
+                                         MakerName(command.generation, options_.executor));
+  InBackground([this, command, name, state = state_] {
+    auto written = state->Write(command.batch_ms, name, options_.objects, options_.codec);
+    PartWritten event{command.generation, command.batch_ms, "", {}, 0};
+    if (written.ok()) {
+      event.pieces = std::move(written->pieces);
+      event.bytes = written->bytes;
+    } else {
+      event.error = std::string(Message(written.status()));
+    }
+    Post(ExecutorEvent(std::move(event)));
+  });
+}
+
+void Executor::Impl::Do(ForgetSealed&) {
+  InBackground([state = state_] { state->ForgetSealed(); });
+}
+
+void Executor::Impl::Do(RestorePending&) {
+  InBackground([state = state_] { state->RestorePending(); });
+}
+
+void Executor::Impl::Do(WakeAt& command) {
+  std::lock_guard lock(mutex_);
+  const bool earlier = wake_at_ == 0 || command.time < wake_at_;
+  wake_at_ = command.time;
+  if (earlier && idle_ > 0) work_.notify_all();  // whoever sleeps, sleeps too long
+}
+
+// ---- beside the slots ------------------------------------------------------------------------
+
+void Executor::Impl::InBackground(std::function<void()> work) {
+  std::lock_guard lock(background_mutex_);
+  background_.push_back(std::move(work));
+  background_work_.notify_all();
+}
+
+// Loads and writes state, one thing after another.
+void Executor::Impl::Background() {
+  std::unique_lock lock(background_mutex_);
+  while (!background_stopping_) {
+    if (background_.empty()) {
+      background_work_.wait(lock);
+      continue;
+    }
+    const std::function<void()> work = std::move(background_.front());
+    background_.pop_front();
+    lock.unlock();
+    work();
+    lock.lock();
+  }
+}
+
+// Tells the daemon that this process lives, and the job driver of itself until it is heard.
+void Executor::Impl::Beat() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const bool ready = ready_.has_value();
+    const bool granted = granted_;
+    lock.unlock();
+    if (!options_.worker.empty()) {
+      proto::Envelope beat;
+      if (!granted) {
+        auto& attach = *beat.mutable_executor_attach();
+        attach.set_job_instance(options_.job_instance);
+        attach.set_epoch(options_.epoch);
+        attach.set_executor(options_.executor);
+        attach.set_pid(options_.pid);
+        attach.set_link_address(transport_->address());
+      } else {
+        beat.mutable_executor_beat()->set_executor(options_.executor);
+      }
+      transport_->Send(options_.worker, std::move(beat));
+    }
+    if (!ready) SayHello();
+    if (ready && !granted) SayReady();
+    lock.lock();
+    if (!stopping_) beat_pause_.wait_for(lock, std::chrono::microseconds(options_.beat_us));
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,80 @@
+#include "worker/executor/file_lines.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+proto::FileRange Take(const std::string& name, const std::string& content) {
+  const std::string path = testing::TempDir() + "/" + name;
+  std::ofstream(path, std::ios::binary) << content;
+  struct stat now;
+  EXPECT_EQ(stat(path.c_str(), &now), 0);
+  proto::FileRange range;
+  range.set_path(path);
+  range.set_end(content.size());
+  range.set_file_size(content.size());
+  range.set_modified_ns(int64_t{now.st_mtim.tv_sec} * 1'000'000'000 + now.st_mtim.tv_nsec);
+  return range;
+}
+
+std::vector<std::string> Lines(const proto::FileRange& range) {
+  std::deque<RecordBatch> batches;
+  const absl::Status status = ReadFileLines(range, batches);
+  EXPECT_TRUE(status.ok()) << status;
+  std::vector<std::string> lines;
+  for (const RecordBatch& batch : batches) {
+    const BatchView view = batch.view();
+    for (uint32_t i = 0; i < view.count; ++i) lines.emplace_back(view.record(i));
+  }
+  return lines;
+}
+
+TEST(FileLines, EveryCutGivesEveryLineOnce) {
+  const std::string content = "one\ntwo\r\n\nfour\nlast";
+  const std::vector<std::string> all = {"one", "two", "", "four", "last"};
+  proto::FileRange range = Take("cut", content);
+  EXPECT_EQ(Lines(range), all);
+  for (size_t cut = 0; cut <= content.size(); ++cut) {
+    range.set_begin(0);
+    range.set_end(cut);
+    std::vector<std::string> lines = Lines(range);
+    range.set_begin(cut);
+    range.set_end(content.size());
+    for (const std::string& line : Lines(range)) lines.push_back(line);
+    EXPECT_EQ(lines, all) << "cut at " << cut;
+  }
+}
+
+TEST(FileLines, LongLinesCrossReads) {
+  const std::string line(3'000'000, 'x');
+  const std::string content = "a\n" + line + "\nb\n";
+  proto::FileRange range = Take("long", content);
+  EXPECT_EQ(Lines(range), (std::vector<std::string>{"a", line, "b"}));
+  range.set_begin(2'000'000);
+  EXPECT_EQ(Lines(range), (std::vector<std::string>{"b"}));
+}
+
+TEST(FileLines, AChangedFileIsNamed) {
+  const proto::FileRange range = Take("changed", "one\ntwo\n");
+  std::ofstream(range.path(), std::ios::app) << "three\n";
+  std::deque<RecordBatch> batches;
+  const absl::Status status = ReadFileLines(range, batches);
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_NE(status.ToString().find(range.path()), std::string::npos);
+}
+
+TEST(FileLines, AMissingFileIsNotFound) {
+  proto::FileRange range = Take("gone", "one\n");
+  std::remove(range.path().c_str());
+  std::deque<RecordBatch> batches;
+  EXPECT_TRUE(absl::IsNotFound(ReadFileLines(range, batches)));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,119 @@
+#include "worker/executor/output_stager.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "common/status.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kWriteBytes = size_t{1} << 20;
+
+absl::Status Error(const std::string& what, const std::string& path) {
+  const int error = errno;
+  const std::string text = what + " " + path + ": " + std::strerror(error);
+  return error == ENOSPC || error == EDQUOT ? absl::ResourceExhaustedError(text)
+                                            : absl::InternalError(text);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+absl::Status SyncDirectory(const std::string& path) {
+  const Descriptor directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0 || fsync(directory.get()) != 0) return Error("sync", path);
+  return absl::OkStatus();
+}
+
+// With all that lead to it. What is made here is synced into its parent.
+absl::Status MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0777) == 0) return SyncDirectory(DirectoryOf(path));
+  if (errno == EEXIST) return absl::OkStatus();
+  if (errno != ENOENT) return Error("make directory", path);
+  RETURN_IF_ERROR(MakeDirectory(DirectoryOf(path)));
+  if (mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) return Error("make directory", path);
+  return SyncDirectory(DirectoryOf(path));
+}
+
+absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Error("write", path);
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteLines(const std::string& path, const BatchView& lines) {
+  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) return Error("create", path);
+  std::string buffer;
+  for (uint32_t i = 0; i < lines.count; ++i) {
+    buffer += lines.record(i);
+    buffer += '\n';
+    if (buffer.size() < kWriteBytes) continue;
+    RETURN_IF_ERROR(WriteAll(file.get(), buffer, path));
+    buffer.clear();
+  }
+  RETURN_IF_ERROR(WriteAll(file.get(), buffer, path));
+  if (fsync(file.get()) != 0) return Error("sync", path);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string StagedDirectory(const StagedPart& part) {
+  char name[128];
+  std::snprintf(name, sizeof(name), "/.sluice-%016llx-%lld-%u-e%llug%llu",
+                static_cast<unsigned long long>(part.job_instance),
+                static_cast<long long>(part.batch_ms), part.output,
+                static_cast<unsigned long long>(part.generation.epoch),
+                static_cast<unsigned long long>(part.generation.number));
+  const std::string parent = DirectoryOf(part.prefix);
+  return (parent == "/" ? "" : parent) + name;
+}
+
+absl::StatusOr<std::string> PosixOutputStager::Stage(const StagedPart& part,
+                                                     const BatchView& lines) {
+  static std::atomic<uint64_t> attempts = 0;
+  const std::string directory = StagedDirectory(part);
+  RETURN_IF_ERROR(MakeDirectory(directory));
+  char name[32];
+  std::snprintf(name, sizeof(name), "part-%05u", part.piece);
+  const std::string path = directory + "/" + name;
+  const std::string aside = directory + "/." + name + "." + std::to_string(getpid()) + "." +
+                            std::to_string(++attempts);
+  absl::Status status = WriteLines(aside, lines);
+  if (status.ok() && rename(aside.c_str(), path.c_str()) != 0) status = Error("rename", aside);
+  if (!status.ok()) {
+    unlink(aside.c_str());
+    return status;
+  }
+  RETURN_IF_ERROR(SyncDirectory(directory));
+  return directory;
+}
+
+}  // namespace sluice

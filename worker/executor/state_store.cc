@@ -1,0 +1,137 @@
+#include "worker/executor/state_store.h"
+
+#include <algorithm>
+
+#include "common/status.h"
+
+namespace sluice {
+namespace {
+
+// Opens parts on first use: one object holds the pieces of many partitions.
+class PartCache {
+ public:
+  PartCache(ObjectStore* objects, const StatePartCodec* codec)
+      : objects_(objects), codec_(codec) {}
+
+  absl::StatusOr<StatePartReader*> Open(const std::string& name) {
+    auto& reader = readers_[name];
+    if (reader == nullptr) {
+      auto bytes = objects_->Get(name);
+      if (!bytes.ok()) return Annotate(bytes.status(), "state part " + name);
+      ASSIGN_OR_RETURN(reader, codec_->Open(name, *std::move(bytes)));
+    }
+    return reader.get();
+  }
+
+ private:
+  ObjectStore* objects_;
+  const StatePartCodec* codec_;
+  std::map<std::string, std::unique_ptr<StatePartReader>> readers_;
+};
+
+absl::Status LoadChain(const proto::Grant::PartChain& chain, PartCache& parts,
+                       StateTable& table) {
+  for (const std::string& name : chain.parts()) {
+    ASSIGN_OR_RETURN(StatePartReader * reader, parts.Open(name));
+    RETURN_IF_ERROR(
+        reader->Read(chain.operator_name(), chain.partition(), [&](StateEntry&& entry) {
+          table.RestoreEntry({entry.key, entry.value, entry.insertion,
+                              entry.timer_ms.value_or(0), entry.removed});
+          return absl::OkStatus();
+        }));
+  }
+  table.FinishRestore(static_cast<uint32_t>(chain.parts_size()));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
+                              ObjectStore* objects, const StatePartCodec* codec) {
+  PartCache parts(objects, codec);
+  std::map<std::pair<std::string, uint32_t>, const proto::Grant::PartChain*> chains;
+  for (const auto& chain : grant.chains()) {
+    chains[{chain.operator_name(), chain.partition()}] = &chain;
+  }
+  merge_limit_ = grant.manifest_batch_ms();
+  for (const Stage& stage : plan_->stages()) {
+    const Node& node = plan_->graph().node(stage.root);
+    if (stage.is_source || node.state_name.empty()) continue;
+    for (uint32_t p = 0; p < stage.partitions; ++p) {
+      if (owners.OwnerOf(p, stage.partitions) != member) continue;
+      Cell& cell = cells_[{stage.id, p}];
+      cell.operator_name = node.state_name;
+      cell.partition = p;
+      const auto chain = chains.find({node.state_name, p});
+      if (chain == chains.end()) continue;
+      RETURN_IF_ERROR(LoadChain(*chain->second, parts, cell.table));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void StateStore::CatchUp(Cell& cell) {
+  int64_t limit = merge_limit_;  // read before the barrier, which is set before the limit passes
+  const int64_t barrier = barrier_;
+  if (barrier != 0 && cell.written_ms != barrier) limit = std::min(limit, barrier);
+  cell.table.MergeUpTo(limit);
+}
+
+StateStore::Attempt StateStore::Open(StageId stage, uint32_t partition) {
+  const auto it = cells_.find({stage, partition});
+  if (it == cells_.end()) return Attempt();
+  std::unique_lock lock(it->second.mutex);
+  CatchUp(it->second);
+  return Attempt(&it->second.table, std::move(lock));
+}
+
+absl::StatusOr<WrittenPart> StateStore::Write(int64_t batch_ms, const std::string& part_name,
+                                              ObjectStore* objects, const StatePartCodec* codec) {
+  WrittenPart written;
+  std::vector<StatePiece> pieces;
+  for (auto& [key, cell] : cells_) {
+    StatePiece piece{cell.operator_name, cell.partition, {}};
+    std::unique_lock lock(cell.mutex);
+    CatchUp(cell);
+    const StateSnapshot snapshot = cell.table.Snapshot([&](const StateRow& row) {
+      StateEntry& entry = piece.entries.emplace_back();
+      entry.key = row.key;
+      entry.removed = row.removed;
+      if (row.removed) return;
+      entry.value = row.value;
+      if (row.timer_ms != 0) entry.timer_ms = row.timer_ms;
+      entry.insertion = row.number;
+    });
+    cell.written_ms = batch_ms;
+    lock.unlock();
+    if (!snapshot.written) continue;
+    proto::CheckpointPart::Piece& told = written.pieces.emplace_back();
+    told.set_operator_name(cell.operator_name);
+    told.set_partition(cell.partition);
+    told.set_part(part_name);
+    told.set_whole(snapshot.whole);
+    pieces.push_back(std::move(piece));
+  }
+  if (pieces.empty()) return written;
+  ASSIGN_OR_RETURN(const std::string bytes, codec->Encode(std::move(pieces)));
+  written.bytes = bytes.size();
+  const absl::Status put = objects->PutIfAbsent(part_name, bytes);
+  if (!put.ok()) return Annotate(put, "state part " + part_name + " in " + objects->Where());
+  return written;
+}
+
+void StateStore::ForgetSealed() {
+  for (auto& [key, cell] : cells_) {
+    std::unique_lock lock(cell.mutex);
+    cell.table.ForgetSealed();
+  }
+}
+
+void StateStore::RestorePending() {
+  for (auto& [key, cell] : cells_) {
+    std::unique_lock lock(cell.mutex);
+    cell.table.RestorePending();
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,93 @@
+// The state tables of one generation: one for each stateful operator and partition owned here.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "checkpoint/object_store.h"
+#include "checkpoint/state_part.h"
+#include "common/plan/stages.h"
+#include "proto/cluster.pb.h"
+#include "worker/executor/state_table.h"
+
+namespace sluice {
+
+// What a checkpoint of this executor's state came to.
+struct WrittenPart {
+  std::vector<proto::CheckpointPart::Piece> pieces;
+  uint64_t bytes = 0;
+};
+
+// Thread-safe after Load. Each table has a lock, which a task holds while it works on it; merges
+// are carried out by whoever takes that lock next, so that nobody waits for a task to merge.
+// Invariant: between BeginSnapshot(t) and the moment a table was written for t, no layer above t
+// is merged into it.
+class StateStore {
+ public:
+  explicit StateStore(const StagePlan* plan) : plan_(plan) {}
+
+  // Makes the tables of `member`'s partitions and fills them with what the grant names.
+  absl::Status Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
+                    ObjectStore* objects, const StatePartCodec* codec);
+
+  // A table with an open attempt. Dropping it drops the attempt, unless it was kept.
+  class Attempt {
+   public:
+    Attempt() = default;
+    Attempt(Attempt&& other) noexcept
+        : table_(std::exchange(other.table_, nullptr)), lock_(std::move(other.lock_)) {}
+    Attempt& operator=(Attempt&&) = delete;
+    ~Attempt() {
+      if (table_ != nullptr) table_->DropAttempt();
+    }
+    KeyedState* state() const { return table_; }  // null for an operator without state
+    LayerDigest Keep(int64_t batch_ms) {
+      return std::exchange(table_, nullptr)->KeepAttempt(batch_ms);
+    }
+
+   private:
+    friend class StateStore;
+    Attempt(StateTable* table, std::unique_lock<std::mutex> lock)
+        : table_(table), lock_(std::move(lock)) {
+      table_->OpenAttempt();
+    }
+    StateTable* table_ = nullptr;
+    std::unique_lock<std::mutex> lock_;
+  };
+  Attempt Open(StageId stage, uint32_t partition);
+
+  void MergeUpTo(int64_t batch_ms) { merge_limit_ = batch_ms; }
+  void BeginSnapshot(int64_t batch_ms) { barrier_ = batch_ms; }
+
+  // The next three run one after another, on one thread. Writes what BeginSnapshot announced.
+  absl::StatusOr<WrittenPart> Write(int64_t batch_ms, const std::string& part_name,
+                                    ObjectStore* objects, const StatePartCodec* codec);
+  void ForgetSealed();
+  void RestorePending();
+
+ private:
+  struct Cell {
+    std::mutex mutex;
+    StateTable table;
+    int64_t written_ms = 0;
+    std::string operator_name;
+    uint32_t partition = 0;
+  };
+
+  void CatchUp(Cell& cell);
+
+  const StagePlan* plan_;
+  std::map<std::pair<StageId, uint32_t>, Cell> cells_;
+  std::atomic<int64_t> merge_limit_ = 0;
+  std::atomic<int64_t> barrier_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,249 @@
+#include "worker/executor/task_runner.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "common/status.h"
+#include "worker/executor/state_hash.h"
+
+namespace sluice {
+
+TaskRunner::TaskRunner(const TaskSetup& setup, uint32_t slot)
+    : setup_(setup),
+      slot_(slot),
+      datasets_(setup.plan->fragments().size()),
+      shuffle_kernels_(setup.plan->edges().size()),
+      operators_(setup.plan->stages().size()) {}
+TaskRunner::~TaskRunner() = default;
+
+TaskOutcome TaskRunner::Run(const RunTasks& run, const TaskWork& work, StateStore& state) {
+  if (setup_.board != nullptr) {
+    setup_.board->Begin(slot_, run.batch_ms, run.stage, work.task);
+  }
+  absl::Status status;
+  try {
+    status = RunTask(run, work, state);
+  } catch (const std::exception& e) {
+    status = absl::UnknownError(e.what());
+  } catch (...) {
+    status = absl::UnknownError("threw something that is no std::exception");
+  }
+  if (setup_.board != nullptr) setup_.board->End(slot_);
+  for (Dataset& dataset : datasets_) dataset.readers = 0;
+  input_.Clear();
+  if (!status.ok()) {
+    // Whatever threw may have left its object half way.
+    for (auto& kernel : shuffle_kernels_) kernel.reset();
+    for (auto& one : operators_) one.reset();
+    return Failure(run, work, status);
+  }
+  return std::exchange(result_, TaskResult{});
+}
+
+FailedTask TaskRunner::Failure(const RunTasks& run, const TaskWork& work,
+                               const absl::Status& status) const {
+  FailedTask failed;
+  failed.task = work.task;
+  failed.own_fault = !absl::IsUnavailable(status);
+  failed.failure.set_stage(run.stage);
+  failed.failure.set_task(work.task);
+  failed.failure.set_operator_name(operator_);
+  failed.failure.set_cause(std::string(Message(status)));
+  failed.failure.set_record(-1);  // operators are fused: no record is known
+  failed.failure.set_source(work.input != nullptr ? DescribePieces(*work.input)
+                                                  : "partition " + std::to_string(work.task));
+  return failed;
+}
+
+void TaskRunner::SetContext(const RunTasks& run, const TaskWork& work) {
+  context_.batch_ms = run.batch_ms;
+  context_.zero_ms = setup_.zero_ms;
+  context_.batch_interval_ms = setup_.batch_interval_ms;
+  context_.stage = run.stage;
+  context_.task = work.task;
+  context_.key_groups = setup_.key_groups;
+  context_.random_seed =
+      internal::MixHash(internal::MixHash(setup_.job_instance, static_cast<uint64_t>(run.batch_ms)),
+                        uint64_t{run.stage} << 32 | work.task);
+}
+
+absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, StateStore& state) {
+  const Stage& stage = setup_.plan->stages()[run.stage];
+  SetContext(run, work);
+  result_ = TaskResult{};
+  result_.task = work.task;
+  CountReaders(stage, run);
+  StateStore::Attempt attempt = state.Open(run.stage, work.task);
+  RETURN_IF_ERROR(RunRoot(stage, run, work, attempt));
+  for (const FragmentId id : stage.fragments) {
+    if (datasets_[id].readers == 0) continue;
+    const Fragment& fragment = setup_.plan->fragments()[id];
+    if (fragment.input >= 0) RunFragment(fragment);
+    for (const EdgeId edge : stage.edges_out) {
+      if (setup_.plan->edges()[edge].from == id && setup_.plan->Active(edge, run.tick)) {
+        RunEdge(setup_.plan->edges()[edge]);
+      }
+    }
+    for (const uint32_t piece : stage.output_pieces) {
+      const OutputPiece& output = setup_.plan->output_pieces()[piece];
+      if (output.from == id && CountsOutput(output, run)) RETURN_IF_ERROR(RunOutput(piece, run));
+    }
+  }
+  if (attempt.state() == nullptr) return absl::OkStatus();
+  const LayerDigest digest = attempt.Keep(run.batch_ms);
+  proto::StateDigest& told = result_.states.emplace_back();
+  told.set_operator_name(setup_.plan->graph().node(stage.root).state_name);
+  told.set_digest(digest.digest);
+  told.set_entries(digest.entries);
+  return absl::OkStatus();
+}
+
+bool TaskRunner::CountsOutput(const OutputPiece& piece, const RunTasks& run) const {
+  return !run.rebuild && setup_.plan->Active(piece, run.tick);
+}
+
+// Who reads which dataset in this batch; what nobody reads is not computed.
+void TaskRunner::CountReaders(const Stage& stage, const RunTasks& run) {
+  for (const FragmentId id : stage.fragments) datasets_[id].readers = 0;
+  for (const EdgeId edge : stage.edges_out) {
+    if (setup_.plan->Active(edge, run.tick)) ++datasets_[setup_.plan->edges()[edge].from].readers;
+  }
+  for (const uint32_t index : stage.output_pieces) {
+    const OutputPiece& piece = setup_.plan->output_pieces()[index];
+    if (CountsOutput(piece, run)) ++datasets_[piece.from].readers;
+  }
+  for (size_t i = stage.fragments.size(); i-- > 0;) {  // children come after their parents
+    const Fragment& fragment = setup_.plan->fragments()[stage.fragments[i]];
+    if (fragment.input >= 0 && datasets_[fragment.id].readers > 0) {
+      ++datasets_[fragment.parent].readers;
+    }
+  }
+}
+
+void TaskRunner::DoneReading(FragmentId fragment) {
+  Dataset& dataset = datasets_[fragment];
+  if (--dataset.readers > 0) return;
+  dataset.views.clear();
+  dataset.buffer.Clear();
+  if (setup_.plan->fragments()[fragment].input < 0) input_.Clear();  // blocks can go
+}
+
+absl::Status TaskRunner::RunRoot(const Stage& stage, const RunTasks& run, const TaskWork& work,
+                                 StateStore::Attempt& attempt) {
+  operator_ = setup_.plan->graph().node(stage.root).label;
+  if (!stage.is_source) return RunOperator(stage, run, work, attempt);
+  if (work.input == nullptr) return absl::InternalError("a map task without input");
+  RETURN_IF_ERROR(input_.ReadPieces(*work.input, setup_.blocks));
+  result_.records_read = input_.records();
+  result_.bytes_read = input_.file_bytes();
+  datasets_[stage.fragments.front()].views.assign(input_.views().begin(), input_.views().end());
+  return absl::OkStatus();
+}
+
+absl::Status TaskRunner::RunOperator(const Stage& stage, const RunTasks& run,
+                                     const TaskWork& work, StateStore::Attempt& attempt) {
+  const Node& node = setup_.plan->graph().node(stage.root);
+  RETURN_IF_ERROR(input_.ReadShares(work.shares));
+  shares_.clear();
+  for (size_t i = 0; i < work.shares.size(); ++i) {
+    const auto& share = *work.shares[i];
+    shares_.push_back({setup_.plan->edges()[share.edge()].input, input_.views()[i]});
+    if (result_.folded.empty() || result_.folded.back().first != share.edge()) {
+      result_.folded.emplace_back(share.edge(), 0);
+    }
+    result_.folded.back().second += share.records();
+  }
+  auto& partition_operator = operators_[stage.id];
+  if (partition_operator == nullptr) partition_operator = node.partition_operator->New();
+  Dataset& dataset = datasets_[stage.fragments.front()];
+  dataset.buffer.Clear();
+  dataset.buffer.SetFixedSize(partition_operator->output_fixed_size());
+  OperatorContext context{context_, stage.partitions, setup_.plan->Emits(node.id, run.tick),
+                          attempt.state()};
+  partition_operator->Run(context, shares_, dataset.buffer);
+  dataset.views.assign(1, dataset.buffer.view());
+  shares_.clear();
+  input_.Clear();
+  return absl::OkStatus();
+}
+
+void TaskRunner::RunFragment(const Fragment& fragment) {
+  const Node& node = setup_.plan->graph().node(fragment.node);
+  const NarrowKernel& kernel = *node.inputs[fragment.input].narrow;
+  operator_ = node.label;
+  Dataset& dataset = datasets_[fragment.id];
+  dataset.buffer.Clear();
+  dataset.buffer.SetFixedSize(kernel.output_fixed_size());
+  kernel.Run(context_, datasets_[fragment.parent].views, dataset.buffer);
+  dataset.views.assign(1, dataset.buffer.view());
+  DoneReading(fragment.parent);
+}
+
+void TaskRunner::RunEdge(const Edge& edge) {
+  const Node& node = setup_.plan->graph().node(edge.node);
+  auto& kernel = shuffle_kernels_[edge.id];
+  if (kernel == nullptr) kernel = node.inputs[edge.input].shuffle->New();
+  const std::string& chain = node.inputs[edge.input].chain;
+  operator_ = chain.empty() ? node.label : chain + ", " + node.label;
+  kernel->Run(context_, datasets_[edge.from].views, setup_.plan->stage_of(edge.id).partitions);
+  const auto shares = kernel->shares();
+  for (uint32_t p = 0; p < shares.size(); ++p) {
+    if (shares[p].empty()) continue;
+    OutShare& out = result_.shares.emplace_back();
+    out.edge = edge.id;
+    out.partition = p;
+    out.records = shares[p].count();
+    EncodeBatch(shares[p].view(), out.batch);
+  }
+  DoneReading(edge.from);
+}
+
+absl::Status TaskRunner::RunOutput(uint32_t piece_index, const RunTasks& run) {
+  const OutputPiece& piece = setup_.plan->output_pieces()[piece_index];
+  const Output& output = setup_.plan->graph().outputs()[piece.output];
+  operator_ = output.chain.empty() ? output.label : output.chain + ", " + output.label;
+  rows_.Clear();
+  rows_.SetFixedSize(output.kernel->output_fixed_size());
+  output.kernel->Run(context_, datasets_[piece.from].views, rows_);
+  DoneReading(piece.from);
+  return AddOutput(output, run, PieceOf(piece_index, run));
+}
+
+absl::Status TaskRunner::AddOutput(const Output& output, const RunTasks& run, uint32_t piece) {
+  proto::OutputPart& part = result_.outputs.emplace_back();
+  part.set_output(output.id);
+  part.set_piece(piece);
+  part.set_records(rows_.count());
+  const BatchView rows = rows_.view();
+  if (output.kind == OutputKind::kPrint) {
+    // One above the limit, so that the driver can tell that there were more.
+    const uint32_t count = std::min(rows.count, output.print_limit + 1);
+    for (uint32_t i = 0; i < count; ++i) part.add_printed(std::string(rows.record(i)));
+  } else if (output.kind == OutputKind::kForeachBatch) {
+    EncodeBatch(rows, *part.mutable_foreach_batch());
+  } else {
+    const StagedPart name{output.prefix, setup_.job_instance, run.batch_ms,
+                          output.id,     run.generation,      piece};
+    ASSIGN_OR_RETURN(*part.mutable_staged_path(), setup_.outputs->Stage(name, rows));
+  }
+  return absl::OkStatus();
+}
+
+// The place of this task's rows among the output's partitions.
+uint32_t TaskRunner::PieceOf(uint32_t piece_index, const RunTasks& run) const {
+  const auto& pieces = setup_.plan->output_pieces();
+  uint32_t before = 0;
+  for (uint32_t i = 0; i < piece_index; ++i) {
+    if (pieces[i].output != pieces[piece_index].output) continue;
+    const Stage& stage = setup_.plan->stages()[setup_.plan->fragments()[pieces[i].from].stage];
+    before += stage.partitions;
+    if (!stage.is_source) continue;
+    for (const auto& source : run.batch->stages()) {
+      if (source.stage() == stage.id && !source.no_dataset()) before += source.total_tasks();
+    }
+  }
+  return before + context_.task;
+}
+
+}  // namespace sluice

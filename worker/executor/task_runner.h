@@ -1,0 +1,79 @@
+// Runs one task: its input, the fused operators of its stage, shares for others, state, output.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/plan/stages.h"
+#include "worker/executor/executor_events.h"
+#include "worker/executor/output_stager.h"
+#include "worker/executor/state_store.h"
+#include "worker/executor/task_input.h"
+
+namespace sluice {
+
+// What all tasks of an executor have in common.
+struct TaskSetup {
+  const StagePlan* plan = nullptr;
+  uint64_t job_instance = 0;
+  int64_t zero_ms = 0;
+  int64_t batch_interval_ms = 1000;
+  uint32_t key_groups = 1024;
+  BlockReader* blocks = nullptr;
+  OutputStager* outputs = nullptr;
+  RunningTaskBoard* board = nullptr;  // may be null
+};
+
+using TaskOutcome = std::variant<TaskResult, FailedTask>;
+
+// Serves one slot: one thread at a time. Kernels, tables and buffers are kept from task to task.
+// What a task writes to state and stages counts only if it ends well; exceptions of user code end
+// here, as a failure that names the operator.
+class TaskRunner {
+ public:
+  TaskRunner(const TaskSetup& setup, uint32_t slot);
+  ~TaskRunner();
+
+  TaskOutcome Run(const RunTasks& run, const TaskWork& work, StateStore& state);
+
+ private:
+  struct Dataset {
+    RecordBatch buffer;
+    std::vector<BatchView> views;
+    uint32_t readers = 0;  // fragments, edges and outputs that are still to read it
+  };
+
+  absl::Status RunTask(const RunTasks& run, const TaskWork& work, StateStore& state);
+  absl::Status RunRoot(const Stage& stage, const RunTasks& run, const TaskWork& work,
+                       StateStore::Attempt& attempt);
+  absl::Status RunOperator(const Stage& stage, const RunTasks& run, const TaskWork& work,
+                           StateStore::Attempt& attempt);
+  void CountReaders(const Stage& stage, const RunTasks& run);
+  bool CountsOutput(const OutputPiece& piece, const RunTasks& run) const;
+  void RunFragment(const Fragment& fragment);
+  void RunEdge(const Edge& edge);
+  absl::Status RunOutput(uint32_t piece_index, const RunTasks& run);
+  absl::Status AddOutput(const Output& output, const RunTasks& run, uint32_t piece);
+  uint32_t PieceOf(uint32_t piece_index, const RunTasks& run) const;
+  void DoneReading(FragmentId fragment);
+  void SetContext(const RunTasks& run, const TaskWork& work);
+  FailedTask Failure(const RunTasks& run, const TaskWork& work, const absl::Status& status) const;
+
+  const TaskSetup setup_;
+  const uint32_t slot_;
+  TaskContext context_;
+  TaskInputReader input_;
+  TaskResult result_;
+  std::string operator_;          // whose code is running; for failures
+  std::vector<Dataset> datasets_;  // by fragment
+  RecordBatch rows_;
+  std::vector<Share> shares_;
+  std::vector<std::unique_ptr<ShuffleKernel>> shuffle_kernels_;      // by edge
+  std::vector<std::unique_ptr<PartitionOperator>> operators_;        // by stage
+};
+
+}  // namespace sluice
