@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <httplib.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <cstring>
 #include <thread>
@@ -82,6 +80,7 @@ T* FromPem(const std::string& pem, Read read) {
   return value;
 }
 
+// The types of OpenSSL come with the library, whose interface they are.
 std::unique_ptr<httplib::Server> NewServer(const Security& security) {
   if (security.key_pem.empty()) return std::make_unique<httplib::Server>();
   X509* certificate = FromPem<X509>(security.cert_pem, PEM_read_bio_X509);

@@ -42,8 +42,9 @@ TEST(MetricsTest, EscapesWhatUsersChose) {
 
 TEST(MetricsTest, ShowsNumbersThatAreNone) {
   Metrics metrics;
-  metrics.AddGauge("g", "G.", {{"x", "1"}}, [] { return std::numeric_limits<double>::quiet_NaN(); });
-  metrics.AddGauge("g", "G.", {{"x", "2"}}, [] { return std::numeric_limits<double>::infinity(); });
+  using Limits = std::numeric_limits<double>;
+  metrics.AddGauge("g", "G.", {{"x", "1"}}, [] { return Limits::quiet_NaN(); });
+  metrics.AddGauge("g", "G.", {{"x", "2"}}, [] { return Limits::infinity(); });
   EXPECT_NE(metrics.PrometheusText().find("g{x=\"1\"} NaN\ng{x=\"2\"} +Inf\n"), std::string::npos);
 }
 

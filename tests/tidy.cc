@@ -297,7 +297,7 @@ Complaints CheckPublicHeaders(const std::vector<SourceFile>& files) {
 Complaints CheckLibraryPlaces(const std::vector<SourceFile>& files) {
   // An empty place is fixed by the first folder that includes the library.
   std::map<std::string, std::string> place = {
-      {"gRPC", "common/net/"}, {"RocksDB", "checkpoint/"}, {"OpenSSL", "common/crypto."},
+      {"gRPC", "common/net/"}, {"RocksDB", "checkpoint/"}, {"OpenSSL", "common/crypto"},
       {"libcurl", ""},         {"httplib", ""}};
   Complaints complaints;
   for (const SourceFile& file : files) {

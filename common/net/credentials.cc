@@ -66,11 +66,12 @@ std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const std::string
   return credentials;
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security,
+                                           const std::string& job) {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   if (security.tls()) {
     grpc::SslCredentialsOptions options;
-    options.pem_root_certs = security.ca_pem;
+    options.pem_root_certs = TrustedRoots(security, job);
     credentials = grpc::SslCredentials(options);
   } else {
     credentials = grpc::InsecureChannelCredentials();

@@ -21,8 +21,10 @@ inline constexpr int kMessageBytesMax = 80 << 20;
 std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const std::string& host,
                                                                const Security& security);
 
-// A channel of its own connection, with keepalive and message sizes set. Nothing is sent yet.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security);
+// A channel of its own connection to a process of `job`, or, empty, a daemon; with keepalive and
+// message sizes set. Nothing is sent yet.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security,
+                                           const std::string& job = "");
 
 // Puts what this process presents to a process of `job` (or, empty, a daemon) on a call.
 void Authorize(grpc::ClientContext& context, const Security& security, const std::string& job);

@@ -7,10 +7,11 @@ namespace sluice::internal {
 Attempt::Attempt(std::shared_ptr<LinkCore> core, std::shared_ptr<OutLink> link)
     : core_(std::move(core)), link_(std::move(link)) {
   const Security& security = core_->options().security;
-  channel_ = MakeChannel(link_->address(), security);
+  const std::string job = core_->JobOf(link_->address());
+  channel_ = MakeChannel(link_->address(), security, job);
   stub_ = proto::Link::NewStub(channel_);
   context_.AddMetadata(kFromKey, core_->address());
-  Authorize(context_, security, core_->JobOf(link_->address()));
+  Authorize(context_, security, job);
 }
 
 void Attempt::Start() {

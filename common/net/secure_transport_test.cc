@@ -124,6 +124,51 @@ TEST(SecureTransportTest, LinksRunOverTls) {
   EXPECT_THAT(b.Await(1), ElementsAre(a.address() + " 1"));
 }
 
+Security ClusterWithTls() {
+  const TestPki pki = MakeTestPki();
+  Security security = Cluster();
+  security.cert_pem = pki.cert_pem;
+  security.key_pem = pki.key_pem;
+  security.ca_pem = pki.ca_pem;
+  return security;
+}
+
+Security StartedAsJob(const Security& daemon, const std::string& job) {
+  for (const auto& [name, value] : JobEnvironment(daemon, job)) {
+    setenv(name.c_str(), value.c_str(), 1);
+  }
+  return TakeJobSecurity({"127.0.0.1"});
+}
+
+TEST(SecureTransportTest, AJobsProcessesServeUnderTheJobsOwnAuthority) {
+  const Security cluster = ClusterWithTls();
+  TestNode daemon(With(cluster)), executor(With(StartedAsJob(cluster, "wc"))),
+      other(With(StartedAsJob(cluster, "wc"))), foreign(With(StartedAsJob(cluster, "foreign")));
+  executor.transport->Send(daemon.address(), Beat(1));
+  EXPECT_THAT(daemon.Await(1), ElementsAre(executor.address() + " 1"));
+  daemon.transport->Send(executor.address(), Beat(2));
+  EXPECT_THAT(executor.Await(1), ElementsAre(daemon.address() + " 2"));
+  executor.transport->Send(other.address(), Beat(3));
+  EXPECT_THAT(other.Await(1), ElementsAre(executor.address() + " 3"));
+  executor.transport->Send(foreign.address(), Beat(4));
+  EXPECT_EQ(executor.Await(2)[1], foreign.address() + " broken");
+}
+
+TEST(SecureTransportTest, AJobsProcessHoldsNoKeyOfTheCluster) {
+  const Security cluster = ClusterWithTls();
+  const Security process = StartedAsJob(cluster, "wc");
+  EXPECT_EQ(process.job, "wc");
+  EXPECT_EQ(process.cluster_token, "");
+  EXPECT_EQ(process.ca_pem, cluster.ca_pem);
+  EXPECT_NE(process.key_pem, cluster.key_pem);
+  EXPECT_EQ(StartedAsJob({}, "wc").has_token(), false);
+  EXPECT_EQ(getenv("SLUICE_JOB_TOKEN"), nullptr);
+  EXPECT_EQ(getenv("SLUICE_JOB_CA"), nullptr);
+  Security insecure;
+  insecure.insecure = true;
+  EXPECT_TRUE(StartedAsJob(insecure, "wc").insecure);
+}
+
 TEST(SecureTransportTest, AServerThatTheCaDoesNotKnowIsNotTrusted) {
   const TestPki pki = MakeTestPki(), other = MakeTestPki();
   FakeDriver service;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "common/crypto.h"
+#include "common/crypto_certificates.h"
 #include "common/role_flags.h"
 #include "common/status.h"
 
@@ -126,13 +127,61 @@ std::string TokenFor(const Security& security, const std::string& job) {
   return job.empty() ? security.cluster_token : DeriveJobToken(security.cluster_token, job);
 }
 
-std::string TakeJobToken() {
-  char* value = getenv(kJobTokenVariable);
+namespace {
+
+// The variables beside kJobTokenVariable.
+constexpr char kCaVariable[] = "SLUICE_JOB_CA";
+constexpr char kInsecureVariable[] = "SLUICE_JOB_INSECURE";
+
+// Whoever holds a job's token can derive the authority under which its processes serve.
+KeyAndCertificate JobAuthority(const std::string& job_token) {
+  return AuthorityOf(job_token, "sluice job " + JobNamedBy(job_token));
+}
+
+std::string Take(const char* variable) {
+  char* value = getenv(variable);
   if (value == nullptr) return "";
-  std::string token = value;
-  Cleanse(value, token.size());  // it also shows in /proc/PID/environ
-  unsetenv(kJobTokenVariable);
-  return token;
+  std::string text = value;
+  Cleanse(value, text.size());  // it also shows in /proc/PID/environ
+  unsetenv(variable);
+  return text;
+}
+
+}  // namespace
+
+std::string TakeJobToken() { return Take(kJobTokenVariable); }
+
+std::map<std::string, std::string> JobEnvironment(const Security& daemon,
+                                                  const std::string& job) {
+  std::map<std::string, std::string> variables;
+  const std::string token = TokenFor(daemon, job);
+  if (!token.empty()) variables[kJobTokenVariable] = token;
+  if (daemon.tls() && !token.empty()) variables[kCaVariable] = daemon.ca_pem;
+  if (daemon.insecure) variables[kInsecureVariable] = "1";
+  return variables;
+}
+
+Security TakeJobSecurity(const std::vector<std::string>& hosts) {
+  Security security;
+  security.job_token = Take(kJobTokenVariable);
+  security.job = JobNamedBy(security.job_token);
+  security.ca_pem = Take(kCaVariable);
+  security.insecure = !Take(kInsecureVariable).empty();
+  if (security.tls()) {
+    const KeyAndCertificate own =
+        IssueCertificate(JobAuthority(security.job_token), "sluice job process", hosts);
+    security.cert_pem = own.certificate_pem;
+    security.key_pem = own.key_pem;
+  }
+  return security;
+}
+
+std::string TrustedRoots(const Security& security, const std::string& job) {
+  const bool in_job = security.cluster_token.empty() && !security.job_token.empty();
+  if (in_job) return security.ca_pem + "\n" + JobAuthority(security.job_token).certificate_pem;
+  if (job.empty() || security.cluster_token.empty()) return security.ca_pem;
+  // A process of the job serves under the job's authority, and nobody else may pose as one.
+  return JobAuthority(TokenFor(security, job)).certificate_pem;
 }
 
 std::string JobNamedBy(std::string_view token) {

@@ -2,8 +2,10 @@
 // here; credentials.h turns this into gRPC's own credentials.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -61,6 +63,18 @@ std::string TokenFor(const Security& security, const std::string& job);
 // Takes kJobTokenVariable out of the environment, so that no child of ours inherits it. Empty
 // when there is none. Before other threads start.
 std::string TakeJobToken();
+
+// What a daemon puts into the environment of a process that runs a job's user code: the job's
+// token, the cluster's public CA, --insecure. Not to be shown.
+std::map<std::string, std::string> JobEnvironment(const Security& daemon, const std::string& job);
+
+// The other end, in that process: takes these variables out of its environment. Where there is
+// TLS, the process issues itself a certificate for `hosts` under its job's authority, which the
+// job's token stands for: it holds no key of the cluster. Before other threads start.
+Security TakeJobSecurity(const std::vector<std::string>& hosts);
+
+// The certificates to trust when calling a process of `job`, or, with no job, a daemon.
+std::string TrustedRoots(const Security& security, const std::string& job);
 
 // The job that a token text names; empty when it is no job token. Proves nothing.
 std::string JobNamedBy(std::string_view token);

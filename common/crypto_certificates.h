@@ -1,0 +1,23 @@
+// Certificates that Sluice makes by itself, for processes that may hold no key of the cluster.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+struct KeyAndCertificate {
+  std::string certificate_pem;
+  std::string key_pem;  // a secret
+};
+
+// A certificate authority that is a function of `secret`: whoever holds the secret gets the same
+// one, byte for byte, and so can both trust and issue.
+KeyAndCertificate AuthorityOf(std::string_view secret, const std::string& name);
+
+// A new key, and its certificate as a server on `hosts` (names or numeric addresses).
+KeyAndCertificate IssueCertificate(const KeyAndCertificate& authority, const std::string& name,
+                                   const std::vector<std::string>& hosts);
+
+}  // namespace sluice
