@@ -1,0 +1,137 @@
+#include "worker/executor/task_runner.h"
+
+#include <gtest/gtest.h>
+
+#include "checkpoint/memory_object_store.h"
+#include "worker/executor/word_graph.h"
+
+namespace sluice {
+namespace {
+
+class NoBlocks : public BlockReader {
+ public:
+  absl::StatusOr<std::unique_ptr<BlockBytes>> Read(
+      const proto::BlockInfo&, const proto::GrantedBatch::Holders&) override {
+    return absl::NotFoundError("nobody has it");
+  }
+};
+
+class Board : public RunningTaskBoard {
+ public:
+  void Begin(uint32_t slot, int64_t batch_ms, uint32_t stage, uint32_t task) override {
+    log += "begin " + std::to_string(slot) + " " + std::to_string(batch_ms) + " " +
+           std::to_string(stage) + " " + std::to_string(task) + ";";
+  }
+  void End(uint32_t slot) override { log += "end " + std::to_string(slot) + ";"; }
+  std::string log;
+};
+
+class TaskRunnerTest : public testing::Test {
+ protected:
+  TaskRunnerTest() : graph_(WordGraph(1)), plan_(graph_, 2), state_(&plan_) {
+    setup_.plan = &plan_;
+    setup_.job_instance = 9;
+    setup_.batch_interval_ms = 100;
+    setup_.blocks = &blocks_;
+    setup_.board = &board_;
+    runner_ = std::make_unique<TaskRunner>(setup_, 3);
+    MemoryObjectStore objects;
+    const auto codec = NewPlainStatePartCodec();
+    EXPECT_TRUE(state_.Load({}, 0, Ownership({2}), &objects, codec.get()).ok());
+  }
+
+  RunTasks Command(StageId stage, bool rebuild = false) {
+    RunTasks run;
+    run.batch_ms = 100;
+    run.tick = 1;
+    run.stage = stage;
+    run.rebuild = rebuild;
+    run.batch = std::make_shared<proto::GrantedBatch>();
+    return run;
+  }
+  TaskOutcome Map(const std::vector<std::string>& words) {
+    input_.Clear();
+    auto& inlined = *input_.add_pieces()->mutable_inlined();
+    inlined.set_batch(EncodedWords(words));
+    inlined.set_records(words.size());
+    TaskWork work;
+    work.input = &input_;
+    return runner_->Run(Command(0), work, state_);
+  }
+  TaskOutcome Reduce(const std::vector<std::string>& words, uint32_t partition,
+                     bool rebuild = false) {
+    share_.set_batch(EncodedWords(words));
+    share_.set_records(words.size());
+    TaskWork work;
+    work.task = partition;
+    work.shares = {&share_};
+    return runner_->Run(Command(1, rebuild), work, state_);
+  }
+
+  LineageGraph graph_;
+  StagePlan plan_;
+  StateStore state_;
+  NoBlocks blocks_;
+  Board board_;
+  TaskSetup setup_;
+  std::unique_ptr<TaskRunner> runner_;
+  proto::GrantedBatch::Task input_;
+  proto::ShareBundle::Share share_;
+};
+
+TEST_F(TaskRunnerTest, AMapTaskMakesSharesAndCountsWhatItRead) {
+  const TaskOutcome outcome = Map({"a", "b", "c"});
+  const auto& result = std::get<TaskResult>(outcome);
+  EXPECT_EQ(result.records_read, 3u);
+  ASSERT_EQ(result.shares.size(), 2u);
+  EXPECT_EQ(result.shares[0].records + result.shares[1].records, 3u);
+}
+
+TEST_F(TaskRunnerTest, AReduceTaskFoldsAndPrintsOneRowAboveTheLimit) {
+  const TaskOutcome outcome = Reduce({"a", "b", "c", "a"}, 1);
+  const auto& result = std::get<TaskResult>(outcome);
+  ASSERT_EQ(result.outputs.size(), 1u);
+  EXPECT_EQ(result.outputs[0].piece(), 1u);
+  EXPECT_EQ(result.outputs[0].records(), 3u);
+  EXPECT_EQ(result.outputs[0].printed_size(), 2);
+  EXPECT_EQ(result.outputs[0].printed(0), "a 2");
+  ASSERT_EQ(result.states.size(), 1u);
+  EXPECT_EQ(result.states[0].entries(), 3u);
+  EXPECT_EQ(result.folded.at(0).second, 4u);
+}
+
+TEST_F(TaskRunnerTest, ARebuildChangesStateAndStagesNothing) {
+  const TaskOutcome outcome = Reduce({"a"}, 0, true);
+  EXPECT_TRUE(std::get<TaskResult>(outcome).outputs.empty());
+  EXPECT_EQ(std::get<TaskResult>(outcome).states.at(0).entries(), 1u);
+}
+
+TEST_F(TaskRunnerTest, AnExceptionIsAFailureAndTheBoardIsCleared) {
+  const TaskOutcome outcome = Map({kBadWord});
+  const auto& failed = std::get<FailedTask>(outcome);
+  EXPECT_TRUE(failed.own_fault);
+  EXPECT_EQ(failed.failure.cause(), "a bad word");
+  EXPECT_EQ(board_.log, "begin 3 100 0 0;end 3;");
+  EXPECT_TRUE(std::holds_alternative<TaskResult>(Map({"fine"})));
+}
+
+TEST_F(TaskRunnerTest, ABlockThatCannotBeHadIsNoFaultOfTheTask) {
+  input_.add_pieces()->mutable_block()->mutable_name()->set_number(4);
+  TaskWork work;
+  work.input = &input_;
+  const TaskOutcome outcome = runner_->Run(Command(0), work, state_);
+  EXPECT_FALSE(std::get<FailedTask>(outcome).own_fault);
+  EXPECT_EQ(std::get<FailedTask>(outcome).failure.source(), "block 4 of stream 0");
+}
+
+TEST_F(TaskRunnerTest, AFailedAttemptLeavesNoState) {
+  share_.set_batch("no batch");
+  TaskWork work;
+  work.shares = {&share_};
+  EXPECT_TRUE(std::holds_alternative<FailedTask>(runner_->Run(Command(1), work, state_)));
+  const TaskOutcome outcome = Reduce({"a"}, 0);
+  EXPECT_EQ(std::get<TaskResult>(outcome).outputs[0].printed(0), "a 1");
+}
+
+}  // namespace
+}  // namespace sluice
