@@ -6,16 +6,20 @@
 // prefetched. Memory is kept by Clear. Not thread-safe.
 #pragma once
 
-#include <bit>
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "common/key_hash.h"
 
 namespace sluice::internal {
+
+// Asks for huge pages behind a large array; a hint only.
+void AdviseHugePages(void* memory, size_t size);
 
 template <class V>
 class CombineTable {
@@ -31,16 +35,29 @@ class CombineTable {
   template <class Value, class Make, class Merge>
   void Add(std::string_view key, const Value& value, const Make& make, const Merge& merge) {
     if (key.size() > kShortKeyMax) [[unlikely]] {
-      AddLong(key, value, make, merge);
-    } else {
-      const ShortKey short_key = LoadShortKey(key.data(), key.size());
-      AddShort(short_key, HashShortKey(short_key), value, make, merge);
+      ProbeLong(key, Apply(value, make, merge));
+      return;
     }
+    const ShortKey short_key = LoadShortKey(key.data(), key.size());
+    const uint64_t hash = HashShortKey(short_key);
+    if constexpr (kRinged && std::same_as<Value, V>) {
+      if (large_) return AddToRing(short_key, hash, value, make, merge);
+    }
+    Probe(short_key, hash, Apply(value, make, merge));
   }
 
   // Carries out what the ring holds.
   template <class Make, class Merge>
-  void Flush(const Make&, const Merge&) {}
+  void Flush(const Make& make, const Merge& merge) {
+    if constexpr (kRinged) {
+      const uint64_t held = ring_next_ < kRingSize ? ring_next_ : kRingSize;
+      for (uint64_t i = ring_next_ - held; i < ring_next_; ++i) {
+        const Waiting& waiting = ring_[i % kRingSize];
+        Probe(waiting.key, waiting.hash, Apply(waiting.value, make, merge));
+      }
+      ring_next_ = 0;
+    }
+  }
 
   // The entry of the key, or null.
   const Entry* Find(std::string_view key) const {
@@ -48,16 +65,14 @@ class CombineTable {
     const bool is_long = key.size() > kShortKeyMax;
     const ShortKey short_key = is_long ? ShortKey{} : LoadShortKey(key.data(), key.size());
     const uint64_t hash = is_long ? KeyHash(key) : HashShortKey(short_key);
-    const uint64_t tag = TagOf(hash);
-    for (uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
-      const uint64_t slot = slots_[at];
-      if (slot == 0) return nullptr;
-      if ((slot & kTagMask) != tag) continue;
-      const Entry& entry = entries_[static_cast<uint32_t>(slot) - 1];
+    for (uint64_t at = hash & mask_; slots_[at] != 0; at = (at + 1) & mask_) {
+      if ((slots_[at] & kTagMask) != TagOf(hash)) continue;
+      const Entry& entry = entries_[IndexOf(slots_[at])];
       if (is_long ? entry.hash == hash && KeyOf(entry) == key : entry.key == short_key) {
         return &entry;
       }
     }
+    return nullptr;
   }
 
   // The entry of the key, or a new one with a default value; `added` tells which.
@@ -74,7 +89,6 @@ class CombineTable {
   }
 
   const std::vector<Entry>& entries() const { return entries_; }
-  std::vector<Entry>& entries() { return entries_; }
 
   // Valid until the entry or the table changes.
   std::string_view KeyOf(const Entry& entry) const {
@@ -85,33 +99,58 @@ class CombineTable {
   }
 
   void Clear() {
-    if (!entries_.empty()) slots_.assign(slots_.size(), 0);
+    if (entries_.size() < slots_.size() / 16) {
+      for (size_t i = 0; i < entries_.size(); ++i) FreeSlotOf(i);
+    } else {
+      slots_.assign(slots_.size(), 0);
+    }
     entries_.clear();
     arena_.clear();
+    ring_next_ = 0;
+    large_ = false;
   }
 
  private:
   static constexpr uint64_t kLong = uint64_t{0xff} << 56;
   static constexpr uint64_t kTagMask = 0xffffffff00000000;
+  // Entries beyond which probing is taken to miss the cache.
+  static constexpr size_t kLargeEntries = 1 << 12;
+  static constexpr uint64_t kRingSize = 32;
+  static constexpr bool kRinged = std::is_trivially_copyable_v<V> && sizeof(V) <= 16;
+
+  struct Waiting {
+    ShortKey key;
+    uint64_t hash;
+    std::conditional_t<kRinged, V, char> value;
+  };
 
   // A slot: the hash's bits 16 to 47 as a tag above, entry index + 1 below; 0 is free.
   static uint64_t TagOf(uint64_t hash) { return (hash << 16) & kTagMask; }
+  static uint32_t IndexOf(uint64_t slot) { return static_cast<uint32_t>(slot) - 1; }
 
   template <class Value, class Make, class Merge>
-  void AddShort(ShortKey key, uint64_t hash, const Value& value, const Make& make,
-                const Merge& merge) {
-    Probe(key, hash, [&](Entry& entry, bool is_new) {
+  static auto Apply(const Value& value, const Make& make, const Merge& merge) {
+    return [&](Entry& entry, bool is_new) {
       if (is_new) entry.value = make(value);
       else merge(entry.value, value);
-    });
+    };
   }
 
-  template <class Value, class Make, class Merge>
-  void AddLong(std::string_view key, const Value& value, const Make& make, const Merge& merge) {
-    ProbeLong(key, [&](Entry& entry, bool is_new) {
-      if (is_new) entry.value = make(value);
-      else merge(entry.value, value);
-    });
+  // A key waits for kRingSize others: its slot is fetched at once, its entry half way.
+  template <class Make, class Merge>
+  void AddToRing(ShortKey key, uint64_t hash, const V& value, const Make& make,
+                 const Merge& merge) {
+    Waiting& place = ring_[ring_next_ % kRingSize];
+    if (ring_next_ >= kRingSize) {
+      Probe(place.key, place.hash, Apply(place.value, make, merge));
+    }
+    place = {key, hash, value};
+    __builtin_prefetch(&slots_[hash & mask_]);
+    if (ring_next_ >= kRingSize / 2) {
+      const uint64_t slot = slots_[ring_[(ring_next_ - kRingSize / 2) % kRingSize].hash & mask_];
+      if (slot != 0) __builtin_prefetch(&entries_[IndexOf(slot)]);
+    }
+    ++ring_next_;
   }
 
   template <class Found>
@@ -120,13 +159,9 @@ class CombineTable {
     const uint64_t tag = TagOf(hash);
     for (uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
       const uint64_t slot = slots_[at];
-      if (slot == 0) {
-        slots_[at] = tag | (entries_.size() + 1);
-        entries_.push_back(Entry{key, hash, V{}});
-        return found(entries_.back(), true);
-      }
+      if (slot == 0) return Insert(at, tag, {key, hash, V{}}, found);
       if ((slot & kTagMask) != tag) continue;
-      Entry& entry = entries_[static_cast<uint32_t>(slot) - 1];
+      Entry& entry = entries_[IndexOf(slot)];
       if (entry.key == key) return found(entry, false);
     }
   }
@@ -139,22 +174,40 @@ class CombineTable {
     for (uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
       const uint64_t slot = slots_[at];
       if (slot == 0) {
-        slots_[at] = tag | (entries_.size() + 1);
-        entries_.push_back(Entry{{arena_.size(), kLong + key.size()}, hash, V{}});
+        const ShortKey place{arena_.size(), kLong + key.size()};
         arena_.append(key);
-        return found(entries_.back(), true);
+        return Insert(at, tag, {place, hash, V{}}, found);
       }
       if ((slot & kTagMask) != tag) continue;
-      Entry& entry = entries_[static_cast<uint32_t>(slot) - 1];
+      Entry& entry = entries_[IndexOf(slot)];
       if (entry.hash == hash && KeyOf(entry) == key) return found(entry, false);
     }
   }
 
+  template <class Found>
+  void Insert(uint64_t at, uint64_t tag, Entry entry, const Found& found) {
+    slots_[at] = tag | (entries_.size() + 1);
+    entries_.push_back(std::move(entry));
+    if (entries_.size() == kLargeEntries) large_ = true;
+    found(entries_.back(), true);
+  }
+
+  void FreeSlotOf(size_t index) {
+    uint64_t at = entries_[index].hash & mask_;
+    while (IndexOf(slots_[at]) != index) at = (at + 1) & mask_;
+    slots_[at] = 0;
+  }
+
   void Grow() {
     const uint64_t size = slots_.empty() ? 256 : slots_.size() * 2;
-    slots_.assign(size, 0);
+    std::vector<uint64_t>().swap(slots_);
+    slots_.reserve(size);
+    AdviseHugePages(slots_.data(), size * sizeof(uint64_t));
+    slots_.resize(size);
     mask_ = size - 1;
     capacity_ = size / 2;
+    entries_.reserve(capacity_);
+    AdviseHugePages(entries_.data(), capacity_ * sizeof(Entry));
     for (size_t i = 0; i < entries_.size(); ++i) {
       uint64_t at = entries_[i].hash & mask_;
       while (slots_[at] != 0) at = (at + 1) & mask_;
@@ -167,6 +220,9 @@ class CombineTable {
   size_t capacity_ = 0;
   std::vector<Entry> entries_;
   std::string arena_;
+  bool large_ = false;
+  uint64_t ring_next_ = 0;  // keys that have entered the ring since the last Flush
+  Waiting ring_[kRinged ? kRingSize : 1];
 };
 
 }  // namespace sluice::internal

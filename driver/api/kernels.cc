@@ -1,6 +1,15 @@
 #include "driver/api/kernels.h"
 
+#include <sys/mman.h>
+
 namespace sluice::internal {
+
+void AdviseHugePages(void* memory, size_t size) {
+  constexpr uintptr_t kHuge = uintptr_t{2} << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + kHuge - 1) & ~(kHuge - 1);
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + size) & ~(kHuge - 1);
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
 
 void Shares::Start(const TaskContext& context, uint32_t partitions, uint32_t fixed_size) {
   if (batches_.size() < partitions) batches_.resize(partitions);

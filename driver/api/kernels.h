@@ -77,8 +77,21 @@ class Folder {
   V scratch_{};
 };
 
+// Appends a pair whose key is given by its canonical bytes.
 template <class K, class V, class Row>
 void PutPair(std::string_view key, const Row& value, RecordBatch& out) {
+  if constexpr (std::same_as<K, std::string> && Number<V>) {
+    if (key.size() <= kShortKeyMax) {  // in one piece
+      char bytes[1 + kShortKeyMax + sizeof(V)];
+      const V number = value;
+      bytes[0] = static_cast<char>(key.size());
+      const ShortKey padded = LoadShortKey(key.data(), key.size());
+      std::memcpy(bytes + 1, &padded, kShortKeyMax);
+      std::memcpy(bytes + 1 + key.size(), &number, sizeof(V));
+      out.bytes().append(bytes, 1 + key.size() + sizeof(V));
+      return CloseRecord(out);
+    }
+  }
   PutKeyField<K>(key, out.bytes());
   RecordCodec<V>::template Put<false>(value, out.bytes());
   CloseRecord(out);

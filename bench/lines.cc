@@ -1,0 +1,67 @@
+#include "bench/lines.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::bench {
+namespace {
+
+class SplitMix64 {
+ public:
+  explicit SplitMix64(uint64_t seed) : state_(seed) {}
+  uint64_t Next() {
+    uint64_t z = state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  double NextUnit() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
+
+ private:
+  uint64_t state_;
+};
+
+std::vector<std::string> MakeVocabulary(uint32_t size) {
+  SplitMix64 random(42);
+  std::vector<std::string> words(size);
+  for (std::string& word : words) {
+    word.resize(3 + random.Next() % 7);
+    for (char& c : word) c = static_cast<char>('a' + random.Next() % 26);
+  }
+  return words;
+}
+
+std::vector<double> ZipfSums(uint32_t size) {
+  std::vector<double> sums(size);
+  double sum = 0;
+  for (uint32_t i = 0; i < size; ++i) sums[i] = sum += 1.0 / (i + 1);
+  for (double& s : sums) s /= sum;
+  return sums;
+}
+
+}  // namespace
+
+Lines MakeLines(uint64_t count, uint32_t vocabulary, uint64_t partition, bool marked) {
+  const std::vector<std::string> words = MakeVocabulary(vocabulary);
+  const std::vector<double> sums = ZipfSums(vocabulary);
+  SplitMix64 random(42 + partition);
+  Lines lines;
+  lines.bytes.assign(count * kLineSize + 64, ' ');
+  for (uint64_t i = 0; i < count; ++i) {
+    char* line = lines.bytes.data() + i * kLineSize;
+    for (size_t at = 0;;) {
+      const auto drawn = std::lower_bound(sums.begin(), sums.end(), random.NextUnit());
+      const std::string& word =
+          words[std::min<size_t>(static_cast<size_t>(drawn - sums.begin()), vocabulary - 1)];
+      if (at + word.size() > kLineSize) break;
+      std::memcpy(line + at, word.data(), word.size());
+      at += word.size() + 1;
+    }
+    if (marked && i % 1000 == 7) std::memcpy(line + 40, "zqxj", 4);
+    lines.ends.push_back(static_cast<uint32_t>((i + 1) * kLineSize));
+  }
+  std::memset(lines.bytes.data() + count * kLineSize, 0, 64);
+  return lines;
+}
+
+}  // namespace sluice::bench
