@@ -102,6 +102,13 @@ void ReceiverCore::On(MonotonicTime now, const receiver::Tick&, receiver::Comman
   }
 }
 
+void ReceiverCore::On(MonotonicTime, const receiver::Cancel& event, receiver::Commands&) {
+  auto found = streams_.find(event.stream);
+  if (found == streams_.end()) return;
+  std::erase_if(found->second.requests,
+                [&](const Request& request) { return request.store.id == event.id; });
+}
+
 void ReceiverCore::On(MonotonicTime now, const receiver::SealAll&, receiver::Commands& out) {
   for (auto& [id, stream] : streams_) SealOpen(now, id, stream, out);
 }

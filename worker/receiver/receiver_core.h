@@ -50,10 +50,15 @@ struct Ask {
   uint32_t stream = 0;
   std::string producer;
 };
+// Its records are borrowed no longer. What is on its way stays on its way; there is no Completed.
+struct Cancel {
+  uint64_t id = 0;
+  uint32_t stream = 0;
+};
 // Seals all that is open: the executor is about to end.
 struct SealAll {};
 
-using Event = std::variant<Tick, Received, StoreRequest, Ask, SealAll>;
+using Event = std::variant<Tick, Received, StoreRequest, Ask, Cancel, SealAll>;
 
 // ---- commands -----------------------------------------------------------------------------
 
@@ -98,6 +103,8 @@ class ReceiverCore {
 
   // Everything that was stored has been handed to the daemon, and reliable stores have completed.
   bool idle() const;
+  // The daemon has taken all that was sealed.
+  bool sealed() const { return sealed_.empty(); }
 
  private:
   struct Producer {
@@ -139,6 +146,7 @@ class ReceiverCore {
   void On(MonotonicTime now, const receiver::Received& event, receiver::Commands& out);
   void On(MonotonicTime now, const receiver::StoreRequest& event, receiver::Commands& out);
   void On(MonotonicTime now, const receiver::Ask& event, receiver::Commands& out);
+  void On(MonotonicTime now, const receiver::Cancel& event, receiver::Commands& out);
   void On(MonotonicTime now, const receiver::SealAll&, receiver::Commands& out);
   void OnSealedSlices(MonotonicTime now, const proto::SealedSlices& message,
                       receiver::Commands& out);

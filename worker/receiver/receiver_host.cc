@@ -1,0 +1,254 @@
+#include "worker/receiver/receiver_host.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+
+namespace sluice {
+namespace {
+
+constexpr int64_t kBackoffFirstMs = 100;
+constexpr int64_t kBackoffMaxMs = 10'000;
+constexpr int64_t kBurstUs = 10'000;  // how far a limited receiver may run ahead
+
+ReceiverCore::Options CoreOptions(const ReceiverHostOptions& options) {
+  ReceiverCore::Options core;
+  core.job_instance = options.job_instance;
+  core.daemon = options.daemon;
+  core.block_interval_us = options.block_interval_us;
+  for (const ReceiverStream& stream : options.streams) {
+    core.streams.push_back({stream.id, stream.incarnation});
+  }
+  return core;
+}
+
+}  // namespace
+
+class ReceiverHost::Sink : public ReceiverSink {
+ public:
+  Sink(ReceiverHost* host, const ReceiverStream& stream) : host_(host), stream_(stream) {}
+  bool Store(std::string_view record) override { return host_->Store(stream_.id, record); }
+  std::optional<int64_t> StoreReliably(const BatchView& records, std::string_view producer,
+                                       int64_t first) override {
+    return host_->StoreReliably(stream_.id, records, producer, first);
+  }
+  std::optional<int64_t> LastLogged(std::string_view producer) override {
+    return host_->LastLogged(stream_.id, std::string(producer));
+  }
+  bool stopping() const override {
+    std::lock_guard lock(host_->mutex_);
+    return host_->stopping_;
+  }
+  bool WaitStopping(int64_t milliseconds) override { return host_->WaitStopping(milliseconds); }
+  void ReportError(std::string_view message) override {
+    host_->options_.report("receiver " + stream_.name + ": " + std::string(message));
+  }
+
+ private:
+  ReceiverHost* const host_;
+  const ReceiverStream& stream_;
+};
+
+ReceiverHost::ReceiverHost(ReceiverHostOptions options, std::unique_ptr<BufferPool> pool,
+                           Transport* transport, EventLoop* loop)
+    : options_(std::move(options)),
+      pool_(std::move(pool)),
+      transport_(transport),
+      loop_(loop),
+      core_(CoreOptions(options_), pool_.get()) {}
+
+ReceiverHost::~ReceiverHost() { Stop(); }
+
+void ReceiverHost::Start() {
+  loop_->PostNow([this] { Tick(); });
+  for (const ReceiverStream& stream : options_.streams) {
+    if (stream.factory != nullptr) threads_.emplace_back([this, &stream] { RunBody(stream); });
+  }
+}
+
+void ReceiverHost::RunBody(const ReceiverStream& stream) {
+  Sink sink(this, stream);
+  int64_t backoff_ms = kBackoffFirstMs;
+  while (!sink.stopping()) {
+    const MonotonicTime began = loop_->clock().MonotonicUs();
+    std::string cause = "it returned";
+    try {
+      stream.factory->New()->Run(sink);
+    } catch (const std::exception& error) {
+      cause = error.what();
+    } catch (...) {
+      cause = "it threw something that is no exception";
+    }
+    if (sink.stopping()) return;
+    if (loop_->clock().MonotonicUs() - began > kBackoffMaxMs * 1000) backoff_ms = kBackoffFirstMs;
+    sink.ReportError("stopped (" + cause + "), runs again in " + std::to_string(backoff_ms) +
+                     " ms");
+    if (WaitStopping(backoff_ms)) return;
+    backoff_ms = std::min(backoff_ms * 2, kBackoffMaxMs);
+  }
+}
+
+void ReceiverHost::Tick() {
+  std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  Step(receiver::Tick{});
+  timer_ = loop_->RunAfter(kTickUs, [this] { Tick(); });
+}
+
+void ReceiverHost::OnMessage(const proto::Envelope& message) {
+  std::lock_guard lock(mutex_);
+  Step(receiver::Received{message});
+}
+
+void ReceiverHost::Step(const receiver::Event& event) {
+  receiver::Commands commands = core_.Step(loop_->clock().MonotonicUs(), event);
+  Do(commands);
+}
+
+void ReceiverHost::Do(receiver::Commands& commands) {
+  bool wake = false;
+  for (receiver::Command& command : commands) {
+    if (auto* send = std::get_if<Send>(&command)) {
+      transport_->Send(send->to, std::move(send->message));
+      continue;
+    }
+    if (auto* say = std::get_if<receiver::Say>(&command)) options_.report(say->line);
+    std::optional<int64_t> last;
+    uint64_t id = 0;
+    if (auto* completed = std::get_if<receiver::Completed>(&command)) {
+      id = completed->id;
+      last = completed->last;
+    } else if (auto* answered = std::get_if<receiver::Answered>(&command)) {
+      id = answered->id;
+      last = answered->last;
+    }
+    if (auto found = waiting_.find(id); found != waiting_.end()) {
+      const Done done = std::move(found->second);
+      waiting_.erase(found);
+      done(last);
+    }
+    wake = true;
+  }
+  if (wake) changed_.notify_all();
+}
+
+bool ReceiverHost::AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream) {
+  if (options_.max_rate <= 0) return true;
+  MonotonicTime& next = next_store_[stream];
+  while (!stopping_) {
+    const MonotonicTime now = loop_->clock().MonotonicUs();
+    next = std::max(next, now - kBurstUs);
+    if (next <= now) {
+      next += static_cast<int64_t>(1e6 / options_.max_rate);
+      return true;
+    }
+    changed_.wait_for(lock, std::chrono::microseconds(next - now));
+  }
+  return false;
+}
+
+bool ReceiverHost::Store(uint32_t stream, std::string_view record) {
+  std::unique_lock lock(mutex_);
+  if (!AwaitRate(lock, stream)) return false;
+  while (!stopping_) {
+    receiver::Commands commands;
+    const auto stored = core_.Store(loop_->clock().MonotonicUs(), stream, record, commands);
+    if (!commands.empty()) Do(commands);
+    if (stored == ReceiverCore::Stored::kYes) return true;
+    if (stored == ReceiverCore::Stored::kTooLarge) {
+      options_.report("a record of " + std::to_string(record.size()) +
+                      " bytes is above the largest size and was dropped");
+      return true;
+    }
+    changed_.wait(lock);
+  }
+  return false;
+}
+
+uint64_t ReceiverHost::StoreLater(uint32_t stream, const BatchView& records,
+                                  const std::string& producer, int64_t first, Done done) {
+  std::lock_guard lock(mutex_);
+  const uint64_t id = next_id_++;
+  if (stopping_) {
+    done(std::nullopt);
+    return id;
+  }
+  waiting_[id] = std::move(done);
+  Step(receiver::StoreRequest{id, stream, records, producer, first});
+  return id;
+}
+
+void ReceiverHost::Cancel(uint32_t stream, uint64_t id) {
+  std::lock_guard lock(mutex_);
+  waiting_.erase(id);
+  Step(receiver::Cancel{id, stream});
+}
+
+std::optional<int64_t> ReceiverHost::StoreReliably(uint32_t stream, const BatchView& records,
+                                                   std::string_view producer, int64_t first) {
+  std::optional<int64_t> last;
+  bool completed = false;  // under mutex_
+  const uint64_t id =
+      StoreLater(stream, records, std::string(producer), first, [&](std::optional<int64_t> l) {
+        last = l;
+        completed = true;
+      });
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return completed || stopping_; });
+  if (completed) return last;
+  waiting_.erase(id);
+  Step(receiver::Cancel{id, stream});
+  return std::nullopt;
+}
+
+std::optional<int64_t> ReceiverHost::LastLogged(uint32_t stream, const std::string& producer) {
+  std::unique_lock lock(mutex_);
+  const uint64_t id = next_id_++;
+  std::optional<int64_t> last;
+  waiting_[id] = [&](std::optional<int64_t> l) { last = l; };
+  Step(receiver::Ask{id, stream, producer});
+  changed_.wait(lock, [&] { return last.has_value() || stopping_; });
+  waiting_.erase(id);
+  return last;
+}
+
+bool ReceiverHost::WaitStopping(int64_t milliseconds) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::milliseconds(milliseconds),
+                           [this] { return stopping_; });
+}
+
+std::optional<uint32_t> ReceiverHost::PushStream(const std::string& name) const {
+  for (const ReceiverStream& stream : options_.streams) {
+    if (stream.name == name && stream.factory == nullptr) return stream.id;
+  }
+  return std::nullopt;
+}
+
+void ReceiverHost::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  for (std::thread& thread : threads_) thread.join();
+  {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    Step(receiver::SealAll{});
+    for (auto& [id, done] : std::exchange(waiting_, {})) done(std::nullopt);
+    changed_.notify_all();
+  }
+  // A timer that was about to run sees that it is too late.
+  loop_->Cancel(timer_);
+  loop_->Sync();
+}
+
+bool ReceiverHost::AwaitSealed(int64_t milliseconds) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::milliseconds(milliseconds),
+                           [this] { return core_.sealed(); });
+}
+
+}  // namespace sluice

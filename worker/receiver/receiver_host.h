@@ -1,0 +1,99 @@
+// Runs the receivers of one executor, each body on a thread of its own, around one receiver core.
+// In a receiver executor the buffers are slices of the daemon's arena; in local mode the heap.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/event_loop.h"
+#include "common/net/transport.h"
+#include "common/plan/kernel.h"
+#include "worker/receiver/receiver_core.h"
+
+namespace sluice {
+
+struct ReceiverStream {
+  uint32_t id = 0;              // source node of the lineage graph
+  std::string name;
+  uint64_t incarnation = 0;
+  std::shared_ptr<const ReceiverFactory> factory;  // null: records are pushed
+};
+
+struct ReceiverHostOptions {
+  uint64_t job_instance = 0;
+  std::string daemon;           // address of the worker daemon
+  std::vector<ReceiverStream> streams;
+  int64_t block_interval_us = 200'000;
+  double max_rate = 0;          // records/s and receiver, of Store; 0: no limit
+  // Errors of receivers and what holds intake back, one line each. Any thread.
+  std::function<void(const std::string&)> report = [](const std::string&) {};
+};
+
+// Thread-safe.
+class ReceiverHost {
+ public:
+  static constexpr int64_t kTickUs = 10'000;
+
+  // Transport and loop outlive the host; the loop only runs a timer.
+  ReceiverHost(ReceiverHostOptions options, std::unique_ptr<BufferPool> pool,
+               Transport* transport, EventLoop* loop);
+  ~ReceiverHost();  // Stop. Not on the loop's thread.
+
+  // Starts the bodies' threads.
+  void Start();
+  // What came for the receivers: SealedSlices, BlockVerdict, SealTick, ProducerAnswer.
+  void OnMessage(const proto::Envelope& message);
+  // Tells the bodies to stop, waits for them, seals what is open. Stores that wait return nothing.
+  void Stop();
+  // After Stop: returns when the daemon has taken what was sealed, or the time is over.
+  bool AwaitSealed(int64_t milliseconds);
+
+  // ---- pushed records
+  std::optional<uint32_t> PushStream(const std::string& name) const;
+  // `records` stay where they are until `done`, which is called once, under a lock: it must only
+  // take a note. Nothing: not stored. Returns an id for Cancel.
+  using Done = std::function<void(std::optional<int64_t> last)>;
+  uint64_t StoreLater(uint32_t stream, const BatchView& records, const std::string& producer,
+                      int64_t first, Done done);
+  // Afterwards `done` is not called and the records may go.
+  void Cancel(uint32_t stream, uint64_t id);
+  // Nothing: the host is stopping.
+  std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer);
+
+ private:
+  class Sink;
+  void RunBody(const ReceiverStream& stream);
+  void Tick();
+  void Step(const receiver::Event& event);        // with mutex_ held
+  void Do(receiver::Commands& commands);          // with mutex_ held
+  bool Store(uint32_t stream, std::string_view record);
+  std::optional<int64_t> StoreReliably(uint32_t stream, const BatchView& records,
+                                       std::string_view producer, int64_t first);
+  bool AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream);
+  bool WaitStopping(int64_t milliseconds);
+
+  const ReceiverHostOptions options_;
+  const std::unique_ptr<BufferPool> pool_;
+  Transport* const transport_;
+  EventLoop* const loop_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;  // room, an answer, an end
+  ReceiverCore core_;
+  uint64_t next_id_ = 1;
+  std::map<uint64_t, Done> waiting_;             // of StoreLater and LastLogged, by id
+  std::map<uint32_t, MonotonicTime> next_store_;  // with a rate limit: not before this
+  bool stopping_ = false;
+  bool stopped_ = false;
+  EventLoop::TimerId timer_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace sluice
