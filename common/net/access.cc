@@ -49,7 +49,6 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kWorkerInventory:
     case M::kExecutorExited:
     case M::kBlockAnnounce:
-    case M::kSealDone:
     case M::kSealedSlices:
     case M::kBlockCopy:
     case M::kBlockCopied:
@@ -66,6 +65,7 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kReplicateBlock:
     case M::kProducerQuery:
     case M::kProducerAnswer:
+    case M::kSealDone:  // of a receiver executor
     case M::kSealTick:
     case M::kJobEnded:
     case M::kLeaseBeat:

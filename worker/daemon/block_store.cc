@@ -74,7 +74,8 @@ absl::Status BlockStore::MakeRoom(uint64_t bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<char*> BlockStore::Reserve(const BlockKey& key, uint64_t bytes) {
+absl::StatusOr<char*> BlockStore::Reserve(const BlockKey& key, uint64_t bytes,
+                                           std::string* adopted) {
   std::lock_guard lock(mutex_);
   if (entries_.contains(key)) return absl::AlreadyExistsError("a block of that name is there");
   absl::Status room = MakeRoom(bytes);
@@ -92,7 +93,11 @@ absl::StatusOr<char*> BlockStore::Reserve(const BlockKey& key, uint64_t bytes) {
     ++counters_.refused;
     return room;
   }
-  if (!options_.shared) entry.heap.resize(bytes);
+  if (adopted != nullptr) {
+    entry.heap = std::move(*adopted);
+  } else if (!options_.shared) {
+    entry.heap.resize(bytes);
+  }
   counters_.memory_bytes += bytes;
   auto placed = entries_.emplace(key, std::move(entry)).first;
   placed->second.age = ages_.insert(ages_.end(), key);
@@ -151,14 +156,16 @@ absl::StatusOr<BlockStore::Sealed> BlockStore::Seal(const BlockKey& key, const B
 }
 
 absl::StatusOr<BlockStore::Sealed> BlockStore::SealEncoded(const BlockKey& key,
-                                                           std::string encoded) {
+                                                           std::string* encoded) {
   std::vector<uint32_t> scratch;
-  const auto decoded = DecodeBatch(encoded, scratch);
+  const auto decoded = DecodeBatch(*encoded, scratch);
   if (!decoded.has_value()) return absl::InvalidArgumentError("what was sealed is no record batch");
   const uint32_t records = decoded->count;
-  ASSIGN_OR_RETURN(char* data, Reserve(key, encoded.size()));
-  std::memcpy(data, encoded.data(), encoded.size());
-  return Finish(key, encoded.size(), Crc32c(encoded), records);
+  const uint64_t bytes = encoded->size();
+  const uint32_t crc32c = Crc32c(*encoded);
+  ASSIGN_OR_RETURN(char* data, Reserve(key, bytes, options_.shared ? nullptr : encoded));
+  if (options_.shared) std::memcpy(data, encoded->data(), bytes);
+  return Finish(key, bytes, crc32c, records);
 }
 
 absl::Status BlockStore::PutCopy(const BlockKey& key, std::string_view encoded, uint32_t crc32c) {

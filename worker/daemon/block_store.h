@@ -60,8 +60,10 @@ class BlockStore {
   // is checked, and InvalidArgument says that it is no record batch. AlreadyExists: the name is
   // taken. ResourceExhausted: no room.
   absl::StatusOr<Sealed> Seal(const BlockKey& key, const BatchView& batch);
-  // A block that is encoded already. DataLoss: its checksum is not `crc32c`.
-  absl::StatusOr<Sealed> SealEncoded(const BlockKey& key, std::string encoded);
+  // A block that is encoded already; taken over when blocks are on the heap, else copied. What
+  // was not taken stays in `encoded`.
+  absl::StatusOr<Sealed> SealEncoded(const BlockKey& key, std::string* encoded);
+  // A peer's block. DataLoss: its checksum is not `crc32c`.
   absl::Status PutCopy(const BlockKey& key, std::string_view encoded, uint32_t crc32c);
 
   // Holds a block's encoded bytes for reading. Must not outlive the store.
@@ -118,7 +120,8 @@ class BlockStore {
 
   explicit BlockStore(const Options& options);
   // A place for a new block of `bytes`: its entry is there, not ready, and its memory allocated.
-  absl::StatusOr<char*> Reserve(const BlockKey& key, uint64_t bytes);
+  absl::StatusOr<char*> Reserve(const BlockKey& key, uint64_t bytes,
+                                std::string* adopted = nullptr);
   absl::Status MakeRoom(uint64_t bytes);
   absl::Status SpillOldest();
   Sealed Finish(const BlockKey& key, uint64_t bytes, uint32_t crc32c, uint32_t records);

@@ -129,8 +129,9 @@ TEST_F(BlockStoreTest, RemovesWhatAFormerDaemonSpilled) {
 
 TEST_F(BlockStoreTest, RefusesDamageAndWhatIsNoBatch) {
   OpenWith(1 << 20);
+  std::string no_batch = "no batch";
   EXPECT_TRUE(absl::IsDataLoss(store_->PutCopy(Key(1), "bytes", 1)));
-  EXPECT_TRUE(absl::IsInvalidArgument(store_->SealEncoded(Key(1), "no batch").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->SealEncoded(Key(1), &no_batch).status()));
   const uint32_t ends[] = {5, 3};
   const BatchView lying{"abcdef", 3, ends, 2, 0};
   EXPECT_TRUE(absl::IsInvalidArgument(store_->Seal(Key(1), lying).status()));

@@ -86,11 +86,11 @@ void ExecutorTable::OnProcessStarted(MonotonicTime now, const worker::ProcessSta
   }
 }
 
-bool ExecutorTable::OnAttach(MonotonicTime now, const std::string& from,
+void ExecutorTable::OnAttach(MonotonicTime now, const std::string& from,
                              const proto::ExecutorAttach& message) {
   const ExecutorKey key{message.job_instance(), message.epoch(), message.executor()};
   auto found = executors_.find(key);
-  if (found == executors_.end()) return false;
+  if (found == executors_.end()) return;
   Executor& executor = found->second;
   executor.address = message.link_address().empty() ? from : message.link_address();
   executor.push_address = message.push_address();
@@ -99,7 +99,6 @@ bool ExecutorTable::OnAttach(MonotonicTime now, const std::string& from,
   if (executor.state == Executor::State::kStarting) executor.state = Executor::State::kRunning;
   by_address_[executor.address] = key;
   by_address_[from] = key;
-  return true;
 }
 
 void ExecutorTable::OnHeardFrom(MonotonicTime now, const std::string& address) {
@@ -181,7 +180,8 @@ void ExecutorTable::StopOldTasks(MonotonicTime now, uint64_t job_instance, uint6
                                  worker::Commands& out) {
   std::vector<ExecutorKey> old;
   for (const auto& [key, executor] : executors_) {
-    if (key.job_instance == job_instance && key.epoch < epoch && !executor.receives()) {
+    const bool goes_on = executor.receives() && executor.attached();
+    if (key.job_instance == job_instance && key.epoch < epoch && !goes_on) {
       old.push_back(key);
     }
   }
@@ -233,6 +233,17 @@ void ExecutorTable::RenewAll(MonotonicTime now) {
 const ExecutorTable::Executor* ExecutorTable::Find(const ExecutorKey& key) const {
   auto found = executors_.find(key);
   return found == executors_.end() ? nullptr : &found->second;
+}
+
+std::optional<ExecutorKey> ExecutorTable::FindAdopted(const ExecutorKey& key) const {
+  if (executors_.contains(key)) return key;
+  for (const auto& [other, executor] : executors_) {
+    if (other.job_instance == key.job_instance && other.executor == key.executor &&
+        executor.receives()) {
+      return other;
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<ExecutorKey> ExecutorTable::At(const std::string& address) const {

@@ -43,15 +43,17 @@ class ExecutorTable {
   void OnBinary(MonotonicTime now, const worker::BinaryReady& event, worker::Commands& out);
   void OnProcessStarted(MonotonicTime now, const worker::ProcessStarted& event,
                         worker::Commands& out);
-  // False: no executor of that name was asked for.
-  bool OnAttach(MonotonicTime now, const std::string& from, const proto::ExecutorAttach& message);
+  // A receiver executor attaches when it is ready to receive, a task executor at once. One that
+  // nobody asked for is not taken in.
+  void OnAttach(MonotonicTime now, const std::string& from, const proto::ExecutorAttach& message);
   void OnHeardFrom(MonotonicTime now, const std::string& address);
   // It exists no more, and the job driver is told why.
   void OnReaped(MonotonicTime now, const worker::ProcessReaped& event, worker::Commands& out);
 
   void Stop(MonotonicTime now, const ExecutorKey& key, const std::string& cause, bool at_once,
             worker::Commands& out);
-  // Task executors of epochs below `epoch`.
+  // Task executors of epochs below `epoch`, and receivers that were not ready by then: the job
+  // driver that they would have become ready for is gone.
   void StopOldTasks(MonotonicTime now, uint64_t job_instance, uint64_t epoch,
                     worker::Commands& out);
   void StopAll(MonotonicTime now, std::optional<uint64_t> job_instance, const std::string& cause,
@@ -63,6 +65,8 @@ class ExecutorTable {
 
   const Executor* Find(const ExecutorKey& key) const;
   const std::map<ExecutorKey, Executor>& all() const { return executors_; }
+  // By the name under which a job driver knows it: a receiver of an earlier epoch too.
+  std::optional<ExecutorKey> FindAdopted(const ExecutorKey& key) const;
   std::optional<ExecutorKey> At(const std::string& address) const;
   // Attached receiver executors of a job.
   std::vector<ExecutorKey> Receivers(uint64_t job_instance) const;

@@ -61,15 +61,12 @@ class WorkerCore {
   void OnJobEnded(MonotonicTime now, const proto::JobEnded& message, worker::Commands& out);
   // From an executor.
   void OnFromExecutor(MonotonicTime now, worker::Received& event, worker::Commands& out);
-  void OnAttach(MonotonicTime now, const std::string& from, const proto::ExecutorAttach& attach,
-                worker::Commands& out);
   void OnSealSlices(const std::string& from, proto::SealSlices message, worker::Commands& out);
   void OnSealDone(const std::string& from, const proto::SealDone& done, worker::Commands& out);
 
   WorkerJob* FromDriver(const std::string& from, uint64_t job_instance);
   void SendInventory(const WorkerJob& job, const std::string& to, worker::Commands& out) const;
   void SendBeat(const WorkerJob& job, const std::string& to, worker::Commands& out) const;
-  void TellReceivers(const WorkerJob& job, worker::Commands& out) const;
   void SettleSeals(worker::Commands& out);
   void ForgetDeadReceivers(worker::Commands& out);
   void TickJobs(MonotonicTime now, worker::Commands& out);

@@ -52,10 +52,10 @@ void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
                                 drain_deadline_ != 0 ? "the worker is draining" : "", out);
     case Kind::kStopExecutor: {
       const auto& stop = message.stop_executor();
-      const ExecutorKey key{stop.job_instance(), stop.epoch(), stop.executor()};
-      const auto* executor = executors_.Find(key);
-      if (executor == nullptr || FromDriver(event.from, key.job_instance) == nullptr) return;
-      return executors_.Stop(now, key, "stopped", !executor->receives(), out);
+      const auto key =
+          executors_.FindAdopted({stop.job_instance(), stop.epoch(), stop.executor()});
+      if (!key.has_value() || FromDriver(event.from, stop.job_instance()) == nullptr) return;
+      return executors_.Stop(now, *key, "stopped", !executors_.Find(*key)->receives(), out);
     }
     case Kind::kBlockVerdict:
       if (FromDriver(event.from, message.block_verdict().name().job_instance()) != nullptr) {
@@ -110,22 +110,7 @@ void WorkerCore::OnSession(MonotonicTime now, const proto::JobSession& message,
   if (newer) executors_.StopOldTasks(now, job.instance, job.epoch, out);
   SendInventory(job, job.driver, out);
   blocks_.OnMembers(now, job.instance, out);
-  if (newer) {
-    TellReceivers(job, out);
-    blocks_.OnNewEpoch(now, job.instance, out);
-  }
-}
-
-void WorkerCore::TellReceivers(const WorkerJob& job, worker::Commands& out) const {
-  for (const ExecutorKey& key : executors_.Receivers(job.instance)) {
-    Send send{executors_.Find(key)->address, {}};
-    auto* session = send.message.mutable_job_session();
-    session->set_job(job.name);
-    session->set_job_instance(job.instance);
-    session->set_epoch(job.epoch);
-    session->set_address(job.driver);
-    out.push_back(std::move(send));
-  }
+  if (newer) blocks_.OnNewEpoch(now, job.instance, out);
 }
 
 void WorkerCore::SendInventory(const WorkerJob& job, const std::string& to,
@@ -248,7 +233,7 @@ void WorkerCore::OnFromExecutor(MonotonicTime now, worker::Received& event,
                                 worker::Commands& out) {
   proto::Envelope& message = event.message;
   if (message.has_executor_attach()) {
-    OnAttach(now, event.from, message.executor_attach(), out);
+    executors_.OnAttach(now, event.from, message.executor_attach());
   } else if (message.has_seal_slices()) {
     OnSealSlices(event.from, std::move(*message.mutable_seal_slices()), out);
   } else if (message.has_producer_query()) {
@@ -258,14 +243,6 @@ void WorkerCore::OnFromExecutor(MonotonicTime now, worker::Received& event,
     *send.message.mutable_producer_query() = message.producer_query();
     out.push_back(std::move(send));
   }
-}
-
-void WorkerCore::OnAttach(MonotonicTime now, const std::string& from,
-                          const proto::ExecutorAttach& attach, worker::Commands& out) {
-  if (!executors_.OnAttach(now, from, attach)) return;
-  // An executor that starts late learns which driver is the present one.
-  auto job = jobs_.find(attach.job_instance());
-  if (job != jobs_.end() && job->second.epoch > attach.epoch()) TellReceivers(job->second, out);
 }
 
 void WorkerCore::OnSealSlices(const std::string& from, proto::SealSlices message,

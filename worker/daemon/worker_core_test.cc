@@ -188,7 +188,6 @@ class WorkerCoreTest : public testing::Test {
       return "inventory of " + std::to_string(e.worker_inventory().blocks_size()) + " epoch " +
              std::to_string(e.worker_inventory().epoch()) + to;
     }
-    if (e.has_job_session()) return "session" + to;
     if (e.has_block_copied()) return e.block_copied().ok() ? "copied" + to : "not copied" + to;
     return "";
   }
@@ -296,8 +295,7 @@ TEST_F(WorkerCoreTest, RepeatsAnAnnouncementUntilTheVerdictAndInANewEpoch) {
   EXPECT_EQ(Done().front(), "announce 1 w1 w3 to jd:1");
   Session(2, kThree);
   const Words done = Done();
-  EXPECT_EQ(done, (Words{"inventory of 1 epoch 2 to jd:2", "session to ex:1",
-                         "announce 1 w1 w3 to jd:2"}));
+  EXPECT_EQ(done, (Words{"inventory of 1 epoch 2 to jd:2", "announce 1 w1 w3 to jd:2"}));
   Verdict(1, true, 1);  // of the driver that was replaced
   EXPECT_EQ(Done(), Words{});
   Verdict(1, true, 2);
@@ -308,10 +306,12 @@ TEST_F(WorkerCoreTest, AHigherEpochEndsOldTasksKeepsReceiversAndALowerOneIsRefus
   Session(1, kThree);
   RunExecutor(1, "receivers");
   RunExecutor(2, "tasks");
+  StartExecutor(3, "receivers");
   Done();
   Session(2, kThree);
   const Words done = Done();
   EXPECT_EQ(done[0], "kill 2");
+  EXPECT_EQ(done[1], "kill 3");  // it was not ready
   EXPECT_EQ(std::count(done.begin(), done.end(), "kill 1"), 0);
   Session(1, kThree);
   EXPECT_EQ(Done(), (Words{"inventory of 0 epoch 2 to jd:1"}));

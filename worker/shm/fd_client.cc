@@ -42,8 +42,9 @@ MappedBlock::~MappedBlock() {
 
 absl::StatusOr<std::unique_ptr<FdClient>> FdClient::Connect(const std::string& path) {
   sockaddr_un address{};
-  if (!internal::FillAddress(path, &address)) {
-    return absl::InvalidArgumentError("the path of the unix socket is too long: " + path);
+  UniqueFd directory;
+  if (!internal::FillAddress(path, &address, &directory)) {
+    return absl::InvalidArgumentError("no unix socket can be at " + path);
   }
   UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!socket.ok()) return absl::ErrnoToStatus(errno, "cannot make a unix socket");

@@ -175,8 +175,9 @@ class Server : public FdServer {
 absl::StatusOr<std::unique_ptr<FdServer>> FdServer::Start(const std::string& path,
                                                           FdSource* source) {
   sockaddr_un address{};
-  if (!internal::FillAddress(path, &address)) {
-    return absl::InvalidArgumentError("the path of the unix socket is too long: " + path);
+  UniqueFd directory;
+  if (!internal::FillAddress(path, &address, &directory)) {
+    return absl::InvalidArgumentError("no unix socket can be at " + path);
   }
   UniqueFd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener.ok()) return absl::ErrnoToStatus(errno, "cannot make a unix socket");

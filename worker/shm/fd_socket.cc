@@ -1,5 +1,6 @@
 #include "worker/shm/fd_socket.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -7,10 +8,18 @@
 
 namespace sluice::internal {
 
-bool FillAddress(const std::string& path, sockaddr_un* address) {
-  if (path.size() >= sizeof(address->sun_path)) return false;
+bool FillAddress(const std::string& path, sockaddr_un* address, UniqueFd* directory) {
   address->sun_family = AF_UNIX;
-  std::memcpy(address->sun_path, path.c_str(), path.size() + 1);
+  std::string name = path;
+  if (name.size() >= sizeof(address->sun_path)) {
+    const size_t slash = path.rfind('/');
+    if (slash == std::string::npos) return false;
+    *directory = UniqueFd(::open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory->ok()) return false;
+    name = "/proc/self/fd/" + std::to_string(directory->get()) + path.substr(slash);
+    if (name.size() >= sizeof(address->sun_path)) return false;
+  }
+  std::memcpy(address->sun_path, name.c_str(), name.size() + 1);
   return true;
 }
 

@@ -10,8 +10,9 @@
 
 namespace sluice::internal {
 
-// False: the path does not fit.
-bool FillAddress(const std::string& path, sockaddr_un* address);
+// The address of a socket at a path of any length: one that does not fit is reached through its
+// directory, which `directory` keeps open. False: that cannot be done.
+bool FillAddress(const std::string& path, sockaddr_un* address, UniqueFd* directory);
 // One packet, with `fd` unless it is -1. False: not sent whole; without `wait` also when the other
 // side does not take it at once.
 bool SendPacket(int socket, const void* data, size_t bytes, int fd, bool wait = false);

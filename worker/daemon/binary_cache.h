@@ -1,0 +1,35 @@
+// Job binaries on this node, by digest. What is here has been checked.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/net/security.h"
+
+namespace sluice {
+
+// One thread at a time.
+class BinaryCache {
+ public:
+  // Appends the binary's bytes through `sink`, in order.
+  using Sink = std::function<absl::Status(std::string_view bytes)>;
+  using Fetch = std::function<absl::Status(const std::string& digest, const Sink& sink)>;
+
+  BinaryCache(std::string directory, Fetch fetch)
+      : directory_(std::move(directory)), fetch_(std::move(fetch)) {}
+
+  // The path of the binary, fetched when it is not here. DataLoss: what came has another digest.
+  // InvalidArgument: that is no digest.
+  absl::StatusOr<std::string> Get(const std::string& digest);
+
+ private:
+  const std::string directory_;
+  const Fetch fetch_;
+};
+
+// Fetches from the driver daemon.
+BinaryCache::Fetch FetchFromDriver(std::string driver_address, Security security);
+
+}  // namespace sluice

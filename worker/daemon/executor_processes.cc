@@ -1,0 +1,215 @@
+#include "worker/daemon/executor_processes.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "common/role_flags.h"
+#include "common/status.h"
+
+namespace sluice {
+namespace {
+
+ExecutorKey KeyOf(const proto::StartExecutor& request) {
+  return {request.job_instance(), request.epoch(), request.executor()};
+}
+
+// A signal that a process raises by what it does. Others come from outside.
+bool OwnSignal(int number) {
+  switch (number) {
+    case SIGSEGV:
+    case SIGABRT:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGSYS:
+    case SIGTRAP:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// A job's name becomes part of paths here.
+bool PlainName(const std::string& name) {
+  return !name.empty() && name.size() <= 100 && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return std::isalnum(c) || c == '.' || c == '_' || c == '-';
+         });
+}
+
+ExecutorRoleFlags FlagsOf(const proto::StartExecutor& request,
+                          const ExecutorProcessOptions& options) {
+  ExecutorRoleFlags flags;
+  flags.executor = request.executor();
+  flags.epoch = request.epoch();
+  flags.instance = request.job_instance();
+  flags.job = request.job();
+  flags.job_driver = request.job_driver_address();
+  flags.worker = options.worker_address;
+  flags.worker_id = options.worker_id;
+  flags.socket = options.socket;
+  flags.host = options.host;
+  flags.digest = request.binary_digest();
+  flags.kind =
+      request.role() == "receivers" ? ExecutorKind::kReceivers : ExecutorKind::kTasks;
+  flags.slots = request.slots();
+  flags.streams.assign(request.streams().begin(), request.streams().end());
+  flags.incarnations.assign(request.incarnations().begin(), request.incarnations().end());
+  return flags;
+}
+
+}  // namespace
+
+ExecutorProcesses::ExecutorProcesses(ExecutorProcessOptions options, BlockStore* store, Post post)
+    : options_(std::move(options)),
+      store_(store),
+      post_(std::move(post)),
+      spawner_(std::make_unique<Spawner>()) {}
+
+ExecutorProcesses::~ExecutorProcesses() {
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [key, process] : processes_) {
+      if (process.running) spawner_->Signal(process.id, SIGKILL);
+    }
+  }
+  spawner_.reset();
+}
+
+void ExecutorProcesses::Start(const worker::StartProcess& command) {
+  const ExecutorKey key = KeyOf(command.request);
+  auto spawned = Spawn(command, key);
+  worker::ProcessStarted event{key, 0, ""};
+  if (spawned.ok()) {
+    event.pid = spawned->pid;
+  } else {
+    event.error = std::string(Message(spawned.status()));
+  }
+  post_(std::move(event));
+}
+
+absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& command,
+                                                   const ExecutorKey& key) {
+  const proto::StartExecutor& request = command.request;
+  if (!PlainName(request.job())) return absl::InvalidArgumentError("the job has an unusable name");
+  const std::filesystem::path data(options_.data_dir);
+  const std::filesystem::path logs = data / "logs" / request.job();
+  const std::filesystem::path work = data / "work" / request.job();
+  std::error_code error;
+  std::filesystem::create_directories(logs, error);
+  if (!error) std::filesystem::create_directories(work, error);
+  if (error) return absl::InternalError("cannot make a folder for the executor: " + error.message());
+  ASSIGN_OR_RETURN(TaskBoardHost board, TaskBoardHost::Make());
+  std::optional<ArenaHost> arena;
+  if (request.role() == "receivers") {
+    ASSIGN_OR_RETURN(arena, ArenaHost::Make(options_.arena));
+  }
+  const ExecutorRoleFlags flags = FlagsOf(request, options_);
+  SpawnOptions spawn;
+  spawn.path = command.binary_path;
+  spawn.argv0 = ProcessTitle(request.program().empty() ? request.job() : request.program(), flags);
+  spawn.args = FormatRoleFlags(flags);
+  spawn.args.insert(spawn.args.end(), request.args().begin(), request.args().end());
+  spawn.env = options_.env;
+  if (!options_.security.cluster_token.empty()) {
+    spawn.env[kJobTokenVariable] = DeriveJobToken(options_.security.cluster_token, request.job());
+  }
+  spawn.directory = work;
+  spawn.output = ChildOutput::kPumped;
+  spawn.output_path = logs / ("executor-" + std::to_string(key.epoch) + "-" +
+                              std::to_string(key.executor) + ".log");
+  // Whoever asks for descriptors as this process waits until its pid is entered.
+  std::lock_guard starting(start_mutex_);
+  {
+    std::lock_guard lock(mutex_);
+    Process& process = processes_[key];
+    process.running = true;
+    process.board.emplace(std::move(board));
+    if (arena.has_value()) process.arena.emplace(std::move(*arena));
+  }
+  const auto started = spawner_->Start(
+      spawn, [this, key](const ProcessId&, const ExitCause& cause) { OnExit(key, cause); });
+  std::lock_guard lock(mutex_);
+  auto found = processes_.find(key);
+  if (!started.ok()) {
+    processes_.erase(key);
+  } else if (found != processes_.end() && found->second.running) {
+    found->second.id = *started;
+    by_pid_[started->pid] = key;
+  }
+  return started;
+}
+
+void ExecutorProcesses::OnExit(const ExecutorKey& key, const ExitCause& cause) {
+  worker::ProcessReaped event;
+  event.executor = key;
+  event.cause = cause.Text();
+  {
+    std::lock_guard lock(mutex_);
+    auto found = processes_.find(key);
+    if (found == processes_.end()) return;
+    Process& process = found->second;
+    process.running = false;
+    by_pid_.erase(process.id.pid);
+    for (const BoardTask& running : process.board->Running()) {
+      proto::ExecutorExited::RunningTask task;
+      task.set_batch_ms(running.batch_ms);
+      task.set_stage(running.stage);
+      task.set_task(running.task);
+      event.tasks.push_back(std::move(task));
+    }
+    const auto left = process.arena.has_value() ? process.arena->Left() : std::vector<LeftSlice>();
+    for (const LeftSlice& slice : left) {
+      const BlockKey block{.job_instance = key.job_instance,
+                           .incarnation = slice.incarnation,
+                           .number = slice.state == SliceState::kSealed ? slice.number : 0,
+                           .stream = slice.stream};
+      event.left.push_back({block, slice.reliable, slice.offset, slice.records});
+    }
+  }
+  event.own_fault = cause.signaled ? OwnSignal(cause.number)
+                                   : cause.number != 0 && !event.tasks.empty();
+  post_(std::move(event));
+}
+
+void ExecutorProcesses::End(const ExecutorKey& executor, bool at_once) {
+  std::lock_guard lock(mutex_);
+  auto found = processes_.find(executor);
+  if (found == processes_.end() || !found->second.running) return;
+  spawner_->Signal(found->second.id, at_once ? SIGKILL : SIGTERM);
+}
+
+void ExecutorProcesses::Forget(const ExecutorKey& executor) {
+  std::lock_guard lock(mutex_);
+  auto found = processes_.find(executor);
+  if (found != processes_.end() && !found->second.running) processes_.erase(found);
+}
+
+std::optional<BatchView> ExecutorProcesses::ArenaView(const ExecutorKey& executor, uint64_t offset,
+                                                      uint32_t records) const {
+  std::lock_guard lock(mutex_);
+  auto found = processes_.find(executor);
+  if (found == processes_.end() || !found->second.arena.has_value()) return std::nullopt;
+  return found->second.arena->View(offset, records);
+}
+
+std::optional<FdSource::Executor> ExecutorProcesses::Identify(int64_t pid) {
+  std::lock_guard starting(start_mutex_);
+  std::lock_guard lock(mutex_);
+  auto key = by_pid_.find(pid);
+  if (key == by_pid_.end()) return std::nullopt;
+  const Process& process = processes_.at(key->second);
+  Executor executor;
+  executor.job_instance = key->second.job_instance;
+  executor.board_fd = process.board->fd();
+  if (process.arena.has_value()) {
+    executor.arena_fd = process.arena->fd();
+    executor.arena_shape = process.arena->shape();
+  }
+  return executor;
+}
+
+}  // namespace sluice
