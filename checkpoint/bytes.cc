@@ -6,7 +6,7 @@ void ByteWriter::PatchU32(size_t offset, uint32_t value) {
   for (int i = 0; i < 4; ++i) bytes_[offset + i] = static_cast<char>(value >> (8 * i));
 }
 
-uint64_t ByteReader::Fixed(size_t width, std::string_view what) {
+uint64_t FrameReader::Fixed(size_t width, std::string_view what) {
   if (!ok()) return 0;
   if (left() < width) {
     Fail(std::string(what) + " is cut off");
@@ -20,7 +20,7 @@ uint64_t ByteReader::Fixed(size_t width, std::string_view what) {
   return value;
 }
 
-std::string_view ByteReader::String() {
+std::string_view FrameReader::String() {
   const uint32_t size = U32();
   if (!ok()) return {};
   if (size > left()) {
@@ -33,14 +33,14 @@ std::string_view ByteReader::String() {
   return value;
 }
 
-std::string_view ByteReader::Rest() {
+std::string_view FrameReader::Rest() {
   if (!ok()) return {};
   const std::string_view value = bytes_.substr(offset_);
   offset_ = bytes_.size();
   return value;
 }
 
-uint32_t ByteReader::Count(size_t bytes_each) {
+uint32_t FrameReader::Count(size_t bytes_each) {
   const uint32_t count = U32();
   if (!ok()) return 0;
   if (count > left() / bytes_each) {
@@ -51,13 +51,13 @@ uint32_t ByteReader::Count(size_t bytes_each) {
   return count;
 }
 
-void ByteReader::Fail(std::string_view what) {
+void FrameReader::Fail(std::string_view what) {
   if (!ok()) return;
   what_ = what;
   failed_at_ = offset_;
 }
 
-absl::Status ByteReader::Finish(std::string_view format) {
+absl::Status FrameReader::Finish(std::string_view format) {
   if (ok() && left() != 0) Fail(std::to_string(left()) + " bytes too many");
   if (ok()) return absl::OkStatus();
   return absl::DataLossError(std::string(format) + ": " + what_ + " at offset " +

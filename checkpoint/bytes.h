@@ -35,9 +35,9 @@ class ByteWriter {
 };
 
 // Borrows its input. The first failure sticks; reads after it give zeros.
-class ByteReader {
+class FrameReader {
  public:
-  explicit ByteReader(std::string_view bytes) : bytes_(bytes) {}
+  explicit FrameReader(std::string_view bytes) : bytes_(bytes) {}
 
   uint8_t U8() { return static_cast<uint8_t>(Fixed(1, "a byte")); }
   uint32_t U32() { return static_cast<uint32_t>(Fixed(4, "a 32-bit number")); }

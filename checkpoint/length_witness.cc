@@ -25,7 +25,7 @@ std::optional<uint64_t> Decode(std::string_view file, int copy) {
   const size_t offset = static_cast<size_t>(copy) * kCopyDistance;
   if (file.size() < offset + kCopyBytes) return std::nullopt;
   const std::string_view bytes = file.substr(offset, kCopyBytes);
-  internal::ByteReader reader(bytes);
+  internal::FrameReader reader(bytes);
   const uint32_t magic = reader.U32();
   const uint64_t length = reader.U64();
   const uint32_t checksum = reader.U32();

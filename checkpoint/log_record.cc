@@ -31,11 +31,11 @@ std::string EncodeLogRecord(const LogRecord& record) {
 
 uint32_t LogRecordChecksum(std::string_view encoded) {
   if (encoded.size() < kSummedFrom) return 0;
-  return internal::ByteReader(encoded.substr(kChecksumOffset)).U32();
+  return internal::FrameReader(encoded.substr(kChecksumOffset)).U32();
 }
 
 absl::StatusOr<LogRecord> DecodeLogRecord(std::string_view bytes) {
-  internal::ByteReader reader(bytes);
+  internal::FrameReader reader(bytes);
   if (bytes.size() > kLogRecordBytesMax) reader.Fail("larger than any record");
   if (reader.U32() != kMagic) reader.Fail("does not begin like a log record");
   LogRecord record;

@@ -13,7 +13,7 @@ constexpr size_t kSummedFrom = 8;
 constexpr size_t kChainBytesMin = 12;
 constexpr size_t kPartBytesMin = 4;
 
-StateChain ReadChain(internal::ByteReader* reader) {
+StateChain ReadChain(internal::FrameReader* reader) {
   StateChain chain;
   chain.operator_name = reader->String();
   chain.partition = reader->U32();
@@ -46,7 +46,7 @@ std::string EncodeManifest(const Manifest& manifest) {
 }
 
 absl::StatusOr<Manifest> DecodeManifest(std::string_view bytes) {
-  internal::ByteReader reader(bytes);
+  internal::FrameReader reader(bytes);
   if (reader.U32() != kMagic) reader.Fail("does not begin like a manifest");
   const uint32_t checksum = reader.U32();
   if (reader.ok() && checksum != Crc32c(bytes.substr(kSummedFrom))) {

@@ -10,7 +10,7 @@
 namespace sluice {
 namespace {
 
-using internal::ByteReader;
+using internal::FrameReader;
 using internal::ByteWriter;
 
 constexpr uint32_t kMagic = 0x31505753;  // "SWP1"
@@ -39,7 +39,7 @@ class PlainReader : public StatePartReader {
   std::vector<StatePiece> pieces_;
 };
 
-StatePiece ReadPiece(ByteReader* reader) {
+StatePiece ReadPiece(FrameReader* reader) {
   StatePiece piece;
   piece.operator_name = reader->String();
   piece.partition = reader->U32();
@@ -48,7 +48,7 @@ StatePiece ReadPiece(ByteReader* reader) {
   for (uint32_t i = 0; i < count && reader->ok(); ++i) {
     StateEntry entry;
     entry.key = reader->String();
-    ByteReader value(reader->String());
+    FrameReader value(reader->String());
     internal::ReadEntryValue(&value, &entry);
     if (!value.ok()) reader->Fail("an entry cannot be read");
     piece.entries.push_back(std::move(entry));
@@ -57,7 +57,7 @@ StatePiece ReadPiece(ByteReader* reader) {
 }
 
 absl::StatusOr<std::vector<StatePiece>> Decode(std::string_view bytes) {
-  ByteReader reader(bytes);
+  FrameReader reader(bytes);
   if (reader.U32() != kMagic) reader.Fail("does not begin like a state part");
   const uint32_t checksum = reader.U32();
   if (reader.ok() && checksum != Crc32c(bytes.substr(kSummedFrom))) {

@@ -17,7 +17,7 @@
 namespace sluice {
 namespace {
 
-using internal::ByteReader;
+using internal::FrameReader;
 using internal::ByteWriter;
 
 constexpr char kPath[] = "/part.sst";  // in a file system in memory that holds nothing else
@@ -117,7 +117,7 @@ class RocksDbReader : public StatePartReader {
   }
 
   absl::Status LoadTableOfContents(std::string_view bytes) {
-    ByteReader reader(bytes);
+    FrameReader reader(bytes);
     if (reader.U32() != kVersion) reader.Fail("unknown version");
     const uint32_t count = reader.Count(12);
     for (uint32_t i = 0; i < count && reader.ok(); ++i) {
@@ -134,7 +134,7 @@ class RocksDbReader : public StatePartReader {
     for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next(), ++found) {
       StateEntry entry;
       entry.key.assign(it->key().data() + prefix.size(), it->key().size() - prefix.size());
-      ByteReader value({it->value().data(), it->value().size()});
+      FrameReader value({it->value().data(), it->value().size()});
       internal::ReadEntryValue(&value, &entry);
       const absl::Status status = value.Finish("entry");
       if (!status.ok()) return Damage(std::string(Message(status)));

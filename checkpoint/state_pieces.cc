@@ -53,7 +53,7 @@ void WriteEntryValue(const StateEntry& entry, ByteWriter* writer) {
   writer->Raw(entry.value);
 }
 
-void ReadEntryValue(ByteReader* reader, StateEntry* entry) {
+void ReadEntryValue(FrameReader* reader, StateEntry* entry) {
   const uint8_t flags = reader->U8();
   if ((flags & ~(kRemoved | kHasTimer)) != 0) reader->Fail("unknown flags of an entry");
   entry->removed = (flags & kRemoved) != 0;

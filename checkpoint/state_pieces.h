@@ -16,6 +16,6 @@ absl::Status SortPieces(std::vector<StatePiece>* pieces);
 // All of an entry but its key.
 void WriteEntryValue(const StateEntry& entry, ByteWriter* writer);
 // `reader` holds nothing else; it fails for anything that WriteEntryValue did not write.
-void ReadEntryValue(ByteReader* reader, StateEntry* entry);
+void ReadEntryValue(FrameReader* reader, StateEntry* entry);
 
 }  // namespace sluice::internal

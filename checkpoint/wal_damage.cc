@@ -31,7 +31,7 @@ std::optional<size_t> FirstBadRecord(std::string_view file) {
       continue;
     }
     if (file.size() - offset < kHeaderBytes) return offset;
-    ByteReader header(file.substr(offset, kHeaderBytes));
+    FrameReader header(file.substr(offset, kHeaderBytes));
     const uint32_t checksum = header.U32();
     const size_t length = header.U8() | size_t{header.U8()} << 8;
     if (length > left_in_block - kHeaderBytes) return offset;

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <iostream>
 #include <random>
 
@@ -14,6 +13,7 @@
 #include "driver/job/job_driver.h"
 #include "glog/logging.h"
 #include "sluice/job_store.h"
+#include "sluice/late_handler.h"
 
 namespace sluice {
 namespace {
@@ -28,21 +28,6 @@ ExitStatus FromStatus(const absl::Status& status) {
   if (code != 0) return {code, std::string(status.message())};
   return ToExit(status);
 }
-
-// Messages that come before the job driver exists wait here.
-class Switchboard : public Transport::Handler {
- public:
-  void OnMessage(const std::string& from, proto::Envelope message) override {
-    if (JobDriver* driver = driver_.load()) driver->OnMessage(from, std::move(message));
-  }
-  void OnPeerDown(const std::string& address, bool refused) override {
-    if (JobDriver* driver = driver_.load()) driver->OnPeerDown(address, refused);
-  }
-  void Connect(JobDriver* driver) { driver_ = driver; }
-
- private:
-  std::atomic<JobDriver*> driver_ = nullptr;
-};
 
 }  // namespace
 
@@ -71,36 +56,36 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
   return {};
 }
 
-proto::ExecutorInit InitFor(const BuiltProgram& program, const std::string& objects_path) {
+proto::ExecutorInit InitFor(const StreamingContext& context, const Config& config,
+                            const std::string& objects_path) {
   proto::ExecutorInit init;
-  for (const auto& [name, bytes] : program.context->constants()) {
+  for (const auto& [name, bytes] : context.constants()) {
     (*init.mutable_constants())[name] = bytes;
   }
-  for (const auto& [key, value] : program.config.Values()) (*init.mutable_conf())[key] = value;
+  for (const auto& [key, value] : config.Values()) (*init.mutable_conf())[key] = value;
   (*init.mutable_conf())[kObjectsPathKey] = objects_path;
   return init;
 }
 
-ExitStatus CheckResume(const JobState& recovered, const BuiltProgram& program) {
+ExitStatus CheckResume(const JobState& recovered, const Config& config, uint64_t fingerprint) {
   if (!recovered.begun()) return {};
-  const int64_t interval = program.config.DurationMs("batch_interval");
+  const int64_t interval = config.DurationMs("batch_interval");
   if (recovered.job().batch_interval_ms() != interval) {
     return {kExitRefused, "the checkpoint's batch interval is " +
                               std::to_string(recovered.job().batch_interval_ms()) +
                               " ms; another one is not in this release"};
   }
-  const int64_t partitions = program.config.Number("partitions");
+  const int64_t partitions = config.Number("partitions");
   if (partitions != 0 && partitions != recovered.job().partitions()) {
     return {kExitRefused, "the checkpoint has " + std::to_string(recovered.job().partitions()) +
                               " partitions; another count is not in this release"};
   }
-  if (program.config.Number("key_groups") != recovered.job().key_groups()) {
+  if (config.Number("key_groups") != recovered.job().key_groups()) {
     return {kExitRefused, "key_groups is fixed for the life of a checkpoint: " +
                               std::to_string(recovered.job().key_groups())};
   }
   const bool same = recovered.program().graph_fingerprint() == 0 ||
-                    recovered.program().graph_fingerprint() ==
-                        program.context->graph().Fingerprint();
+                    recovered.program().graph_fingerprint() == fingerprint;
   const bool settled = recovered.FirstUndecided() == 0 &&
                        recovered.last_decided_ms() <= recovered.sealed_ms();
   if (!same && !settled) {
@@ -142,17 +127,18 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   parts.print = [](const std::string& text) { std::cout << text << std::flush; };
   absl::StatusOr<std::unique_ptr<JobDriver>> driver = JobDriver::Open(parts);
   if (!driver.ok()) return FromStatus(driver.status());
-  const ExitStatus resume = CheckResume((*driver)->recovered(), program);
+  const ExitStatus resume = CheckResume(
+      (*driver)->recovered(), program.config, program.context->graph().Fingerprint());
   if (!resume.ok()) return resume;
 
-  Switchboard switchboard;
+  LateHandler handler;
   GrpcTransportOptions transport_options;
   transport_options.host = role.host;
   transport_options.security = security;
   absl::StatusOr<std::unique_ptr<GrpcTransport>> transport =
-      GrpcTransport::Start(std::move(transport_options), &switchboard);
+      GrpcTransport::Start(std::move(transport_options), &handler);
   if (!transport.ok()) return FromStatus(transport.status());
-  switchboard.Connect(driver->get());
+  handler.Connect(driver->get());
 
   JobDriverOptions driver_options = DriverOptionsFrom(program.config);
   driver_options.job = role.job;
@@ -160,7 +146,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.own_address = (*transport)->address();
   driver_options.binary_digest = role.digest;
   driver_options.args = program.program_words;
-  (*driver)->Start(std::move(driver_options), InitFor(program, store->objects_path),
+  (*driver)->Start(std::move(driver_options), InitFor(*program.context, program.config, store->objects_path),
                    transport->get());
   const JobEnding ending = *(*driver)->Await(-1);
   (*transport)->Shutdown(1'000'000);

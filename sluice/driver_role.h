@@ -32,9 +32,10 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
                         BuildFunction build, bool complete, BuiltProgram* built);
 
 // What executors must know to build the same graph.
-proto::ExecutorInit InitFor(const BuiltProgram& program, const std::string& objects_path);
+proto::ExecutorInit InitFor(const StreamingContext& context, const Config& config,
+                            const std::string& objects_path);
 
 // The job before must have been left so that this program can go on (exit code 3), or be the same.
-ExitStatus CheckResume(const JobState& recovered, const BuiltProgram& program);
+ExitStatus CheckResume(const JobState& recovered, const Config& config, uint64_t fingerprint);
 
 }  // namespace sluice

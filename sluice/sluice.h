@@ -8,3 +8,4 @@
 
 #include "driver/api/api.h"
 #include "sluice/run_job.h"
+#include "sluice/runner_install.h"

@@ -50,7 +50,7 @@ bool BatchRunner::InputReady(const proto::Composition& composition) const {
     for (const auto& task : source.tasks()) {
       for (const auto& piece : task.pieces()) {
         if (!piece.has_block()) continue;
-        const BlockKey key = KeyOf(piece.block().name());
+        const BlockId key = BlockIdOf(piece.block().name());
         const LoggedBlock* block = state_->FindBlock(key);
         if (block != nullptr && !block->lost && holders_(key).empty()) return false;
       }
@@ -81,7 +81,7 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
       for (const auto& piece : source.tasks(index).pieces()) {
         auto& holders = *task.add_holders();
         if (piece.has_block()) {
-          const BlockKey key = KeyOf(piece.block().name());
+          const BlockId key = BlockIdOf(piece.block().name());
           const LoggedBlock* block = state_->FindBlock(key);
           if (block != nullptr && block->lost) {
             task.mutable_holders()->RemoveLast();

@@ -44,7 +44,7 @@ struct BatchOutcome {
 // Not thread-safe.
 class BatchRunner {
  public:
-  using HolderLookup = std::function<std::vector<std::string>(const BlockKey&)>;
+  using HolderLookup = std::function<std::vector<std::string>(const BlockId&)>;
   BatchRunner(const JobDriverOptions& options, const StagePlan& plan, JobState* state,
               const Membership* members, HolderLookup holders)
       : options_(options), plan_(plan), state_(state), members_(members),

@@ -207,7 +207,7 @@ void JobDriverCore::AfterSeal() {
     log_.Enqueue(std::move(entry));
     log_.AfterDurable(CollectStore{});
   }
-  const std::vector<BlockKey> covered = state_.TakeCoveredBlocks();
+  const std::vector<BlockId> covered = state_.TakeCoveredBlocks();
   if (!covered.empty()) blocks_.Release(covered, out_);
   state_.ForgetCovered();
   log_.ForgetCovered();

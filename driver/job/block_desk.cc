@@ -14,7 +14,7 @@ constexpr MonotonicTime kReplicateAgainUs = 3'000'000;
 
 void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                            std::vector<DriverCommand>& out) {
-  const BlockKey key = KeyOf(announce.block().name());
+  const BlockId key = BlockIdOf(announce.block().name());
   for (const std::string& holder : announce.holders()) held_[holder].insert(key);
   unlogged_.erase(key);
   check_copies_ = true;
@@ -60,7 +60,7 @@ void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& 
 
 void BlockDesk::AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out) {
   while (true) {
-    const BlockKey next{stream, incarnation, state_->LastNumber(stream, incarnation) + 1};
+    const BlockId next{stream, incarnation, state_->LastNumber(stream, incarnation) + 1};
     const auto it = early_.find(next);
     if (it == early_.end()) return;
     const HeldBack held = std::move(it->second);
@@ -71,11 +71,11 @@ void BlockDesk::AddHeld(uint32_t stream, uint64_t incarnation, std::vector<Drive
 
 void BlockDesk::OnInventory(const proto::WorkerInventory& inventory,
                             std::vector<DriverCommand>& out) {
-  std::set<BlockKey>& held = held_[inventory.worker_id()];
+  std::set<BlockId>& held = held_[inventory.worker_id()];
   held.clear();
   check_copies_ = true;
   for (const auto& block : inventory.blocks()) {
-    const BlockKey key = KeyOf(block.name());
+    const BlockId key = BlockIdOf(block.name());
     held.insert(key);
     if (LoggedBlock* logged = state_->FindBlock(key)) {
       UpdateHolders(*logged, key, {inventory.worker_id()});
@@ -101,7 +101,7 @@ void BlockDesk::OnWorkerLost(const std::string& worker_id) {
 // source sent is all there is and is added; what a reliable source sent was never acknowledged.
 void BlockDesk::OnReceiverDead(uint32_t stream, uint64_t incarnation,
                                std::vector<DriverCommand>& out) {
-  const auto of_it = [&](const BlockKey& key) {
+  const auto of_it = [&](const BlockId& key) {
     return key.stream == stream && key.incarnation == incarnation;
   };
   for (auto it = early_.begin(); it != early_.end();) {
@@ -131,7 +131,7 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
   if (!check_copies_ || now - checked_ < kCheckCopiesUs || !members_->InventoriesIn()) return;
   checked_ = now;
   for (auto it = unlogged_.begin(); it != unlogged_.end();) {
-    const BlockKey key = it->first;
+    const BlockId key = it->first;
     if (members_->ReceiverAlive(key.stream, key.incarnation)) {
       ++it;  // its daemon announces it
       continue;
@@ -176,9 +176,9 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
   check_copies_ = waiting;
 }
 
-void BlockDesk::Release(const std::vector<BlockKey>& blocks, std::vector<DriverCommand>& out) {
+void BlockDesk::Release(const std::vector<BlockId>& blocks, std::vector<DriverCommand>& out) {
   std::map<std::string, Send> by_worker;
-  for (const BlockKey& key : blocks) {
+  for (const BlockId& key : blocks) {
     replicating_.erase(key);
     for (auto& [worker, held] : held_) {
       if (held.erase(key) == 0 || members_->AddressOf(worker).empty()) continue;
@@ -193,7 +193,7 @@ void BlockDesk::Release(const std::vector<BlockKey>& blocks, std::vector<DriverC
   for (auto& [worker, send] : by_worker) out.push_back(std::move(send));
 }
 
-std::vector<std::string> BlockDesk::HoldersOf(const BlockKey& key) const {
+std::vector<std::string> BlockDesk::HoldersOf(const BlockId& key) const {
   std::vector<std::string> holders;
   for (const auto& [worker, held] : held_) {
     if (held.contains(key) && members_->WorkerServes(worker)) holders.push_back(worker);
@@ -201,7 +201,7 @@ std::vector<std::string> BlockDesk::HoldersOf(const BlockKey& key) const {
   return holders;
 }
 
-bool BlockDesk::IsLost(MonotonicTime now, const BlockKey& key) const {
+bool BlockDesk::IsLost(MonotonicTime now, const BlockId& key) const {
   const auto it = state_->blocks().find(key);
   if (it == state_->blocks().end() || !HoldersOf(key).empty()) return false;
   return std::all_of(it->second.holders.begin(), it->second.holders.end(),
@@ -214,8 +214,8 @@ bool BlockDesk::IsLost(MonotonicTime now, const BlockKey& key) const {
                      });
 }
 
-std::vector<BlockKey> BlockDesk::LostBlocks(MonotonicTime now) const {
-  std::vector<BlockKey> lost;
+std::vector<BlockId> BlockDesk::LostBlocks(MonotonicTime now) const {
+  std::vector<BlockId> lost;
   for (const auto& [key, block] : state_->blocks()) {
     const bool needed = block.batch_ms == 0 || block.batch_ms > state_->sealed_ms();
     if (needed && !block.lost && IsLost(now, key)) lost.push_back(key);
@@ -239,7 +239,7 @@ void BlockDesk::SendVerdict(const std::string& to, const proto::BlockInfo& block
   log_->TakeDue(out);
 }
 
-void BlockDesk::UpdateHolders(LoggedBlock& block, const BlockKey& key,
+void BlockDesk::UpdateHolders(LoggedBlock& block, const BlockId& key,
                               const std::vector<std::string>& holders) {
   std::vector<std::string> all = block.holders;
   for (const std::string& holder : holders) {
@@ -254,7 +254,7 @@ void BlockDesk::UpdateHolders(LoggedBlock& block, const BlockKey& key,
   log_->Enqueue(std::move(entry));
 }
 
-void BlockDesk::SendRelease(const std::string& worker, const BlockKey& key,
+void BlockDesk::SendRelease(const std::string& worker, const BlockId& key,
                             std::vector<DriverCommand>& out) {
   if (members_->AddressOf(worker).empty()) return;
   Send send{members_->AddressOf(worker), {}};

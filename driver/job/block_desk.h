@@ -34,13 +34,13 @@ class BlockDesk {
   // Asks for further copies of blocks that have too few; drops what a dead receiver left.
   void OnTimer(MonotonicTime now, std::vector<DriverCommand>& out);
   // Covered by a sealed checkpoint: nobody needs these any more.
-  void Release(const std::vector<BlockKey>& blocks, std::vector<DriverCommand>& out);
+  void Release(const std::vector<BlockId>& blocks, std::vector<DriverCommand>& out);
 
-  std::vector<std::string> HoldersOf(const BlockKey& key) const;  // serving workers, by id
+  std::vector<std::string> HoldersOf(const BlockId& key) const;  // serving workers, by id
   // Every holder that the log names has answered without it, or is gone for good.
-  bool IsLost(MonotonicTime now, const BlockKey& key) const;
+  bool IsLost(MonotonicTime now, const BlockId& key) const;
   // Planned or waiting blocks that are lost and not accepted as such.
-  std::vector<BlockKey> LostBlocks(MonotonicTime now) const;
+  std::vector<BlockId> LostBlocks(MonotonicTime now) const;
   uint64_t under_replicated() const { return under_replicated_; }
 
  private:
@@ -49,9 +49,9 @@ class BlockDesk {
   void AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
   void SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,
                    std::vector<DriverCommand>& out);
-  void UpdateHolders(LoggedBlock& block, const BlockKey& key,
+  void UpdateHolders(LoggedBlock& block, const BlockId& key,
                      const std::vector<std::string>& holders);
-  void SendRelease(const std::string& worker, const BlockKey& key,
+  void SendRelease(const std::string& worker, const BlockId& key,
                    std::vector<DriverCommand>& out);
 
   struct HeldBack {
@@ -68,10 +68,10 @@ class BlockDesk {
   LogQueue* log_;
   Membership* members_;
   const uint64_t epoch_;
-  std::map<std::string, std::set<BlockKey>> held_;       // by worker: what it said it has
-  std::map<BlockKey, HeldBack> early_;                   // a predecessor is still on its way
-  std::map<BlockKey, Unlogged> unlogged_;                // in inventories, not in the log
-  std::map<BlockKey, MonotonicTime> replicating_;
+  std::map<std::string, std::set<BlockId>> held_;       // by worker: what it said it has
+  std::map<BlockId, HeldBack> early_;                   // a predecessor is still on its way
+  std::map<BlockId, Unlogged> unlogged_;                // in inventories, not in the log
+  std::map<BlockId, MonotonicTime> replicating_;
   uint64_t under_replicated_ = 0;
   bool check_copies_ = true;
   MonotonicTime checked_ = 0;

@@ -46,7 +46,7 @@ void JobDriverCore::BeginJob() {
   plan_ = std::make_unique<StagePlan>(graph_, state_.job().partitions());
   runner_ = std::make_unique<BatchRunner>(
       options_, *plan_, &state_, &members_,
-      [this](const BlockKey& key) { return blocks_.HoldersOf(key); });
+      [this](const BlockId& key) { return blocks_.HoldersOf(key); });
 }
 
 void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {
@@ -113,7 +113,7 @@ void JobDriverCore::End(int exit_code, const std::string& state, const std::stri
 }
 
 void JobDriverCore::AcceptLosses(MonotonicTime now) {
-  for (const BlockKey& key : blocks_.LostBlocks(now)) {
+  for (const BlockId& key : blocks_.LostBlocks(now)) {
     proto::Entry entry;
     *entry.mutable_lost()->mutable_name() = NameOf(state_.job().job_instance(), key);
     log_.Enqueue(std::move(entry));
@@ -168,7 +168,7 @@ proto::JobStatus JobDriverCore::Status() const {
 void JobDriverCore::SendStatus(MonotonicTime now) {
   if (now - loss_checked_ > kLossCheckUs && begun_) {
     loss_checked_ = now;
-    const std::vector<BlockKey> lost = blocks_.LostBlocks(now);
+    const std::vector<BlockId> lost = blocks_.LostBlocks(now);
     const std::string before = failure_;
     failure_ = lost.empty() ? ""
                             : absl::StrCat(lost.size(), " received blocks are lost, first ",

@@ -8,11 +8,11 @@
 
 namespace sluice {
 
-BlockKey KeyOf(const proto::BlockName& name) {
+BlockId BlockIdOf(const proto::BlockName& name) {
   return {name.stream(), name.incarnation(), name.number()};
 }
 
-proto::BlockName NameOf(uint64_t job_instance, const BlockKey& key) {
+proto::BlockName NameOf(uint64_t job_instance, const BlockId& key) {
   proto::BlockName name;
   name.set_job_instance(job_instance);
   name.set_stream(key.stream);
@@ -21,7 +21,7 @@ proto::BlockName NameOf(uint64_t job_instance, const BlockKey& key) {
   return name;
 }
 
-std::string ToString(const BlockKey& key) {
+std::string ToString(const BlockId& key) {
   char text[96];
   std::snprintf(text, sizeof(text), "stream %u, receiver %016" PRIx64 ", block %" PRIu64,
                 key.stream, key.incarnation, key.number);
@@ -38,7 +38,7 @@ void JobState::Restore(const proto::DriverState& kept) {
   for (const auto& f : kept.files()) files_[{f.stream(), f.path()}] = f;
   for (const auto& o : kept.outputs()) published_ms_[o.output()] = o.published_ms();
   for (const auto& b : kept.blocks()) {
-    const BlockKey key = KeyOf(b.block().name());
+    const BlockId key = BlockIdOf(b.block().name());
     blocks_[key] = {b.block(), {b.holders().begin(), b.holders().end()}, b.batch_ms(), b.lost()};
     if (b.batch_ms() == 0) waiting_.push_back(key);
   }
@@ -69,7 +69,7 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
       ApplyBlock(entry.block_added());
       return absl::OkStatus();
     case proto::Entry::kLost: {
-      LoggedBlock* block = FindBlock(KeyOf(entry.lost().name()));
+      LoggedBlock* block = FindBlock(BlockIdOf(entry.lost().name()));
       if (block != nullptr) block->lost = true;
       return absl::OkStatus();
     }
@@ -107,7 +107,7 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
 }
 
 void JobState::ApplyBlock(const proto::BlockAdded& added) {
-  const BlockKey key = KeyOf(added.block().name());
+  const BlockId key = BlockIdOf(added.block().name());
   if (LoggedBlock* known = FindBlock(key)) {
     known->holders.assign(added.holders().begin(), added.holders().end());
     return;
@@ -135,11 +135,11 @@ absl::Status JobState::ApplyPlanned(const proto::Composition& composition) {
 }
 
 void JobState::TakeFilesAndBlocks(const proto::Composition& composition) {
-  std::set<BlockKey> taken;
+  std::set<BlockId> taken;
   for (const auto& source : composition.sources()) {
     for (const auto& task : source.tasks()) {
       for (const auto& piece : task.pieces()) {
-        if (piece.has_block()) taken.insert(KeyOf(piece.block().name()));
+        if (piece.has_block()) taken.insert(BlockIdOf(piece.block().name()));
         if (!piece.has_file()) continue;
         proto::TakenFile& file = files_[{source.stage(), piece.file().path()}];
         file.set_stream(source.stage());
@@ -149,10 +149,10 @@ void JobState::TakeFilesAndBlocks(const proto::Composition& composition) {
       }
     }
   }
-  for (const BlockKey& key : taken) {
+  for (const BlockId& key : taken) {
     if (LoggedBlock* block = FindBlock(key)) block->batch_ms = composition.batch_ms();
   }
-  std::erase_if(waiting_, [&](const BlockKey& key) { return taken.contains(key); });
+  std::erase_if(waiting_, [&](const BlockId& key) { return taken.contains(key); });
 }
 
 absl::Status JobState::ApplyDecided(const proto::Decided& decided) {
@@ -226,7 +226,7 @@ void JobState::KeepBlocks(proto::DriverState& kept) const {
     b->set_batch_ms(block.batch_ms);
     b->set_lost(block.lost);
   };
-  for (const BlockKey& key : waiting_) keep(blocks_.at(key));
+  for (const BlockId& key : waiting_) keep(blocks_.at(key));
   for (const auto& [key, block] : blocks_) {
     if (block.batch_ms != 0) keep(block);
   }
@@ -255,7 +255,7 @@ uint64_t JobState::LastNumber(uint32_t stream, uint64_t incarnation) const {
   return it == incarnations_.end() ? 0 : it->second;
 }
 
-LoggedBlock* JobState::FindBlock(const BlockKey& key) {
+LoggedBlock* JobState::FindBlock(const BlockId& key) {
   const auto it = blocks_.find(key);
   return it == blocks_.end() ? nullptr : &it->second;
 }
@@ -265,8 +265,8 @@ const proto::TakenFile* JobState::TakenFileAt(uint32_t stream, const std::string
   return it == files_.end() ? nullptr : &it->second;
 }
 
-std::vector<BlockKey> JobState::TakeCoveredBlocks() {
-  std::vector<BlockKey> covered;
+std::vector<BlockId> JobState::TakeCoveredBlocks() {
+  std::vector<BlockId> covered;
   for (auto it = blocks_.begin(); it != blocks_.end();) {
     if (it->second.batch_ms != 0 && it->second.batch_ms <= sealed_ms_) {
       covered.push_back(it->first);

@@ -17,15 +17,15 @@
 
 namespace sluice {
 
-struct BlockKey {
+struct BlockId {
   uint32_t stream = 0;
   uint64_t incarnation = 0;
   uint64_t number = 0;
-  auto operator<=>(const BlockKey&) const = default;
+  auto operator<=>(const BlockId&) const = default;
 };
-BlockKey KeyOf(const proto::BlockName& name);
-proto::BlockName NameOf(uint64_t job_instance, const BlockKey& key);
-std::string ToString(const BlockKey& key);  // "stream 2, receiver 9f3a…, block 17"
+BlockId BlockIdOf(const proto::BlockName& name);
+proto::BlockName NameOf(uint64_t job_instance, const BlockId& key);
+std::string ToString(const BlockId& key);  // "stream 2, receiver 9f3a…, block 17"
 
 struct LoggedBlock {
   proto::BlockInfo info;
@@ -61,9 +61,9 @@ class JobState {
   bool begun() const { return job_.job_instance() != 0; }
   const proto::JobBegun& job() const { return job_; }
   const proto::ProgramSeen& program() const { return program_; }
-  const std::map<BlockKey, LoggedBlock>& blocks() const { return blocks_; }
-  LoggedBlock* FindBlock(const BlockKey& key);
-  const std::vector<BlockKey>& waiting_blocks() const { return waiting_; }  // in log order
+  const std::map<BlockId, LoggedBlock>& blocks() const { return blocks_; }
+  LoggedBlock* FindBlock(const BlockId& key);
+  const std::vector<BlockId>& waiting_blocks() const { return waiting_; }  // in log order
   const std::map<int64_t, proto::Composition>& planned() const { return planned_; }
   const std::map<int64_t, DecidedBatch>& decided() const { return decided_; }
   bool FileTaken(uint32_t stream, const std::string& path) const {
@@ -78,7 +78,7 @@ class JobState {
   uint64_t failed_batches() const { return failed_batches_; }
   uint64_t records_total() const { return records_total_; }
   // Blocks of batches up to the sealed one: nothing refers to them any more. Forgets them.
-  std::vector<BlockKey> TakeCoveredBlocks();
+  std::vector<BlockId> TakeCoveredBlocks();
   // Forgets compositions and decisions up to the sealed batch whose outputs are all published.
   void ForgetCovered();
   // First batch that is planned and not decided; 0: none.
@@ -95,8 +95,8 @@ class JobState {
   proto::ProgramSeen program_;
   std::map<std::pair<uint32_t, std::string>, int64_t> producers_;
   std::map<std::pair<uint32_t, uint64_t>, uint64_t> incarnations_;
-  std::map<BlockKey, LoggedBlock> blocks_;
-  std::vector<BlockKey> waiting_;
+  std::map<BlockId, LoggedBlock> blocks_;
+  std::vector<BlockId> waiting_;
   std::map<std::pair<uint32_t, std::string>, proto::TakenFile> files_;
   std::map<int64_t, proto::Composition> planned_;
   std::map<int64_t, DecidedBatch> decided_;

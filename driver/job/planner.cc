@@ -22,7 +22,7 @@ void PlanBlocks(const JobState& state, const PlanRequest& request, uint32_t stre
     }
     return best;
   };
-  for (const BlockKey& key : state.waiting_blocks()) {
+  for (const BlockId& key : state.waiting_blocks()) {
     if (key.stream != stream) continue;
     const LoggedBlock& block = state.blocks().at(key);
     int task = lightest(request.members_holding(block));
@@ -116,7 +116,7 @@ PlannedInput InputOf(const proto::SourceInput& source, JobState& state) {
   for (const auto& task : source.tasks()) {
     for (const auto& piece : task.pieces()) {
       if (piece.has_block()) {
-        const LoggedBlock* block = state.FindBlock(KeyOf(piece.block().name()));
+        const LoggedBlock* block = state.FindBlock(BlockIdOf(piece.block().name()));
         if (block == nullptr || !block->lost) planned.block_records += piece.block().records();
       } else if (piece.has_file()) {
         planned.file_bytes += piece.file().end() - piece.file().begin();

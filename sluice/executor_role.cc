@@ -1,0 +1,180 @@
+#include "sluice/executor_role.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <thread>
+
+#include "common/exit_status.h"
+#include "common/net/grpc_transport.h"
+#include "common/spawn.h"
+#include "sluice/executor_graph.h"
+#include "sluice/job_settings.h"
+#include "sluice/job_store.h"
+#include "sluice/late_handler.h"
+#include "worker/executor/executor.h"
+#include "worker/receiver/receiver_executor.h"
+#include "worker/shm/fd_client.h"
+
+namespace sluice {
+namespace {
+
+// The store's place is known when the job driver has answered, which is before any use of it.
+class LateObjects : public ObjectStore {
+ public:
+  absl::Status Open(const std::string& path) {
+    absl::StatusOr<std::unique_ptr<ObjectStore>> opened = OpenObjects(path);
+    if (!opened.ok()) return opened.status();
+    store_ = *std::move(opened);
+    return absl::OkStatus();
+  }
+  absl::Status PutIfAbsent(const std::string& name, std::string_view bytes) override {
+    return store_->PutIfAbsent(name, bytes);
+  }
+  absl::Status PutFileIfAbsent(const std::string& name, const std::string& path) override {
+    return store_->PutFileIfAbsent(name, path);
+  }
+  absl::StatusOr<std::string> Get(const std::string& name) override { return store_->Get(name); }
+  absl::StatusOr<std::vector<ObjectInfo>> List(const std::string& prefix) override {
+    return store_->List(prefix);
+  }
+  absl::Status Delete(const std::string& name) override { return store_->Delete(name); }
+  std::string Where() const override { return store_->Where(); }
+
+ private:
+  std::unique_ptr<ObjectStore> store_;
+};
+
+class Board : public RunningTaskBoard {
+ public:
+  explicit Board(TaskBoard board) : board_(std::move(board)) {}
+  void Begin(uint32_t slot, int64_t batch_ms, uint32_t stage, uint32_t task) override {
+    board_.Begin(slot, {batch_ms, stage, task});
+  }
+  void End(uint32_t slot) override { board_.End(slot); }
+
+ private:
+  TaskBoard board_;
+};
+
+class Mapped : public BlockBytes {
+ public:
+  explicit Mapped(MappedBlock block) : block_(std::move(block)) {}
+  std::string_view bytes() const override { return block_.bytes(); }
+
+ private:
+  MappedBlock block_;
+};
+
+// Blocks of the daemon on this node, read in place.
+TransportBlockReader::LocalBlocks MappedBlocks(FdClient* descriptors) {
+  return [descriptors](const proto::BlockInfo& block) -> std::unique_ptr<BlockBytes> {
+    const proto::BlockName& name = block.name();
+    absl::StatusOr<MappedBlock> mapped = descriptors->MapBlock(
+        {name.job_instance(), name.incarnation(), name.number(), name.stream()});
+    if (!mapped.ok() || mapped->crc32c() != block.crc32c()) return nullptr;
+    return std::make_unique<Mapped>(*std::move(mapped));
+  };
+}
+
+void AwaitTermination() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  int number = 0;
+  sigwait(&signals, &number);
+}
+
+ExitStatus RunTasks(const ExecutorRoleFlags& role, const std::vector<std::string>& words,
+                    const JobOptions& options, BuildFunction build, const Security& security) {
+  absl::StatusOr<std::unique_ptr<FdClient>> descriptors = FdClient::Connect(role.socket);
+  if (!descriptors.ok()) return ToExit(descriptors.status());
+  absl::StatusOr<TaskBoard> attached = (*descriptors)->AttachBoard();
+  if (!attached.ok()) return ToExit(attached.status());
+  Board board(*std::move(attached));
+  LateHandler handler;
+  GrpcTransportOptions transport_options;
+  transport_options.host = role.host;
+  transport_options.security = security;
+  absl::StatusOr<std::unique_ptr<GrpcTransport>> transport =
+      GrpcTransport::Start(std::move(transport_options), &handler);
+  if (!transport.ok()) return ToExit(transport.status());
+  LateObjects objects;
+  const std::unique_ptr<StatePartCodec> codec = DiskStateParts();
+  PosixOutputStager outputs;
+  ExecutorOptions executor_options;
+  executor_options.job_instance = role.instance;
+  executor_options.epoch = role.epoch;
+  executor_options.executor = role.executor;
+  executor_options.slots = role.slots;
+  executor_options.job_driver = role.job_driver;
+  executor_options.worker = role.worker;
+  executor_options.worker_id = role.worker_id;
+  executor_options.binary_digest = role.digest;
+  executor_options.pid = getpid();
+  executor_options.pin_slots = false;
+  executor_options.build = [&](const proto::ExecutorInit& init) -> absl::StatusOr<BuiltGraph> {
+    absl::StatusOr<ExecutorProgram> program = BuildForExecutor(init, words, options, build);
+    if (!program.ok()) return program.status();
+    const auto path = init.conf().find(kObjectsPathKey);
+    if (path == init.conf().end()) return absl::InternalError("no place for checkpoints is named");
+    const absl::Status opened = objects.Open(path->second);
+    if (!opened.ok()) return opened;
+    return BuiltGraph{program->graph, program->config.DurationMs("batch_interval")};
+  };
+  executor_options.local_blocks = MappedBlocks(descriptors->get());
+  executor_options.objects = &objects;
+  executor_options.codec = codec.get();
+  executor_options.outputs = &outputs;
+  executor_options.board = &board;
+  Executor executor(std::move(executor_options));
+  handler.Connect(&executor);
+  executor.Start(transport->get());
+  AwaitTermination();
+  executor.Stop();
+  (*transport)->Shutdown(200'000);
+  return {};
+}
+
+ExitStatus RunReceivers(const ExecutorRoleFlags& role, const std::vector<std::string>& words,
+                        const JobOptions& options, BuildFunction build,
+                        const Security& security) {
+  ReceiverExecutorOptions receiver_options;
+  receiver_options.flags = role;
+  receiver_options.security = security;
+  receiver_options.report = [](const std::string& line) { std::cerr << line << std::endl; };
+  receiver_options.build = [&](const proto::ExecutorInit& init) -> absl::StatusOr<ReceiverGraph> {
+    absl::StatusOr<ExecutorProgram> program = BuildForExecutor(init, words, options, build);
+    if (!program.ok()) return program.status();
+    ReceiverGraph graph;
+    graph.graph = program->graph;
+    graph.block_interval_us = program->config.DurationMs("block_interval") * 1000;
+    graph.max_rate = static_cast<double>(program->config.Number("max_rate"));
+    return graph;
+  };
+  absl::StatusOr<std::unique_ptr<ReceiverExecutor>> executor =
+      ReceiverExecutor::Start(std::move(receiver_options));
+  if (!executor.ok()) return ToExit(executor.status());
+  AwaitTermination();
+  (*executor)->Stop();
+  return {};
+}
+
+}  // namespace
+
+ExitStatus RunExecutorRole(const ExecutorRoleFlags& role, const std::vector<std::string>& words,
+                           JobOptions options, BuildFunction build) {
+  EndWithParent();
+  Security security;
+  security.job = role.job;
+  security.job_token = TakeJobToken();
+  sigset_t signals;  // blocked before any thread starts, so that AwaitTermination gets it
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return role.kind == ExecutorKind::kTasks ? RunTasks(role, words, options, build, security)
+                                           : RunReceivers(role, words, options, build, security);
+}
+
+}  // namespace sluice

@@ -1,0 +1,200 @@
+#include "sluice/local_job.h"
+
+#include <unistd.h>
+
+#include <iostream>
+#include <random>
+#include <utility>
+
+#include "checkpoint/errors.h"
+#include "common/status.h"
+#include "glog/logging.h"
+#include "sluice/driver_role.h"
+#include "sluice/job_settings.h"
+#include "worker/receiver/buffer_pools.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kDriverAddress[] = "driver";
+constexpr char kWorkerAddress[] = "worker";
+constexpr char kWorkerId[] = "local";
+
+class Held : public BlockBytes {
+ public:
+  explicit Held(BlockStore::Reading reading) : reading_(std::move(reading)) {}
+  std::string_view bytes() const override { return reading_.bytes(); }
+
+ private:
+  BlockStore::Reading reading_;
+};
+
+TransportBlockReader::LocalBlocks BlocksOf(BlockStore* store) {
+  return [store](const proto::BlockInfo& block) -> std::unique_ptr<BlockBytes> {
+    const proto::BlockName& name = block.name();
+    absl::StatusOr<BlockStore::Reading> reading = store->Read(
+        {name.job_instance(), name.incarnation(), name.number(), name.stream()});
+    if (!reading.ok()) return nullptr;
+    return std::make_unique<Held>(*std::move(reading));
+  };
+}
+
+uint64_t RandomId() {
+  static std::random_device device;
+  return (uint64_t{device()} << 32) ^ device();
+}
+
+}  // namespace
+
+LocalJob::LocalJob(const StreamingContext& context, LocalJobOptions options)
+    : context_(context),
+      options_(std::move(options)),
+      outputs_(std::make_unique<PosixOutputStager>()),
+      driver_loop_({.name = "driver-link"}),
+      worker_loop_({.name = "worker"}),
+      executor_loop_({.name = "executor-link"}) {}
+
+LocalJob::~LocalJob() {
+  for (auto& [id, tasks] : tasks_) {
+    tasks.transport.reset();
+    tasks.executor->Stop();
+  }
+  for (auto& [id, receivers] : receivers_) {
+    receivers.node->Stop();
+    receivers.transport.reset();
+  }
+  host_.reset();
+  driver_transport_.reset();
+  worker_loop_.Stop();
+  executor_loop_.Stop();
+  driver_loop_.Stop();
+}
+
+absl::StatusOr<std::unique_ptr<LocalJob>> LocalJob::Start(const StreamingContext& context,
+                                                          LocalJobOptions options) {
+  std::unique_ptr<LocalJob> job(new LocalJob(context, std::move(options)));
+  RETURN_IF_ERROR(job->Begin());
+  return job;
+}
+
+std::shared_ptr<const LineageGraph> LocalJob::Graph() const {
+  return {std::shared_ptr<void>(), &context_.graph()};
+}
+
+absl::Status LocalJob::Begin() {
+  ASSIGN_OR_RETURN(store_, OpenJobStore(options_.store));
+  JobDriverParts parts;
+  parts.graph = &context_.graph();
+  parts.log_store = store_.log.get();
+  parts.objects = store_.objects.get();
+  parts.codec = store_.codec.get();
+  parts.known_job = store_.known;
+  parts.random = RandomId;
+  parts.print = [](const std::string& text) { std::cout << text << std::flush; };
+  ASSIGN_OR_RETURN(driver_, JobDriver::Open(parts));
+  const ExitStatus resume =
+      CheckResume(driver_->recovered(), options_.config, context_.graph().Fingerprint());
+  if (!resume.ok()) return RefusedError(resume.message);
+  driver_transport_ = hub_.Open(kDriverAddress, driver_.get(), &driver_loop_);
+
+  LocalBlockHostOptions host;
+  host.worker_id = kWorkerId;
+  host.address = kWorkerAddress;
+  host.slots = options_.slots;
+  host.block_memory = static_cast<uint64_t>(options_.config.Bytes("block_memory"));
+  host.start_executor = [this](const proto::StartExecutor& request) { StartExecutor(request); };
+  host.end_executor = [this](const ExecutorKey& key) { EndExecutor(key); };
+  ASSIGN_OR_RETURN(host_, LocalBlockHost::Start(std::move(host), &hub_, &worker_loop_));
+
+  JobDriverOptions driver_options = DriverOptionsFrom(options_.config);
+  driver_options.job = options_.name;
+  driver_options.own_address = kDriverAddress;
+  driver_options.replication = 1;  // there is one worker
+  driver_options.replication_min = 1;
+  driver_->Start(std::move(driver_options),
+                 InitFor(context_, options_.config, store_.objects_path),
+                 driver_transport_.get());
+  proto::Envelope members;
+  auto& worker = *members.mutable_cluster_members()->add_workers();
+  worker.set_worker_id(kWorkerId);
+  worker.set_incarnation(1);
+  worker.set_address(kWorkerAddress);
+  worker.set_host("localhost");
+  worker.set_slots(options_.slots);
+  driver_->OnMessage(kDriverAddress, std::move(members));
+  return absl::OkStatus();
+}
+
+void LocalJob::StartExecutor(const proto::StartExecutor& request) {
+  if (request.role() == "receivers") {
+    if (!receivers_.contains(request.executor())) StartReceivers(request);
+  } else if (!tasks_.contains(request.executor())) {
+    StartTasks(request);
+  }
+}
+
+void LocalJob::StartTasks(const proto::StartExecutor& request) {
+  ExecutorOptions options;
+  options.job_instance = request.job_instance();
+  options.epoch = request.epoch();
+  options.executor = request.executor();
+  options.slots = request.slots();
+  options.job_driver = request.job_driver_address();
+  options.worker = kWorkerAddress;
+  options.worker_id = kWorkerId;
+  options.pid = getpid();
+  options.build = [this](const proto::ExecutorInit&) -> absl::StatusOr<BuiltGraph> {
+    return BuiltGraph{Graph(), options_.config.DurationMs("batch_interval")};
+  };
+  options.local_blocks = BlocksOf(host_->store());
+  options.objects = store_.objects.get();
+  options.codec = store_.codec.get();
+  options.outputs = outputs_.get();
+  TaskExecutor& tasks = tasks_[request.executor()];
+  tasks.executor = std::make_unique<Executor>(std::move(options));
+  tasks.transport = hub_.Open("executor-" + std::to_string(request.executor()),
+                              tasks.executor.get(), &executor_loop_);
+  tasks.executor->Start(tasks.transport.get());
+}
+
+void LocalJob::StartReceivers(const proto::StartExecutor& request) {
+  ReceiverNodeOptions options;
+  options.job_instance = request.job_instance();
+  options.epoch = request.epoch();
+  options.executor = request.executor();
+  options.job_driver = request.job_driver_address();
+  options.worker = kWorkerAddress;
+  options.worker_id = kWorkerId;
+  options.pid = getpid();
+  options.streams = {request.streams().begin(), request.streams().end()};
+  options.incarnations = {request.incarnations().begin(), request.incarnations().end()};
+  options.report = [](const std::string& line) { LOG(WARNING) << line; };
+  options.build = [this](const proto::ExecutorInit&) -> absl::StatusOr<ReceiverGraph> {
+    ReceiverGraph graph;
+    graph.graph = Graph();
+    graph.block_interval_us = options_.config.DurationMs("block_interval") * 1000;
+    graph.max_rate = static_cast<double>(options_.config.Number("max_rate"));
+    return graph;
+  };
+  ReceiverExecutor& receivers = receivers_[request.executor()];
+  receivers.node = std::make_unique<ReceiverNode>(std::move(options), NewHeapPool(),
+                                                  &executor_loop_, nullptr);
+  receivers.transport = hub_.Open("receiver-" + std::to_string(request.executor()),
+                                  receivers.node.get(), &executor_loop_);
+  receivers.node->Start(receivers.transport.get());
+}
+
+void LocalJob::EndExecutor(const ExecutorKey& key) {
+  if (const auto tasks = tasks_.find(key.executor); tasks != tasks_.end()) {
+    tasks->second.transport.reset();
+    tasks->second.executor->Stop();
+    tasks_.erase(tasks);
+  }
+  if (const auto receivers = receivers_.find(key.executor); receivers != receivers_.end()) {
+    receivers->second.node->Stop();
+    receivers->second.transport.reset();
+    receivers_.erase(receivers);
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,75 @@
+// A job with its driver, worker and executors in one process: the same cores over an in-process
+// transport. The default of every job program, and what an embedded StreamingContext starts.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "common/config.h"
+#include "common/event_loop.h"
+#include "common/net/local_transport.h"
+#include "driver/api/streaming_context.h"
+#include "driver/job/job_driver.h"
+#include "sluice/job_store.h"
+#include "worker/daemon/local_block_host.h"
+#include "worker/executor/executor.h"
+#include "worker/receiver/receiver_node.h"
+
+namespace sluice {
+
+struct LocalJobOptions {
+  std::string name;
+  uint32_t slots = 1;
+  JobStoreOptions store;
+  Config config;
+};
+
+// Thread-safe.
+class LocalJob {
+ public:
+  // `context` is built and checked, and outlives the job.
+  static absl::StatusOr<std::unique_ptr<LocalJob>> Start(const StreamingContext& context,
+                                                         LocalJobOptions options);
+  ~LocalJob();
+
+  // How the job ended; nothing when the time was over first. Negative: without limit.
+  std::optional<JobEnding> Await(int64_t milliseconds) { return driver_->Await(milliseconds); }
+  void RequestStop(const StopRequested& stop) { driver_->RequestStop(stop); }
+
+ private:
+  struct TaskExecutor {
+    std::unique_ptr<Executor> executor;
+    std::unique_ptr<Transport> transport;
+  };
+  struct ReceiverExecutor {
+    std::unique_ptr<ReceiverNode> node;
+    std::unique_ptr<Transport> transport;
+  };
+
+  LocalJob(const StreamingContext& context, LocalJobOptions options);
+  absl::Status Begin();
+  void StartExecutor(const proto::StartExecutor& request);
+  void StartTasks(const proto::StartExecutor& request);
+  void StartReceivers(const proto::StartExecutor& request);
+  void EndExecutor(const ExecutorKey& key);
+  std::shared_ptr<const LineageGraph> Graph() const;
+
+  const StreamingContext& context_;
+  const LocalJobOptions options_;
+  JobStore store_;
+  std::unique_ptr<OutputStager> outputs_;
+  LocalHub hub_;
+  EventLoop driver_loop_;
+  EventLoop worker_loop_;
+  EventLoop executor_loop_;
+  std::unique_ptr<JobDriver> driver_;
+  std::unique_ptr<Transport> driver_transport_;
+  std::unique_ptr<LocalBlockHost> host_;
+  std::map<uint32_t, TaskExecutor> tasks_;         // on the worker's loop
+  std::map<uint32_t, ReceiverExecutor> receivers_;
+};
+
+}  // namespace sluice

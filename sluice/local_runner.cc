@@ -1,0 +1,131 @@
+#include "sluice/local_runner.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <iostream>
+#include <thread>
+
+#include "checkpoint/checkpoint_url.h"
+#include "checkpoint/errors.h"
+#include "common/exit_status.h"
+#include "sluice/job_settings.h"
+#include "sluice/local_job.h"
+#include "sluice/runner_install.h"
+
+namespace sluice {
+namespace {
+
+ExitStatus FromStatus(const absl::Status& status) {
+  const int code = ExitCodeOf(status);
+  if (code != 0) return {code, std::string(status.message())};
+  return ToExit(status);
+}
+
+// What a context with this graph can run on, without a cluster.
+absl::Status CheckLocal(const LineageGraph& graph, bool has_checkpoint) {
+  for (const Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kSource) continue;
+    if (node.source.kind == SourceKind::kPush) {
+      return RefusedError("stream " + node.source.stream +
+                          " is pushed to, which needs a cluster: submit the program");
+    }
+    if (node.source.kind == SourceKind::kQueue && has_checkpoint &&
+        !node.source.queue->test_only()) {
+      return RefusedError("a QueueStream cannot be recovered, so it cannot be used with a "
+                          "checkpoint unless it is marked test_only");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<LocalJob>> StartLocal(const StreamingContext& context,
+                                                     const ProgramFlags& flags,
+                                                     const Config& config) {
+  const absl::Status fits = CheckLocal(context.graph(), !flags.checkpoint.empty());
+  if (!fits.ok()) return fits;
+  LocalJobOptions options;
+  options.name = context.options().name;
+  options.slots = LocalSlots(flags);
+  options.config = config;
+  options.store.sync = config.On("log_sync");
+  options.store.fresh = flags.fresh;
+  options.store.discard_checkpoint = flags.discard_checkpoint;
+  if (!flags.checkpoint.empty()) {
+    const absl::StatusOr<CheckpointUrl> url = ParseCheckpointUrl(flags.checkpoint);
+    if (!url.ok()) return url.status();
+    options.store.directory = url->directory;
+  }
+  return LocalJob::Start(context, std::move(options));
+}
+
+// Runner of a context that a program embeds.
+class LocalRunner : public JobRunner {
+ public:
+  Outcome Start(StreamingContext& context) override {
+    ProgramFlags flags;
+    flags.checkpoint = context.options().checkpoint;
+    Config config;
+    const ExitStatus resolved = ResolveConfig(flags, context.options(), &config);
+    if (!resolved.ok()) return {resolved.code, resolved.message};
+    absl::StatusOr<std::unique_ptr<LocalJob>> job = StartLocal(context, flags, config);
+    if (!job.ok()) {
+      const ExitStatus status = FromStatus(job.status());
+      return {status.code, status.message};
+    }
+    job_ = *std::move(job);
+    return {};
+  }
+  std::optional<Outcome> Await(std::optional<std::chrono::milliseconds> timeout) override {
+    const std::optional<JobEnding> ending =
+        job_->Await(timeout.has_value() ? timeout->count() : -1);
+    if (!ending.has_value()) return std::nullopt;
+    return Outcome{ending->exit_code, ending->message};
+  }
+  Outcome Stop(StopOptions options) override {
+    StopRequested stop;
+    stop.cancel = !options.drain;
+    job_->RequestStop(stop);
+    return *Await(std::nullopt);
+  }
+
+ private:
+  std::unique_ptr<LocalJob> job_;
+};
+
+}  // namespace
+
+namespace internal {
+bool InstallLocalRunner() {
+  InstallJobRunner([]() -> std::unique_ptr<JobRunner> { return std::make_unique<LocalRunner>(); });
+  return true;
+}
+}  // namespace internal
+
+uint32_t LocalSlots(const ProgramFlags& flags) {
+  return flags.slots != 0 ? flags.slots : std::max(1u, std::thread::hardware_concurrency());
+}
+
+ExitStatus RunLocal(BuiltProgram program) {
+  sigset_t signals;  // blocked before any thread starts; taken by the watcher
+  sigemptyset(&signals);
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  absl::StatusOr<std::unique_ptr<LocalJob>> job =
+      StartLocal(*program.context, program.flags, program.config);
+  if (!job.ok()) return FromStatus(job.status());
+  std::thread watcher([&] {
+    int number = 0;
+    for (int count = 0; sigwait(&signals, &number) == 0 && number != SIGUSR1; ++count) {
+      if (count > 0) _exit(kExitDeadline);
+      (*job)->RequestStop({});
+    }
+  });
+  const JobEnding ending = *(*job)->Await(-1);
+  pthread_kill(watcher.native_handle(), SIGUSR1);
+  watcher.join();
+  job->reset();
+  return {ending.exit_code, ending.message};
+}
+
+}  // namespace sluice

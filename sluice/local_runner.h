@@ -1,0 +1,15 @@
+// Runs a job program in local mode, and gives embedded contexts a runner.
+#pragma once
+
+#include "common/exit_code.h"
+#include "sluice/driver_role.h"
+
+namespace sluice {
+
+// As many tasks at a time: --slots, else the machine's cores.
+uint32_t LocalSlots(const ProgramFlags& flags);
+
+// To the job's end. SIGINT or SIGTERM drains it; a second one ends it at once with 5.
+ExitStatus RunLocal(BuiltProgram program);
+
+}  // namespace sluice
