@@ -93,8 +93,8 @@ void Executor::Impl::Receive(proto::Envelope message) {
       return Post(BundleIn{
           std::make_shared<const proto::ShareBundle>(std::move(*message.mutable_share_bundle()))});
     case proto::Envelope::kFetchedBlock:
-      if (own_blocks_ != nullptr) own_blocks_->OnFetched(std::move(*message.mutable_fetched_block()));
-      return;
+      if (own_blocks_ == nullptr) return;
+      return own_blocks_->OnFetched(std::move(*message.mutable_fetched_block()));
     default:
       return;  // not for an executor
   }

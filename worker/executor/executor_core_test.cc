@@ -132,6 +132,13 @@ TEST_F(ExecutorCoreTest, AShareOfAnOldGenerationIsNotFolded) {
   EXPECT_EQ(Only<RunTasks>(PeerBundle(100)).size(), 1u);
 }
 
+TEST_F(ExecutorCoreTest, AGrantDropsTheStateThatWasThere) {
+  Join(1);
+  const auto drops = Only<DropAllAndLoad>(Step(TestGrant(2, {1, 2})));
+  ASSERT_EQ(drops.size(), 1u);
+  EXPECT_FALSE(drops[0].keep_state);
+}
+
 TEST_F(ExecutorCoreTest, ResultsOfAnOldGenerationAreDropped) {
   Join(1);
   const auto map = Only<RunTasks>(Grant(100));

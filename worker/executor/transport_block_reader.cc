@@ -45,10 +45,9 @@ std::unique_ptr<BlockBytes> TransportBlockReader::FetchFrom(const std::string& h
   while (!fetch.failed && fetch.received < block.bytes()) {
     AskMore(request, fetch, block);
     const uint64_t seen = fetch.answers;
-    const bool answer = answered_.wait_for(lock, std::chrono::microseconds(options_.answer_us), [&] {
-      return fetch.failed || fetch.answers != seen;
-    });
-    if (!answer) fetch.failed = true;
+    const auto progress = [&] { return fetch.failed || fetch.answers != seen; };
+    const std::chrono::microseconds patience(options_.answer_us);
+    if (!answered_.wait_for(lock, patience, progress)) fetch.failed = true;
   }
   Fetch done = std::move(fetch);
   fetches_.erase(request);
