@@ -114,7 +114,7 @@ class CombineTable {
   static constexpr uint64_t kLong = uint64_t{0xff} << 56;
   static constexpr uint64_t kTagMask = 0xffffffff00000000;
   // Entries beyond which probing is taken to miss the cache.
-  static constexpr size_t kLargeEntries = 1 << 12;
+  static constexpr size_t kLargeEntries = 1 << 14;
   static constexpr uint64_t kRingSize = 32;
   static constexpr bool kRinged = std::is_trivially_copyable_v<V> && sizeof(V) <= 16;
 

@@ -12,18 +12,66 @@ void GraphBuilder::AddOutput(Output output) {
   graph_.AddOutput(std::move(output));
 }
 
-NodeId GraphBuilder::AddShuffle(
-    std::string label, std::string record_type, NodeInput input,
-    std::shared_ptr<const PartitionOperatorFactory> partition_operator, uint32_t partitions) {
+NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
   Node node;
   node.kind = NodeKind::kShuffle;
-  node.label = std::move(label);
-  node.record_type = std::move(record_type);
-  node.slide_batches = slide_of(input.parent);
-  node.inputs.push_back(std::move(input));
-  node.partitions = partitions;
-  node.partition_operator = std::move(partition_operator);
+  node.label = spec.label;
+  if (spec.name_in_label) node.label += " " + spec.state_name;
+  node.record_type = spec.record_type();
+  node.slide_batches = spec.slide_batches != 0 ? spec.slide_batches : slide_of(spec.parent);
+  node.inputs.push_back({spec.parent, *spec.chain, nullptr, spec.shuffle});
+  node.partitions = spec.partitions;
+  node.partition_operator = spec.partition_operator;
+  node.state_name = spec.state_name;
+  node.state_type = spec.state_type;
+  if (spec.name_in_label && spec.state_name.empty()) {
+    Fail(3, std::string(spec.label) + " needs a name for its state");
+  }
   return AddNode(std::move(node));
+}
+
+void GraphBuilder::AddPrint(NodeId parent, const std::string& chain,
+                            std::shared_ptr<const NarrowKernel> kernel, uint32_t limit) {
+  Output output;
+  output.kind = OutputKind::kPrint;
+  output.label = "Print";
+  output.parent = parent;
+  output.chain = chain;
+  output.kernel = std::move(kernel);
+  output.print_limit = limit;
+  AddOutput(std::move(output));
+}
+
+void GraphBuilder::AddTextFiles(NodeId parent, const std::string& chain,
+                                std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
+                                std::string suffix, bool overwrite) {
+  const bool is_url = prefix.find("://") != std::string::npos;
+  if (!prefix.starts_with('/') && !is_url && !prefix.empty()) {
+    Fail(2, "SaveAsTextFiles: the prefix must be an absolute path: " + prefix);
+  }
+  Output output;
+  output.kind = OutputKind::kTextFiles;
+  output.label = "SaveAsTextFiles";
+  output.parent = parent;
+  output.chain = chain;
+  output.kernel = std::move(kernel);
+  output.prefix = std::move(prefix);
+  output.suffix = std::move(suffix);
+  output.overwrite = overwrite;
+  AddOutput(std::move(output));
+}
+
+void GraphBuilder::AddForeachBatch(NodeId parent, const std::string& chain,
+                                   std::shared_ptr<const NarrowKernel> kernel,
+                                   std::shared_ptr<const ForeachKernel> foreach_batch) {
+  Output output;
+  output.kind = OutputKind::kForeachBatch;
+  output.label = "ForeachBatch";
+  output.parent = parent;
+  output.chain = chain;
+  output.kernel = std::move(kernel);
+  output.foreach_batch = std::move(foreach_batch);
+  AddOutput(std::move(output));
 }
 
 void GraphBuilder::Fail(int exit_code, std::string message) {

@@ -22,17 +22,39 @@ struct Outcome {
 
 namespace internal {
 
+// A shuffle node with one input.
+struct ShuffleSpec {
+  const char* label;
+  std::string (*record_type)();
+  NodeId parent;
+  const std::string* chain;
+  std::shared_ptr<const ShuffleKernelFactory> shuffle;
+  std::shared_ptr<const PartitionOperatorFactory> partition_operator;
+  uint32_t partitions = 0;
+  int64_t slide_batches = 0;    // 0: as the parent
+  std::string state_name{};     // not empty: stateful
+  std::string state_type{};
+  bool name_in_label = false;   // the program chose the state's name
+};
+
+// Building is done out of line and by type-erased parts: a program's own file stays cheap to
+// compile.
 class GraphBuilder {
  public:
   explicit GraphBuilder(std::chrono::milliseconds batch_interval)
       : batch_interval_ms_(batch_interval.count()) {}
 
   NodeId AddNode(Node node);
-  void AddOutput(Output output);
-  // A node with one input, sliding as its parent does.
-  NodeId AddShuffle(std::string label, std::string record_type, NodeInput input,
-                    std::shared_ptr<const PartitionOperatorFactory> partition_operator,
-                    uint32_t partitions);
+  NodeId AddShuffle(const ShuffleSpec& spec);
+  // Outputs of a stream: its parent node, its chain in words, and the kernel made from it.
+  void AddPrint(NodeId parent, const std::string& chain,
+                std::shared_ptr<const NarrowKernel> kernel, uint32_t limit);
+  void AddTextFiles(NodeId parent, const std::string& chain,
+                    std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
+                    std::string suffix, bool overwrite);
+  void AddForeachBatch(NodeId parent, const std::string& chain,
+                       std::shared_ptr<const NarrowKernel> kernel,
+                       std::shared_ptr<const ForeachKernel> foreach_batch);
 
   // The first thing that the program got wrong. Building goes on, so that later errors of the
   // same program do not hide behind a crash.
@@ -52,6 +74,8 @@ class GraphBuilder {
   const Outcome& error() const { return error_; }
 
  private:
+  void AddOutput(Output output);
+
   int64_t batch_interval_ms_;
   LineageGraph graph_;
   Outcome error_;

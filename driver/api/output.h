@@ -84,48 +84,34 @@ struct Outputs {
   using S = DStream<T, Chain>;
 
   static void Print(const S& s, uint32_t n) {
-    Output output = Start(s, OutputKind::kPrint, "Print");
     // One more than is shown tells whether there are more.
-    output.kernel = std::make_shared<TextKernel<Chain>>(StreamAccess::chain(s), uint64_t{n} + 1);
-    output.print_limit = n;
-    StreamAccess::graph(s)->AddOutput(std::move(output));
+    StreamAccess::graph(s)->AddPrint(StreamAccess::parent(s), StreamAccess::operators(s),
+                                     Text(s, uint64_t{n} + 1), n);
   }
 
   static void SaveAsTextFiles(const S& s, std::string prefix, std::string suffix,
                               SaveOptions options) {
-    const auto& graph = StreamAccess::graph(s);
-    const bool is_url = prefix.find("://") != std::string::npos;
-    if (!prefix.starts_with('/') && !is_url && !prefix.empty()) {
-      graph->Fail(2, "SaveAsTextFiles: the prefix must be an absolute path: " + prefix);
-    }
-    Output output = Start(s, OutputKind::kTextFiles, "SaveAsTextFiles");
-    output.kernel = std::make_shared<TextKernel<Chain>>(StreamAccess::chain(s), UINT64_MAX);
-    output.prefix = std::move(prefix);
-    output.suffix = std::move(suffix);
-    output.overwrite = options.overwrite;
-    graph->AddOutput(std::move(output));
+    StreamAccess::graph(s)->AddTextFiles(StreamAccess::parent(s), StreamAccess::operators(s),
+                                         Text(s, UINT64_MAX), std::move(prefix),
+                                         std::move(suffix), options.overwrite);
   }
 
   template <class F>
   static void ForeachBatch(const S& s, F f) {
-    Output output = Start(s, OutputKind::kForeachBatch, "ForeachBatch");
+    std::shared_ptr<const NarrowKernel> kernel;
     if constexpr (std::same_as<Chain, Stored<T>>) {
-      output.kernel = std::make_shared<CopyKernel>(kFixedSize<T>);
+      kernel = std::make_shared<CopyKernel>(kFixedSize<T>);
     } else {
-      output.kernel = std::make_shared<RecordKernel<Chain>>(StreamAccess::chain(s));
+      kernel = std::make_shared<RecordKernel<Chain>>(StreamAccess::chain(s));
     }
-    output.foreach_batch = std::make_shared<UserForeachKernel<T, F>>(std::move(f));
-    StreamAccess::graph(s)->AddOutput(std::move(output));
+    StreamAccess::graph(s)->AddForeachBatch(
+        StreamAccess::parent(s), StreamAccess::operators(s), std::move(kernel),
+        std::make_shared<UserForeachKernel<T, F>>(std::move(f)));
   }
 
  private:
-  static Output Start(const S& s, OutputKind kind, std::string label) {
-    Output output;
-    output.kind = kind;
-    output.label = std::move(label);
-    output.parent = StreamAccess::parent(s);
-    output.chain = StreamAccess::operators(s);
-    return output;
+  static std::shared_ptr<const NarrowKernel> Text(const S& s, uint64_t limit) {
+    return std::make_shared<TextKernel<Chain>>(StreamAccess::chain(s), limit);
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "driver/api/dstream.h"
 #include "driver/api/kernels.h"
+#include "driver/api/value_groups.h"
 
 namespace sluice::internal {
 
@@ -37,79 +38,17 @@ class FoldByKeyOperator final : public PartitionOperator {
   CombineTable<V> table_;
 };
 
-// The values of each key, as encoded, in the order of arrival.
-template <class K, class V>
-class ValueGroups {
- public:
-  void Gather(std::span<const Share> shares) {
-    table_.Clear();
-    values_.clear();
-    std::string_view key;
-    for (const Share& share : shares) {
-      for (uint32_t i = 0; i < share.records.count; ++i) {
-        const std::string_view record = share.records.record(i);
-        ByteReader in{record.data(), record.data() + record.size()};
-        if (!TakeKeyField<K>(in, key)) {
-          ThrowBadRecord(RecordName<std::pair<K, V>>(), i, record.size());
-        }
-        Append(key, {in.at, in.left()});
-      }
-    }
-  }
-
-  struct Group {
-    uint32_t first = 0, last = 0, count = 0;  // a list through values_
-  };
-  using Entry = typename CombineTable<Group>::Entry;
-  const std::vector<Entry>& entries() const { return table_.entries(); }
-  std::string_view KeyOf(const Entry& entry) const { return table_.KeyOf(entry); }
-  // The group of a key; null when it has none.
-  const Entry* Find(std::string_view key) { return table_.Find(key); }
-
-  template <class Visit>
-  void ForEachValue(const Group& group, const Visit& visit) const {
-    uint32_t at = group.first;
-    for (uint32_t i = 0; i < group.count; ++i, at = values_[at].next) visit(values_[at].bytes);
-  }
-  static void Decode(std::string_view bytes, View<V>& value) {
-    ByteReader in{bytes.data(), bytes.data() + bytes.size()};
-    if (!RecordCodec<V>::Take(in, value) || in.at != in.end) {
-      ThrowBadRecord(RecordName<V>(), 0, bytes.size());
-    }
-  }
-
- private:
-  struct Value {
-    std::string_view bytes;
-    uint32_t next = 0;
-  };
-
-  void Append(std::string_view key, std::string_view bytes) {
-    bool added;
-    Group& group = table_.FindOrAdd(key, added).value;
-    const auto index = static_cast<uint32_t>(values_.size());
-    values_.push_back({bytes, 0});
-    if (added) group.first = index;
-    else values_[group.last].next = index;
-    group.last = index;
-    ++group.count;
-  }
-
-  CombineTable<Group> table_;
-  std::vector<Value> values_;
-};
-
 template <class K, class V>
 class GroupByKeyOperator final : public PartitionOperator {
  public:
   void Run(const OperatorContext&, std::span<const Share> shares, RecordBatch& out) override {
-    groups_.Gather(shares);
+    groups_.Gather(shares, TakeKeyField<K>);
     View<V> value{};
     for (const auto& entry : groups_.entries()) {
       PutKeyField<K>(groups_.KeyOf(entry), out.bytes());
       PutVarint(entry.value.count, out.bytes());
       groups_.ForEachValue(entry.value, [&](std::string_view bytes) {
-        groups_.Decode(bytes, value);  // checks what later readers rely on
+        DecodeField<V>(bytes, value);  // checks what later readers rely on
         out.bytes().append(bytes);
       });
       CloseRecord(out);
@@ -118,7 +57,7 @@ class GroupByKeyOperator final : public PartitionOperator {
   uint32_t output_fixed_size() const override { return 0; }
 
  private:
-  ValueGroups<K, V> groups_;
+  ValueGroups groups_;
 };
 
 // All records of the shares as they are.
@@ -175,61 +114,58 @@ struct Shuffles {
 
   template <class F>
   static DStream<T> ReduceByKey(const S& s, F f, ShuffleOptions options) {
-    NodeInput input = StreamAccess::Input(s);
-    input.shuffle =
-        MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s), f);
-    return Add<T>(s, "ReduceByKey", std::move(input), MakeOperator<FoldByKeyOperator<K, V, F>>(f),
-                  options.partitions);
+    return Add<T>(
+        s, "ReduceByKey",
+        MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s), f),
+        MakeOperator<FoldByKeyOperator<K, V, F>>(f), options.partitions);
   }
 
   static auto GroupByKey(const S& s, ShuffleOptions options) {
-    NodeInput input = StreamAccess::Input(s);
-    input.shuffle = MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s));
-    return Add<std::pair<K, std::vector<V>>>(s, "GroupByKey", std::move(input),
-                                             MakeOperator<GroupByKeyOperator<K, V>>(),
-                                             options.partitions);
+    return Add<std::pair<K, std::vector<V>>>(
+        s, "GroupByKey", MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
+        MakeOperator<GroupByKeyOperator<K, V>>(), options.partitions);
   }
 
   static auto CountByValue(const S& s, ShuffleOptions options) {
     using F = std::plus<>;
-    NodeInput input = StreamAccess::Input(s);
-    input.shuffle = MakeShuffle<CombineKernel<Chain, CountSplit, T, int64_t, F>>(
-        StreamAccess::chain(s), F());
-    return Add<std::pair<T, int64_t>>(s, "CountByValue", std::move(input),
-                                      MakeOperator<FoldByKeyOperator<T, int64_t, F>>(F()),
-                                      options.partitions);
+    return Add<std::pair<T, int64_t>>(
+        s, "CountByValue",
+        MakeShuffle<CombineKernel<Chain, CountSplit, T, int64_t, F>>(StreamAccess::chain(s), F()),
+        MakeOperator<FoldByKeyOperator<T, int64_t, F>>(F()), options.partitions);
   }
 
   static DStream<T> Repartition(const S& s, uint32_t n) {
     if (n == 0) StreamAccess::graph(s)->Fail(3, "Repartition needs at least one partition");
-    NodeInput input = StreamAccess::Input(s);
-    input.shuffle = MakeShuffle<SpreadKernel<Chain>>(StreamAccess::chain(s));
-    return Add<T>(s, "Repartition", std::move(input), MakeOperator<ConcatOperator>(kFixedSize<T>),
-                  n);
+    return Add<T>(s, "Repartition", MakeShuffle<SpreadKernel<Chain>>(StreamAccess::chain(s)),
+                  MakeOperator<ConcatOperator>(kFixedSize<T>), n);
   }
 
   static DStream<int64_t> Count(const S& s) {
-    NodeInput input = StreamAccess::Input(s);
-    input.shuffle = MakeShuffle<CountKernel<Chain>>(StreamAccess::chain(s));
-    return Add<int64_t>(s, "Count", std::move(input), MakeOperator<SumCountsOperator>(), 1);
+    return Add<int64_t>(s, "Count", MakeShuffle<CountKernel<Chain>>(StreamAccess::chain(s)),
+                        MakeOperator<SumCountsOperator>(), 1);
   }
 
   template <class F>
   static DStream<T> Reduce(const S& s, F f) {
-    NodeInput input = StreamAccess::Input(s);
-    input.shuffle = MakeShuffle<ReduceKernel<Chain, F>>(StreamAccess::chain(s), f);
-    return Add<T>(s, "Reduce", std::move(input), MakeOperator<ReduceOperator<T, F>>(f), 1);
+    return Add<T>(s, "Reduce", MakeShuffle<ReduceKernel<Chain, F>>(StreamAccess::chain(s), f),
+                  MakeOperator<ReduceOperator<T, F>>(f), 1);
   }
 
  private:
   template <class Out>
-  static DStream<Out> Add(const S& s, std::string label, NodeInput input,
+  static DStream<Out> Add(const S& s, const char* label,
+                          std::shared_ptr<const ShuffleKernelFactory> shuffle,
                           std::shared_ptr<const PartitionOperatorFactory> partition_operator,
                           uint32_t partitions) {
     const auto& graph = StreamAccess::graph(s);
     return StreamAccess::Stream<Out>(
-        graph, graph->AddShuffle(std::move(label), RecordName<Out>(), std::move(input),
-                                 std::move(partition_operator), partitions));
+        graph, graph->AddShuffle({.label = label,
+                                  .record_type = RecordName<Out>,
+                                  .parent = StreamAccess::parent(s),
+                                  .chain = &StreamAccess::operators(s),
+                                  .shuffle = std::move(shuffle),
+                                  .partition_operator = std::move(partition_operator),
+                                  .partitions = partitions}));
   }
 };
 

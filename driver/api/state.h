@@ -17,7 +17,7 @@ class UpdateStateOperator final : public PartitionOperator {
   void Run(const OperatorContext& context, std::span<const Share> shares,
            RecordBatch& out) override {
     KeyedState& state = *context.state;
-    groups_.Gather(shares);
+    groups_.Gather(shares, TakeKeyField<K>);
     const auto& groups = groups_.entries();
     done_.assign(groups.size(), false);
     if (idle_keys_ == IdleKeys::kCall) {
@@ -36,7 +36,7 @@ class UpdateStateOperator final : public PartitionOperator {
   uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, S>>; }
 
  private:
-  using Group = typename ValueGroups<K, V>::Entry;
+  using Group = ValueGroups::Entry;
 
   void Update(KeyedState& state, std::string_view key, std::optional<std::string_view> before,
               const Group* group, RecordBatch* out) {
@@ -44,7 +44,7 @@ class UpdateStateOperator final : public PartitionOperator {
     View<V> value{};
     if (group != nullptr) {
       groups_.ForEachValue(group->value, [&](std::string_view bytes) {
-        groups_.Decode(bytes, value);
+        DecodeField<V>(bytes, value);
         values_.push_back(ToOwned(std::as_const(value)));
       });
     }
@@ -68,8 +68,8 @@ class UpdateStateOperator final : public PartitionOperator {
 
   const F f_;
   const IdleKeys idle_keys_;
-  ValueGroups<K, V> groups_;
-  std::vector<bool> done_;  // groups whose key had state
+  ValueGroups groups_;
+  std::vector<char> done_;  // groups whose key had state
   std::vector<V> values_;
   std::string encoded_;
 };
@@ -83,19 +83,20 @@ struct States {
   static auto Update(const DStream<T, Chain>& s, std::string name, F f, StateOptions options) {
     using S = StateOf<F, Declared>;
     const auto& graph = StreamAccess::graph(s);
-    if (name.empty()) graph->Fail(3, "UpdateStateByKey needs a name for its state");
-    Node node;
-    node.kind = NodeKind::kShuffle;
-    node.label = "UpdateStateByKey " + name;
-    node.record_type = RecordName<std::pair<K, S>>();
-    node.slide_batches = graph->slide_of(StreamAccess::parent(s));
-    node.inputs.push_back(StreamAccess::Input(s));
-    node.inputs[0].shuffle = MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s));
-    node.partitions = options.partitions;
-    node.partition_operator = MakeOperator<UpdateStateOperator<K, V, S, F>>(f, options.idle_keys);
-    node.state_name = std::move(name);
-    node.state_type = RecordName<K>() + " -> " + RecordName<S>();
-    return StreamAccess::Stream<std::pair<K, S>>(graph, graph->AddNode(std::move(node)));
+    return StreamAccess::Stream<std::pair<K, S>>(
+        graph,
+        graph->AddShuffle(
+            {.label = "UpdateStateByKey",
+             .record_type = RecordName<std::pair<K, S>>,
+             .parent = StreamAccess::parent(s),
+             .chain = &StreamAccess::operators(s),
+             .shuffle = MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
+             .partition_operator = MakeOperator<UpdateStateOperator<K, V, S, F>>(
+                 std::move(f), options.idle_keys),
+             .partitions = options.partitions,
+             .state_name = std::move(name),
+             .state_type = RecordName<K>() + " -> " + RecordName<S>(),
+             .name_in_label = true}));
   }
 };
 

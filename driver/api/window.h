@@ -219,7 +219,7 @@ class StackWindowOperator final : public PartitionOperator {
       const auto bytes = state.Get(entry_key_);
       encoded_.clear();
       if (bytes.has_value()) {
-        ValueGroups<K, V>::Decode(*bytes, view);
+        DecodeField<V>(*bytes, view);
         AssignOwned(total, std::as_const(view));
         batch_.folder().Add(total, entry.value);
         RecordCodec<V>::template Put<false>(total, encoded_);
@@ -261,7 +261,7 @@ class StackWindowOperator final : public PartitionOperator {
     View<V> view{};
     state.ForEach([&](std::string_view key, std::string_view bytes) {
       if (key[0] != 'R') return;
-      ValueGroups<K, V>::Decode(bytes, view);
+      DecodeField<V>(bytes, view);
       total.Fold(key.substr(1), std::as_const(view));
     });
     total.Flush();
@@ -282,26 +282,23 @@ struct Windows {
   using V = ValueOf<T>;
 
   static DStream<T> Window(const S& s, WindowOptions window) {
-    NodeInput input = StreamAccess::Input(s);
-    input.shuffle = MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s));
     const Sliding sliding = Slide(s, "Window", window);
-    return Add(s, sliding, "Window", std::move(input), window.partitions, RecordName<T>(),
+    return Add(s, sliding, "Window", "records ",
+               MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s)),
                MakeOperator<WindowOperator>(sliding.span, kFixedSize<T>));
   }
 
   template <class F>
   static DStream<T> Reduce(const S& s, F f, WindowOptions window) {
     const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
-    return Add(s, sliding, "ReduceByKeyAndWindow", Combined(s, f), window.partitions,
-               "stacks of " + RecordName<T>(),
+    return Add(s, sliding, "ReduceByKeyAndWindow", "stacks of ", Combined(s, f),
                MakeOperator<StackWindowOperator<K, V, F>>(sliding.span, f));
   }
 
   template <class F, class G>
   static DStream<T> ReduceInverse(const S& s, F f, G inverse, WindowOptions window) {
     const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
-    return Add(s, sliding, "ReduceByKeyAndWindow", Combined(s, f), window.partitions,
-               "running " + RecordName<T>(),
+    return Add(s, sliding, "ReduceByKeyAndWindow", "running ", Combined(s, f),
                MakeOperator<InverseWindowOperator<K, V, F, G>>(sliding.span, f, inverse));
   }
 
@@ -309,6 +306,7 @@ struct Windows {
   struct Sliding {
     WindowSpan span;
     int64_t slide_batches;
+    uint32_t partitions;
   };
 
   static Sliding Slide(const S& s, const std::string& what, WindowOptions window) {
@@ -318,32 +316,32 @@ struct Windows {
     const int64_t length = graph->Batches(what + " length", window.length, own);
     const int64_t slide =
         window.slide.count() == 0 ? own : graph->Batches(what + " slide", window.slide, own);
-    return {{length * interval, slide * interval}, slide};
+    return {{length * interval, slide * interval}, slide, window.partitions};
   }
 
   template <class F>
-  static NodeInput Combined(const S& s, F f) {
-    NodeInput input = StreamAccess::Input(s);
-    input.shuffle = MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s),
-                                                                         std::move(f));
-    return input;
+  static std::shared_ptr<const ShuffleKernelFactory> Combined(const S& s, F f) {
+    return MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s),
+                                                                std::move(f));
   }
 
-  static DStream<T> Add(const S& s, const Sliding& sliding, std::string label, NodeInput input,
-                        uint32_t partitions, std::string state_type,
+  static DStream<T> Add(const S& s, const Sliding& sliding, const char* label,
+                        const char* state_kind,
+                        std::shared_ptr<const ShuffleKernelFactory> shuffle,
                         std::shared_ptr<const PartitionOperatorFactory> partition_operator) {
     const auto& graph = StreamAccess::graph(s);
-    Node node;
-    node.kind = NodeKind::kShuffle;
-    node.label = std::move(label);
-    node.record_type = RecordName<T>();
-    node.slide_batches = sliding.slide_batches;
-    node.inputs.push_back(std::move(input));
-    node.partitions = partitions;
-    node.partition_operator = std::move(partition_operator);
-    node.state_name = graph->Numbered("window");
-    node.state_type = std::to_string(sliding.span.length_ms) + " ms of " + std::move(state_type);
-    return StreamAccess::Stream<T>(graph, graph->AddNode(std::move(node)));
+    return StreamAccess::Stream<T>(
+        graph, graph->AddShuffle({.label = label,
+                                  .record_type = RecordName<T>,
+                                  .parent = StreamAccess::parent(s),
+                                  .chain = &StreamAccess::operators(s),
+                                  .shuffle = std::move(shuffle),
+                                  .partition_operator = std::move(partition_operator),
+                                  .partitions = sliding.partitions,
+                                  .slide_batches = sliding.slide_batches,
+                                  .state_name = graph->Numbered("window"),
+                                  .state_type = std::to_string(sliding.span.length_ms) +
+                                                " ms of " + state_kind + RecordName<T>()}));
   }
 };
 
