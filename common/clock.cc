@@ -30,12 +30,10 @@ Clock& RealClock() {
 }
 
 MonotonicTime ManualClock::MonotonicUs() const {
-  std::lock_guard lock(mutex_);
   return now_;
 }
 
 int64_t ManualClock::WallMs() const {
-  std::lock_guard lock(mutex_);
   return wall_us_ / 1000;
 }
 
@@ -52,14 +50,13 @@ void ManualClock::Unsubscribe(uint64_t subscription) {
 
 // Subscribers are called under the lock, so that none is called after its Unsubscribe returned.
 void ManualClock::Advance(int64_t microseconds) {
-  std::lock_guard lock(mutex_);
   now_ += microseconds;
   wall_us_ += microseconds;
+  std::lock_guard lock(mutex_);
   for (const auto& [id, moved] : subscribers_) moved();
 }
 
 void ManualClock::SetWallMs(int64_t wall_ms) {
-  std::lock_guard lock(mutex_);
   wall_us_ = wall_ms * 1000;
 }
 

@@ -1,6 +1,7 @@
 // Time, behind one seam: shells take a Clock, cores are handed the time with each event.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -44,9 +45,10 @@ class ManualClock : public Clock {
   void SetWallMs(int64_t wall_ms);
 
  private:
-  mutable std::mutex mutex_;
-  MonotonicTime now_;
-  int64_t wall_us_;
+  // Not under the mutex: a subscriber's own lock may be held by somebody who reads the time.
+  std::atomic<MonotonicTime> now_;
+  std::atomic<int64_t> wall_us_;
+  std::mutex mutex_;  // of the subscribers
   uint64_t next_subscription_ = 1;
   std::map<uint64_t, std::function<void()>> subscribers_;
 };
