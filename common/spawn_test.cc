@@ -40,11 +40,24 @@ class SpawnTest : public testing::Test {
     options.args = {"-c", script};
     return Start(options);
   }
-  std::string AwaitEnd() { return ended_.get_future().get().second.Text(); }
-  std::string Path(const std::string& name) {
-    return std::string(getenv("TEST_TMPDIR")) + "/" +
-           testing::UnitTest::GetInstance()->current_test_info()->name() + "." + name;
+  // A child that waits, using nothing, until it is killed or Release is called.
+  ProcessId StartWaiting() { return StartShell("exec cat " + Fifo()); }
+  std::string Fifo() {
+    const std::string path = Path("fifo");
+    mkfifo(path.c_str(), 0600);
+    return path;
   }
+  void Release() { std::ofstream(Path("fifo")).flush(); }  // opened and closed: end of file
+  std::string AwaitEnd() { return ended_.get_future().get().second.Text(); }
+  // A new folder for every test, repeated ones too.
+  std::string Path(const std::string& name) {
+    if (folder_.empty()) {
+      folder_ = std::string(getenv("TEST_TMPDIR")) + "/spawn.XXXXXX";
+      EXPECT_NE(mkdtemp(folder_.data()), nullptr);
+    }
+    return folder_ + "/" + name;
+  }
+  std::string folder_;
 
   std::promise<std::pair<ProcessId, ExitCause>> ended_;
   Spawner spawner_;
@@ -56,7 +69,7 @@ TEST_F(SpawnTest, ReportsTheExitCode) {
 }
 
 TEST_F(SpawnTest, ReportsTheSignal) {
-  const ProcessId child = StartShell("exec cat /dev/zero > /dev/null");
+  const ProcessId child = StartWaiting();
   EXPECT_TRUE(ProcessLives(child));
   EXPECT_TRUE(spawner_.Signal(child, SIGKILL));
   EXPECT_EQ(AwaitEnd(), "signal 9");
@@ -78,10 +91,11 @@ TEST_F(SpawnTest, PassesNameArgumentsEnvironmentAndDirectory) {
   options.output = ChildOutput::kPumped;
   options.output_path = Path("out");
   StartShell("tr '\\0' '\\n' < /proc/$$/cmdline | head -1; echo \"$SLUICE_TEST\"; pwd; "
-             "echo err >&2; ls /proc/$$/fd | tr '\\n' ' '", options);
+             "echo err >&2; ls /proc/self/fd | tr '\\n' ' '",
+             options);
   EXPECT_EQ(AwaitEnd(), "exit 0");
   EXPECT_EQ(Contents(options.output_path),
-            "wordcount [job wc, executor 2]\na b\n/\nerr\n0 1 2 ");
+            "wordcount [job wc, executor 2]\na b\n/\nerr\n0 1 2 3 ");  // 3 is how ls reads the folder
 }
 
 TEST_F(SpawnTest, KeepsOutputWithinTwoFiles) {
@@ -110,11 +124,10 @@ TEST_F(SpawnTest, TheEndIsReportedWhileAGrandchildHoldsTheOutput) {
   SpawnOptions options;
   options.output = ChildOutput::kPumped;
   options.output_path = Path("out");
-  // The grandchild waits for this test's end: it costs nothing and outlives nobody.
-  StartShell("tail --pid=" + std::to_string(getpid()) + " -f /dev/null & echo started; exit 3",
-             options);
+  StartShell("cat " + Fifo() + " & echo started; exit 3", options);
   EXPECT_EQ(AwaitEnd(), "exit 3");
   EXPECT_EQ(Contents(options.output_path), "started\n");
+  Release();
 }
 
 TEST_F(SpawnTest, FindsAProcessByPidAndStartTime) {
@@ -124,7 +137,7 @@ TEST_F(SpawnTest, FindsAProcessByPidAndStartTime) {
   EXPECT_FALSE(ProcessLives({self.pid, self.start_time + 1}));
   EXPECT_FALSE(SignalProcess({self.pid, self.start_time + 1}, SIGKILL));
   EXPECT_FALSE(ProcessLives({}));
-  const ProcessId child = StartShell("exec cat /dev/zero > /dev/null");
+  const ProcessId child = StartWaiting();
   EXPECT_FALSE(AwaitProcessEnd(child, 0));
   EXPECT_TRUE(SignalProcess(child, SIGKILL));
   EXPECT_TRUE(AwaitProcessEnd(child, 10'000));
@@ -152,8 +165,7 @@ TEST_F(SpawnTest, AChildEndsWithItsParent) {
   options.path = std::string(getenv("TEST_SRCDIR")) + "/sluice/common/spawn_parent";
   options.output = ChildOutput::kPumped;
   options.output_path = Path("out");
-  options.args = {Path("fifo")};
-  ASSERT_EQ(mkfifo(options.args[0].c_str(), 0600), 0);
+  options.args = {Fifo()};
   const ProcessId parent = Start(options);
   int64_t pid = 0;
   std::ifstream(options.args[0]) >> pid;  // the child is up
