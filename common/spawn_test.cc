@@ -95,7 +95,8 @@ TEST_F(SpawnTest, PassesNameArgumentsEnvironmentAndDirectory) {
              options);
   EXPECT_EQ(AwaitEnd(), "exit 0");
   EXPECT_EQ(Contents(options.output_path),
-            "wordcount [job wc, executor 2]\na b\n/\nerr\n0 1 2 3 ");  // 3 is how ls reads the folder
+            // Descriptor 3 is how ls reads the folder.
+            "wordcount [job wc, executor 2]\na b\n/\nerr\n0 1 2 3 ");
 }
 
 TEST_F(SpawnTest, KeepsOutputWithinTwoFiles) {
