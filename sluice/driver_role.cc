@@ -97,9 +97,7 @@ ExitStatus CheckResume(const JobState& recovered, const Config& config, uint64_t
 
 ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::string>& words,
                          JobOptions options, BuildFunction build) {
-  Security security;
-  security.job = role.job;
-  security.job_token = TakeJobToken();
+  const Security security = TakeJobSecurity({role.host});
   BuiltProgram program;
   ExitStatus built = BuildProgram(words, std::move(options), build, true, &program);
   if (!built.ok()) return built;

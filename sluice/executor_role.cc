@@ -14,8 +14,8 @@
 #include "sluice/job_store.h"
 #include "sluice/late_handler.h"
 #include "worker/executor/executor.h"
+#include "worker/executor/shm_adapters.h"
 #include "worker/receiver/receiver_executor.h"
-#include "worker/shm/fd_client.h"
 
 namespace sluice {
 namespace {
@@ -46,38 +46,6 @@ class LateObjects : public ObjectStore {
   std::unique_ptr<ObjectStore> store_;
 };
 
-class Board : public RunningTaskBoard {
- public:
-  explicit Board(TaskBoard board) : board_(std::move(board)) {}
-  void Begin(uint32_t slot, int64_t batch_ms, uint32_t stage, uint32_t task) override {
-    board_.Begin(slot, {batch_ms, stage, task});
-  }
-  void End(uint32_t slot) override { board_.End(slot); }
-
- private:
-  TaskBoard board_;
-};
-
-class Mapped : public BlockBytes {
- public:
-  explicit Mapped(MappedBlock block) : block_(std::move(block)) {}
-  std::string_view bytes() const override { return block_.bytes(); }
-
- private:
-  MappedBlock block_;
-};
-
-// Blocks of the daemon on this node, read in place.
-TransportBlockReader::LocalBlocks MappedBlocks(FdClient* descriptors) {
-  return [descriptors](const proto::BlockInfo& block) -> std::unique_ptr<BlockBytes> {
-    const proto::BlockName& name = block.name();
-    absl::StatusOr<MappedBlock> mapped = descriptors->MapBlock(
-        {name.job_instance(), name.incarnation(), name.number(), name.stream()});
-    if (!mapped.ok() || mapped->crc32c() != block.crc32c()) return nullptr;
-    return std::make_unique<Mapped>(*std::move(mapped));
-  };
-}
-
 void AwaitTermination() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -86,13 +54,13 @@ void AwaitTermination() {
   sigwait(&signals, &number);
 }
 
-ExitStatus RunTasks(const ExecutorRoleFlags& role, const std::vector<std::string>& words,
-                    const JobOptions& options, BuildFunction build, const Security& security) {
+ExitStatus TasksRole(const ExecutorRoleFlags& role, const std::vector<std::string>& words,
+                     const JobOptions& options, BuildFunction build, const Security& security) {
   absl::StatusOr<std::unique_ptr<FdClient>> descriptors = FdClient::Connect(role.socket);
   if (!descriptors.ok()) return ToExit(descriptors.status());
   absl::StatusOr<TaskBoard> attached = (*descriptors)->AttachBoard();
   if (!attached.ok()) return ToExit(attached.status());
-  Board board(*std::move(attached));
+  ShmTaskBoard board(*std::move(attached));
   LateHandler handler;
   GrpcTransportOptions transport_options;
   transport_options.host = role.host;
@@ -123,7 +91,7 @@ ExitStatus RunTasks(const ExecutorRoleFlags& role, const std::vector<std::string
     if (!opened.ok()) return opened;
     return BuiltGraph{program->graph, program->config.DurationMs("batch_interval")};
   };
-  executor_options.local_blocks = MappedBlocks(descriptors->get());
+  executor_options.local_blocks = MappedBlocksOf(descriptors->get());
   executor_options.objects = &objects;
   executor_options.codec = codec.get();
   executor_options.outputs = &outputs;
@@ -137,9 +105,9 @@ ExitStatus RunTasks(const ExecutorRoleFlags& role, const std::vector<std::string
   return {};
 }
 
-ExitStatus RunReceivers(const ExecutorRoleFlags& role, const std::vector<std::string>& words,
-                        const JobOptions& options, BuildFunction build,
-                        const Security& security) {
+ExitStatus ReceiversRole(const ExecutorRoleFlags& role, const std::vector<std::string>& words,
+                         const JobOptions& options, BuildFunction build,
+                         const Security& security) {
   ReceiverExecutorOptions receiver_options;
   receiver_options.flags = role;
   receiver_options.security = security;
@@ -166,15 +134,13 @@ ExitStatus RunReceivers(const ExecutorRoleFlags& role, const std::vector<std::st
 ExitStatus RunExecutorRole(const ExecutorRoleFlags& role, const std::vector<std::string>& words,
                            JobOptions options, BuildFunction build) {
   EndWithParent();
-  Security security;
-  security.job = role.job;
-  security.job_token = TakeJobToken();
+  const Security security = TakeJobSecurity({role.host});
   sigset_t signals;  // blocked before any thread starts, so that AwaitTermination gets it
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return role.kind == ExecutorKind::kTasks ? RunTasks(role, words, options, build, security)
-                                           : RunReceivers(role, words, options, build, security);
+  return role.kind == ExecutorKind::kTasks ? TasksRole(role, words, options, build, security)
+                                           : ReceiversRole(role, words, options, build, security);
 }
 
 }  // namespace sluice

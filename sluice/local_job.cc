@@ -11,6 +11,7 @@
 #include "glog/logging.h"
 #include "sluice/driver_role.h"
 #include "sluice/job_settings.h"
+#include "worker/daemon/store_blocks.h"
 #include "worker/receiver/buffer_pools.h"
 
 namespace sluice {
@@ -19,25 +20,6 @@ namespace {
 constexpr char kDriverAddress[] = "driver";
 constexpr char kWorkerAddress[] = "worker";
 constexpr char kWorkerId[] = "local";
-
-class Held : public BlockBytes {
- public:
-  explicit Held(BlockStore::Reading reading) : reading_(std::move(reading)) {}
-  std::string_view bytes() const override { return reading_.bytes(); }
-
- private:
-  BlockStore::Reading reading_;
-};
-
-TransportBlockReader::LocalBlocks BlocksOf(BlockStore* store) {
-  return [store](const proto::BlockInfo& block) -> std::unique_ptr<BlockBytes> {
-    const proto::BlockName& name = block.name();
-    absl::StatusOr<BlockStore::Reading> reading = store->Read(
-        {name.job_instance(), name.incarnation(), name.number(), name.stream()});
-    if (!reading.ok()) return nullptr;
-    return std::make_unique<Held>(*std::move(reading));
-  };
-}
 
 uint64_t RandomId() {
   static std::random_device device;
@@ -146,7 +128,7 @@ void LocalJob::StartTasks(const proto::StartExecutor& request) {
   options.build = [this](const proto::ExecutorInit&) -> absl::StatusOr<BuiltGraph> {
     return BuiltGraph{Graph(), options_.config.DurationMs("batch_interval")};
   };
-  options.local_blocks = BlocksOf(host_->store());
+  options.local_blocks = BlocksOfStore(host_->store());
   options.objects = store_.objects.get();
   options.codec = store_.codec.get();
   options.outputs = outputs_.get();
