@@ -141,6 +141,10 @@ absl::StatusOr<RoleFlags> TakeRoleFlags(std::vector<std::string>* args) {
     flags.role = Role::kDescribe;
     return flags;
   }
+  if (pairs.size() == 1 && pairs.count("explain-conf") != 0) {
+    flags.role = Role::kExplainConf;
+    return flags;
+  }
   auto role = pairs.extract("role");
   if (role.empty()) return absl::InvalidArgumentError("missing flag: --sluice-role");
   absl::Status status;

@@ -19,6 +19,18 @@ inline constexpr char kReleaseVersion[] = "0.1.0";
 // before it does anything else: the proof that a file is a job binary which loads on this machine.
 inline constexpr char kDescribeFlag[] = "--sluice-describe";
 
+// `<binary> --sluice-explain-conf [flags]` prints each configuration value, where it came from and
+// what it beat, and exits; `sluice conf explain` runs it.
+inline constexpr char kExplainConfFlag[] = "--sluice-explain-conf";
+
+// A job driver that comes to an orderly end leaves its exit code, a decimal number, in this file of
+// its `--sluice-data` folder: a daemon that returned is not its parent and cannot wait for it.
+inline constexpr char kExitCodeFile[] = "exit_code";
+
+// Where in that folder the job driver's standard output and error go. The job driver keeps the file
+// within bounds itself (RotateOwnOutput of common/spawn.h): it outlives the daemon.
+inline constexpr char kOutputFile[] = "output";
+
 // The job's token reaches its processes in this environment variable and by no other way. The
 // process removes the variable as soon as it has read it.
 inline constexpr char kJobTokenVariable[] = "SLUICE_JOB_TOKEN";
@@ -53,7 +65,7 @@ struct ExecutorRoleFlags {
   std::vector<uint64_t> incarnations;      // --sluice-incarnations=hex,…  one per stream
 };
 
-enum class Role { kLocal, kDriver, kExecutor, kDescribe };
+enum class Role { kLocal, kDriver, kExecutor, kDescribe, kExplainConf };
 
 struct RoleFlags {
   Role role = Role::kLocal;

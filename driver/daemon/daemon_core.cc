@@ -16,7 +16,7 @@ bool AnyRunning(const proto::JobTable& table) {
 
 uint32_t MaxSlots(const proto::JobSpec& spec) {
   uint32_t value = 0;
-  auto conf = spec.conf().find("max_slots");
+  auto conf = spec.conf().find(kMaxSlotsKey);
   if (conf == spec.conf().end()) return 0;
   std::from_chars(conf->second.data(), conf->second.data() + conf->second.size(), value);
   return value;

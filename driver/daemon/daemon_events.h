@@ -13,6 +13,10 @@
 
 namespace sluice::daemon {
 
+// A key of a submission that is the daemon's own and is not handed to the job: the most slots that
+// the job may hold. Without it a job takes all that are free.
+inline constexpr char kMaxSlotsKey[] = "max_slots";
+
 // ---- events ----------------------------------------------------------------------------------
 
 struct Tick {};

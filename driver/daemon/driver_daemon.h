@@ -1,0 +1,139 @@
+// The driver daemon: the core of daemon_core.h connected to links, clients, processes and disk.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/event_loop.h"
+#include "common/net/security.h"
+#include "common/net/transport.h"
+#include "common/spawn.h"
+#include "driver/daemon/binary_store.h"
+#include "driver/daemon/daemon_core.h"
+#include "driver/daemon/data_folder.h"
+
+namespace sluice {
+class GrpcTransport;
+class HttpServer;
+}
+
+namespace sluice::daemon {
+
+class DriverService;
+
+struct DriverDaemonOptions {
+  std::string host = "127.0.0.1";
+  int port = 0;
+  std::string advertise;       // empty: `host`
+  bool http = false;
+  std::string http_host;
+  int http_port = 0;
+  std::string data_dir;
+  Security security;
+  JobTimes times;
+};
+
+// Thread-safe. Jobs go on when it is destroyed.
+class DriverDaemon : private Transport::Handler {
+ public:
+  // Codes as in common/exit_status.h: FailedPrecondition for a data folder in use or a bind that is
+  // refused, AlreadyExists for a port in use, DataLoss for a damaged job table.
+  static absl::StatusOr<std::unique_ptr<DriverDaemon>> Start(DriverDaemonOptions options);
+  ~DriverDaemon() override;
+
+  const std::string& address() const;
+  const std::string& http_address() const { return http_address_; }
+
+  // Asks all jobs to drain; true when all have ended before the deadline (and a grace for those
+  // that are ended by force then).
+  bool DrainJobs(int64_t deadline_ms);
+
+  // ---- for the services ------------------------------------------------------------------------
+
+  struct View {  // of one moment
+    uint64_t version = 0;
+    proto::JobList jobs;
+    proto::WorkerList workers;
+  };
+  std::shared_ptr<const View> view() const;
+  // The first view newer than `version`, or null after `milliseconds`, or when we are ending.
+  std::shared_ptr<const View> AwaitNewer(uint64_t version, int64_t milliseconds) const;
+  bool ending() const;
+  bool ready() const;
+
+  // Runs the event through the core and waits for its Answer.
+  proto::Outcome Call(std::function<Event(uint64_t request)> make);
+  proto::FindStreamReply FindStream(const std::string& job, const std::string& stream);
+  BinaryStore& binaries() { return *binaries_; }
+  const DataFolder& folder() const { return *folder_; }
+  // Runs the binary once to ask it who it is: FailedPrecondition says why it is no job binary.
+  absl::Status Probe(const std::string& digest);
+
+ private:
+  explicit DriverDaemon(DriverDaemonOptions options);
+  absl::Status Begin();
+  absl::Status ServeHttp();
+  void OnMessage(const std::string& from, proto::Envelope message) override;
+  void OnPeerDown(const std::string& address, bool refused) override;
+
+  // On the loop.
+  void Feed(const Event& event);
+  void CarryOut(std::vector<Command> commands);
+  void Do(const Send& command);
+  void Do(const Persist& command);
+  void Do(const StartDriver& command);
+  void Do(const WatchDriver& command);
+  void Do(const EndFormer& command);
+  void Do(const KillDriver& command);
+  void Do(const Answer& command);
+  void Do(const Say& command);
+  absl::StatusOr<ProcessId> Spawn(const StartDriver& command);
+  absl::Status FillFolder(const StartDriver& command, const std::string& folder);
+  void OnTick();
+  void LookAfterProcesses();
+  void Publish();
+
+  struct Watched {
+    std::string job;
+    std::string run;
+    ProcessId process;
+    bool former = false;  // tell FormerEnded, else DriverExited
+  };
+
+  const DriverDaemonOptions options_;
+  std::unique_ptr<DataFolder> folder_;
+  std::unique_ptr<BinaryStore> binaries_;
+  std::unique_ptr<DaemonCore> core_;
+  std::vector<Watched> watched_;         // loop only
+  std::map<std::string, ProcessId> processes_;  // by job; loop only
+  std::deque<Event> follow_ups_;         // loop only
+  absl::Status persisted_;               // of the last Persist; loop only
+  proto::JobTable unsaved_;              // what could not be saved; loop only
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  std::shared_ptr<const View> view_ = std::make_shared<View>();
+  std::map<uint64_t, proto::Outcome> answers_;
+  uint64_t next_request_ = 1;
+  std::atomic<uint64_t> next_probe_{1};
+  bool ending_ = false;
+  bool ready_ = false;
+
+  Spawner spawner_;
+  std::unique_ptr<DriverService> service_;
+  std::unique_ptr<GrpcTransport> transport_;
+  std::unique_ptr<HttpServer> http_;
+  std::string http_address_;
+  std::unique_ptr<EventLoop> loop_;
+};
+
+}  // namespace sluice::daemon

@@ -1,0 +1,43 @@
+// What clients and workers may ask of the driver daemon, as a gRPC service. Internal to the daemon.
+#pragma once
+
+#include "proto/client.grpc.pb.h"
+
+namespace sluice::daemon {
+
+class DriverDaemon;
+
+// Thread-safe. Calls that stay end when the daemon ends or their client goes.
+class DriverService : public proto::Driver::Service {
+ public:
+  explicit DriverService(DriverDaemon* daemon) : daemon_(daemon) {}
+
+  grpc::Status Submit(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<proto::SubmitReply, proto::SubmitChunk>* stream) override;
+  grpc::Status WatchJob(grpc::ServerContext* context, const proto::JobRequest* request,
+                        grpc::ServerWriter<proto::JobReply>* writer) override;
+  grpc::Status ListJobs(grpc::ServerContext* context, const proto::ListRequest* request,
+                        proto::JobList* reply) override;
+  grpc::Status JobStatusOf(grpc::ServerContext* context, const proto::JobRequest* request,
+                           proto::JobReply* reply) override;
+  grpc::Status DrainJob(grpc::ServerContext* context, const proto::JobRequest* request,
+                        proto::JobReply* reply) override;
+  grpc::Status CancelJob(grpc::ServerContext* context, const proto::JobRequest* request,
+                         proto::JobReply* reply) override;
+  grpc::Status AcceptLossOf(grpc::ServerContext* context, const proto::JobRequest* request,
+                            proto::JobReply* reply) override;
+  grpc::Status JobLogs(grpc::ServerContext* context, const proto::LogRequest* request,
+                       grpc::ServerWriter<proto::LogChunk>* writer) override;
+  grpc::Status ListWorkers(grpc::ServerContext* context, const proto::ListRequest* request,
+                           proto::WorkerList* reply) override;
+  grpc::Status FetchBinary(grpc::ServerContext* context, const proto::BinaryRequest* request,
+                           grpc::ServerWriter<proto::BinaryChunk>* writer) override;
+  grpc::Status FindStream(grpc::ServerContext* context, const proto::FindStreamRequest* request,
+                          proto::FindStreamReply* reply) override;
+
+ private:
+  DriverDaemon* const daemon_;
+};
+
+}  // namespace sluice::daemon

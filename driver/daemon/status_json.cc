@@ -1,0 +1,121 @@
+#include "driver/daemon/status_json.h"
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace sluice::daemon {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Text(const Json& json) {
+  // User text may be no UTF-8: it is replaced, never thrown at.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json Of(const proto::JobInfo& job) {
+  const proto::JobStatus& s = job.status();
+  return {{"name", s.job()},
+          {"state", s.state()},
+          {"epoch", s.epoch()},
+          {"generation", s.generation()},
+          {"batch_interval_ms", s.batch_interval_ms()},
+          {"last_decided_batch_ms", s.last_decided_batch_ms()},
+          {"decided_batches", s.decided_batches()},
+          {"waiting_batches", s.waiting_batches()},
+          {"failed_batches", s.failed_batches()},
+          {"scheduling_delay_ms", s.scheduling_delay_ms()},
+          {"records_total", s.records_total()},
+          {"driver_pid", job.driver_pid()},
+          {"driver_restarts", job.driver_restarts()},
+          {"failure", s.failure()},
+          {"exit_code", s.exit_code()},
+          {"slots", job.slots()}};
+}
+
+Json Of(const proto::WorkerInfo& worker) {
+  Json executors = Json::array();
+  for (const proto::ExecutorStatus& executor : worker.executors()) {
+    executors.push_back({{"job", executor.job()},
+                         {"role", executor.role()},
+                         {"pid", executor.pid()},
+                         {"executor", executor.executor()}});
+  }
+  return {{"id", worker.id()},
+          {"address", worker.address()},
+          {"host", worker.host()},
+          {"state", worker.state()},
+          {"slots", worker.slots()},
+          {"pid", worker.pid()},
+          {"blocks_bytes", worker.blocks_bytes()},
+          {"under_replicated_blocks", worker.under_replicated_blocks()},
+          {"executors", executors}};
+}
+
+void Metric(std::ostream& out, const char* name, const char* type, const std::string& labels,
+            uint64_t value, bool first) {
+  if (first) out << "# TYPE " << name << " " << type << "\n";
+  out << name << labels << " " << value << "\n";
+}
+
+}  // namespace
+
+std::string JobJson(const proto::JobInfo& job) { return Text(Of(job)); }
+std::string WorkerJson(const proto::WorkerInfo& worker) { return Text(Of(worker)); }
+
+std::string JobsJson(const proto::JobList& jobs) {
+  Json rows = Json::array();
+  for (const auto& job : jobs.jobs()) rows.push_back(Of(job));
+  return Text(rows);
+}
+
+std::string WorkersJson(const proto::WorkerList& workers) {
+  Json rows = Json::array();
+  for (const auto& worker : workers.workers()) rows.push_back(Of(worker));
+  return Text(rows);
+}
+
+std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& workers) {
+  struct JobMetric {
+    const char* name;
+    const char* type;
+    uint64_t (*value)(const proto::JobInfo&);
+  };
+  static constexpr JobMetric kJobMetrics[] = {
+      {"sluice_job_decided_batches", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().decided_batches(); }},
+      {"sluice_job_waiting_batches", "gauge",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().waiting_batches(); }},
+      {"sluice_job_failed_batches", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().failed_batches(); }},
+      {"sluice_job_scheduling_delay_ms", "gauge",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().scheduling_delay_ms(); }},
+      {"sluice_job_records_total", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().records_total(); }},
+      {"sluice_job_driver_restarts", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.driver_restarts(); }}};
+  std::ostringstream out;
+  for (const JobMetric& metric : kJobMetrics) {
+    bool first = true;
+    for (const auto& job : jobs.jobs()) {
+      std::string labels = "{job=\"" + job.status().job() + "\"}";  // a name has nothing to escape
+      Metric(out, metric.name, metric.type, labels, metric.value(job), first);
+      first = false;
+    }
+  }
+  uint64_t live = 0, slots = 0, bytes = 0, under_replicated = 0;
+  for (const auto& worker : workers.workers()) {
+    if (worker.state() != "UP") continue;
+    ++live;
+    slots += worker.slots();
+    bytes += worker.blocks_bytes();
+    under_replicated += worker.under_replicated_blocks();
+  }
+  Metric(out, "sluice_workers", "gauge", "", live, true);
+  Metric(out, "sluice_slots", "gauge", "", slots, true);
+  Metric(out, "sluice_blocks_bytes", "gauge", "", bytes, true);
+  Metric(out, "sluice_under_replicated_blocks", "gauge", "", under_replicated, true);
+  return out.str();
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,105 @@
+#include "driver/daemon/submission.h"
+
+#include <set>
+
+#include "common/status.h"
+#include "driver/daemon/names.h"
+
+namespace sluice::daemon {
+namespace {
+
+constexpr char kRocksDb[] = "rocksdb:/";
+constexpr size_t kArgumentsMax = 10'000;
+constexpr size_t kFilesMax = 1'000;
+
+absl::Status CheckFiles(const proto::JobSpec& spec) {
+  std::set<std::string> names;
+  if (spec.files_size() > static_cast<int>(kFilesMax)) {
+    return absl::FailedPreconditionError("too many files for one job");
+  }
+  for (const auto& file : spec.files()) {
+    if (!IsName(file.name()) || !names.insert(file.name()).second) {
+      return absl::InvalidArgumentError("no name for a file of a job, or twice: " + file.name());
+    }
+    if (!IsDigest(file.digest())) return absl::InvalidArgumentError("a file without its digest");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckSpec(const proto::JobSpec& spec) {
+  if (!IsName(spec.name())) return absl::InvalidArgumentError("no name for a job: " + spec.name());
+  if (!IsDigest(spec.binary_digest())) {
+    return absl::InvalidArgumentError("a submission without its binary's digest");
+  }
+  if (spec.args_size() > static_cast<int>(kArgumentsMax)) {
+    return absl::FailedPreconditionError("too many arguments for one job");
+  }
+  RETURN_IF_ERROR(CheckFiles(spec));
+  const std::string& url = spec.checkpoint();
+  if (url.rfind("s3://", 0) == 0) {
+    return absl::FailedPreconditionError("checkpoints in s3:// are not in this release: " + url);
+  }
+  if (!url.empty() && url.rfind(kRocksDb, 0) != 0) {
+    return absl::InvalidArgumentError("unknown scheme of a checkpoint URL: " + url);
+  }
+  auto log = spec.conf().find("received_log");
+  if (log != spec.conf().end() && log->second != "off") {
+    return absl::FailedPreconditionError("received_log=" + log->second +
+                                         " is not in this release");
+  }
+  return absl::OkStatus();
+}
+
+Intake::Intake(BinaryStore* store, const proto::JobSpec& spec) : store_(store) {
+  auto add = [&](uint32_t index, const std::string& digest, uint64_t size) {
+    if (!store->Has(digest, size)) parts_.push_back(Part{index, digest, size});
+  };
+  add(0, spec.binary_digest(), spec.binary_size());
+  for (int i = 0; i < spec.files_size(); ++i) {
+    add(i + 1, spec.files(i).digest(), spec.files(i).size());
+  }
+}
+
+proto::SubmitReply::Missing Intake::missing() const {
+  proto::SubmitReply::Missing missing;
+  for (const Part& part : parts_) missing.add_parts(part.index);
+  return missing;
+}
+
+absl::Status Intake::NextPart() {
+  while (upload_ == nullptr && next_ < parts_.size()) {
+    const Part& part = parts_[next_];
+    ASSIGN_OR_RETURN(upload_, store_->Begin(part.digest, part.size));
+    if (part.size != 0) break;
+    RETURN_IF_ERROR(upload_->Finish());
+    upload_.reset();
+    ++next_;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Intake::Take(std::string_view bytes) {
+  while (!bytes.empty()) {
+    RETURN_IF_ERROR(NextPart());
+    if (upload_ == nullptr) return absl::InvalidArgumentError("more bytes than were announced");
+    std::string_view piece = bytes.substr(0, upload_->missing());
+    RETURN_IF_ERROR(upload_->Write(piece));
+    bytes.remove_prefix(piece.size());
+    received_ += piece.size();
+    if (upload_->missing() != 0) continue;
+    RETURN_IF_ERROR(upload_->Finish());
+    upload_.reset();
+    ++next_;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Intake::Finish() {
+  RETURN_IF_ERROR(NextPart());
+  if (next_ == parts_.size()) return absl::OkStatus();
+  return absl::DataLossError("the upload ended too early");
+}
+
+}  // namespace sluice::daemon
