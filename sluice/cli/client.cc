@@ -1,0 +1,276 @@
+#include "sluice/cli/client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <numeric>
+
+#include "common/exit_status.h"
+#include "common/net/credentials.h"
+#include "common/status.h"
+#include "proto/client.grpc.pb.h"
+#include "sluice/cli/values.h"
+
+namespace sluice::cli {
+namespace {
+
+constexpr size_t kChunkBytes = 1 << 20;
+
+std::string FlagOrVariable(const Typed& typed, const std::string& flag, const char* variable) {
+  const char* value = std::getenv(variable);
+  return typed.Get(flag, value == nullptr ? "" : value);
+}
+
+absl::Status FromGrpc(const grpc::Status& status, const std::string& address) {
+  if (status.ok()) return absl::OkStatus();
+  std::string text = status.error_message();
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    text = "lost the driver at " + address + ": " + text;
+  } else if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED) {
+    text = "not authenticated at " + address + ": " + text;
+  }
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), text);
+}
+
+absl::Status FromOutcome(const proto::Outcome& outcome) {
+  switch (outcome.exit_code()) {
+    case kExitOk: return absl::OkStatus();
+    case kExitUsage: return absl::InvalidArgumentError(outcome.message());
+    case kExitRefused: return absl::FailedPreconditionError(outcome.message());
+    case kExitDeadline: return absl::DeadlineExceededError(outcome.message());
+    default: return absl::NotFoundError(outcome.message());
+  }
+}
+
+}  // namespace
+
+std::vector<Flag> SecurityFlags() {
+  return {{"tls-cert", "FILE", "certificate of this process"},
+          {"tls-key", "FILE", "its key, mode 0600"},
+          {"tls-ca", "FILE", "certificates of those to trust"},
+          {"token-file", "FILE", "the cluster's token, mode 0600"},
+          {"insecure", "", "talk over any network without TLS and token"}};
+}
+
+std::vector<Flag> ClientFlags(std::vector<Flag> own) {
+  own.push_back({"driver", "HOST:PORT", "where the driver is; or SLUICE_DRIVER"});
+  own.push_back({"connect-timeout", "10s", "how long to try to reach it"});
+  for (Flag& flag : SecurityFlags()) own.push_back(flag);
+  return own;
+}
+
+Flag OutputFlag() { return {"o", "json", "one JSON object per row instead of a table"}; }
+
+absl::StatusOr<Security> SecurityOf(const Typed& typed) {
+  SecurityOptions options;
+  options.tls_cert = FlagOrVariable(typed, "tls-cert", "SLUICE_TLS_CERT");
+  options.tls_key = FlagOrVariable(typed, "tls-key", "SLUICE_TLS_KEY");
+  options.tls_ca = FlagOrVariable(typed, "tls-ca", "SLUICE_TLS_CA");
+  options.token_file = FlagOrVariable(typed, "token-file", "SLUICE_TOKEN_FILE");
+  options.insecure = typed.Has("insecure");
+  return LoadSecurity(options);
+}
+
+absl::StatusOr<std::string> DriverAddressOf(const Typed& typed) {
+  std::string address = FlagOrVariable(typed, "driver", "SLUICE_DRIVER");
+  if (address.empty()) {
+    return absl::InvalidArgumentError("no driver given: use --driver=HOST:PORT or SLUICE_DRIVER");
+  }
+  auto parsed = ParseHostPort("--driver", address, /*zero_allowed=*/false);
+  if (!parsed.ok()) return parsed.status();
+  return address;
+}
+
+absl::StatusOr<bool> WantsJson(const Typed& typed) {
+  std::string format = typed.Get("o", "table");
+  if (format == "json" || format == "table") return format == "json";
+  return absl::InvalidArgumentError("unknown format of -o, expected json or table: " + format);
+}
+
+int Fail(int exit_code, const std::string& message) {
+  std::cerr << "sluice: " << message << std::endl;
+  return exit_code;
+}
+
+int Fail(const absl::Status& status) {
+  return Fail(ExitCodeOf(status.code()), std::string(Message(status)));
+}
+
+int ExitOfJob(const proto::JobInfo& job) {
+  const proto::JobStatus& status = job.status();
+  if (status.exit_code() == kExitOk && status.state() != "FAILED") {
+    std::cout << status.job() << " " << status.state() << std::endl;
+    return kExitOk;
+  }
+  std::string why = status.failure().empty() ? "" : ": " + status.failure();
+  return Fail(status.exit_code() == kExitOk ? kExitFailed : status.exit_code(),
+              "job " + status.job() + " " + status.state() + why);
+}
+
+struct Client::Grpc {
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<proto::Driver::Stub> stub;
+};
+
+// One call's context, with what we present to the door.
+struct Call {
+  explicit Call(const Security& security) { Authorize(context, security, ""); }
+  Call(const Security& security, int64_t timeout_ms) : Call(security) {
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
+  }
+  grpc::ClientContext context;
+};
+
+Client::Client(std::string address, Security security, int64_t timeout_ms)
+    : address_(std::move(address)),
+      security_(std::move(security)),
+      timeout_ms_(timeout_ms),
+      grpc_(std::make_unique<Grpc>()) {
+  grpc_->channel = MakeChannel(address_, security_);
+  grpc_->stub = proto::Driver::NewStub(grpc_->channel);
+}
+
+Client::~Client() = default;
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Typed& typed) {
+  ASSIGN_OR_RETURN(std::string address, DriverAddressOf(typed));
+  ASSIGN_OR_RETURN(int64_t timeout_ms,
+                   ParseDurationMs("--connect-timeout", typed.Get("connect-timeout", "10s")));
+  ASSIGN_OR_RETURN(Security security, SecurityOf(typed));
+  std::unique_ptr<Client> client(new Client(address, std::move(security), timeout_ms));
+  RETURN_IF_ERROR(client->Await());
+  return client;
+}
+
+absl::Status Client::Await() {
+  auto until = std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms_);
+  if (grpc_->channel->WaitForConnected(until)) return absl::OkStatus();
+  return absl::UnavailableError("cannot reach the driver within " + std::to_string(timeout_ms_) +
+                                " ms: " + address_);
+}
+
+absl::Status Client::ListJobs(proto::JobList* jobs) {
+  Call call(security_, timeout_ms_);
+  return FromGrpc(grpc_->stub->ListJobs(&call.context, {}, jobs), address_);
+}
+
+absl::Status Client::ListWorkers(proto::WorkerList* workers) {
+  Call call(security_, timeout_ms_);
+  return FromGrpc(grpc_->stub->ListWorkers(&call.context, {}, workers), address_);
+}
+
+absl::StatusOr<proto::JobInfo> Client::JobStatus(const std::string& name) {
+  Call call(security_, timeout_ms_);
+  proto::JobRequest request;
+  request.set_name(name);
+  proto::JobReply reply;
+  RETURN_IF_ERROR(FromGrpc(grpc_->stub->JobStatusOf(&call.context, request, &reply), address_));
+  RETURN_IF_ERROR(FromOutcome(reply.outcome()));
+  return reply.job();
+}
+
+absl::StatusOr<proto::Outcome> Client::Ask(Wish wish, const std::string& name,
+                                           uint64_t deadline_ms) {
+  Call call(security_, timeout_ms_);
+  proto::JobRequest request;
+  request.set_name(name);
+  request.set_deadline_ms(deadline_ms);
+  proto::JobReply reply;
+  grpc::Status status;
+  if (wish == Wish::kDrain) status = grpc_->stub->DrainJob(&call.context, request, &reply);
+  if (wish == Wish::kCancel) status = grpc_->stub->CancelJob(&call.context, request, &reply);
+  if (wish == Wish::kAcceptLoss) {
+    status = grpc_->stub->AcceptLossOf(&call.context, request, &reply);
+  }
+  RETURN_IF_ERROR(FromGrpc(status, address_));
+  return reply.outcome();
+}
+
+absl::Status Client::Watch(const std::string& name,
+                           const std::function<bool(const proto::JobInfo&)>& seen) {
+  while (true) {
+    Call call(security_);
+    proto::JobRequest request;
+    request.set_name(name);
+    auto reader = grpc_->stub->WatchJob(&call.context, request);
+    proto::JobReply reply;
+    while (reader->Read(&reply)) {
+      RETURN_IF_ERROR(FromOutcome(reply.outcome()));
+      if (!seen(reply.job()) && !reply.job().ended()) continue;
+      call.context.TryCancel();
+      reader->Finish();
+      return absl::OkStatus();
+    }
+    grpc::Status status = reader->Finish();
+    bool away = status.ok() || status.error_code() == grpc::StatusCode::UNAVAILABLE;
+    if (!away) return FromGrpc(status, address_);
+    RETURN_IF_ERROR(Await());
+  }
+}
+
+absl::Status Client::Logs(const std::string& name, bool follow,
+                          const std::function<void(const proto::LogChunk&)>& seen) {
+  Call call(security_);
+  proto::LogRequest request;
+  request.set_name(name);
+  request.set_follow(follow);
+  auto reader = grpc_->stub->JobLogs(&call.context, request);
+  proto::LogChunk chunk;
+  while (reader->Read(&chunk)) {
+    RETURN_IF_ERROR(FromOutcome(chunk.outcome()));
+    seen(chunk);
+  }
+  return FromGrpc(reader->Finish(), address_);
+}
+
+absl::StatusOr<proto::FindStreamReply> Client::FindStream(const std::string& job,
+                                                          const std::string& stream) {
+  Call call(security_, timeout_ms_);
+  proto::FindStreamRequest request;
+  request.set_job(job);
+  request.set_stream(stream);
+  proto::FindStreamReply reply;
+  RETURN_IF_ERROR(FromGrpc(grpc_->stub->FindStream(&call.context, request, &reply), address_));
+  return reply;
+}
+
+absl::StatusOr<proto::Outcome> Client::Submit(
+    const proto::JobSpec& spec, const std::vector<std::string>& paths,
+    const std::function<void(uint64_t, uint64_t)>& progress) {
+  Call call(security_);
+  auto stream = grpc_->stub->Submit(&call.context);
+  proto::SubmitChunk chunk;
+  *chunk.mutable_header() = spec;
+  stream->Write(chunk);
+  proto::SubmitReply reply;
+  bool answered = stream->Read(&reply);
+  if (answered && reply.has_missing()) {
+    std::vector<uint64_t> sizes = {spec.binary_size()};
+    for (const auto& file : spec.files()) sizes.push_back(file.size());
+    uint64_t total = 0, sent = 0;
+    for (uint32_t part : reply.missing().parts()) total += sizes.at(part);
+    std::string buffer(kChunkBytes, '\0');
+    bool open = true;
+    for (uint32_t part : reply.missing().parts()) {
+      std::ifstream file(paths.at(part), std::ios::binary);
+      while (open && file.read(buffer.data(), buffer.size()), open && file.gcount() > 0) {
+        chunk.set_data(buffer.substr(0, file.gcount()));
+        sent += file.gcount();
+        open = stream->Write(chunk);
+        progress(sent, total);
+      }
+    }
+  }
+  stream->WritesDone();
+  while (answered && !reply.has_outcome()) answered = stream->Read(&reply);
+  bool decided = answered && reply.has_outcome();
+  grpc::Status status = stream->Finish();
+  if (decided) return reply.outcome();
+  RETURN_IF_ERROR(FromGrpc(status, address_));
+  return absl::UnavailableError("the driver said nothing about the submission: " + address_);
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,165 @@
+#include "sluice/cli/push_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "common/exit_code.h"
+#include "common/net/credentials.h"
+#include "common/status.h"
+#include "proto/client.grpc.pb.h"
+#include "sluice/cli/line_reader.h"
+
+namespace sluice::cli {
+namespace {
+
+using Stream = grpc::ClientReaderWriter<proto::PushRequest, proto::PushReply>;
+
+constexpr auto kRetryAfter = std::chrono::milliseconds(100);
+constexpr auto kConnectFor = std::chrono::seconds(2);
+constexpr int kLingerMs = 20;  // how long a batch that is not full waits for more input
+
+// What makes no sense to try again.
+absl::Status Final(const proto::Outcome& refused) {
+  switch (refused.exit_code()) {
+    case kExitFailed: return absl::NotFoundError(refused.message());
+    case kExitUsage: return absl::InvalidArgumentError(refused.message());
+    case kExitRefused: return absl::FailedPreconditionError(refused.message());
+    case kExitDenied: return absl::PermissionDeniedError(refused.message());
+    default: return absl::OkStatus();
+  }
+}
+
+absl::Status Final(const grpc::Status& status) {
+  bool denied = status.error_code() == grpc::StatusCode::UNAUTHENTICATED ||
+                status.error_code() == grpc::StatusCode::PERMISSION_DENIED;
+  return denied ? absl::PermissionDeniedError(status.error_message()) : absl::OkStatus();
+}
+
+// One connection to one receiver. Two threads: the caller's writes, one of its own reads.
+class Session {
+ public:
+  Session(const std::string& address, const PushOptions& options, PushWindow* window)
+      : window_(window), channel_(MakeChannel(address, options.security, options.job)) {
+    Authorize(context_, options.security, options.job);
+    hello_.set_stream(options.stream);
+    hello_.set_producer(options.producer);
+  }
+
+  // Until all is acknowledged or the connection broke (both OK), or it makes no sense to go on.
+  absl::Status Run(LineReader* input) {
+    if (!channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectFor)) {
+      return absl::OkStatus();
+    }
+    auto stub = proto::Push::NewStub(channel_);
+    stream_ = stub->Push(&context_);
+    proto::PushReply first;
+    if (stream_->Write(hello_) && stream_->Read(&first)) {
+      absl::Status refused = Final(first.refused());
+      if (!refused.ok()) return context_.TryCancel(), refused;
+      window_->Acknowledged(first.last());
+      window_->Rewind();
+      std::thread reader([this] { ReadReplies(); });
+      absl::Status status = WriteAll(input);
+      context_.TryCancel();
+      reader.join();
+      stream_->Finish();
+      return status.ok() ? refused_ : status;
+    }
+    return Final(stream_->Finish());
+  }
+
+ private:
+  void ReadReplies() {
+    proto::PushReply reply;
+    bool going = true;
+    while (going && stream_->Read(&reply)) {
+      std::lock_guard lock(mutex_);
+      window_->Acknowledged(reply.last());
+      if (reply.has_refused() && reply.refused().exit_code() != 0) {
+        refused_ = Final(reply.refused());
+        going = false;
+      }
+      changed_.notify_all();
+    }
+    std::lock_guard lock(mutex_);
+    broken_ = true;
+    changed_.notify_all();
+  }
+
+  absl::Status WriteAll(LineReader* input) {
+    while (true) {
+      ASSIGN_OR_RETURN(bool fresh, TakeInput(input));
+      std::unique_lock lock(mutex_);
+      if (window_->Done() || broken_) return absl::OkStatus();
+      PushWindow::Batch batch = window_->Next(/*flush=*/!fresh);
+      if (!batch.records.empty()) {
+        lock.unlock();
+        if (!WriteBatch(std::move(batch))) return absl::OkStatus();
+      } else if (window_->MustWait()) {
+        changed_.wait(lock, [this] { return broken_ || window_->Done() || !window_->MustWait(); });
+      }
+    }
+  }
+
+  // True when a line came; false when none came within the linger.
+  absl::StatusOr<bool> TakeInput(LineReader* input) {
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      {
+        std::lock_guard lock(mutex_);
+        bool took = false;
+        while (!window_->Full()) {
+          std::optional<std::string> line = input->Next();
+          if (!line) break;
+          window_->Add(*std::move(line));
+          took = true;
+        }
+        if (input->ended()) window_->EndOfInput();
+        if (took || window_->Full() || window_->ended()) return true;
+      }
+      if (attempt == 0) {
+        ASSIGN_OR_RETURN(bool came, input->Fill(kLingerMs));
+        if (!came) return false;
+      }
+    }
+    return false;
+  }
+
+  bool WriteBatch(PushWindow::Batch batch) {
+    proto::PushRequest request;
+    request.set_first(batch.first);
+    for (std::string& record : batch.records) request.add_records(std::move(record));
+    return stream_->Write(request);
+  }
+
+  PushWindow* const window_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  grpc::ClientContext context_;
+  proto::PushRequest hello_;
+  std::unique_ptr<Stream> stream_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool broken_ = false;
+  absl::Status refused_;
+};
+
+}  // namespace
+
+absl::StatusOr<int64_t> PushLines(int fd, const PushOptions& options, PushWindow* window,
+                                  const std::function<absl::StatusOr<std::string>()>& find) {
+  LineReader input(fd);
+  while (!window->Done()) {
+    ASSIGN_OR_RETURN(std::string address, find());
+    if (!address.empty()) {
+      Session session(address, options, window);
+      RETURN_IF_ERROR(session.Run(&input));
+    }
+    if (!window->Done()) std::this_thread::sleep_for(kRetryAfter);
+  }
+  return window->added();
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,105 @@
+#include "sluice/cli/values.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstring>
+
+#include "common/units.h"
+#include "driver/daemon/names.h"
+
+namespace sluice::cli {
+namespace {
+
+absl::Status Malformed(const std::string& flag, const std::string& expected,
+                       const std::string& text) {
+  return absl::InvalidArgumentError("malformed value of " + flag + ", expected " + expected +
+                                    ": '" + text + "'");
+}
+
+bool ReadNumber(const std::string& text, int64_t* value) {
+  const char* end = text.data() + text.size();
+  auto [stop, error] = std::from_chars(text.data(), end, *value);
+  return error == std::errc() && stop == end;
+}
+
+}  // namespace
+
+absl::StatusOr<HostPort> ParseHostPort(const std::string& flag, const std::string& text,
+                                       bool zero_allowed) {
+  size_t colon = text.rfind(':');
+  HostPort result;
+  if (colon == text.npos || colon == 0) return Malformed(flag, "HOST:PORT", text);
+  result.host = text.substr(0, colon);
+  bool bracketed = result.host.front() == '[' && result.host.back() == ']';
+  if (!bracketed && result.host.find(':') != text.npos) return Malformed(flag, "HOST:PORT", text);
+  if (result.host.find_first_of(" /\t@") != text.npos) return Malformed(flag, "HOST:PORT", text);
+  int64_t port = 0;
+  if (!ReadNumber(text.substr(colon + 1), &port)) return Malformed(flag, "HOST:PORT", text);
+  int least = zero_allowed ? 0 : 1;
+  if (port < least || port > 65535) {
+    return absl::InvalidArgumentError("port out of range " + std::to_string(least) +
+                                      "..65535 in " + flag + ": " + text);
+  }
+  result.port = static_cast<int>(port);
+  return result;
+}
+
+absl::StatusOr<int64_t> ParseInteger(const std::string& flag, const std::string& text,
+                                     int64_t least, int64_t most) {
+  int64_t value = 0;
+  if (!ReadNumber(text, &value)) return Malformed(flag, "a number", text);
+  if (value < least || value > most) {
+    return absl::InvalidArgumentError("value of " + flag + " out of range " +
+                                      std::to_string(least) + ".." + std::to_string(most) + ": " +
+                                      text);
+  }
+  return value;
+}
+
+absl::StatusOr<int64_t> ParseDurationMs(const std::string& flag, const std::string& text) {
+  if (auto value = sluice::ParseDurationMs(text)) return *value;
+  return Malformed(flag, "a duration as 200ms, 1s or 5m", text);
+}
+
+absl::Status CheckName(const std::string& what, const std::string& name) {
+  if (daemon::IsName(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError("a " + what +
+                                    " is 1 to 100 of A-Z a-z 0-9 . _ - and starts with no dot: '" +
+                                    name + "'");
+}
+
+absl::StatusOr<std::pair<std::string, std::string>> ParseConf(const std::string& text) {
+  size_t equals = text.find('=');
+  if (equals == text.npos || equals == 0) return Malformed("--conf", "KEY=VALUE", text);
+  return std::pair(text.substr(0, equals), text.substr(equals + 1));
+}
+
+absl::Status CheckCheckpointUrl(const std::string& url) {
+  static constexpr char kRocksDb[] = "rocksdb:";
+  if (url.rfind(kRocksDb, 0) == 0) {
+    std::string folder = url.substr(sizeof(kRocksDb) - 1);
+    if (!folder.empty() && folder[0] == '/') return absl::OkStatus();
+    return absl::InvalidArgumentError("the folder of a checkpoint URL is absolute: " + url);
+  }
+  if (url.rfind("s3://", 0) == 0) {
+    return absl::FailedPreconditionError("checkpoints in s3:// are not in this release: " + url);
+  }
+  return absl::InvalidArgumentError(
+      "unknown scheme of a checkpoint URL, expected rocksdb:/absolute/dir: " + url);
+}
+
+absl::Status CheckFile(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) {
+    return absl::InvalidArgumentError(std::string(std::strerror(errno)) + ": " + path);
+  }
+  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError("not a regular file: " + path);
+  if (access(path.c_str(), R_OK) != 0) {
+    return absl::InvalidArgumentError(std::string(std::strerror(errno)) + ": " + path);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::cli

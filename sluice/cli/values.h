@@ -1,0 +1,34 @@
+// Values that are typed: each is checked before anybody is asked. All errors are InvalidArgument
+// (exit code 2) and name the flag.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "sluice/cli/command_line.h"
+
+namespace sluice::cli {
+
+struct HostPort {
+  std::string host;
+  int port = 0;
+};
+
+// HOST:PORT or [IPV6]:PORT; port 0 only where one is to be picked.
+absl::StatusOr<HostPort> ParseHostPort(const std::string& flag, const std::string& text,
+                                       bool zero_allowed);
+absl::StatusOr<int64_t> ParseInteger(const std::string& flag, const std::string& text,
+                                     int64_t least, int64_t most);
+// 200ms, 1s, 5m, 2h.
+absl::StatusOr<int64_t> ParseDurationMs(const std::string& flag, const std::string& text);
+// [A-Za-z0-9._-]{1,100}, not starting with a dot.
+absl::Status CheckName(const std::string& what, const std::string& name);
+absl::StatusOr<std::pair<std::string, std::string>> ParseConf(const std::string& text);
+// Checkpoint URLs: InvalidArgument for an unknown scheme or a relative folder, FailedPrecondition
+// for s3://, which is known but not in this release.
+absl::Status CheckCheckpointUrl(const std::string& url);
+absl::Status CheckFile(const std::string& path);
+
+}  // namespace sluice::cli
