@@ -202,6 +202,8 @@ void JobDriverCore::OnExecutorMessage(MonotonicTime now, const std::string& from
 void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exited) {
   const auto it = members_.executors().find(exited.executor());
   if (it == members_.executors().end()) return;
+  // Ids are unique within an epoch; only a receiver executor lives on into the next.
+  if (exited.epoch() != epoch_ && !it->second.adopted) return;
   const bool receiver = it->second.receivers;
   out_.push_back(Say{Say::Level::kWarning,
                      absl::StrCat("executor ", exited.executor(), " (",
