@@ -156,6 +156,7 @@ void DriverDaemon::Do(const Answer& command) {
     outcome.set_message("the driver cannot write its job table: " +
                         std::string(Message(persisted_)));
   }
+  Publish();  // whoever gets the answer may look at once
   std::lock_guard lock(mutex_);
   answers_[command.request] = std::move(outcome);
   changed_.notify_all();
