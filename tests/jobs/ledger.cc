@@ -16,8 +16,7 @@ std::optional<int64_t> AddToTotal(std::span<const int64_t> counts, std::optional
 }
 
 void BuildJob(sluice::StreamingContext& ssc) {
-  auto lines = ssc.args().Has("dir") ? ssc.TextFileStream(ssc.args().Get("dir"))
-                                     : ssc.PushStream(ssc.args().Get("push", "ids"));
+  auto lines = ssc.Union({ssc.TextFileStream(ssc.args().Get("dir")), ssc.PushStream("ids")});
   const std::string output = ssc.args().Get("output");
   lines.SaveAsTextFiles(output + "/ids");
   lines.Map(Parse).ReduceByKey(std::plus<>()).UpdateStateByKey("totals", AddToTotal)

@@ -2,8 +2,8 @@
 
 usage: kill_test.py SLUICE LEDGER [--seed=N] [--kills=N]
 
-Two jobs run at once: one reads files, one gets pushed records; every record has an id of its own.
-At the end each id must be in the outputs exactly once and the totals must be those of the input.
+The job reads files and gets pushed records at once; every record has an id of its own. At the end
+each id must be in the outputs exactly once and the totals must be those of the input.
 """
 import argparse
 import collections
@@ -20,7 +20,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from cluster import Cluster, Failure, Process, wait_until  # noqa: E402
 
 WORKERS = ["w0", "w1", "w2"]
-JOBS = ["files", "pushed"]
+JOB = "ledger"
+INPUTS = ["files", "pushed"]
 KEYS = 40
 ROLES = ["executor", "receiver", "worker", "node", "job driver", "driver daemon"]
 
@@ -31,23 +32,23 @@ class Feeder:
     def __init__(self, cluster, seed):
         self.cluster = cluster
         self.random = random.Random(seed)
-        self.given = {job: [] for job in JOBS}
+        self.given = {source: [] for source in INPUTS}
         self.stop = threading.Event()
         self.drop = cluster.path("input")
         os.makedirs(self.drop)
         self.client = None
         self.thread = threading.Thread(target=self.feed)
 
-    def lines(self, job, count):
+    def lines(self, source, count):
         made = []
         for _ in range(count):
-            made.append(f"k{self.random.randrange(KEYS)} {job}{len(self.given[job]):07d}")
-            self.given[job].append(made[-1])
+            made.append(f"k{self.random.randrange(KEYS)} {source}{len(self.given[source]):07d}")
+            self.given[source].append(made[-1])
         return made
 
     def start(self):
         self.client = subprocess.Popen(
-            [self.cluster.sluice, "push", f"--driver={self.cluster.address}", "--job=pushed",
+            [self.cluster.sluice, "push", f"--driver={self.cluster.address}", f"--job={JOB}",
              "--stream=ids", "--producer=p1", "--batch=20"], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=open(self.cluster.path("push.log"), "wb"), text=True)
         self.thread.start()
@@ -81,50 +82,41 @@ class Killer:
         self.fell = collections.Counter()
         self.killed = collections.Counter()
 
-    def decided(self):
-        found = {}
-        for job in JOBS:
-            status = self.cluster.job(job)
-            if status:
-                if status["state"] in ("FAILED", "FENCED", "FINISHED"):
-                    raise Failure(f"job {job} is {status['state']}: {status.get('failure')}")
-                found[job] = (status["decided_batches"], status["state"])
-        return found
-
-    def progress(self, before, what):
-        """Both jobs decide two more batches than they had."""
-        def gone_on():
-            now = self.decided()
-            return all(job in now and now[job][0] >= before[job][0] + 2 for job in JOBS)
-        wait_until(gone_on, f"both jobs to go on after {what}", 60)
+    def status(self):
+        status = self.cluster.job(JOB)
+        if status and status["state"] in ("FAILED", "FENCED", "FINISHED"):
+            raise Failure(f"the job is {status['state']}: {status.get('failure')}")
+        return status
 
     def one(self, role):
-        before = wait_until(lambda: (lambda d: d if len(d) == 2 else None)(self.decided()),
-                            "the driver daemon to know both jobs")
+        before = wait_until(self.status, "the driver daemon to know the job")
         offset = self.random.uniform(0, 0.1)
         time.sleep(offset)  # the random moment of the kill within a batch
-        job = self.random.choice(JOBS)
-        self.fell[f"{role}: {before[job][1]}, {int(offset * 1000) // 20 * 20} ms into a batch"] += 1
-        getattr(self, "kill_" + role.replace(" ", "_"))(job)
+        self.fell[f"{role}: {before['state']}, {int(offset * 1000) // 20 * 20} ms into a batch"] += 1
+        getattr(self, "kill_" + role.replace(" ", "_"))()
         self.killed[role] += 1
-        self.progress(before, f"a kill of {role}")
 
-    def kill_executor(self, job):
-        found = self.cluster.executors(job)
+        def gone_on():
+            now = self.status()
+            return now and now["decided_batches"] >= before["decided_batches"] + 2
+        wait_until(gone_on, f"the job to go on after a kill of {role}", 60)
+
+    def kill_executor(self):
+        found = self.cluster.executors(JOB)
         if found:
             self.kill_pid(self.random.choice(found)[1])
 
-    def kill_receiver(self, _):
-        found = self.cluster.executors("pushed", "receivers")
+    def kill_receiver(self):
+        found = self.cluster.executors(JOB, "receivers")
         if found:
             self.kill_pid(found[0][1])
 
-    def kill_worker(self, _, fresh=False):
+    def kill_worker(self, fresh=False):
         name = self.random.choice(WORKERS)
         self.cluster.workers[name].kill()
         self.cluster.start_worker(name, fresh=fresh)
 
-    def kill_node(self, _):
+    def kill_node(self):
         """A worker daemon, all its executors and its whole data directory."""
         name = self.random.choice(WORKERS)
         data = self.cluster.path(name)
@@ -134,12 +126,12 @@ class Killer:
         shutil.rmtree(data, ignore_errors=True)
         self.cluster.start_worker(name, fresh=True)
 
-    def kill_job_driver(self, job):
-        status = self.cluster.job(job)
+    def kill_job_driver(self):
+        status = self.cluster.job(JOB)
         if status and status.get("driver_pid"):
             self.kill_pid(status["driver_pid"])
 
-    def kill_driver_daemon(self, _):
+    def kill_driver_daemon(self):
         self.cluster.driver.kill()
         self.cluster.start_driver()
 
@@ -167,21 +159,21 @@ def read_output(folder, prefix):
     return batches
 
 
-def verify(cluster, job, given):
-    folder = cluster.path("out-" + job)
+def verify(cluster, given):
+    folder = cluster.path("out")
     ids = collections.Counter(l for lines in read_output(folder, "ids").values() for l in lines)
     want = collections.Counter(given)
     lost, doubled = want - ids, ids - want
     if lost or doubled:
-        raise Failure(f"{job}: {sum(lost.values())} records lost ({list(lost)[:3]}), "
+        raise Failure(f"{sum(lost.values())} records lost ({list(lost)[:3]}), "
                       f"{sum(doubled.values())} too many ({list(doubled)[:3]})")
     totals = read_output(folder, "totals")
     last = totals[max(totals)]
     counts = collections.Counter(line.split(" ")[0] for line in given)
     expected = sorted(f"({key},{count})" for key, count in counts.items())
     if sorted(last) != expected:
-        raise Failure(f"{job}: totals differ: {sorted(last)[:5]} but {expected[:5]} expected")
-    return len(given), len(totals)
+        raise Failure(f"totals differ: {sorted(last)[:5]} but {expected[:5]} expected")
+    return len(totals)
 
 
 def main():
@@ -199,13 +191,11 @@ def main():
         for name in WORKERS:
             cluster.start_worker(name)
         feeder = Feeder(cluster, args.seed)
-        for job, source in (("files", f"--dir={feeder.drop}"), ("pushed", "--push=ids")):
-            os.makedirs(cluster.path("out-" + job))
-            cluster.submit(args.ledger, job, [source, f"--output={cluster.path('out-' + job)}"],
-                           conf=["worker_lease=1s", "checkpoint_interval=1s"])
+        os.makedirs(cluster.path("out"))
+        cluster.submit(args.ledger, JOB, [f"--dir={feeder.drop}", f"--output={cluster.path('out')}"],
+                       conf=["worker_lease=1s", "checkpoint_interval=1s"])
         feeder.start()
         killer = Killer(cluster, args.seed)
-        wait_until(lambda: len(killer.decided()) == 2, "both jobs to be known")
         schedule = args.roles.split(",") * args.kills
         killer.random.shuffle(schedule)
         begun = time.monotonic()
@@ -214,11 +204,10 @@ def main():
             if count % 10 == 9:
                 print(f"{count + 1} kills in {time.monotonic() - begun:.0f} s", flush=True)
         feeder.finish()
-        for job in JOBS:
-            cluster.run("job", "drain", job, "--deadline=60s", seconds=90)
-        for job in JOBS:
-            records, batches = verify(cluster, job, feeder.given[job])
-            print(f"{job}: {records} records exact in {batches} batches")
+        cluster.run("job", "drain", JOB, "--deadline=60s", seconds=90)
+        given = feeder.given["files"] + feeder.given["pushed"]
+        batches = verify(cluster, given)
+        print(f"{len(given)} records exact in {batches} batches")
         for step, count in sorted(killer.fell.items()):
             print(f"  {count:3d} {step}")
         for role, count in sorted(killer.killed.items()):
