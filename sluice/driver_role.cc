@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <optional>
 #include <random>
 
 #include "checkpoint/checkpoint_url.h"
 #include "checkpoint/errors.h"
 #include "common/exit_status.h"
 #include "common/net/grpc_transport.h"
+#include "common/spawn.h"
 #include "driver/job/job_driver.h"
 #include "glog/logging.h"
 #include "sluice/job_store.h"
@@ -17,6 +19,8 @@
 
 namespace sluice {
 namespace {
+
+constexpr int64_t kRotateMs = 1000;  // how often the size of what we print is looked at
 
 uint64_t RandomId() {
   static std::random_device device;
@@ -146,9 +150,10 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.args = program.program_words;
   (*driver)->Start(std::move(driver_options), InitFor(*program.context, program.config, store->objects_path),
                    transport->get());
-  const JobEnding ending = *(*driver)->Await(-1);
+  std::optional<JobEnding> ending;
+  while (!(ending = (*driver)->Await(kRotateMs))) RotateOwnOutput(role.data + "/" + kOutputFile);
   (*transport)->Shutdown(1'000'000);
-  return {ending.exit_code, ending.message};
+  return {ending->exit_code, ending->message};
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <fstream>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "glog/logging.h"
 #include "sluice/driver_role.h"
 #include "sluice/executor_role.h"
+#include "sluice/job_settings.h"
 #include "sluice/local_runner.h"
 
 namespace sluice {
@@ -67,6 +69,23 @@ ExitStatus RunLocalRole(const std::string& name, const std::vector<std::string>&
   return RunLocal(std::move(program));
 }
 
+// For `sluice conf explain`: the program's own flags beside --conf and --conf-file do not matter.
+ExitStatus ExplainConf(std::vector<std::string> words, const JobOptions& options) {
+  const absl::StatusOr<ProgramFlags> flags = TakeProgramFlags(&words);
+  if (!flags.ok()) return {kExitUsage, std::string(flags.status().message())};
+  Config config;
+  const ExitStatus resolved = ResolveConfig(*flags, options, &config);
+  if (!resolved.ok()) return resolved;
+  std::cout << config.Explain() << std::flush;
+  return {};
+}
+
+// The orderly end of a job driver, for a daemon that is not its parent.
+ExitStatus LeaveWord(const DriverRoleFlags& role, const ExitStatus& status) {
+  std::ofstream(role.data + "/" + kExitCodeFile) << status.code << std::endl;
+  return status;
+}
+
 }  // namespace
 
 int RunJob(int argc, char** argv, JobOptions options, BuildFunction build) {
@@ -79,12 +98,14 @@ int RunJob(int argc, char** argv, JobOptions options, BuildFunction build) {
     std::cout << DescribeLine() << std::endl;
     return 0;
   }
+  if (role->role == Role::kExplainConf) return End(options.name, ExplainConf(words, options));
   FLAGS_logtostderr = true;
   FLAGS_minloglevel = role->role == Role::kLocal ? google::WARNING : google::INFO;
   google::InitGoogleLogging(argv[0]);
   switch (role->role) {
     case Role::kDriver:
-      return End(options.name, RunDriverRole(role->driver, words, options, build));
+      return End(options.name, LeaveWord(role->driver, RunDriverRole(role->driver, words, options,
+                                                                     build)));
     case Role::kExecutor:
       return End(options.name, RunExecutorRole(role->executor, words, options, build));
     default:

@@ -18,6 +18,7 @@ void DriverLink::SendRegister(worker::Commands& out) const {
   message->set_slots(config_.slots);
   message->set_machine(config_.machine);
   message->set_protocol(config_.protocol);
+  message->set_pid(config_.pid);
   out.push_back(std::move(send));
 }
 

@@ -1,6 +1,7 @@
 #include "worker/daemon/worker_daemon.h"
 
 #include <glog/logging.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <mutex>
@@ -64,6 +65,7 @@ class WorkerDaemon::Impl : public WorkerShell {
     config.address = transport_->address();
     config.host = host;
     config.slots = options_.slots;
+    config.pid = getpid();
     config.driver_address = options_.driver;
     Begin(config, transport_.get());
     return absl::OkStatus();

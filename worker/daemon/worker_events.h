@@ -22,6 +22,7 @@ struct WorkerConfig {
   uint32_t slots = 1;
   std::string machine = "x86_64";
   uint32_t protocol = 1;
+  int64_t pid = 0;                 // of the daemon, for people
   std::string driver_address;      // of the driver daemon; empty: local mode, there is none
   bool starts_processes = true;    // false: executors attach by themselves (local mode, simulator)
   int64_t tick_us = 20'000;        // how often the shell sends Tick
