@@ -1,7 +1,7 @@
 // The aggregation table: one value per distinct key, in the order in which keys were first added.
 //
 // A key is copied once, when it is new: up to 15 bytes inline, longer ones into an arena. While
-// the table is small it is probed directly. Once it has outgrown the cache, short keys are first
+// the table is small it is probed directly. Once it has some thousand keys, short keys are first
 // gathered, bytes and values copied, in a ring, and the memory that their probes will touch is
 // prefetched. Memory is kept by Clear. Not thread-safe.
 #pragma once
