@@ -293,7 +293,8 @@ MonotonicTime JobDriverCore::NextTimer(MonotonicTime now) const {
   MonotonicTime next = now + std::min<MonotonicTime>(options_.lease_us / 20, 100'000);
   if (ticks_.started() && tick_.batch_ms == 0) next = std::min(next, ticks_.NextUs());
   if (tick_.batch_ms != 0) next = std::min(next, tick_.deadline);
-  return std::max(next, now);
+  // What is due and held back (too many undecided batches, a listing under way) must not spin.
+  return next > now ? next : now + 1'000;
 }
 
 bool JobDriverCore::stateful() const {

@@ -1,0 +1,241 @@
+#include "tests/sim/driver_process.h"
+
+#include <utility>
+
+#include "checkpoint/errors.h"
+#include "common/status.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr int64_t kLogRetryUs = 500'000;
+
+}  // namespace
+
+DriverProcess::DriverProcess(Site* site, std::string daemon_address, Ended ended)
+    : site_(site),
+      daemon_address_(std::move(daemon_address)),
+      ended_(std::move(ended)),
+      address_(site->world.Attach("hd", "-driver", this)),
+      checkpoints_(&site->objects, site->codec.get()) {}
+
+DriverProcess::~DriverProcess() { site_->world.Detach(address_); }
+
+void DriverProcess::Start() {
+  World& world = site_->world;
+  SetLogFaults();
+  absl::StatusOr<OpenedJob> opened =
+      OpenJob(&site_->log, &checkpoints_, /*known=*/false, world.random.Next(),
+              [&world] { return world.now(); });
+  if (!opened.ok()) {
+    const int code = IsDamaged(opened.status()) ? 8 : IsFenced(opened.status()) ? 7 : 1;
+    ended_(code, std::string(Message(opened.status())));
+    return;
+  }
+  opened_ = *std::move(opened);
+  if (opened_.job.manifest_ms != 0) world.Count("recovery: job driver restored from a manifest");
+  JobDriverOptions options;
+  options.job = "job";
+  options.daemon_address = daemon_address_;
+  options.own_address = address_;
+  options.binary_digest = "digest";
+  options.batch_interval_ms = site_->knobs.batch_interval_ms;
+  options.partitions = site_->knobs.partitions;
+  options.lease_us = site_->knobs.lease_us;
+  options.replication = 2;
+  options.replication_min = 2;
+  options.checkpoint_interval_ms = site_->knobs.checkpoint_interval_ms;
+  options.batches_in_flight_max = site_->knobs.in_flight_max;
+  options.batches_undecided_max = site_->knobs.undecided_max;
+  core_ = std::make_unique<JobDriverCore>(options, *site_->graph, proto::ExecutorInit{},
+                                          opened_.job, [&world] { return world.random.Next(); });
+  world.Trace(address_, "opens epoch " + std::to_string(epoch()));
+  Feed(TimerDue{site_->WallMs()});
+}
+
+void DriverProcess::OnMessage(const std::string& from, proto::Envelope message) {
+  Feed(MessageIn{from, std::move(message)});
+}
+
+void DriverProcess::OnPeerDown(const std::string& address, bool refused) {
+  Feed(PeerDown{address, refused});
+}
+
+void DriverProcess::Feed(const DriverEvent& event) {
+  if (core_ == nullptr) return;
+  std::vector<DriverCommand> commands = core_->Step(site_->world.now(), event);
+  for (DriverCommand& command : commands) {
+    if (const auto* end = std::get_if<EndJob>(&command)) {
+      const EndJob copy = *end;
+      ended_(copy.exit_code, copy.message);  // this process is no more
+      return;
+    }
+    Carry(command);
+  }
+  ArmTimer();
+}
+
+void DriverProcess::ArmTimer() {
+  const int64_t at = core_->NextTimer(site_->world.now());
+  if (timer_at_ >= 0 && timer_at_ <= at) return;
+  timer_at_ = at;
+  After(at - site_->world.now(), [this, timer = ++timer_] {
+    if (timer != timer_) return;
+    timer_at_ = -1;
+    Feed(TimerDue{site_->WallMs()});
+  });
+}
+
+void DriverProcess::Carry(DriverCommand& command) {
+  const int64_t soon = site_->world.random.Between(100, 2'000);
+  if (auto* send = std::get_if<sluice::Send>(&command)) {
+    site_->world.Send(address_, send->to, std::move(send->message));
+  } else if (const auto* append = std::get_if<AppendEntries>(&command)) {
+    Append(*append);
+  } else if (const auto* list = std::get_if<ListSources>(&command)) {
+    After(soon, [this, batch_ms = list->batch_ms] { Feed(List(batch_ms)); });
+  } else if (const auto* publish = std::get_if<PublishOutput>(&command)) {
+    After(soon, [this, publish = *publish] {
+      const PublishDone done = Publish(publish);
+      After(200, [this, done] { Feed(done); });
+    });
+  } else if (const auto* put = std::get_if<PutManifest>(&command)) {
+    After(soon, [this, put = *put] {
+      const ManifestPut done = Put(put);
+      After(500, [this, done] { Feed(done); });
+    });
+  } else if (std::holds_alternative<CollectStore>(command)) {
+    After(soon, [this] { Collect(); });
+  } else if (const auto* say = std::get_if<Say>(&command)) {
+    site_->world.Trace(address_, say->text);
+  }
+}
+
+// Faults of the log store hold for one operation.
+void DriverProcess::SetLogFaults() {
+  LogStoreFaults faults;
+  if (site_->Chance(site_->world.faults.log_fails)) {
+    faults.fail_puts = 1;
+    site_->world.Count("log: append failed");
+  } else if (site_->Chance(site_->world.faults.log_unknown)) {
+    faults.unknown_puts = 1;
+    site_->world.Count("log: append of unknown outcome");
+  }
+  faults.full = site_->log_full;
+  site_->log.SetFaults(faults);
+}
+
+void DriverProcess::Append(const AppendEntries& append) {
+  std::vector<std::string> entries;
+  for (const proto::Entry& entry : append.entries) entries.push_back(entry.SerializeAsString());
+  int64_t delay = site_->world.random.Between(200, 2'000);
+  if (site_->Chance(site_->world.faults.log_slow)) {
+    site_->world.Count("log: append slow");
+    delay = site_->world.random.Between(10'000, 1'000'000);
+  }
+  After(delay, [this, entries = std::move(entries)]() mutable {
+    SetLogFaults();
+    absl::StatusOr<LogPosition> position = opened_.log->Append(std::move(entries));
+    After(site_->world.random.Between(100, 3'000), [this, position] { FinishAppend(position); });
+  });
+}
+
+void DriverProcess::FinishAppend(absl::StatusOr<LogPosition> position) {
+  if (position.ok()) {
+    Feed(LogDurable{position->slot, position->checksum});
+    return;
+  }
+  if (IsFenced(position.status()) || IsDamaged(position.status())) {
+    Feed(LogFailed{IsFenced(position.status()), std::string(Message(position.status()))});
+    return;
+  }
+  site_->world.Count("recovery: append tried again");
+  After(kLogRetryUs, [this] {
+    SetLogFaults();
+    FinishAppend(opened_.log->Retry());
+  });
+}
+
+SourcesListed DriverProcess::List(int64_t batch_ms) const {
+  SourcesListed listed;
+  listed.batch_ms = batch_ms;
+  for (const Node& node : site_->graph->nodes()) {
+    if (node.kind != NodeKind::kSource || node.source.kind != SourceKind::kFiles) continue;
+    for (const auto& [path, file] : site_->files.input) listed.files[node.id].push_back(file);
+  }
+  return listed;
+}
+
+// A rename that never replaces; what was staged is gone afterwards.
+PublishDone DriverProcess::Publish(const PublishOutput& publish) {
+  PublishDone done{publish.batch_ms, publish.staged.output(), "", false};
+  const Output& output = site_->graph->outputs().at(publish.staged.output());
+  if (!site_->log.decided().contains(publish.batch_ms)) {
+    site_->Break("I3: output of batch " + std::to_string(publish.batch_ms) +
+                 " is published before the batch is decided");
+  }
+  if (output.kind == OutputKind::kPrint) {
+    std::vector<std::string> rows(publish.staged.printed().begin(),
+                                  publish.staged.printed().end());
+    auto [shown, first] = site_->printed.try_emplace(publish.batch_ms, rows);
+    if (!first) site_->world.Count("recovery: printed again");
+    if (shown->second != rows) site_->Break("I3: a batch was printed twice, differently");
+    return done;
+  }
+  SimFiles& files = site_->files;
+  const auto staged = files.staged.find(publish.staged.staged_path());
+  const std::string& target = publish.staged.target_path();
+  if (staged == files.staged.end()) {
+    if (files.published.contains(target)) {
+      site_->world.Count("recovery: publication done again");
+      return done;
+    }
+    done.fatal = true;
+    done.error = "staged output " + publish.staged.staged_path() + " is missing";
+    return done;
+  }
+  if (files.published.contains(target)) {
+    done.fatal = true;
+    done.error = "target " + target + " is another job's";
+    return done;
+  }
+  files.published[target] = std::move(staged->second);
+  files.staged.erase(staged);
+  const std::string& path = publish.staged.staged_path();
+  const std::string common = path.substr(0, path.rfind('-') + 1);
+  std::erase_if(files.staged, [&](const auto& entry) { return entry.first.starts_with(common); });
+  return done;
+}
+
+ManifestPut DriverProcess::Put(const PutManifest& put) {
+  Manifest manifest;
+  manifest.sequence = opened_.next_manifest++;
+  manifest.job_instance = put.kept.job().job_instance();
+  manifest.batch_ms = put.batch_ms;
+  manifest.decided = {put.decided_slot, put.decided_checksum};
+  for (const auto& chain : put.chains) {
+    manifest.chains.push_back({chain.operator_name(), chain.partition(),
+                               {chain.parts().begin(), chain.parts().end()}});
+  }
+  manifest.driver_payload = put.kept.SerializeAsString();
+  if (!site_->log.decided().contains(put.batch_ms)) {
+    site_->Break("I6: a manifest of an undecided batch");
+  }
+  site_->SetObjectFaults();
+  const absl::Status status = checkpoints_.PutManifest(manifest);
+  site_->objects.SetFaults({});
+  return {put.batch_ms, ManifestName(manifest.sequence),
+          status.ok() ? "" : std::string(Message(status))};
+}
+
+void DriverProcess::Collect() {
+  const absl::StatusOr<std::vector<std::string>> names = checkpoints_.Collectable();
+  if (!names.ok()) {
+    site_->Break("collection failed: " + std::string(Message(names.status())));
+    return;
+  }
+  if (!names->empty()) site_->world.Count("recovery: checkpoints collected");
+  for (const std::string& name : *names) (void)site_->objects.Delete(name);
+}
+
+}  // namespace sluice::sim

@@ -1,0 +1,57 @@
+// One incarnation of the job driver: the shipping core and log, with the simulator's shell.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "checkpoint/checkpoint_store.h"
+#include "driver/job/job_driver_core.h"
+#include "driver/job/recovery.h"
+#include "tests/sim/site.h"
+
+namespace sluice::sim {
+
+class DriverProcess : public Process {
+ public:
+  // `ended` is called when it exits by itself, with its code and message.
+  using Ended = std::function<void(int code, const std::string& message)>;
+  DriverProcess(Site* site, std::string daemon_address, Ended ended);
+  ~DriverProcess() override;
+
+  // Opens log and epoch; on failure `ended` is called.
+  void Start();
+  void OnMessage(const std::string& from, proto::Envelope message) override;
+  void OnPeerDown(const std::string& address, bool refused) override;
+  void OnLinkReset(const std::string&) override {}
+  const std::string& address() const { return address_; }
+  uint64_t epoch() const { return opened_.job.epoch; }
+  const JobDriverCore* core() const { return core_.get(); }
+
+ private:
+  void Feed(const DriverEvent& event);
+  void ArmTimer();
+  void Carry(DriverCommand& command);
+  void Append(const AppendEntries& append);
+  void FinishAppend(absl::StatusOr<LogPosition> position);
+  SourcesListed List(int64_t batch_ms) const;
+  PublishDone Publish(const PublishOutput& publish);
+  ManifestPut Put(const PutManifest& put);
+  void Collect();
+  void After(int64_t delay, std::function<void()> act) {
+    site_->world.After(address_, delay, std::move(act));
+  }
+  void SetLogFaults();
+
+  Site* const site_;
+  const std::string daemon_address_;
+  Ended ended_;
+  std::string address_;
+  CheckpointStore checkpoints_;
+  OpenedJob opened_;
+  std::unique_ptr<JobDriverCore> core_;
+  int64_t timer_at_ = -1;
+  uint64_t timer_ = 0;
+};
+
+}  // namespace sluice::sim

@@ -1,0 +1,166 @@
+#include "tests/sim/job.h"
+
+#include <charconv>
+#include <memory>
+#include <vector>
+
+#include "common/crc32c.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr uint64_t kKeys = 7;
+
+uint64_t NumberOf(std::string_view text) {
+  uint64_t number = 0;
+  const size_t space = text.rfind(' ');
+  std::from_chars(text.data() + space + 1, text.data() + text.size(), number);
+  return number;
+}
+
+uint64_t ToNumber(std::string_view text) {
+  uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+template <class T, class Base, class FactoryBase>
+class FactoryOf : public FactoryBase {
+ public:
+  std::unique_ptr<Base> New() const override { return std::make_unique<T>(); }
+};
+
+// Sends "key number" to the partition of the key.
+class ByKey : public ShuffleKernel {
+ public:
+  void Run(const TaskContext&, std::span<const BatchView> input, uint32_t partitions) override {
+    shares_.resize(partitions);
+    for (RecordBatch& share : shares_) share.Clear();
+    for (const BatchView& batch : input) {
+      for (uint32_t i = 0; i < batch.count; ++i) {
+        const uint64_t number = NumberOf(batch.record(i));
+        const uint64_t key = number % kKeys;
+        shares_[key % partitions].Append("k" + std::to_string(key) + " " + std::to_string(number));
+      }
+    }
+  }
+  std::span<const RecordBatch> shares() const override { return shares_; }
+
+ private:
+  std::vector<RecordBatch> shares_;
+};
+
+// Deals records out, beginning with another partition at each attempt.
+class Deal : public ShuffleKernel {
+ public:
+  explicit Deal(uint64_t* attempts) : attempts_(attempts) {}
+  void Run(const TaskContext&, std::span<const BatchView> input, uint32_t partitions) override {
+    shares_.resize(partitions);
+    for (RecordBatch& share : shares_) share.Clear();
+    uint64_t next = (*attempts_)++;
+    for (const BatchView& batch : input) {
+      for (uint32_t i = 0; i < batch.count; ++i) {
+        shares_[next++ % partitions].Append("x " + std::to_string(NumberOf(batch.record(i))));
+      }
+    }
+  }
+  std::span<const RecordBatch> shares() const override { return shares_; }
+
+ private:
+  uint64_t* attempts_;
+  std::vector<RecordBatch> shares_;
+};
+
+class DealFactory : public ShuffleKernelFactory {
+ public:
+  explicit DealFactory(uint64_t* attempts) : attempts_(attempts) {}
+  std::unique_ptr<ShuffleKernel> New() const override { return std::make_unique<Deal>(attempts_); }
+
+ private:
+  uint64_t* attempts_;
+};
+
+// Keeps count and sum of each key; gives all keys as "key count sum".
+class Totals : public PartitionOperator {
+ public:
+  void Run(const OperatorContext& context, std::span<const Share> shares,
+           RecordBatch& out) override {
+    KeyedState& state = *context.state;
+    for (const Share& share : shares) {
+      for (uint32_t i = 0; i < share.records.count; ++i) {
+        const std::string_view row = share.records.record(i);
+        const std::string_view key = row.substr(0, row.find(' '));
+        uint64_t count = 0, sum = 0;
+        if (const auto old = state.Get(key)) {
+          count = ToNumber(*old);
+          sum = NumberOf(*old);
+        }
+        state.Put(key, std::to_string(count + 1) + " " + std::to_string(sum + NumberOf(row)));
+      }
+    }
+    state.ForEach([&](std::string_view key, std::string_view totals) {
+      out.Append(std::string(key) + " " + std::string(totals));
+    });
+  }
+  uint32_t output_fixed_size() const override { return 0; }
+};
+
+class Rows : public NarrowKernel {
+ public:
+  void Run(const TaskContext&, std::span<const BatchView> input, RecordBatch& out) const override {
+    for (const BatchView& batch : input) out.AppendAll(batch);
+  }
+  uint32_t output_fixed_size() const override { return 0; }
+};
+
+Node StatefulNode(const std::string& name) {
+  Node node;
+  node.kind = NodeKind::kShuffle;
+  node.label = name;
+  node.state_name = name;
+  node.partition_operator =
+      std::make_shared<FactoryOf<Totals, PartitionOperator, PartitionOperatorFactory>>();
+  return node;
+}
+
+void AddOutput(LineageGraph& graph, NodeId parent, OutputKind kind, const std::string& prefix) {
+  Output output;
+  output.kind = kind;
+  output.label = prefix;
+  output.parent = parent;
+  output.prefix = prefix;
+  output.print_limit = 1000;
+  output.kernel = std::make_shared<Rows>();
+  graph.AddOutput(std::move(output));
+}
+
+}  // namespace
+
+LineageGraph MakeJob(uint64_t* attempts) {
+  LineageGraph graph;
+  Node pushed;
+  pushed.label = "pushed";
+  pushed.source.kind = SourceKind::kPush;
+  pushed.source.stream = "pushed";
+  graph.AddNode(std::move(pushed));
+  Node files;
+  files.label = "files";
+  files.source.kind = SourceKind::kFiles;
+  files.source.stream = "files";
+  files.source.directory = "/in";
+  graph.AddNode(std::move(files));
+  Node sum = StatefulNode("Sum");
+  auto by_key = std::make_shared<FactoryOf<ByKey, ShuffleKernel, ShuffleKernelFactory>>();
+  sum.inputs.push_back({kPushedNode, "", nullptr, by_key});
+  sum.inputs.push_back({kFilesNode, "", nullptr, by_key});
+  const NodeId summed = graph.AddNode(std::move(sum));
+  Node spread = StatefulNode("Spread");
+  spread.inputs.push_back({kPushedNode, "", nullptr, std::make_shared<DealFactory>(attempts)});
+  const NodeId spreaded = graph.AddNode(std::move(spread));
+  AddOutput(graph, summed, OutputKind::kTextFiles, "/out/sum");
+  AddOutput(graph, spreaded, OutputKind::kTextFiles, "/out/spread");
+  AddOutput(graph, summed, OutputKind::kPrint, "");
+  return graph;
+}
+
+}  // namespace sluice::sim

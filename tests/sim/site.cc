@@ -1,0 +1,23 @@
+#include "tests/sim/site.h"
+
+#include "checkpoint/log_record.h"
+#include "proto/log.pb.h"
+
+namespace sluice::sim {
+
+absl::Status SimLog::PutIfAbsent(uint64_t slot, std::string_view bytes) {
+  const absl::Status status = MemoryLogStore::PutIfAbsent(slot, bytes);
+  const absl::StatusOr<std::string> now = Get(slot);
+  if (!now.ok() || *now != bytes) return status;
+  const auto record = DecodeLogRecord(bytes);
+  if (!record.ok()) return status;
+  for (const std::string& payload : record->entries) {
+    proto::Entry entry;
+    if (!entry.ParseFromString(payload)) continue;
+    if (entry.has_decided()) decided_.insert(entry.decided().batch_ms());
+    if (entry.has_sealed()) last_sealed_ms_ = entry.sealed().batch_ms();
+  }
+  return status;
+}
+
+}  // namespace sluice::sim

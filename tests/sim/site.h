@@ -1,0 +1,91 @@
+// What all processes of a simulated cluster share: the world, the stores, and what the checks at
+// the end are made from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "checkpoint/memory_log_store.h"
+#include "checkpoint/memory_object_store.h"
+#include "checkpoint/state_part.h"
+#include "common/plan/graph.h"
+#include "driver/job/commands.h"
+#include "tests/sim/world.h"
+
+namespace sluice::sim {
+
+// (stream, incarnation, number)
+using BlockId3 = std::tuple<uint32_t, uint64_t, uint64_t>;
+inline BlockId3 IdOf(const proto::BlockName& name) {
+  return {name.stream(), name.incarnation(), name.number()};
+}
+
+// A block wherever it is, for ever: what the reference reads.
+struct ArchivedBlock {
+  std::string bytes;
+  std::set<std::string> holders;   // worker ids that have it now
+  bool had_two_copies = false;
+};
+
+// The file system of outputs: staged directories and what was renamed.
+struct SimFiles {
+  std::map<std::string, std::map<uint32_t, std::vector<std::string>>> staged;
+  std::map<std::string, std::map<uint32_t, std::vector<std::string>>> published;
+  std::map<std::string, ListedFile> input;
+};
+
+// Written through as it comes in; knows which batches are durably decided.
+class SimLog : public MemoryLogStore {
+ public:
+  absl::Status PutIfAbsent(uint64_t slot, std::string_view bytes) override;
+  const std::set<int64_t>& decided() const { return decided_; }
+  int64_t last_sealed_ms() const { return last_sealed_ms_; }
+
+ private:
+  std::set<int64_t> decided_;
+  int64_t last_sealed_ms_ = 0;
+};
+
+struct Site {
+  Site(uint64_t seed, const Faults& faults, Counters* counters, bool trace)
+      : world(seed, faults, counters, trace), codec(NewPlainStatePartCodec()) {}
+
+  World world;
+  Knobs knobs;
+  const LineageGraph* graph = nullptr;
+  SimLog log;
+  MemoryObjectStore objects;
+  std::unique_ptr<StatePartCodec> codec;
+  SimFiles files;
+  std::map<BlockId3, ArchivedBlock> blocks;
+  std::map<std::string, int64_t> acknowledged;                 // by producer
+  std::map<int64_t, std::vector<std::string>> printed;         // by batch
+  std::vector<std::string> broken;                             // invariants
+  int64_t wall_offset_ms = 1'000'000;
+  bool log_full = false;
+  bool calm = false;                                           // no faults any more
+
+  int64_t WallMs() const { return world.now() / 1000 + wall_offset_ms; }
+  bool Chance(double probability) { return !calm && world.random.Chance(probability); }
+  // For the next operation of the object store.
+  void SetObjectFaults() {
+    ObjectStoreFaults faults;
+    if (Chance(world.faults.objects_fail)) {
+      world.Count("objects: put failed");
+      (world.random.Chance(0.5) ? faults.fail_puts : faults.unknown_puts) = 1;
+    }
+    objects.SetFaults(faults);
+  }
+  void Break(const std::string& what) {
+    world.Trace("BROKEN", what);
+    broken.push_back(what);
+  }
+};
+
+}  // namespace sluice::sim
