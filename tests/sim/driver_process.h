@@ -18,6 +18,7 @@ class DriverProcess : public Process {
   using Ended = std::function<void(int code, const std::string& message)>;
   DriverProcess(Site* site, std::string daemon_address, Ended ended);
   ~DriverProcess() override;
+  void SetEnded(Ended ended) { ended_ = std::move(ended); }
 
   // Opens log and epoch; on failure `ended` is called.
   void Start();

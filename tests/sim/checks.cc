@@ -1,0 +1,236 @@
+#include "tests/sim/checks.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "checkpoint/checkpoint_store.h"
+#include "checkpoint/driver_log.h"
+#include "common/plan/interpreter.h"
+#include "common/plan/stages.h"
+#include "common/status.h"
+#include "driver/job/job_state.h"
+#include "tests/sim/job.h"
+
+namespace sluice::sim {
+namespace {
+
+using Rows = std::vector<std::string>;
+
+// Sum of the last two numbers of all rows: "key count sum".
+std::pair<uint64_t, uint64_t> TotalsOf(const std::vector<Rows>& parts) {
+  uint64_t counts = 0, sums = 0;
+  for (const Rows& rows : parts) {
+    for (const std::string& row : rows) {
+      const size_t first = row.find(' ');
+      const size_t second = row.find(' ', first + 1);
+      counts += std::stoull(row.substr(first + 1, second - first - 1));
+      sums += std::stoull(row.substr(second + 1));
+    }
+  }
+  return {counts, sums};
+}
+
+class Checker {
+ public:
+  explicit Checker(Site& site) : site_(site) {}
+
+  void Run() {
+    ReadLog();
+    if (!site_.broken.empty()) return;
+    CheckRecords();
+    CheckOutputs();
+    CheckCheckpoints();
+  }
+
+ private:
+  void Break(const std::string& what) { site_.Break(what); }
+
+  // Everything that is live in the log, folded by the same code that a job driver uses.
+  void ReadLog() {
+    site_.log.SetFaults({});
+    LogOpenOptions options;
+    options.nonce = 42;
+    auto log = DriverLog::Open(&site_.log, [this] { return site_.world.now(); }, options);
+    if (!log.ok()) return Break("I6: the log: " + std::string(Message(log.status())));
+    uint64_t epoch = 0;
+    JobState state;
+    for (const ReplayedEntry& replayed : (*log)->TakeReplayed()) {
+      if (replayed.epoch < epoch) Break("I5: an entry of a former epoch is live");
+      epoch = replayed.epoch;
+      proto::Entry entry;
+      if (!entry.ParseFromString(replayed.payload)) return Break("I6: an entry cannot be read");
+      const absl::Status applied = state.Apply(entry);
+      if (!applied.ok()) Break("I4: the log: " + std::string(Message(applied)));
+      Note(entry);
+    }
+  }
+
+  void Note(const proto::Entry& entry) {
+    if (entry.has_job_begun()) job_ = entry.job_begun();
+    if (entry.has_planned()) {
+      const auto& composition = entry.planned().composition();
+      if (!planned_.emplace(composition.batch_ms(), composition).second) {
+        Break("I4: a batch was planned twice");
+      }
+    }
+    if (entry.has_decided()) {
+      if (!decided_.emplace(entry.decided().batch_ms(), entry.decided()).second) {
+        Break("I3: a batch was decided twice");
+      }
+    }
+  }
+
+  std::vector<std::string> RecordsOf(const std::string& encoded) {
+    std::vector<uint32_t> scratch;
+    const auto view = DecodeBatch(encoded, scratch);
+    std::vector<std::string> records;
+    for (uint32_t i = 0; view.has_value() && i < view->count; ++i) {
+      records.emplace_back(view->record(i));
+    }
+    return records;
+  }
+
+  // I1: what was acknowledged is in a decided batch; I2: nothing is there twice.
+  void CheckRecords() {
+    std::set<std::string> seen;
+    std::set<std::string> files;
+    for (const auto& [batch_ms, composition] : planned_) {
+      if (!decided_.contains(batch_ms)) continue;
+      for (const auto& source : composition.sources()) {
+        for (const auto& task : source.tasks()) {
+          for (const auto& piece : task.pieces()) {
+            if (piece.has_file() && piece.file().begin() == 0 &&
+                !files.insert(piece.file().path()).second) {
+              Break("I2: file " + piece.file().path() + " is in two batches");
+            }
+            if (!piece.has_block()) continue;
+            const auto& block = site_.blocks[IdOf(piece.block().name())];
+            for (const std::string& record : RecordsOf(block.bytes)) {
+              if (!seen.insert(record).second) Break("I2: record " + record + " counts twice");
+            }
+          }
+        }
+      }
+    }
+    for (const auto& [producer, last] : site_.acknowledged) {
+      for (int64_t n = 1; n <= last; ++n) {
+        const std::string record = producer + " " + std::to_string(n);
+        if (!seen.contains(record)) return Break("I1: acknowledged record " + record + " is lost");
+      }
+    }
+    for (const auto& [path, file] : site_.files.input) {
+      if (!files.contains(path)) Break("I1: file " + path + " was never taken");
+    }
+  }
+
+  std::vector<std::vector<std::string>> InputOf(const proto::SourceInput& source) {
+    std::vector<std::vector<std::string>> tasks;
+    for (const auto& task : source.tasks()) {
+      auto& encoded = tasks.emplace_back();
+      for (const auto& piece : task.pieces()) {
+        if (piece.has_block()) {
+          encoded.push_back(site_.blocks[IdOf(piece.block().name())].bytes);
+        } else if (piece.has_file()) {
+          RecordBatch lines;
+          const int base = std::stoi(piece.file().path().substr(piece.file().path().size() - 3)) - 100;
+          for (int i = 0; i < 5 && piece.file().begin() == 0; ++i) {
+            lines.Append("file " + std::to_string(1000 * base + i));
+          }
+          EncodeBatch(lines.view(), encoded.emplace_back());
+        }
+      }
+    }
+    return tasks;
+  }
+
+  // I2 and I3: every output of every decided batch is there once, and is what the reference makes
+  // of the composition in the log.
+  void CheckOutputs() {
+    if (decided_.empty()) return Break("I7: nothing was decided");
+    const StagePlan plan(*site_.graph, job_.partitions());
+    ReferenceInterpreter reference(*site_.graph, job_.partitions(), job_.key_groups(),
+                                   job_.zero_ms(), job_.batch_interval_ms());
+    const int64_t last_ms = decided_.rbegin()->first;
+    std::set<std::string> expected;
+    for (const auto& [batch_ms, composition] : planned_) {
+      if (batch_ms > last_ms) break;
+      if (!decided_.contains(batch_ms)) {
+        Break("I3: batch " + std::to_string(batch_ms) + " was passed over");
+        continue;
+      }
+      std::vector<ReferenceInterpreter::TaskInputs> inputs(site_.graph->nodes().size());
+      for (const auto& source : composition.sources()) {
+        inputs[plan.stages()[source.stage()].root] = InputOf(source);
+      }
+      const auto results = reference.RunBatch(inputs, batch_ms);
+      const bool settled = batch_ms + 2000 < site_.WallMs();
+      for (const auto& staged : decided_[batch_ms].outputs()) {
+        Compare(batch_ms, staged, results[staged.output()], settled, expected);
+      }
+    }
+    for (const auto& [target, parts] : site_.files.published) {
+      if (!expected.contains(target)) Break("I3: " + target + " is visible and was not decided");
+    }
+  }
+
+  void Compare(int64_t batch_ms, const proto::StagedOutput& staged,
+               const ReferenceInterpreter::OutputResult& result, bool settled,
+               std::set<std::string>& expected) {
+    const std::string name =
+        "output " + std::to_string(staged.output()) + " of batch " + std::to_string(batch_ms);
+    if (staged.output() == kPrintOutput) {
+      const auto shown = site_.printed.find(batch_ms);
+      if (shown == site_.printed.end()) {
+        if (settled) Break("I3: " + name + " was not printed");
+        return;
+      }
+      Rows rows;
+      for (const Rows& part : result.parts) rows.insert(rows.end(), part.begin(), part.end());
+      if (rows != shown->second) Break("I2: " + name + " differs from the reference");
+      return;
+    }
+    expected.insert(staged.target_path());
+    const auto published = site_.files.published.find(staged.target_path());
+    if (published == site_.files.published.end()) {
+      if (settled) Break("I3: " + name + " is not visible");
+      return;
+    }
+    std::vector<Rows> parts(result.parts.size());
+    for (const auto& [piece, rows] : published->second) {
+      if (piece >= parts.size()) {
+        Break("I3: " + name + " has too many parts");
+        return;
+      }
+      parts[piece] = rows;
+    }
+    if (staged.output() == kSpreadOutput ? TotalsOf(parts) != TotalsOf(result.parts)
+                                         : parts != result.parts) {
+      Break("I2: " + name + " differs from the reference");
+    }
+  }
+
+  // I6: every checkpoint that is there can be read from end to end.
+  void CheckCheckpoints() {
+    CheckpointStore checkpoints(&site_.objects, site_.codec.get());
+    const auto list = checkpoints.List();
+    if (!list.ok()) return Break("I6: " + std::string(Message(list.status())));
+    for (const CheckpointInfo& info : *list) {
+      const absl::Status status = checkpoints.Verify(info.name);
+      if (!status.ok()) Break("I6: " + std::string(Message(status)));
+    }
+    // I14: parts and manifests do not grow without bound.
+    const auto objects = site_.objects.List("");
+    if (objects.ok() && objects->size() > 400) Break("I14: objects are not collected");
+  }
+
+  Site& site_;
+  proto::JobBegun job_;
+  std::map<int64_t, proto::Composition> planned_;
+  std::map<int64_t, proto::Decided> decided_;
+};
+
+}  // namespace
+
+void CheckOutcome(Site& site) { Checker(site).Run(); }
+
+}  // namespace sluice::sim

@@ -1,0 +1,227 @@
+#include "tests/sim/cluster.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "tests/sim/job.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr int64_t kTellUs = 200'000;
+constexpr int64_t kRelaunchUs = 100'000;
+constexpr int64_t kReplyPatienceUs = 1'500'000;
+constexpr int64_t kFileEveryUs = 700'000;
+constexpr int kFileLines = 5;
+
+// Real files of the run's input, the same for every seed: made once per process, and only read.
+ListedFile InputFile(int number) {
+  static const std::string directory = [] {
+    std::string made = (std::filesystem::temp_directory_path() / "sluice-sim-XXXXXX").string();
+    return std::string(mkdtemp(made.data()));
+  }();
+  const std::string path = directory + "/f" + std::to_string(100 + number);
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0) {
+    std::ofstream file(path);
+    for (int i = 0; i < kFileLines; ++i) {
+      file << "file " << 1000 * number + i << "\n";
+    }
+    file.close();
+    stat(path.c_str(), &status);
+  }
+  return {path, static_cast<uint64_t>(status.st_size),
+          int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+}  // namespace
+
+Cluster::Cluster(Site* site, Random* chaos) : site_(site), chaos_(chaos) {
+  address_ = site_->world.Attach("hm", "-cluster", this);
+  for (uint32_t i = 0; i < site_->knobs.workers; ++i) {
+    workers_.push_back({"h" + std::to_string(i), "w" + std::to_string(i), nullptr});
+    StartWorker(i);
+  }
+  for (uint32_t i = 0; i < site_->knobs.producers; ++i) {
+    producers_.push_back({.name = std::string(1, static_cast<char>('a' + i))});
+    Produce(i);
+  }
+  AddFile();
+  TellMembers();
+  LaunchDriver();
+  NextDisaster();
+}
+
+Cluster::~Cluster() { site_->world.Detach(address_); }
+
+// ---- membership and the job driver -------------------------------------------------------------
+
+void Cluster::OnMessage(const std::string& from, proto::Envelope message) {
+  if (!message.has_job_driver_register() || members_down_) return;
+  registered_.insert(from);
+}
+
+void Cluster::TellMembers() {
+  if (!members_down_) {
+    proto::Envelope message;
+    for (const Slot& slot : workers_) {
+      if (slot.process != nullptr) {
+        *message.mutable_cluster_members()->add_workers() = slot.process->member();
+      }
+    }
+    for (const std::string& driver : registered_) site_->world.Send(address_, driver, message);
+  }
+  Later(kTellUs, [this] { TellMembers(); });
+}
+
+void Cluster::LaunchDriver() {
+  if (ended_) return;
+  auto* driver = new DriverProcess(site_, address_, nullptr);
+  drivers_.emplace_back(driver);
+  driver->SetEnded([this, driver](int code, const std::string& message) {
+    DriverEnded(driver, code, message);
+  });
+  driver->Start();
+}
+
+// It is destroyed later: it is on the stack.
+void Cluster::DriverEnded(DriverProcess* driver, int code, const std::string& message) {
+  site_->world.Trace(driver->address(), "ends " + std::to_string(code) + ": " + message);
+  const bool newest = drivers_.back().get() == driver;
+  site_->world.Detach(driver->address());
+  if (code == 7) {
+    site_->world.Count("recovery: a former job driver was fenced");
+    if (newest) Later(kRelaunchUs, [this] { LaunchDriver(); });
+    return;
+  }
+  if (code == 1 && driver->core() == nullptr) {  // the store was away
+    Later(kRelaunchUs, [this] { LaunchDriver(); });
+    return;
+  }
+  ended_ = true;
+  site_->Break("the job has ended with " + std::to_string(code) + ": " + message);
+}
+
+void Cluster::StartWorker(size_t index) {
+  Slot& slot = workers_[index];
+  slot.process = std::make_unique<WorkerProcess>(site_, slot.host, slot.worker_id);
+}
+
+size_t Cluster::HeldBlocks() const {
+  size_t held = 0;
+  for (const auto& [id, block] : site_->blocks) held += block.holders.size();
+  return held;
+}
+
+// ---- input ---------------------------------------------------------------------------------------
+
+void Cluster::Produce(size_t index) {
+  Producer& producer = producers_[index];
+  if (producing_) producer.made += site_->world.random.Between(0, 4);
+  PushNext(index);
+  Later(site_->world.random.Between(20'000, 150'000), [this, index] { Produce(index); });
+}
+
+void Cluster::PushNext(size_t index) {
+  Producer& producer = producers_[index];
+  if (producer.waiting || (producer.sent >= producer.made && !producer.ask_first)) return;
+  // Any receiver that it finds, also one that the job driver has given up meanwhile.
+  std::vector<std::string> found;
+  for (const Slot& slot : workers_) {
+    if (slot.process == nullptr || !site_->world.host_up(slot.host)) continue;
+    if (slot.process->receiver() != nullptr) found.push_back(slot.process->receiver()->address());
+  }
+  if (found.empty()) return;
+  const std::string address = found[site_->world.random.Below(found.size())];
+  const uint64_t attempt = ++producer.attempt;
+  producer.waiting = true;
+  const bool ask = producer.ask_first;
+  const int64_t first = producer.sent + 1;
+  const int count = static_cast<int>(std::min<int64_t>(producer.made - producer.sent, 6));
+  site_->world.After(address, 500, [this, index, attempt, ask, first, count, address] {
+    for (const Slot& slot : workers_) {
+      ReceiverProcess* receiver = slot.process == nullptr ? nullptr : slot.process->receiver();
+      if (receiver == nullptr || receiver->address() != address) continue;
+      auto answer = [this, index, attempt, ask](std::optional<int64_t> last) {
+        if (site_->Chance(site_->world.faults.ack_lost)) {
+          site_->world.Count("producer: acknowledgement lost");
+          return;
+        }
+        Later(500, [this, index, attempt, last, ask] { OnReply(index, attempt, last, ask); });
+      };
+      if (ask) {
+        receiver->AskLast(producers_[index].name, answer);
+      } else {
+        receiver->Push(producers_[index].name, first, count, answer);
+      }
+    }
+  });
+  Later(kReplyPatienceUs, [this, index, attempt] {
+    Producer& late = producers_[index];
+    if (!late.waiting || late.attempt != attempt) return;
+    site_->world.Count("recovery: producer sent again");
+    late.waiting = false;
+    late.sent = late.acknowledged;
+    late.ask_first = site_->world.random.Chance(0.5);  // else it sends at once what may be there
+  });
+}
+
+void Cluster::OnReply(size_t index, uint64_t attempt, std::optional<int64_t> last, bool asked) {
+  Producer& producer = producers_[index];
+  if (!producer.waiting || producer.attempt != attempt) return;
+  producer.waiting = false;
+  if (!last.has_value()) {
+    producer.sent = producer.acknowledged;
+    producer.ask_first = true;
+    return;
+  }
+  // A receiver that the job driver has given up may know less; it can do no harm with that.
+  if (*last < producer.acknowledged) site_->world.Count("recovery: producer met a stale receiver");
+  producer.ask_first = false;
+  producer.acknowledged = std::max(producer.acknowledged, *last);
+  producer.sent = producer.acknowledged;
+  site_->acknowledged[producer.name] = producer.acknowledged;
+  if (!asked) PushNext(index);
+}
+
+void Cluster::AddFile() {
+  if (producing_) {
+    const ListedFile file = InputFile(files_++);
+    site_->files.input[file.path] = file;
+  }
+  Later(kFileEveryUs, [this] { AddFile(); });
+}
+
+bool Cluster::Finished() const {
+  if (ended_) return true;
+  for (const Producer& producer : producers_) {
+    if (producer.acknowledged < producer.made) return false;
+  }
+  const DriverProcess* driver = drivers_.empty() ? nullptr : drivers_.back().get();
+  if (driver == nullptr || driver->core() == nullptr) return false;
+  const JobState& state = driver->core()->state();
+  for (const auto& [path, file] : site_->files.input) {
+    if (!state.FileTaken(kFilesNode, path)) return false;
+  }
+  if (!state.waiting_blocks().empty()) return false;
+  // A few batches beyond those with input may always be under way.
+  for (const auto& [batch_ms, composition] : state.planned()) {
+    bool input = false;
+    for (const auto& source : composition.sources()) {
+      for (const auto& task : source.tasks()) input |= task.pieces_size() > 0;
+    }
+    if (input && batch_ms > state.last_decided_ms()) return false;
+  }
+  for (const auto& [batch_ms, batch] : state.decided()) {
+    if (!batch.unpublished.empty() && batch_ms + 2000 < site_->WallMs()) return false;
+  }
+  return state.last_decided_ms() > 0;
+}
+
+}  // namespace sluice::sim

@@ -1,0 +1,93 @@
+// A whole cluster in the simulated world: what a driver daemon does for one job (membership,
+// relaunching the job driver), producers, files that arrive, and disasters.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/sim/driver_process.h"
+#include "tests/sim/site.h"
+#include "tests/sim/worker_process.h"
+
+namespace sluice::sim {
+
+// Pushes the numbers 1, 2, 3 … under its name, follows the receiver, sends again what was not
+// acknowledged.
+struct Producer {
+  std::string name;
+  int64_t acknowledged = 0;
+  int64_t sent = 0;          // behind it the next push begins
+  int64_t made = 0;          // numbers that exist by now
+  bool waiting = false;
+  uint64_t attempt = 0;
+  bool ask_first = true;
+};
+
+class Cluster : private Process {
+ public:
+  Cluster(Site* site, Random* chaos);
+  ~Cluster() override;
+
+  // From here on nothing goes wrong any more, and everything that was down comes back.
+  void Calm();
+  void StopProducing() { producing_ = false; }
+  // All that was made is acknowledged, planned, decided and published.
+  bool Finished() const;
+  size_t HeldBlocks() const;
+
+ private:
+  struct Slot {
+    std::string host;
+    std::string worker_id;
+    std::unique_ptr<WorkerProcess> process;
+  };
+
+  // The driver daemon's part.
+  void OnMessage(const std::string& from, proto::Envelope message) override;
+  void OnPeerDown(const std::string&, bool) override {}
+  void OnLinkReset(const std::string&) override {}
+  void TellMembers();
+  void LaunchDriver();
+  void DriverEnded(DriverProcess* driver, int code, const std::string& message);
+  void StartWorker(size_t slot);
+
+  // Producers and files.
+  void Produce(size_t index);
+  void PushNext(size_t index);
+  void OnReply(size_t index, uint64_t attempt, std::optional<int64_t> last, bool asked);
+  void AddFile();
+
+  // disasters.cc
+  void NextDisaster();
+  void Disaster();
+  void CrashDriver();
+  void PauseDriver();
+  void CrashExecutor(bool receiver);
+  void CrashDaemon(bool node);
+  void PauseNode();
+  void CutHosts(bool both);
+  void FillLog();
+  void PowerLoss();
+  std::vector<std::string> Hosts() const;
+  void Later(int64_t delay, std::function<void()> act) {
+    site_->world.After("", delay, std::move(act));
+  }
+
+  Site* const site_;
+  Random* const chaos_;
+  std::string address_;
+  bool members_down_ = false;
+  bool producing_ = true;
+  bool ended_ = false;
+  std::set<std::string> registered_;
+  std::vector<Slot> workers_;
+  std::vector<std::unique_ptr<DriverProcess>> drivers_;
+  std::vector<std::string> paused_;
+  std::vector<std::unique_ptr<DriverProcess>> dead_;
+  std::vector<Producer> producers_;
+  int files_ = 0;
+};
+
+}  // namespace sluice::sim

@@ -1,0 +1,189 @@
+// What the nemesis does to a cluster. Chosen by a seed of its own, so that a trace of the same
+// seed shows the same disasters.
+#include <algorithm>
+#include <iterator>
+
+#include "tests/sim/cluster.h"
+
+namespace sluice::sim {
+
+void Cluster::NextDisaster() {
+  const int64_t mean = site_->world.faults.disaster_us;
+  if (mean == 0) return;
+  Later(chaos_->Between(mean / 4, 2 * mean), [this] {
+    if (site_->calm) return;
+    Disaster();
+    NextDisaster();
+  });
+}
+
+void Cluster::Disaster() {
+  const Faults& f = site_->world.faults;
+  const std::pair<int, std::function<void()>> all[] = {
+      {f.crash_job_driver, [this] { CrashDriver(); }},
+      {f.pause_job_driver, [this] { PauseDriver(); }},
+      {f.crash_executor, [this] { CrashExecutor(false); }},
+      {f.crash_receiver, [this] { CrashExecutor(true); }},
+      {f.crash_daemon, [this] { CrashDaemon(false); }},
+      {f.crash_node, [this] { CrashDaemon(true); }},
+      {f.pause_node, [this] { PauseNode(); }},
+      {f.cut_one_way, [this] { CutHosts(false); }},
+      {f.cut_both_ways, [this] { CutHosts(true); }},
+      {f.full_log, [this] { FillLog(); }},
+      {f.forget_unsynced, [this] { PowerLoss(); }},
+      {f.jump_wall_clock,
+       [this] {
+         site_->world.Count("disaster: wall clock jumped");
+         site_->wall_offset_ms += chaos_->Between(-3'000, 3'000);
+       }},
+      {f.lose_membership,
+       [this] {
+         site_->world.Count("disaster: driver daemon crashed");
+         members_down_ = true;
+         registered_.clear();
+         Later(chaos_->Between(100'000, 2'000'000), [this] { members_down_ = false; });
+       }},
+      {f.reset_links,
+       [this] {
+         site_->world.Count("disaster: links reset");
+         const auto hosts = Hosts();
+         site_->world.ResetLinks(hosts[chaos_->Below(hosts.size())]);
+       }},
+  };
+  int weights = 0;
+  for (const auto& [weight, act] : all) weights += weight;
+  int choice = static_cast<int>(chaos_->Below(static_cast<uint64_t>(weights)));
+  for (const auto& [weight, act] : all) {
+    choice -= weight;
+    if (choice < 0) return act();
+  }
+}
+
+std::vector<std::string> Cluster::Hosts() const {
+  std::vector<std::string> hosts{"hd", "hm"};
+  for (const Slot& slot : workers_) hosts.push_back(slot.host);
+  return hosts;
+}
+
+void Cluster::CrashDriver() {
+  if (drivers_.empty() || !site_->world.alive(drivers_.back()->address())) return;
+  site_->world.Count("disaster: job driver crashed");
+  site_->world.Trace("chaos", "job driver crashes");
+  site_->world.Detach(drivers_.back()->address());
+  Later(chaos_->Between(50'000, 500'000), [this] { LaunchDriver(); });
+}
+
+// Its successor starts while it is paused, and then it goes on, unaware.
+void Cluster::PauseDriver() {
+  if (drivers_.empty() || !site_->world.alive(drivers_.back()->address())) return;
+  site_->world.Count("disaster: job driver paused and replaced");
+  const std::string address = drivers_.back()->address();
+  site_->world.Trace("chaos", address + " is paused");
+  site_->world.Pause(address);
+  Later(chaos_->Between(20'000, 400'000), [this] { LaunchDriver(); });
+  Later(chaos_->Between(30'000, 2'000'000), [this, address] {
+    site_->world.Trace("chaos", address + " goes on");
+    site_->world.Resume(address);
+  });
+}
+
+void Cluster::CrashExecutor(bool receiver) {
+  std::vector<std::pair<WorkerProcess*, ExecutorKey>> all;
+  for (const Slot& slot : workers_) {
+    if (slot.process == nullptr) continue;
+    for (const auto& key : slot.process->executors(receiver)) all.emplace_back(slot.process.get(), key);
+  }
+  if (all.empty()) return;
+  site_->world.Count(receiver ? "disaster: receiver crashed" : "disaster: executor crashed");
+  const auto& [worker, key] = all[chaos_->Below(all.size())];
+  site_->world.Trace("chaos", worker->address() + " loses executor " +
+                                  std::to_string(key.executor));
+  worker->Crash(key);
+}
+
+// Blocks are in the memory of two daemons: the last copy of none may go.
+void Cluster::CrashDaemon(bool node) {
+  const size_t index = chaos_->Below(workers_.size());
+  Slot& slot = workers_[index];
+  if (slot.process == nullptr || slot.process->HasLastCopies()) return;
+  site_->world.Count(node ? "disaster: node crashed" : "disaster: worker daemon crashed");
+  site_->world.Trace("chaos", slot.worker_id + " crashes");
+  slot.process.reset();
+  if (node) site_->world.SetHost(slot.host, false);
+  Later(chaos_->Between(100'000, 1'500'000), [this, index] {
+    site_->world.SetHost(workers_[index].host, true);
+    if (workers_[index].process == nullptr) StartWorker(index);
+  });
+}
+
+void Cluster::PauseNode() {
+  Slot& slot = workers_[chaos_->Below(workers_.size())];
+  if (slot.process == nullptr) return;
+  site_->world.Count("disaster: node paused");
+  site_->world.Trace("chaos", slot.worker_id + " is paused");
+  const std::vector<std::string> addresses = slot.process->addresses();
+  for (const std::string& address : addresses) site_->world.Pause(address);
+  Later(site_->knobs.lease_us * chaos_->Between(5, 25) / 10, [this, addresses] {
+    for (const std::string& address : addresses) site_->world.Resume(address);
+  });
+}
+
+void Cluster::CutHosts(bool both) {
+  const std::vector<std::string> hosts = Hosts();
+  const std::string a = hosts[chaos_->Below(hosts.size())];
+  const std::string b = hosts[chaos_->Below(hosts.size())];
+  if (a == b) return;
+  site_->world.Count(both ? "disaster: cut in both directions" : "disaster: cut in one direction");
+  site_->world.Trace("chaos", a + " no longer reaches " + b);
+  site_->world.Cut(a, b);
+  if (both) site_->world.Cut(b, a);
+  Later(chaos_->Between(50'000, 2'500'000), [this, a, b, both] {
+    site_->world.Heal(a, b);
+    if (both) site_->world.Heal(b, a);
+  });
+}
+
+void Cluster::FillLog() {
+  site_->world.Count("disaster: log full");
+  site_->log_full = true;
+  Later(chaos_->Between(100'000, 1'000'000), [this] { site_->log_full = false; });
+}
+
+// The node of the job driver loses power in the middle of an append: a torn tail is left.
+void Cluster::PowerLoss() {
+  if (drivers_.empty() || !site_->world.alive(drivers_.back()->address())) return;
+  site_->world.Count("disaster: torn append");
+  for (const auto& driver : drivers_) site_->world.Detach(driver->address());
+  uint64_t last = 0;
+  std::string bytes;
+  (void)site_->log.ReadAll(1, [&](uint64_t slot, std::string_view record) {
+    last = slot;
+    bytes = record;
+    return absl::OkStatus();
+  });
+  if (last != 0) site_->log.Tear(last + 1, bytes, chaos_->Below(bytes.size()));
+  site_->log.Crash();
+  site_->objects.Crash();
+  Later(chaos_->Between(50'000, 500'000), [this] { LaunchDriver(); });
+}
+
+void Cluster::Calm() {
+  site_->calm = true;
+  site_->log_full = false;
+  members_down_ = false;
+  World& world = site_->world;
+  Faults& f = world.faults;
+  f.lose = f.duplicate = f.reorder = f.slow = 0;
+  world.HealAll();
+  for (const auto& driver : drivers_) world.Resume(driver->address());
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    world.SetHost(workers_[i].host, true);
+    if (workers_[i].process == nullptr) StartWorker(i);
+    for (const std::string& address : workers_[i].process->addresses()) world.Resume(address);
+  }
+  if (!world.alive(drivers_.back()->address())) Later(600'000, [this] {
+    if (!site_->world.alive(drivers_.back()->address())) LaunchDriver();
+  });
+}
+
+}  // namespace sluice::sim

@@ -1,0 +1,246 @@
+#include "tests/sim/executor_process.h"
+
+#include <utility>
+
+#include "checkpoint/checkpoint_store.h"
+#include "common/status.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr int64_t kBeatUs = 50'000;
+
+class ArchivedBytes : public BlockBytes {
+ public:
+  explicit ArchivedBytes(std::string_view bytes) : bytes_(bytes) {}
+  std::string_view bytes() const override { return bytes_; }
+
+ private:
+  std::string_view bytes_;
+};
+
+}  // namespace
+
+ExecutorProcess::ExecutorProcess(Site* site, const std::string& host, std::string worker_id,
+                                 std::string daemon, proto::StartExecutor request)
+    : site_(site),
+      worker_id_(std::move(worker_id)),
+      daemon_(std::move(daemon)),
+      request_(std::move(request)),
+      address_(site->world.Attach(host, "-executor", this)) {
+  Beat();
+}
+
+ExecutorProcess::~ExecutorProcess() { site_->world.Detach(address_); }
+
+void ExecutorProcess::Beat() {
+  proto::Envelope beat;
+  if (granted_) {
+    beat.mutable_executor_beat()->set_executor(request_.executor());
+  } else {
+    auto& attach = *beat.mutable_executor_attach();
+    attach.set_job_instance(request_.job_instance());
+    attach.set_epoch(request_.epoch());
+    attach.set_executor(request_.executor());
+    attach.set_link_address(address_);
+  }
+  site_->world.Send(address_, daemon_, std::move(beat));
+  if (!ready_) {
+    proto::Envelope message;
+    auto& hello = *message.mutable_executor_hello();
+    hello.set_job_instance(request_.job_instance());
+    hello.set_epoch(request_.epoch());
+    hello.set_executor(request_.executor());
+    hello.set_worker_id(worker_id_);
+    hello.set_link_address(address_);
+    site_->world.Send(address_, request_.job_driver_address(), std::move(message));
+  } else if (!granted_) {
+    SayReady();
+  }
+  After(kBeatUs, [this] { Beat(); });
+}
+
+void ExecutorProcess::SayReady() {
+  proto::Envelope message;
+  *message.mutable_executor_ready() = *ready_;
+  site_->world.Send(address_, request_.job_driver_address(), std::move(message));
+}
+
+void ExecutorProcess::Init(const proto::ExecutorInit& init) {
+  if (!ready_) {
+    plan_ = std::make_unique<StagePlan>(*site_->graph, init.partitions());
+    TaskSetup setup;
+    setup.plan = plan_.get();
+    setup.job_instance = request_.job_instance();
+    setup.zero_ms = init.zero_ms();
+    setup.batch_interval_ms = site_->knobs.batch_interval_ms;
+    setup.key_groups = init.key_groups();
+    setup.blocks = this;
+    setup.outputs = this;
+    runner_ = std::make_unique<TaskRunner>(setup, 0);
+    ExecutorCoreOptions options;
+    options.executor = request_.executor();
+    options.job_instance = request_.job_instance();
+    options.job_driver = request_.job_driver_address();
+    options.zero_ms = init.zero_ms();
+    options.batch_interval_ms = site_->knobs.batch_interval_ms;
+    options.chunk_bytes = site_->knobs.chunk_bytes;
+    core_ = std::make_unique<ExecutorCore>(options, plan_.get());
+    ready_.emplace();
+    ready_->set_executor(request_.executor());
+    ready_->set_binary_digest(init.binary_digest());
+    ready_->set_graph_fingerprint(site_->graph->Fingerprint());
+  }
+  SayReady();
+}
+
+void ExecutorProcess::OnMessage(const std::string&, proto::Envelope message) {
+  switch (message.message_case()) {
+    case proto::Envelope::kExecutorInit: return Init(message.executor_init());
+    case proto::Envelope::kGrant:
+      granted_ = true;
+      return Feed(GrantIn{std::move(*message.mutable_grant())});
+    case proto::Envelope::kBatchGrant:
+      return Feed(BatchGrantIn{std::move(*message.mutable_batch_grant())});
+    case proto::Envelope::kShareBundle:
+      return Feed(BundleIn{
+          std::make_shared<proto::ShareBundle>(std::move(*message.mutable_share_bundle()))});
+    default: return;
+  }
+}
+
+void ExecutorProcess::OnPeerDown(const std::string& address, bool) {
+  Feed(LinkLost{address, true});
+}
+
+void ExecutorProcess::OnLinkReset(const std::string& address) { Feed(LinkLost{address, false}); }
+
+void ExecutorProcess::Feed(ExecutorEvent event) {
+  if (core_ == nullptr) return;
+  for (ExecutorCommand& command : core_->Step(site_->world.now(), std::move(event))) {
+    std::visit([this](auto& c) { Do(c); }, command);
+  }
+}
+
+void ExecutorProcess::Do(SendBundle& command) {
+  proto::Envelope message;
+  *message.mutable_share_bundle() = *command.bundle;
+  site_->world.Send(address_, command.to, std::move(message));
+}
+
+void ExecutorProcess::Do(DropAllAndLoad& command) {
+  site_->world.Count("recovery: grant taken");
+  const GenerationId generation = command.generation;
+  if (command.keep_state && state_ != nullptr) {
+    After(100, [this, generation] { Feed(StateLoaded{generation, ""}); });
+    return;
+  }
+  state_ = std::make_shared<StateStore>(plan_.get());
+  After(site_->world.random.Between(200, 10'000),
+        [this, generation, state = state_, grant = std::move(command.grant)] {
+          std::vector<uint32_t> slots;
+          uint32_t me = 0;
+          for (const auto& member : grant.members()) {
+            if (member.executor() == request_.executor()) me = slots.size();
+            slots.push_back(member.slots());
+          }
+          if (grant.chains_size() > 0) site_->world.Count("recovery: state loaded from parts");
+          const absl::Status loaded = state->Load(grant, me, Ownership(std::move(slots)),
+                                                  &site_->objects, site_->codec.get());
+          Feed(StateLoaded{generation, std::string(Message(loaded))});
+        });
+}
+
+void ExecutorProcess::Do(RunTasks& command) {
+  int64_t delay = site_->world.random.Between(100, 5'000);
+  if (site_->Chance(site_->world.faults.task_slow)) {
+    site_->world.Count("task: slow");
+    delay = site_->world.random.Between(20'000, 400'000);
+  }
+  if (command.rebuild) site_->world.Count("recovery: batch rebuilt");
+  After(delay, [this, state = state_, run = std::move(command)] {
+    TasksEnded ended{run.generation, run.batch_ms, run.stage, {}, {}};
+    for (const TaskWork& work : run.tasks) {
+      TaskOutcome outcome = runner_->Run(run, work, *state);
+      if (auto* result = std::get_if<TaskResult>(&outcome)) {
+        ended.results.push_back(std::move(*result));
+      } else {
+        ended.failed.push_back(std::get<FailedTask>(outcome));
+        site_->world.Count(ended.failed.back().own_fault ? "recovery: task tried again"
+                                                         : "recovery: input waited for");
+      }
+    }
+    Feed(std::move(ended));
+  });
+}
+
+void ExecutorProcess::Do(SnapshotAndWrite& command) {
+  state_->BeginSnapshot(command.batch_ms);
+  int64_t delay = site_->world.random.Between(200, 5'000);
+  if (site_->Chance(site_->world.faults.objects_slow)) {
+    site_->world.Count("objects: put slow");
+    delay = site_->world.random.Between(100'000, 800'000);
+  }
+  const std::string name = StatePartName(
+      request_.job_instance(), command.batch_ms,
+      "e" + std::to_string(command.generation.epoch) + "g" +
+          std::to_string(command.generation.number) + "x" + std::to_string(request_.executor()));
+  After(delay, [this, command, name, state = state_] {
+    site_->SetObjectFaults();
+    auto written = state->Write(command.batch_ms, name, &site_->objects, site_->codec.get());
+    site_->objects.SetFaults({});
+    PartWritten event{command.generation, command.batch_ms, "", {}, 0};
+    if (written.ok()) {
+      event.pieces = std::move(written->pieces);
+      event.bytes = written->bytes;
+    } else {
+      event.error = std::string(Message(written.status()));
+    }
+    Feed(std::move(event));
+  });
+}
+
+void ExecutorProcess::Do(RestorePending&) {
+  site_->world.Count("recovery: checkpoint given up, changes kept");
+  state_->RestorePending();
+}
+
+void ExecutorProcess::Do(WakeAt& command) {
+  After(command.time - site_->world.now(), [this, wake = ++wake_] {
+    if (wake == wake_) Feed(WakeUp{});
+  });
+}
+
+// From any holder that can be reached, at once: what reading takes is in the time of the task.
+absl::StatusOr<std::unique_ptr<BlockBytes>> ExecutorProcess::Read(
+    const proto::BlockInfo& block, const proto::GrantedBatch::Holders& holders) {
+  const auto archived = site_->blocks.find(IdOf(block.name()));
+  if (archived == site_->blocks.end()) return absl::UnavailableError("no such block");
+  for (int i = 0; i < holders.worker_ids_size(); ++i) {
+    const std::string& holder = holders.worker_ids(i);
+    const std::string host = World::HostOf(holders.addresses(i));
+    if (!archived->second.holders.contains(holder)) continue;
+    if (host != World::HostOf(address_)) {
+      if (!site_->world.Reaches(World::HostOf(address_), host)) continue;
+      if (!site_->world.Reaches(host, World::HostOf(address_))) continue;
+      site_->world.Count("recovery: block read from another node");
+    }
+    return std::make_unique<ArchivedBytes>(archived->second.bytes);
+  }
+  return absl::UnavailableError("no holder can be reached");
+}
+
+absl::StatusOr<std::string> ExecutorProcess::Stage(const StagedPart& part,
+                                                   const BatchView& lines) {
+  if (site_->Chance(site_->world.faults.task_throws)) {
+    site_->world.Count("task: output cannot be written");
+    return absl::InternalError("no space");
+  }
+  const std::string directory = StagedDirectory(part);
+  std::vector<std::string>& rows = site_->files.staged[directory][part.piece];
+  rows.clear();
+  for (uint32_t i = 0; i < lines.count; ++i) rows.emplace_back(lines.record(i));
+  return directory;
+}
+
+}  // namespace sluice::sim

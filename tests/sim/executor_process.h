@@ -1,0 +1,61 @@
+// A task executor: the shipping core, state tables and task runner, with the simulator's shell.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/plan/stages.h"
+#include "tests/sim/site.h"
+#include "worker/executor/executor_core.h"
+#include "worker/executor/state_store.h"
+#include "worker/executor/task_runner.h"
+
+namespace sluice::sim {
+
+class ExecutorProcess : public Process, private BlockReader, private OutputStager {
+ public:
+  ExecutorProcess(Site* site, const std::string& host, std::string worker_id, std::string daemon,
+                  proto::StartExecutor request);
+  ~ExecutorProcess() override;
+  void OnMessage(const std::string& from, proto::Envelope message) override;
+  void OnPeerDown(const std::string& address, bool refused) override;
+  void OnLinkReset(const std::string& address) override;
+  const std::string& address() const { return address_; }
+
+ private:
+  void Beat();
+  void Init(const proto::ExecutorInit& init);
+  void SayReady();
+  void Feed(ExecutorEvent event);
+  void Do(Send& command) { site_->world.Send(address_, command.to, std::move(command.message)); }
+  void Do(SendBundle& command);
+  void Do(DropAllAndLoad& command);
+  void Do(RunTasks& command);
+  void Do(MergeLayers& command) { state_->MergeUpTo(command.batch_ms); }
+  void Do(SnapshotAndWrite& command);
+  void Do(ForgetSealed&) { state_->ForgetSealed(); }
+  void Do(RestorePending&);
+  void Do(WakeAt& command);
+  void After(int64_t delay, std::function<void()> act) {
+    site_->world.After(address_, delay, std::move(act));
+  }
+  absl::StatusOr<std::unique_ptr<BlockBytes>> Read(
+      const proto::BlockInfo& block, const proto::GrantedBatch::Holders& holders) override;
+  absl::StatusOr<std::string> Stage(const StagedPart& part, const BatchView& lines) override;
+
+  Site* const site_;
+  const std::string worker_id_;
+  const std::string daemon_;
+  const proto::StartExecutor request_;
+  std::string address_;
+  std::unique_ptr<StagePlan> plan_;
+  std::unique_ptr<ExecutorCore> core_;
+  std::unique_ptr<TaskRunner> runner_;
+  std::shared_ptr<StateStore> state_;
+  std::optional<proto::ExecutorReady> ready_;
+  bool granted_ = false;
+  uint64_t wake_ = 0;
+};
+
+}  // namespace sluice::sim

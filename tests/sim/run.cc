@@ -1,0 +1,74 @@
+#include "tests/sim/run.h"
+
+#include "tests/sim/checks.h"
+#include "tests/sim/cluster.h"
+#include "tests/sim/job.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr int64_t kPatienceUs = 40'000'000;  // from the last fault to the end of all work
+constexpr int64_t kLookUs = 200'000;
+
+}  // namespace
+
+RunResult RunSeed(uint64_t seed, Counters* counters, bool trace) {
+  Site site(seed, Faults{}, counters, trace);
+  Random chaos(seed ^ 0x5eed);
+  site.knobs = RandomKnobs(chaos);
+  uint64_t attempts = seed;
+  const LineageGraph graph = MakeJob(&attempts);
+  site.graph = &graph;
+  RunResult result;
+  {
+    Cluster cluster(&site, &chaos);
+    const auto until = [&](int64_t time) {
+      while (site.broken.empty() && site.world.Step(time)) ++result.events;
+    };
+    until(site.knobs.faults_until_us);
+    cluster.Calm();
+    cluster.StopProducing();
+    const int64_t deadline = site.world.now() + kPatienceUs;
+    int64_t look = site.knobs.faults_until_us;
+    while (site.broken.empty() && !cluster.Finished() && look < deadline) until(look += kLookUs);
+    if (site.broken.empty() && !cluster.Finished()) {
+      site.Break("I7: no end of work " + std::to_string(kPatienceUs / 1'000'000) +
+                 " s after the last fault");
+    }
+    // What is left over goes with the next checkpoints.
+    until(look + 3 * site.knobs.checkpoint_interval_ms * 1000 + 2'000'000);
+    if (site.broken.empty() && cluster.HeldBlocks() > 100) {
+      site.Break("I14: " + std::to_string(cluster.HeldBlocks()) + " copies of blocks are kept");
+    }
+    if (site.broken.empty()) CheckOutcome(site);
+  }
+  result.broken = site.broken;
+  result.virtual_us = site.world.now();
+  return result;
+}
+
+const std::vector<std::string>& ExpectedCounters() {
+  static const std::vector<std::string> all = {
+      "network: message lost", "network: message delayed", "network: message twice",
+      "network: message out of order", "network: message into a cut", "log: append failed",
+      "log: append of unknown outcome", "log: append slow", "objects: put failed",
+      "objects: put slow", "blocks: no room", "blocks: no room for a replica", "task: slow",
+      "task: output cannot be written", "producer: acknowledgement lost",
+      "disaster: job driver crashed", "disaster: job driver paused and replaced",
+      "disaster: executor crashed", "disaster: receiver crashed",
+      "disaster: worker daemon crashed", "disaster: node crashed", "disaster: node paused",
+      "disaster: cut in one direction", "disaster: cut in both directions",
+      "disaster: log full", "disaster: torn append", "disaster: wall clock jumped",
+      "disaster: driver daemon crashed", "disaster: links reset",
+      "recovery: job driver restored from a manifest", "recovery: append tried again",
+      "recovery: publication done again", "recovery: printed again",
+      "recovery: checkpoints collected", "recovery: grant taken",
+      "recovery: state loaded from parts", "recovery: batch rebuilt",
+      "recovery: task tried again", "recovery: input waited for",
+      "recovery: checkpoint given up, changes kept", "recovery: block read from another node",
+      "recovery: block released", "recovery: a former job driver was fenced",
+      "recovery: producer sent again"};
+  return all;
+}
+
+}  // namespace sluice::sim

@@ -1,0 +1,181 @@
+#include "tests/sim/worker_process.h"
+
+#include <utility>
+
+#include "common/crc32c.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr int64_t kTickUs = 20'000;
+
+}  // namespace
+
+WorkerProcess::WorkerProcess(Site* site, const std::string& host, std::string worker_id)
+    : site_(site) {
+  config_.worker_id = std::move(worker_id);
+  config_.incarnation = site->world.random.Next();
+  config_.address = site->world.Attach(host, "-daemon", this);
+  config_.host = host;
+  config_.slots = site->knobs.slots;
+  config_.starts_processes = false;
+  config_.tick_us = kTickUs;
+  core_ = std::make_unique<WorkerCore>(config_);
+  member_.set_worker_id(config_.worker_id);
+  member_.set_incarnation(config_.incarnation);
+  member_.set_address(config_.address);
+  member_.set_host(host);
+  member_.set_slots(config_.slots);
+  Tick();
+}
+
+WorkerProcess::~WorkerProcess() {
+  site_->world.Detach(config_.address);
+  for (auto& [id, block] : site_->blocks) block.holders.erase(config_.worker_id);
+}
+
+void WorkerProcess::Tick() {
+  Feed(worker::Tick{});
+  After(kTickUs, [this] { Tick(); });
+}
+
+void WorkerProcess::OnMessage(const std::string& from, proto::Envelope message) {
+  if (message.has_block_copy()) return TakeCopy(from, *message.mutable_block_copy());
+  Feed(worker::Received{from, std::move(message)});
+}
+
+void WorkerProcess::OnPeerDown(const std::string& address, bool refused) {
+  Feed(worker::PeerDown{address, refused});
+}
+
+void WorkerProcess::OnLinkReset(const std::string& address) {
+  Feed(worker::LinkReset{address});
+}
+
+void WorkerProcess::Feed(worker::Event event) {
+  for (worker::Command& command : core_->Step(site_->world.now(), std::move(event))) {
+    std::visit([this](auto& c) { Do(c); }, command);
+  }
+}
+
+void WorkerProcess::Keep(const proto::BlockInfo& info, const std::string& bytes) {
+  ArchivedBlock& block = site_->blocks[IdOf(info.name())];
+  if (!block.bytes.empty() && block.bytes != bytes) site_->Break("a block has changed");
+  block.bytes = bytes;
+  block.holders.insert(config_.worker_id);
+  if (block.holders.size() >= 2) block.had_two_copies = true;
+  ++blocks_;
+}
+
+void WorkerProcess::Do(worker::StoreSlice& command) {
+  After(site_->world.random.Between(50, 1'000), [this, slice = std::move(command.slice)] {
+    worker::SliceStored stored;
+    stored.info = slice.block();
+    if (site_->Chance(site_->world.faults.block_store_full)) {
+      site_->world.Count("blocks: no room");
+      stored.no_room = true;
+      stored.error = "no room";
+      stored.inlined = slice.inlined();
+    } else {
+      stored.ok = true;
+      stored.info.set_bytes(slice.inlined().size());
+      stored.info.set_crc32c(Crc32c(slice.inlined()));
+      Keep(stored.info, slice.inlined());
+    }
+    Feed(std::move(stored));
+  });
+}
+
+void WorkerProcess::Do(worker::SendCopy& command) {
+  const auto block = site_->blocks.find(IdOf(command.info.name()));
+  if (block == site_->blocks.end()) return;
+  proto::Envelope message;
+  auto& copy = *message.mutable_block_copy();
+  *copy.mutable_block() = command.info;
+  copy.set_data(block->second.bytes);
+  copy.set_last(true);
+  site_->world.Send(address(), command.to, std::move(message));
+}
+
+void WorkerProcess::TakeCopy(const std::string& from, proto::BlockCopy& copy) {
+  After(site_->world.random.Between(50, 1'000), [this, from, copy = std::move(copy)] {
+    worker::CopyStored stored{from, copy.block(), true, ""};
+    if (site_->Chance(site_->world.faults.block_store_full)) {
+      site_->world.Count("blocks: no room for a replica");
+      stored.ok = false;
+      stored.error = "no room";
+    } else {
+      Keep(copy.block(), copy.data());
+    }
+    Feed(std::move(stored));
+  });
+}
+
+void WorkerProcess::Do(worker::DropBlock& command) {
+  const BlockId3 id{static_cast<uint32_t>(command.block.stream), command.block.incarnation,
+                    command.block.number};
+  const auto block = site_->blocks.find(id);
+  if (block == site_->blocks.end()) return;
+  site_->world.Count("recovery: block released");
+  block->second.holders.erase(config_.worker_id);
+}
+
+void WorkerProcess::Do(worker::StartProcess& command) {
+  const auto& request = command.request;
+  const ExecutorKey key{request.job_instance(), request.epoch(), request.executor()};
+  After(site_->world.random.Between(1'000, 30'000), [this, key, request] {
+    if (request.role() == "receivers") {
+      receivers_[key] = std::make_unique<ReceiverProcess>(site_, config_.host, config_.worker_id,
+                                                          address(), request);
+    } else {
+      tasks_[key] = std::make_unique<ExecutorProcess>(site_, config_.host, config_.worker_id,
+                                                      address(), request);
+    }
+    Feed(worker::ProcessStarted{key, 1, ""});
+  });
+}
+
+void WorkerProcess::Do(worker::EndProcess& command) {
+  const ExecutorKey key = command.executor;
+  After(site_->world.random.Between(100, 20'000), [this, key] { Crash(key); });
+}
+
+void WorkerProcess::Crash(const ExecutorKey& key) {
+  if (tasks_.erase(key) + receivers_.erase(key) == 0) return;
+  After(site_->world.random.Between(100, 5'000), [this, key] {
+    Feed(worker::ProcessReaped{key, "signal 9", false, {}, {}});
+  });
+}
+
+std::vector<ExecutorKey> WorkerProcess::executors(bool receivers) const {
+  std::vector<ExecutorKey> keys;
+  if (receivers) {
+    for (const auto& [key, process] : receivers_) keys.push_back(key);
+  } else {
+    for (const auto& [key, process] : tasks_) keys.push_back(key);
+  }
+  return keys;
+}
+
+ReceiverProcess* WorkerProcess::receiver() {
+  return receivers_.empty() ? nullptr : receivers_.rbegin()->second.get();
+}
+
+std::vector<std::string> WorkerProcess::addresses() const {
+  std::vector<std::string> all{address()};
+  for (const auto& [key, process] : tasks_) all.push_back(process->address());
+  for (const auto& [key, process] : receivers_) all.push_back(process->address());
+  return all;
+}
+
+bool WorkerProcess::HasLastCopies() const {
+  for (const auto& [id, block] : site_->blocks) {
+    if (block.had_two_copies && block.holders.size() == 1 &&
+        block.holders.contains(config_.worker_id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace sluice::sim
