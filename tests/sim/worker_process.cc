@@ -60,6 +60,8 @@ void WorkerProcess::Feed(worker::Event event) {
 
 void WorkerProcess::Keep(const proto::BlockInfo& info, const std::string& bytes) {
   ArchivedBlock& block = site_->blocks[IdOf(info.name())];
+  site_->world.Trace(address(), "keeps block " + std::to_string(info.name().number()) + " of " +
+                                    std::to_string(info.name().incarnation() % 1000));
   if (!block.bytes.empty() && block.bytes != bytes) site_->Break("a block has changed");
   block.bytes = bytes;
   block.holders.insert(config_.worker_id);
@@ -117,6 +119,8 @@ void WorkerProcess::Do(worker::DropBlock& command) {
   const auto block = site_->blocks.find(id);
   if (block == site_->blocks.end()) return;
   site_->world.Count("recovery: block released");
+  site_->world.Trace(address(), "drops block " + std::to_string(command.block.number) + " of " +
+                                    std::to_string(command.block.incarnation % 1000));
   block->second.holders.erase(config_.worker_id);
 }
 
