@@ -95,7 +95,9 @@ DStream<std::string> StreamingContext::TextFileStream(std::string directory, Fil
   SourceSpec source;
   source.kind = SourceKind::kFiles;
   source.stream = graph_->Numbered("files");
-  source.directory = std::filesystem::absolute(directory).lexically_normal().string();
+  std::error_code error;  // an empty path is none; that its flag is missing is said elsewhere
+  const std::filesystem::path absolute = std::filesystem::absolute(directory, error);
+  source.directory = error ? directory : absolute.lexically_normal().string();
   source.existing_files = options.existing == Existing::kTake;
   return internal::StreamAccess::Stream<std::string>(
       graph_, AddSource("TextFileStream", "text", std::move(source)));

@@ -28,6 +28,7 @@ Json Of(const proto::JobInfo& job) {
           {"records_total", s.records_total()},
           {"driver_pid", job.driver_pid()},
           {"driver_restarts", job.driver_restarts()},
+          {"under_replicated_blocks", s.under_replicated_blocks()},
           {"failure", s.failure()},
           {"exit_code", s.exit_code()},
           {"slots", job.slots()}};

@@ -3,6 +3,7 @@
 // numbers, and only where each producer's numbers go on.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -41,7 +42,10 @@ class BlockDesk {
   bool IsLost(MonotonicTime now, const BlockId& key) const;
   // Planned or waiting blocks that are lost and not accepted as such.
   std::vector<BlockId> LostBlocks(MonotonicTime now) const;
-  uint64_t under_replicated() const { return under_replicated_; }
+  // At least 1 while a change of holders has not been looked at.
+  uint64_t under_replicated() const {
+    return std::max<uint64_t>(under_replicated_, check_copies_ ? 1 : 0);
+  }
 
  private:
   void AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,

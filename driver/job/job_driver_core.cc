@@ -65,7 +65,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     MembershipNews news;
     members_.OnPeerDown(now, *down, news);
     TakeNews(now, news);
-    if (down->address == options_.daemon_address) registered_ = false;
+    if (down->address == options_.daemon_address) registered_ = false;  // it knows no members
   } else if (const auto* durable = std::get_if<LogDurable>(&event)) {
     log_.OnDurable(*durable, out_);
     members_.SetDurableSlot(durable->slot);

@@ -9,7 +9,8 @@ namespace {
 
 constexpr MonotonicTime kStatusUs = 200'000;
 constexpr MonotonicTime kStatusAgainUs = 1'000'000;
-constexpr MonotonicTime kRegisterAgainUs = 1'000'000;
+constexpr MonotonicTime kRegisterAgainUs = 200'000;   // until the daemon has answered
+constexpr MonotonicTime kRegisterKeepUs = 2'000'000;
 constexpr MonotonicTime kLossCheckUs = 200'000;
 
 }  // namespace
@@ -152,6 +153,7 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_records_total(state_.records_total());
   status.set_failure(failure_);
   status.set_exit_code(exit_code_);
+  status.set_under_replicated_blocks(blocks_.under_replicated());
   for (const auto& [id, executor] : members_.executors()) {
     if (!executor.receivers || executor.phase != ExecutorEntry::Phase::kReady) continue;
     for (const auto& [stream, incarnation] : executor.streams) {
@@ -180,7 +182,7 @@ void JobDriverCore::SendStatus(MonotonicTime now) {
   }
   ever_up_ |= begun_ && StateName() == "RUNNING";
   if (options_.daemon_address.empty() || ended_) return;
-  const MonotonicTime patience = registered_ ? 2 * kRegisterAgainUs : kRegisterAgainUs;
+  const MonotonicTime patience = registered_ ? kRegisterKeepUs : kRegisterAgainUs;
   if (register_sent_ == 0 || now - register_sent_ > patience) {
     register_sent_ = now;
     Send send{options_.daemon_address, {}};

@@ -88,8 +88,16 @@ class Killer:
             raise Failure(f"the job is {status['state']}: {status.get('failure')}")
         return status
 
+    def whole(self):
+        """All workers run tasks and every block has its replicas: one more node may go."""
+        status = self.status()
+        places = {worker for worker, _ in self.cluster.executors(JOB)}
+        return (status if status and len(places) == len(WORKERS)
+                and status["under_replicated_blocks"] == 0 else None)
+
     def one(self, role):
-        before = wait_until(self.status, "the driver daemon to know the job")
+        before = wait_until(self.whole if role in ("worker", "node") else self.status,
+                            "the job to have its workers and replicas again", 60)
         offset = self.random.uniform(0, 0.1)
         time.sleep(offset)  # the random moment of the kill within a batch
         self.fell[f"{role}: {before['state']}, {int(offset * 1000) // 20 * 20} ms into a batch"] += 1

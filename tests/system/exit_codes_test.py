@@ -1,0 +1,190 @@
+"""Every exit code of the command line, with real processes: bad input gets one clear line.
+
+usage: exit_codes_test.py SLUICE MISFIT LEDGER
+"""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster, Failure, wait_until  # noqa: E402
+
+
+class Cases:
+    def __init__(self, cluster, misfit, ledger):
+        self.cluster = cluster
+        self.misfit = misfit
+        self.ledger = ledger
+        self.passed = 0
+        self.failed = []
+
+    def expect(self, code, what, argv, says=None, seconds=60):
+        try:
+            done = subprocess.run(argv, text=True, capture_output=True, timeout=seconds,
+                                  stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            self.failed.append(f"{what}: did not end in {seconds} s")
+            return
+        lines = [l for l in done.stderr.splitlines() if l.strip() and not l[:1] in "IWE"]
+        problem = None
+        if done.returncode != code:
+            problem = f"ended with {done.returncode}, not {code}: {done.stderr.strip()[:300]}"
+        elif code != 0 and not lines:
+            problem = "said nothing"
+        elif says and says not in done.stderr:
+            problem = f"does not say {says!r}: {done.stderr.strip()[:300]}"
+        if problem:
+            self.failed.append(f"{what}: {problem}")
+        else:
+            self.passed += 1
+            print(f"ok {code} {what}", flush=True)
+
+    def typed_wrong(self):
+        s = self.cluster.sluice
+        to = f"--driver={self.cluster.address}"
+        self.expect(2, "unknown command", [s, "sumbit"], "submit")
+        self.expect(2, "unknown flag", [s, "job", "list", to, "--nosuch"])
+        self.expect(2, "port out of range", [s, "driver", "--listen=127.0.0.1:70000",
+                                             f"--data-dir={self.cluster.path('x')}"])
+        self.expect(2, "slots out of range", [s, "worker", to, "--slots=0",
+                                              f"--data-dir={self.cluster.path('x')}"])
+        self.expect(2, "a name that leaves its root",
+                    [s, "submit", to, "--name=../x", self.misfit])
+        self.expect(2, "a file that is not there", [s, "submit", to, "--name=x", "/nonexistent"])
+        self.expect(2, "an unknown URL scheme",
+                    [s, "submit", to, "--name=x", "--checkpoint=ftp://x", self.misfit])
+        self.expect(2, "a job's flag that nobody asked for",
+                    [self.misfit, "--dir=/tmp", "--output=/tmp/x", "--outptu=1"], "output")
+        self.expect(2, "a required flag that is missing", [self.misfit, "--output=/tmp/x"], "dir")
+
+    def refused(self):
+        s = self.cluster.sluice
+        to = f"--driver={self.cluster.address}"
+        self.expect(4, "a driver that is not there",
+                    [s, "job", "list", "--driver=127.0.0.1:1", "--connect-timeout=1s"])
+        self.expect(3, "a port in use",
+                    [s, "driver", f"--listen={self.cluster.address}",
+                     f"--data-dir={self.cluster.path('second')}"])
+        self.expect(3, "an open bind without TLS and token",
+                    [s, "driver", "--listen=0.0.0.0:0", f"--data-dir={self.cluster.path('open')}"])
+        self.expect(3, "a file that is no job binary",
+                    [s, "submit", to, "--name=x", os.path.abspath(__file__)])
+        other = self.cluster.path("other-machine")
+        shutil.copy(self.misfit, other)
+        with open(other, "r+b") as f:
+            f.seek(18)  # e_machine of the ELF header
+            f.write((183).to_bytes(2, "little"))
+        self.expect(3, "a binary for another machine", [s, "submit", to, "--name=x", other])
+        self.expect(3, "s3:// in this release",
+                    [s, "submit", to, "--name=x", "--checkpoint=s3://b/p", self.misfit])
+        self.expect(3, "an unknown configuration key",
+                    [s, "submit", to, "--name=x", "--conf=worker_leas=1s", self.misfit],
+                    "worker_lease")
+        where = ["--dir=/tmp", "--output=/tmp/x"]
+        self.expect(3, "a window that is no multiple", [self.misfit, *where, "--misfit=window"],
+                    "multiple")
+        self.expect(3, "two graphs from one build function",
+                    [self.misfit, *where, "--misfit=graphs"], "two different graphs")
+        self.expect(3, "a window that is no multiple, submitted",
+                    [s, "submit", to, "--name=bad-window", self.misfit, "--", *where,
+                     "--misfit=window"], "multiple")
+        self.expect(1, "a job of no such name", [s, "job", "status", "nosuch", to])
+
+    def bad_records(self):
+        s = self.cluster.sluice
+        folder = self.cluster.path("bad-input")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "lines"), "w") as f:
+            f.write("good\nbad\n")
+        for misfit, conf, says in (("throw", [], "a bad line"), ("crash", [], "signal 11"),
+                                   ("spin", ["--conf=task_timeout=500ms"], None)):
+            self.expect(1, f"a user function that does: {misfit}",
+                        [s, "submit", f"--driver={self.cluster.address}", f"--name={misfit}",
+                         "--wait", *conf, "--conf=task_max_failures=2", self.misfit, "--",
+                         f"--dir={folder}", f"--output={self.cluster.path('out-' + misfit)}",
+                         f"--misfit={misfit}"], says, 90)
+
+    def checkpoints(self):
+        """A live owner is never displaced by a start; damage is named and never a fresh start."""
+        store = self.cluster.path("local-store")
+        inputs = self.cluster.path("local-input")
+        os.makedirs(inputs)
+        with open(os.path.join(inputs, "f"), "w") as f:
+            f.write("k1 1\n")
+        out = self.cluster.path("local-out")
+        job = [self.misfit, f"--checkpoint=rocksdb:{store}", f"--dir={inputs}", f"--output={out}/o",
+               "--conf=checkpoint_interval=200ms"]
+        os.makedirs(out)
+
+        def run_a_little():
+            process = subprocess.Popen(job, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            seen = len(os.listdir(out))
+            wait_until(lambda: len(os.listdir(out)) >= seen + 4, "the local job to decide")
+            return process
+        process = run_a_little()
+        self.expect(7, "a second driver on a live checkpoint", job, str(process.pid))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.expect(3, "--fresh where a checkpoint exists", job + ["--fresh"], "discard")
+        again = run_a_little()  # after kill -9 it resumes
+        again.send_signal(signal.SIGTERM)
+        if again.wait(30) != 0:
+            self.failed.append(f"a local job did not drain: {again.returncode}")
+        wal = sorted(f for f in os.listdir(f"{store}/log") if f.endswith(".log"))
+        for what, damage in (("truncated", self.truncate), ("bit-flipped", self.flip),
+                             ("missing", os.remove)):
+            copy = self.cluster.path("damaged-" + what)
+            shutil.copytree(store, copy)
+            damage(f"{copy}/log/{wal[-1]}")
+            self.expect(8, f"a {what} log",
+                        [w.replace(store, copy) for w in job], copy)
+        copy = self.cluster.path("damaged-manifest")
+        shutil.copytree(store, copy)
+        manifest = sorted(f for f in os.listdir(f"{copy}/objects") if f.startswith("manifest"))[-1]
+        self.flip(f"{copy}/objects/{manifest}")
+        self.expect(8, "a bit-flipped manifest", [w.replace(store, copy) for w in job], manifest)
+        gone = self.cluster.path("damaged-gone")
+        shutil.copytree(store, gone)
+        shutil.rmtree(f"{gone}/log")
+        os.remove(f"{gone}/log.witness")
+        self.expect(8, "a log that is gone", [w.replace(store, gone) for w in job])
+
+    @staticmethod
+    def truncate(path):
+        with open(path, "r+b") as f:
+            f.truncate(os.path.getsize(path) // 3)
+
+    @staticmethod
+    def flip(path):
+        with open(path, "r+b") as f:
+            f.seek(os.path.getsize(path) // 3)
+            byte = f.read(1)[0]
+            f.seek(-1, os.SEEK_CUR)
+            f.write(bytes([byte ^ 4]))
+
+
+def main():
+    sluice, misfit, ledger = (os.path.abspath(p) for p in sys.argv[1:4])
+    with Cluster(sluice) as cluster:
+        cluster.start_driver()
+        cluster.start_worker("w0")
+        cases = Cases(cluster, misfit, ledger)
+        cases.typed_wrong()
+        cases.refused()
+        cases.checkpoints()
+        cases.bad_records()
+        for line in cases.failed:
+            print(f"FAILED: {line}")
+        print(f"exit codes: {cases.passed} right, {len(cases.failed)} wrong")
+        return 1 if cases.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
