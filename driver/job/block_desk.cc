@@ -44,8 +44,10 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
 
 void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
                            std::vector<DriverCommand>& out) {
-  const bool accepted = kMutationProducerNumberNotChecked ||
-                        state_->ProducersFollow(announce.block());
+  // What was dropped may still have been announced before: its holders have it no more.
+  const bool accepted =
+      !dropped_.contains(BlockIdOf(announce.block().name())) &&
+      (kMutationProducerNumberNotChecked || state_->ProducersFollow(announce.block()));
   proto::Entry entry;
   auto& added = *entry.mutable_block_added();
   if (accepted) {
@@ -138,6 +140,7 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
     }
     if (it->second.info.reliable()) {
       for (const std::string& worker : it->second.workers) SendRelease(worker, key, out);
+      dropped_.insert(key);
     } else if (state_->LastNumber(key.stream, key.incarnation) < key.number) {
       proto::BlockAnnounce announce;
       *announce.mutable_block() = it->second.info;

@@ -75,6 +75,7 @@ class BlockDesk {
   std::map<std::string, std::set<BlockId>> held_;       // by worker: what it said it has
   std::map<BlockId, HeldBack> early_;                   // a predecessor is still on its way
   std::map<BlockId, Unlogged> unlogged_;                // in inventories, not in the log
+  std::set<BlockId> dropped_;                           // released without having been logged
   std::map<BlockId, MonotonicTime> replicating_;
   uint64_t under_replicated_ = 0;
   bool check_copies_ = true;
