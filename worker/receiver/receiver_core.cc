@@ -174,10 +174,13 @@ void ReceiverCore::On(MonotonicTime now, const receiver::Ask& event, receiver::C
     return;
   }
   Producer& producer = found->second.producers[event.producer];
-  if (producer.known) {
+  if (producer.known && producer.sealed != producer.logged) {
     out.push_back(receiver::Answered{event.id, producer.logged});
     return;
   }
+  // Another receiver may have served this producer meanwhile: what was known here may be old.
+  if (producer.known) producer.asked = 0;
+  producer.known = false;
   producer.askers.push_back(event.id);
   if (producer.asked == 0) Query(now, event.stream, found->second, event.producer, producer, out);
 }
