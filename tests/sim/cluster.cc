@@ -176,6 +176,9 @@ void Cluster::OnReply(size_t index, uint64_t attempt, std::optional<int64_t> las
   Producer& producer = producers_[index];
   if (!producer.waiting || producer.attempt != attempt) return;
   producer.waiting = false;
+  site_->world.Trace("producer " + producer.name,
+                     (asked ? "is told " : "stored up to ") +
+                         (last.has_value() ? std::to_string(*last) : "nothing"));
   if (!last.has_value()) {
     producer.sent = producer.acknowledged;
     producer.ask_first = true;
@@ -198,30 +201,34 @@ void Cluster::AddFile() {
   Later(kFileEveryUs, [this] { AddFile(); });
 }
 
-bool Cluster::Finished() const {
-  if (ended_) return true;
+std::string Cluster::Unfinished() const {
+  if (ended_) return "";
   for (const Producer& producer : producers_) {
-    if (producer.acknowledged < producer.made) return false;
+    if (producer.acknowledged < producer.made) return "producer " + producer.name;
   }
   const DriverProcess* driver = drivers_.empty() ? nullptr : drivers_.back().get();
-  if (driver == nullptr || driver->core() == nullptr) return false;
+  if (driver == nullptr || driver->core() == nullptr) return "no job driver";
   const JobState& state = driver->core()->state();
   for (const auto& [path, file] : site_->files.input) {
-    if (!state.FileTaken(kFilesNode, path)) return false;
+    if (!state.FileTaken(kFilesNode, path)) return path + " is not taken";
   }
-  if (!state.waiting_blocks().empty()) return false;
+  if (!state.waiting_blocks().empty()) return "blocks wait for a batch";
   // A few batches beyond those with input may always be under way.
   for (const auto& [batch_ms, composition] : state.planned()) {
     bool input = false;
     for (const auto& source : composition.sources()) {
       for (const auto& task : source.tasks()) input |= task.pieces_size() > 0;
     }
-    if (input && batch_ms > state.last_decided_ms()) return false;
+    if (input && batch_ms > state.last_decided_ms()) {
+      return "batch " + std::to_string(batch_ms) + " is not decided";
+    }
   }
   for (const auto& [batch_ms, batch] : state.decided()) {
-    if (!batch.unpublished.empty() && batch_ms + 2000 < site_->WallMs()) return false;
+    if (!batch.unpublished.empty() && batch_ms + 2000 < site_->WallMs()) {
+      return "batch " + std::to_string(batch_ms) + " is not published";
+    }
   }
-  return state.last_decided_ms() > 0;
+  return state.last_decided_ms() > 0 ? "" : "nothing is decided";
 }
 
 }  // namespace sluice::sim

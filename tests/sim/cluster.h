@@ -34,7 +34,8 @@ class Cluster : private Process {
   void Calm();
   void StopProducing() { producing_ = false; }
   // All that was made is acknowledged, planned, decided and published.
-  bool Finished() const;
+  bool Finished() const { return Unfinished().empty(); }
+  std::string Unfinished() const;  // why it is not
   size_t HeldBlocks() const;
 
  private:

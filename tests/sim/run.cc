@@ -33,7 +33,7 @@ RunResult RunSeed(uint64_t seed, Counters* counters, bool trace) {
     while (site.broken.empty() && !cluster.Finished() && look < deadline) until(look += kLookUs);
     if (site.broken.empty() && !cluster.Finished()) {
       site.Break("I7: no end of work " + std::to_string(kPatienceUs / 1'000'000) +
-                 " s after the last fault");
+                 " s after the last fault: " + cluster.Unfinished());
     }
     // What is left over goes with the next checkpoints.
     until(look + 3 * site.knobs.checkpoint_interval_ms * 1000 + 2'000'000);
