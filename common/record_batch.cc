@@ -27,7 +27,6 @@ bool RecordBatch::AppendAll(const BatchView& other) {
   const uint32_t base = static_cast<uint32_t>(bytes_.size());
   bytes_.append(other.data, other.size);
   if (fixed_size_ == 0) {
-    ends_.reserve(ends_.size() + other.count);
     for (uint32_t i = 0; i < other.count; ++i) ends_.push_back(base + other.ends[i]);
   }
   count_ += other.count;
