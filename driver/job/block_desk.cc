@@ -141,6 +141,12 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
     if (it->second.info.reliable()) {
       for (const std::string& worker : it->second.workers) SendRelease(worker, key, out);
       dropped_.insert(key);
+      if (state_->LastNumber(key.stream, key.incarnation) + 1 == key.number) {
+        // Its number is used up: should the receiver live after all, its next block may follow.
+        proto::Entry entry;
+        *entry.mutable_block_added()->mutable_block()->mutable_name() = it->second.info.name();
+        log_->Enqueue(std::move(entry));
+      }
     } else if (state_->LastNumber(key.stream, key.incarnation) < key.number) {
       proto::BlockAnnounce announce;
       *announce.mutable_block() = it->second.info;

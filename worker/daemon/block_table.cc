@@ -254,11 +254,20 @@ void BlockTable::Remove(Blocks::iterator found, bool at_peers, worker::Commands&
   out.push_back(worker::DropBlock{key});
 }
 
-void BlockTable::OnRelease(const proto::ReleaseBlocks& message, worker::Commands& out) {
+std::vector<std::pair<ExecutorKey, BlockKey>> BlockTable::OnRelease(
+    MonotonicTime now, const proto::ReleaseBlocks& message, worker::Commands& out) {
+  std::vector<std::pair<ExecutorKey, BlockKey>> unjudged;
   for (const auto& name : message.names()) {
-    auto found = blocks_.find(KeyOf(name));
-    if (found != blocks_.end()) Remove(found, /*at_peers=*/false, out);
+    const BlockKey key = KeyOf(name);
+    auto found = blocks_.find(key);
+    if (found == blocks_.end()) continue;
+    const Block& block = found->second;
+    const bool waits = block.stage != Stage::kLogged && block.stage != Stage::kHeld;
+    if (waits && block.receiver.has_value()) unjudged.emplace_back(*block.receiver, key);
+    Remove(found, /*at_peers=*/false, out);
+    if (waits) AnnounceNext(now, IncarnationOf(key), out);
   }
+  return unjudged;
 }
 
 void BlockTable::OnReplicate(MonotonicTime now, const proto::ReplicateBlock& message,

@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/daemon/job_table.h"
@@ -57,7 +58,10 @@ class BlockTable {
   // Returns the receiver executor that waits for it, if it is one of ours.
   std::optional<ExecutorKey> OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict,
                                        worker::Commands& out);
-  void OnRelease(const proto::ReleaseBlocks& message, worker::Commands& out);
+  // Returns the blocks released without a verdict, with the receivers that wait for one.
+  std::vector<std::pair<ExecutorKey, BlockKey>> OnRelease(MonotonicTime now,
+                                                          const proto::ReleaseBlocks& message,
+                                                          worker::Commands& out);
   void OnReplicate(MonotonicTime now, const proto::ReplicateBlock& message, worker::Commands& out);
   void OnNewEpoch(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
   void OnMembers(MonotonicTime now, uint64_t job_instance, worker::Commands& out);

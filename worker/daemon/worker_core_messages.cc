@@ -64,7 +64,7 @@ void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
       return;
     case Kind::kReleaseBlocks:
       if (current(message.release_blocks().job_instance(), message.release_blocks().epoch())) {
-        blocks_.OnRelease(message.release_blocks(), out);
+        OnRelease(now, message.release_blocks(), out);
       }
       return;
     case Kind::kReplicateBlock:
@@ -190,6 +190,19 @@ void WorkerCore::OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict
   Send send{executor->address, {}};
   *send.message.mutable_block_verdict() = verdict;
   out.push_back(std::move(send));
+}
+
+// A receiver that still waits for the verdict on a released block seals its records anew; those
+// that are logged are then dropped by their numbers.
+void WorkerCore::OnRelease(MonotonicTime now, const proto::ReleaseBlocks& release,
+                           worker::Commands& out) {
+  for (const auto& [receiver, block] : blocks_.OnRelease(now, release, out)) {
+    const auto* executor = executors_.Find(receiver);
+    if (executor == nullptr || !executor->attached()) continue;
+    Send send{executor->address, {}};
+    *send.message.mutable_block_verdict()->mutable_name() = NameOf(block);
+    out.push_back(std::move(send));
+  }
 }
 
 void WorkerCore::OnSealTick(const proto::SealTick& tick, worker::Commands& out) {
