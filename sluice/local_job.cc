@@ -37,13 +37,17 @@ LocalJob::LocalJob(const StreamingContext& context, LocalJobOptions options)
       executor_loop_({.name = "executor-link"}) {}
 
 LocalJob::~LocalJob() {
-  for (auto& [id, tasks] : tasks_) {
-    tasks.transport.reset();
-    tasks.executor->Stop();
-  }
-  for (auto& [id, receivers] : receivers_) {
-    receivers.node->Stop();
-    receivers.transport.reset();
+  {
+    std::lock_guard<std::mutex> lock(executors_mutex_);
+    closing_ = true;  // the worker's loop may still be told to start or end some
+    for (auto& [id, tasks] : tasks_) {
+      tasks.executor->Stop();
+      tasks.transport.reset();
+    }
+    for (auto& [id, receivers] : receivers_) {
+      receivers.node->Stop();
+      receivers.transport.reset();
+    }
   }
   host_.reset();
   driver_transport_.reset();
@@ -108,6 +112,8 @@ absl::Status LocalJob::Begin() {
 }
 
 void LocalJob::StartExecutor(const proto::StartExecutor& request) {
+  std::lock_guard<std::mutex> lock(executors_mutex_);
+  if (closing_) return;
   if (request.role() == "receivers") {
     if (!receivers_.contains(request.executor())) StartReceivers(request);
   } else if (!tasks_.contains(request.executor())) {
@@ -167,9 +173,11 @@ void LocalJob::StartReceivers(const proto::StartExecutor& request) {
 }
 
 void LocalJob::EndExecutor(const ExecutorKey& key) {
+  std::lock_guard<std::mutex> lock(executors_mutex_);
+  if (closing_) return;
   if (const auto tasks = tasks_.find(key.executor); tasks != tasks_.end()) {
-    tasks->second.transport.reset();
     tasks->second.executor->Stop();
+    tasks->second.transport.reset();
     tasks_.erase(tasks);
   }
   if (const auto receivers = receivers_.find(key.executor); receivers != receivers_.end()) {

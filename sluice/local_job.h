@@ -68,7 +68,9 @@ class LocalJob {
   std::unique_ptr<JobDriver> driver_;
   std::unique_ptr<Transport> driver_transport_;
   std::unique_ptr<LocalBlockHost> host_;
-  std::map<uint32_t, TaskExecutor> tasks_;         // on the worker's loop
+  std::mutex executors_mutex_;  // of the next three; held while one is stopped
+  bool closing_ = false;
+  std::map<uint32_t, TaskExecutor> tasks_;
   std::map<uint32_t, ReceiverExecutor> receivers_;
 };
 
