@@ -359,6 +359,18 @@ TEST_F(DaemonTest, ACancelledJobIsCancelled) {
   EXPECT_EQ(Answered(), 1);
 }
 
+TEST_F(DaemonTest, AJobThatWaitsForSlotsIsCancelledAtOnce) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Status("wc", 10, "WAITING");
+  Do(StopJob{2, "wc", false, 30'000});
+  ASSERT_EQ(Last<KillDriver>().size(), 1u);
+  Kill("wc", 10);
+  EXPECT_EQ(State("wc"), "CANCELLED");
+  EXPECT_EQ(core_->Job("wc")->status().exit_code(), 0);
+}
+
 TEST_F(DaemonTest, AProcessThatCannotBeStartedCountsAsACrash) {
   Begin();
   Submit("wc");

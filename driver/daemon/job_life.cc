@@ -22,7 +22,9 @@ std::string Cause(const DriverExited& event) {
   } else if (event.exit_code) {
     cause = "the job driver ended with exit code " + std::to_string(*event.exit_code);
   }
-  return event.last_line.empty() ? cause : cause + ": " + event.last_line;
+  // Whoever was killed did not say why.
+  bool said = event.exit_code && !event.last_line.empty();
+  return said ? cause + ": " + event.last_line : cause;
 }
 
 }  // namespace
@@ -148,6 +150,7 @@ void JobLife::OnExited(MonotonicTime now, const DriverExited& event, Commands* o
     code = record_.status().exit_code();
   }
   if (code && IsFinal(*code)) return EndBy(*code, event.last_line, out);
+  if (idle_) return End("CANCELLED", kDone, "", out);
   if (forced_) {
     return End(record_.wish() == proto::JobRecord::CANCEL ? "CANCELLED" : "FAILED", kForced,
                "stopped by force: the deadline passed", out);
@@ -224,6 +227,14 @@ void JobLife::Stop(MonotonicTime now, bool drain, uint64_t deadline_ms, Commands
   force_at_ = now + static_cast<MonotonicTime>(deadline_ms) * 1000 + times_.force_grace_us;
   bool nothing_begun = !record_.opened() && phase_ == Phase::kBackoff;
   if (nothing_begun) return End("CANCELLED", kDone, "", out);
+  // A job that waits for slots has nothing under way that could be ended in order.
+  bool waits = phase_ == Phase::kUp && record_.status().state() == "WAITING" &&
+               record_.slots().empty();
+  if (waits && !drain) {
+    forced_ = idle_ = true;
+    out->push_back(KillDriver{name(), record_.pid(), record_.start_time()});
+    return;
+  }
   TellStop(out);
 }
 

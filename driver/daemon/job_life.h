@@ -77,7 +77,8 @@ class JobLife {
   Phase phase_ = Phase::kStarting;
   MonotonicTime due_ = 0;         // end of kSettling or kBackoff
   MonotonicTime force_at_ = 0;    // 0: no stop under way
-  bool forced_ = false;
+  bool forced_ = false;           // its driver was told to be killed
+  bool idle_ = false;             // and nothing was under way
   bool reported_ = false;
   bool adopted_ = false;
   std::map<std::string, Incarnation> drivers_;  // registered, by address

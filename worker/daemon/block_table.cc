@@ -289,13 +289,22 @@ void BlockTable::OnReplicate(MonotonicTime now, const proto::ReplicateBlock& mes
   CopyTo(now, block, peer, out);
 }
 
-void BlockTable::OnJobEnded(uint64_t job_instance, worker::Commands& out) {
+void BlockTable::OnSession(uint64_t job_instance, uint64_t epoch) {
+  auto ended = ended_.find(job_instance);
+  if (ended == ended_.end() || epoch <= ended->second) return;
+  ended_.erase(ended);
+  std::erase(ended_order_, job_instance);
+}
+
+void BlockTable::OnJobEnded(uint64_t job_instance, uint64_t epoch, worker::Commands& out) {
   const auto of_job = [&](const BlockKey& key) { return key.job_instance == job_instance; };
   std::erase_if(blocks_, [&](const auto& block) { return of_job(block.first); });
   std::erase_if(incarnations_, [&](const auto& entry) { return of_job(entry.first); });
   std::erase_if(active_, of_job);
   out.push_back(worker::DropJob{job_instance});
-  if (!ended_.insert(job_instance).second) return;
+  auto [ended, fresh] = ended_.try_emplace(job_instance, epoch);
+  ended->second = std::max(ended->second, epoch);
+  if (!fresh) return;
   ended_order_.push_back(job_instance);
   if (ended_order_.size() > kEndedMax) {
     ended_.erase(ended_order_.front());

@@ -65,7 +65,9 @@ class BlockTable {
   void OnReplicate(MonotonicTime now, const proto::ReplicateBlock& message, worker::Commands& out);
   void OnNewEpoch(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
   void OnMembers(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
-  void OnJobEnded(uint64_t job_instance, worker::Commands& out);
+  // `epoch`: the last of the job's life that ended. A later one takes it up again.
+  void OnJobEnded(uint64_t job_instance, uint64_t epoch, worker::Commands& out);
+  void OnSession(uint64_t job_instance, uint64_t epoch);
   bool Ended(uint64_t job_instance) const { return ended_.contains(job_instance); }
 
   void Tick(MonotonicTime now, worker::Commands& out);
@@ -150,7 +152,7 @@ class BlockTable {
   std::map<BlockKey, Incarnation> incarnations_;  // by name with number 0
   std::set<BlockKey> active_;                     // blocks that Tick has to look at
   std::vector<BlockKey> settled_;
-  std::set<uint64_t> ended_;                      // job instances
+  std::map<uint64_t, uint64_t> ended_;            // job instance to its last epoch
   std::deque<uint64_t> ended_order_;
 };
 

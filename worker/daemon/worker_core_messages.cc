@@ -89,6 +89,8 @@ void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
 
 void WorkerCore::OnSession(MonotonicTime now, const proto::JobSession& message,
                            worker::Commands& out) {
+  // A job that ended may be taken up again from its checkpoint, under the same instance.
+  blocks_.OnSession(message.job_instance(), message.epoch());
   if (message.epoch() == 0 || blocks_.Ended(message.job_instance())) return;
   WorkerJob& job = jobs_[message.job_instance()];
   if (message.epoch() < job.epoch) {
@@ -238,7 +240,7 @@ void WorkerCore::OnJobEnded(MonotonicTime now, const proto::JobEnded& message,
   if (job != jobs_.end() && message.epoch() != 0 && message.epoch() < job->second.epoch) return;
   executors_.StopAll(now, message.job_instance(), "its job has ended", /*at_once=*/true, out);
   executors_.ForgetExits(message.job_instance());
-  blocks_.OnJobEnded(message.job_instance(), out);
+  blocks_.OnJobEnded(message.job_instance(), message.epoch(), out);
   if (job != jobs_.end()) jobs_.erase(job);
 }
 

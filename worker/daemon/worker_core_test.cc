@@ -480,6 +480,20 @@ TEST_F(WorkerCoreTest, TheEndOfAJobDropsAllOfIt) {
   EXPECT_EQ(Done(), (Words{"drop 9", "not copied to w3:1"}));
 }
 
+TEST_F(WorkerCoreTest, AJobThatEndedIsTakenUpAgainByALaterEpochOnly) {
+  Session(1, kThree);
+  Done();
+  Receive("jd:1", [](proto::Envelope& e) {
+    e.mutable_job_ended()->set_job_instance(kJob);
+    e.mutable_job_ended()->set_epoch(1);
+  });
+  Done();
+  Session(1, kThree);
+  EXPECT_EQ(Done(), Words{});
+  Session(2, kThree);
+  EXPECT_EQ(Done()[0], "inventory of 0 epoch 2 to jd:2");
+}
+
 TEST_F(WorkerCoreTest, DrainingHandsSoleCopiesToAPeerAndExits) {
   Session(1, {{"w1", "h1"}});
   RunExecutor(1, "receivers");
