@@ -21,8 +21,8 @@ class DataPlane {
 
   using Emit = std::function<void(worker::Event)>;
   // Records in an executor's arena; nothing when it has none or the place is no slice of it.
-  using ArenaView =
-      std::function<std::optional<BatchView>(const ExecutorKey&, uint64_t offset, uint32_t records)>;
+  using ArenaView = std::function<std::optional<BatchView>(const ExecutorKey&, uint64_t offset,
+                                                           uint32_t records)>;
   // All outlive the data plane.
   DataPlane(BlockStore* store, Transport* transport, Emit emit, ArenaView arena)
       : store_(store),

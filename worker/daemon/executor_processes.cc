@@ -101,7 +101,9 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
   std::error_code error;
   std::filesystem::create_directories(logs, error);
   if (!error) std::filesystem::create_directories(work, error);
-  if (error) return absl::InternalError("cannot make a folder for the executor: " + error.message());
+  if (error) {
+    return absl::InternalError("cannot make a folder for the executor: " + error.message());
+  }
   ASSIGN_OR_RETURN(TaskBoardHost board, TaskBoardHost::Make());
   std::optional<ArenaHost> arena;
   if (request.role() == "receivers") {

@@ -43,7 +43,8 @@ void ReceiverNode::Beat() {
   if (attached) SendAttach();
 }
 
-// Says that this can receive, before anything is sealed. Sent again with every beat, so that a daemon that missed the first one learns of it all the same.
+// Says that this can receive, before anything is sealed. Sent again with every beat, so that a
+// daemon that missed the first one learns of it all the same.
 void ReceiverNode::SendAttach() {
   proto::Envelope message;
   auto* attach = message.mutable_executor_attach();

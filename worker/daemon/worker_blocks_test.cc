@@ -1,0 +1,207 @@
+// The life of blocks in the worker core.
+#include "worker/daemon/worker_core_fixture.h"
+
+namespace sluice::core_test {
+namespace {
+
+TEST_F(WorkerCoreTest, SealsReplicatesToAnotherHostAnnouncesAndPassesTheVerdictOn) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Done();
+  Seal(1, 1);
+  EXPECT_EQ(Done(), (Words{"sealed 1", "copy 1 to w3:1"}));
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1"}));
+  Verdict(1);
+  EXPECT_EQ(Done(), (Words{"verdict to ex:1"}));
+  After(2000);
+  for (const auto& word : Done()) EXPECT_FALSE(word.starts_with("announce")) << word;
+}
+
+TEST_F(WorkerCoreTest, AnnouncesOneOfAnIncarnationAtATimeInOrder) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 3);
+  Done();
+  Copied("w3", 2);
+  Copied("w3", 3);
+  EXPECT_EQ(Done(), Words{});
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1"}));
+  Verdict(1);
+  EXPECT_EQ(Done(), (Words{"announce 2 w1 w3 to jd:1", "verdict to ex:1"}));
+}
+
+TEST_F(WorkerCoreTest, ChoosesAnotherPeerWhenOneDiesOrRefuses) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Done();
+  Seal(1, 1);
+  EXPECT_EQ(Done().back(), "copy 1 to w3:1");
+  Step(worker::PeerDown{"w3:1", /*refused=*/true});
+  EXPECT_EQ(Done(), (Words{"copy 1 to w2:1"}));
+  Copied("w2", 1, /*ok=*/false);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 to jd:1"}));  // nobody left; the minimum is one
+  EXPECT_EQ(core_.blocks().UnderReplicated(), 1u);
+}
+
+TEST_F(WorkerCoreTest, ABrokenLinkIsTriedAgain) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Done();
+  Step(worker::PeerDown{"w3:1", /*refused=*/false});
+  After(100);
+  EXPECT_EQ(Done().front(), "copy 1 to w3:1");
+}
+
+TEST_F(WorkerCoreTest, BelowTheMinimumNothingIsAnnounced) {
+  Session(1, {{"w1", "h1"}}, 2, 2);
+  RunExecutor(1, "receivers");
+  Done();
+  Seal(1, 1);
+  After(3000);
+  for (const auto& word : Done()) EXPECT_FALSE(word.starts_with("announce")) << word;
+  Session(1, kThree, 2, 2);
+  After(1000);
+  Copied("w3", 1);
+  EXPECT_EQ(Done().back(), "announce 1 w1 w3 to jd:1");
+}
+
+TEST_F(WorkerCoreTest, RepeatsAnAnnouncementUntilTheVerdictAndInANewEpoch) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Copied("w3", 1);
+  Done();
+  After(150);
+  EXPECT_EQ(Done().front(), "announce 1 w1 w3 to jd:1");
+  Session(2, kThree);
+  const Words done = Done();
+  EXPECT_EQ(done, (Words{"inventory of 1 epoch 2 to jd:2", "announce 1 w1 w3 to jd:2"}));
+  Verdict(1, true, 1);  // of the driver that was replaced
+  EXPECT_EQ(Done(), Words{});
+  Verdict(1, true, 2);
+  EXPECT_EQ(Done(), (Words{"verdict to ex:1"}));
+}
+
+TEST_F(WorkerCoreTest, ARefusedBlockIsDroppedHereAndAtPeers) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 2, /*reliable=*/true);
+  Copied("w3", 1);
+  Copied("w3", 2);
+  Done();
+  Verdict(1, false);
+  EXPECT_EQ(Done(), (Words{"release to w3:1", "drop 1", "announce 2 w1 w3 to jd:1",
+                           "verdict to ex:1"}));
+}
+
+TEST_F(WorkerCoreTest, ADeadReceiversOpenBufferIsSealedWhenItsSourceIsUnreliable) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Done();
+  BlockKey open = Key(0), sealed = Key(2);
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "signal 9", false, {},
+                             {{open, false, 300, 5}, {sealed, false, 200, 7},
+                              {Key(1), false, 100, 3}, {open, true, 400, 5}}});
+  EXPECT_EQ(Done(), (Words{"exited: signal 9", "store 2"}));
+  auto info = [](uint64_t n) {
+    proto::BlockInfo block;
+    *block.mutable_name() = NameOf(Key(n));
+    block.set_recovered(true);
+    return block;
+  };
+  Step(worker::SliceStored{info(2), true, false, "", ""});
+  EXPECT_EQ(Done(), (Words{"store 3", "copy 2 to w3:1"}));
+  Step(worker::SliceStored{info(3), true, false, "", ""});
+  EXPECT_EQ(Done(), (Words{"copy 3 to w3:1", "forget 1"}));
+}
+
+TEST_F(WorkerCoreTest, ADeadReliableReceiversBlocksGoUnlessADriverWasTold) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 2, /*reliable=*/true);
+  Copied("w3", 1);
+  Copied("w3", 2);
+  Done();
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "signal 11", true, {}, {}});
+  EXPECT_EQ(Done(), (Words{"exited: signal 11", "release to w3:1", "drop 2", "forget 1"}));
+  Verdict(1);
+  EXPECT_EQ(Done(), Words{});
+}
+
+TEST_F(WorkerCoreTest, ACopyOfADeadPeersUnreliableBlockIsAnnouncedByItsHolder) {
+  Session(1, kThree);
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  Step(worker::CopyStored{"w3:1", info, true, ""});
+  EXPECT_EQ(Done().back(), "copied to w3:1");
+  Session(1, kThree);
+  for (const auto& word : Done()) EXPECT_FALSE(word.starts_with("copy")) << word;
+  Session(1, {{"w1", "h1"}, {"w2", "h1"}, {"w3", "h3", /*incarnation=*/2}});
+  EXPECT_EQ(Done().back(), "copy 1 to w3:1");
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1"}));
+}
+
+TEST_F(WorkerCoreTest, ASealTickIsDoneWhenWhatWasSealedIsAnnounced) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Done();
+  Receive("jd:1", [](proto::Envelope& e) {
+    e.mutable_seal_tick()->set_job_instance(kJob);
+    e.mutable_seal_tick()->set_batch_ms(1000);
+  });
+  EXPECT_EQ(Done(), (Words{"seal tick to ex:1"}));
+  Seal(1, 1);
+  Receive("ex:1", [](proto::Envelope& e) {
+    e.mutable_seal_done()->set_job_instance(kJob);
+    e.mutable_seal_done()->set_batch_ms(1000);
+  });
+  EXPECT_EQ(Done(), (Words{"sealed 1", "copy 1 to w3:1"}));
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1", "seal done to jd:1"}));
+}
+
+TEST_F(WorkerCoreTest, WithoutReceiversASealTickIsDoneAtOnce) {
+  Session(1, kThree);
+  Done();
+  Receive("jd:1", [](proto::Envelope& e) { e.mutable_seal_tick()->set_job_instance(kJob); });
+  EXPECT_EQ(Done(), (Words{"seal done to jd:1"}));
+}
+
+TEST_F(WorkerCoreTest, WithoutRoomASealWaitsAndGoesOnLater) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Done();
+  Receive("ex:1", [](proto::Envelope& e) {
+    *e.mutable_seal_slices()->add_slices()->mutable_block()->mutable_name() = NameOf(Key(1));
+    *e.mutable_seal_slices()->add_slices()->mutable_block()->mutable_name() = NameOf(Key(2));
+  });
+  EXPECT_EQ(Done(), (Words{"store 1"}));
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  Step(worker::SliceStored{info, false, true, "disk full", ""});
+  EXPECT_EQ(Done(), (Words{"refused: disk full"}));
+  After(300);
+  EXPECT_EQ(Done(), (Words{"store 1"}));
+  Step(worker::SliceStored{info, true, false, "", ""});
+  EXPECT_EQ(Done(), (Words{"sealed 0", "store 2", "copy 1 to w3:1"}));
+}
+
+TEST_F(WorkerCoreTest, AnExecutorSealsOnlyItsOwnIncarnations) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Done();
+  Receive("ex:1", [](proto::Envelope& e) {
+    BlockKey other = Key(1);
+    other.incarnation = 99;
+    *e.mutable_seal_slices()->add_slices()->mutable_block()->mutable_name() = NameOf(other);
+  });
+  EXPECT_EQ(Done(), Words{});
+}
+
+}  // namespace
+}  // namespace sluice::core_test
