@@ -6,15 +6,14 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/net/security.h"
+#include "common/net/fetch_binary.h"
 
 namespace sluice {
 
 // One thread at a time.
 class BinaryCache {
  public:
-  // Appends the binary's bytes through `sink`, in order.
-  using Sink = std::function<absl::Status(std::string_view bytes)>;
+  using Sink = BinarySink;
   using Fetch = std::function<absl::Status(const std::string& digest, const Sink& sink)>;
 
   BinaryCache(std::string directory, Fetch fetch)
@@ -28,8 +27,5 @@ class BinaryCache {
   const std::string directory_;
   const Fetch fetch_;
 };
-
-// Fetches from the driver daemon.
-BinaryCache::Fetch FetchFromDriver(std::string driver_address, Security security);
 
 }  // namespace sluice

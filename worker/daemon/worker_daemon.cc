@@ -22,6 +22,12 @@ namespace {
 
 constexpr int64_t kLastWordsUs = 1'000'000;  // for what is queued when the daemon ends
 
+BinaryCache::Fetch FetchFromDriver(const std::string& driver, const Security& security) {
+  return [driver, security](const std::string& digest, const BinarySink& sink) {
+    return FetchBinary(driver, security, digest, sink);
+  };
+}
+
 }  // namespace
 
 class WorkerDaemon::Impl : public WorkerShell {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/event_loop.h"
+#include "common/net/push_service.h"
 #include "common/net/transport.h"
 #include "common/plan/kernel.h"
 #include "worker/receiver/receiver_core.h"
@@ -38,14 +39,14 @@ struct ReceiverHostOptions {
 };
 
 // Thread-safe.
-class ReceiverHost {
+class ReceiverHost : public PushBackend {
  public:
   static constexpr int64_t kTickUs = 10'000;
 
   // Transport and loop outlive the host; the loop only runs a timer.
   ReceiverHost(ReceiverHostOptions options, std::unique_ptr<BufferPool> pool,
                Transport* transport, EventLoop* loop);
-  ~ReceiverHost();  // Stop. Not on the loop's thread.
+  ~ReceiverHost() override;  // Stop. Not on the loop's thread.
 
   // Starts the bodies' threads.
   void Start();
@@ -56,17 +57,12 @@ class ReceiverHost {
   // After Stop: returns when the daemon has taken what was sealed, or the time is over.
   bool AwaitSealed(int64_t milliseconds);
 
-  // ---- pushed records
-  std::optional<uint32_t> PushStream(const std::string& name) const;
-  // `records` stay where they are until `done`, which is called once, under a lock: it must only
-  // take a note. Nothing: not stored. Returns an id for Cancel.
-  using Done = std::function<void(std::optional<int64_t> last)>;
+  // ---- pushed records (common/net/push_service.h)
+  std::optional<uint32_t> PushStream(const std::string& name) const override;
   uint64_t StoreLater(uint32_t stream, const BatchView& records, const std::string& producer,
-                      int64_t first, Done done);
-  // Afterwards `done` is not called and the records may go.
-  void Cancel(uint32_t stream, uint64_t id);
-  // Nothing: the host is stopping.
-  std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer);
+                      int64_t first, Done done) override;
+  void Cancel(uint32_t stream, uint64_t id) override;
+  std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer) override;
 
  private:
   class Sink;

@@ -12,9 +12,9 @@
 
 #include "absl/status/statusor.h"
 #include "common/event_loop.h"
+#include "common/net/push_service.h"
 #include "common/net/transport.h"
 #include "common/plan/graph.h"
-#include "worker/receiver/push_service.h"
 #include "worker/receiver/receiver_host.h"
 
 namespace sluice {

@@ -8,10 +8,10 @@
 
 #include "common/net/grpc_transport.h"
 #include "common/net/local_transport.h"
+#include "common/net/push_service.h"
 #include "proto/client.grpc.pb.h"
 #include "worker/daemon/local_block_host.h"
 #include "worker/receiver/buffer_pools.h"
-#include "worker/receiver/push_service.h"
 #include "worker/receiver/receiver_host.h"
 
 namespace sluice {

@@ -7,7 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <string>
+
+#include "common/record_batch.h"
 
 namespace grpc {
 class Service;
@@ -15,7 +20,22 @@ class Service;
 
 namespace sluice {
 
-class ReceiverHost;
+// What stores pushed records: a receiver executor's host. Thread-safe.
+class PushBackend {
+ public:
+  virtual ~PushBackend() = default;
+  // The stream of that name, if records may be pushed into it here.
+  virtual std::optional<uint32_t> PushStream(const std::string& name) const = 0;
+  // `records` stay where they are until `done`, which is called once, under a lock: it must only
+  // take a note. Nothing: not stored. Returns an id for Cancel.
+  using Done = std::function<void(std::optional<int64_t> last)>;
+  virtual uint64_t StoreLater(uint32_t stream, const BatchView& records,
+                              const std::string& producer, int64_t first, Done done) = 0;
+  // Afterwards `done` is not called and the records may go.
+  virtual void Cancel(uint32_t stream, uint64_t id) = 0;
+  // Waits for the job driver. Nothing: the backend is stopping.
+  virtual std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer) = 0;
+};
 
 // Thread-safe. Given to the transport before there is a host: until then calls are refused as
 // unavailable.
@@ -29,7 +49,7 @@ class PushService {
   grpc::Service* service();
 
   // The host outlives the service's Stop.
-  void Serve(ReceiverHost* host);
+  void Serve(PushBackend* host);
   // Ends all calls; waits for them. What is not acknowledged will be sent again.
   void Stop();
 

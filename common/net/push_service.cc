@@ -1,4 +1,4 @@
-#include "worker/receiver/push_service.h"
+#include "common/net/push_service.h"
 
 #include <grpcpp/grpcpp.h>
 
@@ -15,7 +15,6 @@
 
 #include "common/record_batch.h"
 #include "proto/client.grpc.pb.h"
-#include "worker/receiver/receiver_host.h"
 
 namespace sluice {
 namespace {
@@ -39,7 +38,7 @@ class PushService::Impl : public proto::Push::Service {
 
   std::mutex mutex_;
   std::condition_variable changed_;  // room, or a call that ended
-  ReceiverHost* host_ = nullptr;
+  PushBackend* host_ = nullptr;
   bool stopping_ = false;
   uint64_t bytes_ = 0;  // in flight, of all calls
   std::set<grpc::ServerContext*> calls_;
@@ -51,7 +50,7 @@ class PushService::Impl : public proto::Push::Service {
 // One producer's call. The calling thread reads; another writes.
 class PushService::Impl::Call {
  public:
-  Call(Impl* service, ReceiverHost* host, Stream* stream, grpc::ServerContext* context)
+  Call(Impl* service, PushBackend* host, Stream* stream, grpc::ServerContext* context)
       : service_(service), host_(host), stream_(stream), context_(context) {}
 
   void Run() {
@@ -199,7 +198,7 @@ class PushService::Impl::Call {
   }
 
   Impl* const service_;
-  ReceiverHost* const host_;
+  PushBackend* const host_;
   Stream* const stream_;
   grpc::ServerContext* const context_;
   uint32_t stream_id_ = 0;
@@ -214,7 +213,7 @@ class PushService::Impl::Call {
 };
 
 grpc::Status PushService::Impl::Push(grpc::ServerContext* context, Stream* stream) {
-  ReceiverHost* host;
+  PushBackend* host;
   {
     std::lock_guard lock(mutex_);
     if (stopping_ || host_ == nullptr) {
@@ -235,7 +234,7 @@ PushService::PushService() : impl_(std::make_unique<Impl>()) {}
 PushService::~PushService() = default;
 grpc::Service* PushService::service() { return impl_.get(); }
 
-void PushService::Serve(ReceiverHost* host) {
+void PushService::Serve(PushBackend* host) {
   std::lock_guard lock(impl_->mutex_);
   impl_->host_ = host;
 }

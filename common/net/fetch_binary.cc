@@ -1,19 +1,22 @@
+#include "common/net/fetch_binary.h"
+
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
 
 #include "common/net/credentials.h"
 #include "proto/client.grpc.pb.h"
-#include "worker/daemon/binary_cache.h"
 
 namespace sluice {
 namespace {
 
 constexpr auto kFetchMax = std::chrono::minutes(5);
 
-absl::Status FetchOver(grpc::Channel& channel, const Security& security,
-                       const std::string& digest, const BinaryCache::Sink& sink) {
-  auto stub = proto::Driver::NewStub(std::shared_ptr<grpc::Channel>(&channel, [](auto*) {}));
+}  // namespace
+
+absl::Status FetchBinary(const std::string& driver_address, const Security& security,
+                         const std::string& digest, const BinarySink& sink) {
+  auto stub = proto::Driver::NewStub(MakeChannel(driver_address, security));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kFetchMax);
   Authorize(context, security, "");
@@ -35,15 +38,6 @@ absl::Status FetchOver(grpc::Channel& channel, const Security& security,
     status = absl::UnavailableError("the driver did not send the binary: " + end.error_message());
   }
   return status;
-}
-
-}  // namespace
-
-BinaryCache::Fetch FetchFromDriver(std::string driver_address, Security security) {
-  return [driver_address, security](const std::string& digest, const BinaryCache::Sink& sink) {
-    const auto channel = MakeChannel(driver_address, security);
-    return FetchOver(*channel, security, digest, sink);
-  };
 }
 
 }  // namespace sluice
