@@ -3,12 +3,18 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <condition_variable>
 #include <iostream>
+#include <mutex>
 #include <thread>
+#include <vector>
 
+#include "common/clock.h"
 #include "common/exit_status.h"
 #include "common/net/grpc_transport.h"
 #include "common/spawn.h"
+#include "glog/logging.h"
 #include "sluice/executor_graph.h"
 #include "sluice/job_settings.h"
 #include "sluice/job_store.h"
@@ -46,6 +52,53 @@ class LateObjects : public ObjectStore {
   std::unique_ptr<ObjectStore> store_;
 };
 
+// Ends this process when one task runs for too long: nothing else stops a function that never
+// returns. The daemon finds on the board which task it was.
+class WatchedBoard : public RunningTaskBoard {
+ public:
+  WatchedBoard(TaskBoard board, uint32_t slots)
+      : board_(std::move(board)), begun_(slots), watcher_([this] { Watch(); }) {}
+  ~WatchedBoard() override {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      ending_ = true;
+      changed_.notify_all();
+    }
+    watcher_.join();
+  }
+  void SetTimeout(int64_t timeout_us) { timeout_us_ = timeout_us; }
+  void Begin(uint32_t slot, int64_t batch_ms, uint32_t stage, uint32_t task) override {
+    board_.Begin(slot, batch_ms, stage, task);
+    if (slot < begun_.size()) begun_[slot] = RealClock().MonotonicUs();
+  }
+  void End(uint32_t slot) override {
+    if (slot < begun_.size()) begun_[slot] = 0;
+    board_.End(slot);
+  }
+
+ private:
+  void Watch() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return ending_; })) {
+      const MonotonicTime now = RealClock().MonotonicUs();
+      for (const std::atomic<MonotonicTime>& begun : begun_) {
+        const MonotonicTime at = begun;
+        if (at == 0 || timeout_us_ == 0 || now - at < timeout_us_) continue;
+        LOG(ERROR) << "a task has run for longer than task_timeout";
+        raise(SIGABRT);
+      }
+    }
+  }
+
+  ShmTaskBoard board_;
+  std::vector<std::atomic<MonotonicTime>> begun_;  // by slot; 0: idle
+  std::atomic<int64_t> timeout_us_ = 0;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool ending_ = false;
+  std::thread watcher_;
+};
+
 void AwaitTermination() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -60,7 +113,7 @@ ExitStatus TasksRole(const ExecutorRoleFlags& role, const std::vector<std::strin
   if (!descriptors.ok()) return ToExit(descriptors.status());
   absl::StatusOr<TaskBoard> attached = (*descriptors)->AttachBoard();
   if (!attached.ok()) return ToExit(attached.status());
-  ShmTaskBoard board(*std::move(attached));
+  WatchedBoard board(*std::move(attached), role.slots);
   LateHandler handler;
   GrpcTransportOptions transport_options;
   transport_options.host = role.host;
@@ -85,6 +138,7 @@ ExitStatus TasksRole(const ExecutorRoleFlags& role, const std::vector<std::strin
   executor_options.build = [&](const proto::ExecutorInit& init) -> absl::StatusOr<BuiltGraph> {
     absl::StatusOr<ExecutorProgram> program = BuildForExecutor(init, words, options, build);
     if (!program.ok()) return program.status();
+    board.SetTimeout(program->config.DurationMs("task_timeout") * 1000);
     const auto path = init.conf().find(kObjectsPathKey);
     if (path == init.conf().end()) return absl::InternalError("no place for checkpoints is named");
     const absl::Status opened = objects.Open(path->second);
