@@ -28,12 +28,12 @@ cd "$(dirname "$0")/.."
 source deploy/bazel_lib.sh
 deploy/deps.sh
 end_own_bazel_server_at_exit
-bazel build //sluice:sluice_main //deploy:libsluice //examples/...
+bazel build //sluice/cli:sluice //deploy:libsluice //examples/...
 built=$(bazel info bazel-bin 2>/dev/null)
 
 put() { install -D -m "$1" "$2" "$3"; }
 
-put 755 "$built/sluice/sluice_main" "$prefix/bin/sluice"
+put 755 "$built/sluice/cli/sluice" "$prefix/bin/sluice"
 put 644 "$built/deploy/libsluice.a" "$prefix/lib/libsluice.a"
 
 # The headers that a program sees, and no other: what the compiler finds from the umbrella.

@@ -44,7 +44,10 @@ await() {
     sleep 0.1
   done
 }
-field() { "$sluice" job status kjv --driver="$driver" -o json | sed -n "s/.*\"$1\":\"\{0,1\}\([^,\"}]*\).*/\1/p"; }
+field() {
+  "$sluice" job status kjv --driver="$driver" -o json |
+    sed -n "s/.*\"$1\":\"\{0,1\}\([^,\"}]*\).*/\1/p"
+}
 
 say "a driver and three workers"
 "$sluice" driver --listen=127.0.0.1:0 --http=127.0.0.1:0 --data-dir="$work/driver" \
@@ -111,4 +114,5 @@ cat "$last"/part-* | LC_ALL=C sort >"$work/counted"
 cmp -s "$work/expected" "$work/counted" ||
   { diff "$work/expected" "$work/counted" | head -n 5 >&2; fail "the totals differ"; }
 words=$(tr -s ' \t' '\n\n' <"$work/text" | sed '/^$/d' | wc -l)
-echo "exact: $words words, $(wc -l <"$work/expected") distinct, 3 workers, 1 killed at batch $killed_at"
+distinct=$(wc -l <"$work/expected")
+echo "exact: $words words, $distinct distinct, 3 workers, 1 killed at batch $killed_at"

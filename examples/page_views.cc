@@ -32,7 +32,10 @@ void BuildJob(sluice::StreamingContext& ssc) {
       .ReduceByKeyAndWindow(std::plus<>(), std::minus<>(), {.length = 30s, .slide = 10s})
       .SaveAsTextFiles(ssc.args().Get("output"));
   if (!ssc.args().GetBool("print")) return;
-  views.Map([](const View& view) { return std::pair{view.zip_code, Failures{view.status != 200, 1}}; })
+  views
+      .Map([](const View& view) {
+        return std::pair{view.zip_code, Failures{view.status != 200, 1}};
+      })
       .ReduceByKey([](const Failures& a, const Failures& b) {
         return Failures{a.failed + b.failed, a.all + b.all};
       })

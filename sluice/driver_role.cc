@@ -148,7 +148,8 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.own_address = (*transport)->address();
   driver_options.binary_digest = role.digest;
   driver_options.args = program.program_words;
-  (*driver)->Start(std::move(driver_options), InitFor(*program.context, program.config, store->objects_path),
+  (*driver)->Start(std::move(driver_options),
+                   InitFor(*program.context, program.config, store->objects_path),
                    transport->get());
   std::optional<JobEnding> ending;
   while (!(ending = (*driver)->Await(kRotateMs))) RotateOwnOutput(role.data + "/" + kOutputFile);

@@ -45,7 +45,9 @@ ExitStatus Explain(const BuiltProgram& program) {
 
 void Help(const std::string& program, const StreamingContext& context) {
   std::cout << "usage: " << program << " [flags]\n\nThe program's flags:\n";
-  for (const std::string& name : context.options().args.asked()) std::cout << "  --" << name << "\n";
+  for (const std::string& name : context.options().args.asked()) {
+    std::cout << "  --" << name << "\n";
+  }
   std::cout << "\n" << kFlagHelp;
 }
 

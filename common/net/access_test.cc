@@ -61,7 +61,7 @@ TEST(AccessTest, EveryMessageOfTheEnvelopeWasDecidedUpon) {
     allowed += JobMaySend(static_cast<proto::Envelope::MessageCase>(number));
   }
   EXPECT_EQ(oneof->field_count(), 41);
-  EXPECT_EQ(allowed, 28);
+  EXPECT_EQ(allowed, 29);
   EXPECT_FALSE(JobMaySend(proto::Envelope::kWorkerRegister));
   EXPECT_FALSE(JobMaySend(proto::Envelope::kBlockCopy));
   EXPECT_TRUE(JobMaySend(proto::Envelope::kShareBundle));

@@ -111,14 +111,14 @@ class PushService::Impl::Call {
       call_bytes_ += raw->bytes;
       pending_.push_back(std::move(pending));
     }
-    const auto done = [this, raw](std::optional<int64_t> last) {
-      std::lock_guard lock(mutex_);
-      raw->done = true;
-      raw->last = last;
-      changed_.notify_all();
-    };
-    const uint64_t id = host_->StoreLater(stream_id_, raw->records.view(), producer_,
-                                          request.first(), done);
+    const uint64_t id =
+        host_->StoreLater(stream_id_, raw->records.view(), producer_, request.first(),
+                          [this, raw](std::optional<int64_t> last) {
+                            std::lock_guard lock(mutex_);
+                            raw->done = true;
+                            raw->last = last;
+                            changed_.notify_all();
+                          });
     std::lock_guard lock(mutex_);
     raw->id = id;
     raw->handed_over = true;

@@ -134,7 +134,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, WindowsTest,
 
 TEST(WindowsBuild, LengthAndSlideMustBeMultiples) {
   StreamingContext context({.name = "test", .batch_interval = seconds(2)});
-  context.QueueStream<std::string>(RecordQueue<std::string>()).Window({.length = seconds(3)}).Print();
+  context.QueueStream<std::string>(RecordQueue<std::string>())
+      .Window({.length = seconds(3)})
+      .Print();
   const Outcome outcome = context.Check();
   EXPECT_EQ(outcome.exit_code, 3);
   EXPECT_EQ(outcome.message,

@@ -37,7 +37,7 @@ std::vector<std::string> ArgumentsOf(const StartDriver& start, const DriverRoleF
 absl::Status DriverDaemon::FillFolder(const StartDriver& command, const std::string& folder) {
   for (const auto& file : command.spec.files()) {
     ASSIGN_OR_RETURN(std::string from, binaries_->PathOf(file.digest()));
-    std::string to = folder + "/work/" + file.name();
+    std::string to = folder + "/work" + "/" + file.name();
     std::error_code error;
     fs::copy_file(from, to, fs::copy_options::overwrite_existing, error);
     if (error) return absl::InternalError(error.message() + ": " + to);

@@ -58,8 +58,8 @@ struct MembershipNews {
 // Not thread-safe.
 class Membership {
  public:
-  Membership(const JobDriverOptions& options, uint64_t epoch, std::vector<uint32_t> receiver_streams,
-             std::function<uint64_t()> random)
+  Membership(const JobDriverOptions& options, uint64_t epoch,
+             std::vector<uint32_t> receiver_streams, std::function<uint64_t()> random)
       : options_(options), epoch_(epoch), streams_(std::move(receiver_streams)),
         random_(std::move(random)) {}
 

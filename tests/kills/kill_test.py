@@ -100,7 +100,8 @@ class Killer:
                             "the job to have its workers and replicas again", 60)
         offset = self.random.uniform(0, 0.1)
         time.sleep(offset)  # the random moment of the kill within a batch
-        self.fell[f"{role}: {before['state']}, {int(offset * 1000) // 20 * 20} ms into a batch"] += 1
+        step = f"{role}: {before['state']}, {int(offset * 1000) // 20 * 20} ms into a batch"
+        self.fell[step] += 1
         getattr(self, "kill_" + role.replace(" ", "_"))()
         self.killed[role] += 1
 
@@ -200,7 +201,8 @@ def main():
             cluster.start_worker(name)
         feeder = Feeder(cluster, args.seed)
         os.makedirs(cluster.path("out"))
-        cluster.submit(args.ledger, JOB, [f"--dir={feeder.drop}", f"--output={cluster.path('out')}"],
+        cluster.submit(args.ledger, JOB,
+                       [f"--dir={feeder.drop}", f"--output={cluster.path('out')}"],
                        conf=["worker_lease=1s", "checkpoint_interval=1s"])
         feeder.start()
         killer = Killer(cluster, args.seed)

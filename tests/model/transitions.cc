@@ -249,7 +249,8 @@ class Steps {
     if (rules_.state_rolled_back || fresh) {
       mine.base = grant.checkpoint[e];
     } else {
-      mine.base = Total(executor, std::min(executor.done, from_.grants[executor.generation].decided));
+      const auto decided = from_.grants[executor.generation].decided;
+      mine.base = Total(executor, std::min(executor.done, decided));
     }
     mine.generation = g;
     mine.done = grant.from;

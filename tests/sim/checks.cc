@@ -132,7 +132,8 @@ class Checker {
           encoded.push_back(site_.blocks[IdOf(piece.block().name())].bytes);
         } else if (piece.has_file()) {
           RecordBatch lines;
-          const int base = std::stoi(piece.file().path().substr(piece.file().path().size() - 3)) - 100;
+          const std::string& path = piece.file().path();
+          const int base = std::stoi(path.substr(path.size() - 3)) - 100;
           for (int i = 0; i < 5 && piece.file().begin() == 0; ++i) {
             lines.Append("file " + std::to_string(1000 * base + i));
           }

@@ -119,7 +119,7 @@ size_t Cluster::HeldBlocks() const {
   return held;
 }
 
-// ---- input ---------------------------------------------------------------------------------------
+// ---- input ---------------------------------------------------------------------------------
 
 void Cluster::Produce(size_t index) {
   Producer& producer = producers_[index];

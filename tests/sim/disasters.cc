@@ -91,7 +91,9 @@ void Cluster::CrashExecutor(bool receiver) {
   std::vector<std::pair<WorkerProcess*, ExecutorKey>> all;
   for (const Slot& slot : workers_) {
     if (slot.process == nullptr) continue;
-    for (const auto& key : slot.process->executors(receiver)) all.emplace_back(slot.process.get(), key);
+    for (const auto& key : slot.process->executors(receiver)) {
+      all.emplace_back(slot.process.get(), key);
+    }
   }
   if (all.empty()) return;
   site_->world.Count(receiver ? "disaster: receiver crashed" : "disaster: executor crashed");
