@@ -42,6 +42,9 @@ for header in $(g++ -std=c++20 -MM -I. sluice/sluice.h | tr -d '\\' | tr ' ' '\n
   put 644 "$header" "$prefix/include/sluice/$header"
 done
 
+# What the examples share.
+put 644 examples/source.h "$prefix/include/sluice/examples/source.h"
+
 version=$(sed -n 's/.*kReleaseVersion\[\] = "\(.*\)".*/\1/p' common/role_flags.h)
 [ -n "$version" ] || { echo "install.sh: no version in common/role_flags.h" >&2; exit 1; }
 link_flags=$(cat "$built/deploy/libsluice.link_flags")
