@@ -316,7 +316,8 @@ Complaints CheckLibraryPlaces(const std::vector<SourceFile>& files) {
       if (file.path.starts_with(folder)) continue;
       // The two ends of the calls that clients make; links between processes stay in common/net.
       const bool client_call = StartsWithAny(
-          file.path, {"driver/daemon/driver_service.", "sluice/cli/client."});
+          file.path,
+          {"driver/daemon/driver_service.", "sluice/cli/client.", "sluice/cli/push_client."});
       if (library == "gRPC" && client_call) continue;
       complaints.push_back(At(file, include.line_index, *library + " belongs to " + folder));
     }
