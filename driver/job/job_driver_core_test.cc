@@ -147,6 +147,7 @@ class Cluster {
       inventory.set_worker_id(send.to);
       inventory.set_incarnation(1);
       inventory.set_epoch(m.job_session().epoch());
+      inventory.set_session(m.job_session().number());
       Deliver(send.to, reply);
     } else if (m.has_lease_beat()) {
       proto::Envelope reply;

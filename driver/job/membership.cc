@@ -49,8 +49,12 @@ void Membership::OnInventory(MonotonicTime now, const proto::WorkerInventory& in
   }
   WorkerEntry& worker = it->second;
   worker.heard = now;
+  worker.session_taken |= inventory.session() == worker.session;
   if (worker.answered) return;
   worker.answered = true;
+  if (worker.lost) {  // it is back: its peers may replicate to it again
+    for (auto& [id, other] : workers_) other.session_due |= !other.lost;
+  }
   worker.lost = worker.gone = false;
   news.answered_workers.push_back(inventory.worker_id());
   for (const auto& live : inventory.receivers()) {
@@ -137,7 +141,9 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
   for (auto& [id, worker] : workers_) {
     if (overslept) worker.heard = now;
     if (!worker.lost && now - worker.heard > options_.lease_us) LoseWorker(worker, false, news);
-    if (worker.session_due || (!worker.answered && now - worker.session_sent >= kAskAgainUs / 2)) {
+    // Repeated until it is answered: a lost one would leave a worker without its new peers.
+    const bool open = !worker.answered || !worker.session_taken;
+    if (worker.session_due || (open && now - worker.session_sent >= kAskAgainUs / 2)) {
       SendSession(now, worker, out);
     }
     if (worker.answered && now - worker.beat_sent >= options_.lease_us / 10) {
@@ -152,11 +158,14 @@ void Membership::SendSession(MonotonicTime now, WorkerEntry& worker,
                              std::vector<DriverCommand>& out) {
   worker.session_sent = now;
   worker.session_due = false;
+  worker.session = ++last_session_;
+  worker.session_taken = false;
   Send send{worker.member.address(), {}};
   auto& session = *send.message.mutable_job_session();
   session.set_job(options_.job);
   session.set_job_instance(job_instance_);
   session.set_epoch(epoch_);
+  session.set_number(worker.session);
   session.set_lease_ms(options_.lease_us / 1000);
   session.set_durable_slot(durable_slot_);
   session.set_address(options_.own_address);

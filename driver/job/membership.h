@@ -22,6 +22,8 @@ struct WorkerEntry {
   bool answered = false;            // its inventory of this epoch is in
   MonotonicTime heard = 0;
   MonotonicTime session_sent = 0;
+  uint64_t session = 0;             // number of the last session sent, 0: none
+  bool session_taken = false;       // an inventory has answered that one
   MonotonicTime beat_sent = 0;
   bool lost = false;                // silent for a lease, or replaced by a new incarnation
   bool gone = false;                // its process is known to have ended
@@ -128,6 +130,7 @@ class Membership {
   std::map<std::string, MonotonicTime> backoff_until_;  // by worker and role
   std::map<std::string, MonotonicTime> backoff_;
   uint32_t next_executor_ = 1;
+  uint64_t last_session_ = 0;
   MonotonicTime last_timer_ = 0;
 };
 

@@ -14,6 +14,7 @@ struct WorkerJob {
   uint64_t instance = 0;
   std::string name;
   uint64_t epoch = 0;            // of the session; 0: only blocks came so far
+  uint64_t session = 0;          // number of the last session of this epoch
   std::string driver;            // address of the job driver
   int64_t lease_us = 5'000'000;
   uint64_t durable_slot = 0;     // highest seen

@@ -51,12 +51,13 @@ class WorkerCoreTest : public testing::Test {
     uint64_t incarnation = 1;
   };
   void Session(uint64_t epoch, const std::vector<Peer>& peers, uint32_t replication = 2,
-               uint32_t replication_min = 1) {
+               uint32_t replication_min = 1, uint64_t number = 0) {
     Receive("jd:" + std::to_string(epoch), [&](proto::Envelope& e) {
       auto* session = e.mutable_job_session();
       session->set_job("wc");
       session->set_job_instance(kJob);
       session->set_epoch(epoch);
+      session->set_number(number);
       session->set_lease_ms(1000);
       session->set_address("jd:" + std::to_string(epoch));
       session->set_replication(replication);

@@ -98,9 +98,11 @@ void WorkerCore::OnSession(MonotonicTime now, const proto::JobSession& message,
     return;
   }
   const bool newer = message.epoch() > job.epoch;
+  if (!newer && message.number() < job.session) return;  // overtaken by one with newer members
   job.instance = message.job_instance();
   job.name = message.job();
   job.epoch = message.epoch();
+  job.session = message.number();
   job.driver = message.address();
   if (message.lease_ms() > 0) job.lease_us = static_cast<int64_t>(message.lease_ms()) * 1000;
   job.durable_slot = std::max(job.durable_slot, message.durable_slot());
@@ -124,6 +126,7 @@ void WorkerCore::SendInventory(const WorkerJob& job, const std::string& to,
   inventory->set_incarnation(config_.incarnation);
   inventory->set_durable_slot(job.durable_slot);
   inventory->set_epoch(job.epoch);
+  inventory->set_session(job.session);
   blocks_.AppendInventory(job.instance, inventory);
   for (const ExecutorKey& key : executors_.Receivers(job.instance)) {
     const auto* executor = executors_.Find(key);
