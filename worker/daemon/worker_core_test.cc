@@ -42,6 +42,14 @@ TEST_F(WorkerCoreTest, AHigherEpochEndsOldTasksKeepsReceiversAndALowerOneIsRefus
   EXPECT_EQ(core_.jobs().at(kJob).epoch, 2u);
 }
 
+TEST_F(WorkerCoreTest, ASessionThatWasOvertakenDoesNotTakeANewPeerAway) {
+  Session(1, kThree, 2, 1, /*number=*/2);
+  Session(1, {{"w1", "h1"}}, 2, 1, /*number=*/1);
+  EXPECT_EQ(core_.jobs().at(kJob).members.workers_size(), 3);
+  Session(1, {{"w1", "h1"}}, 2, 1, /*number=*/3);
+  EXPECT_EQ(core_.jobs().at(kJob).members.workers_size(), 1);
+}
+
 TEST_F(WorkerCoreTest, ASilentExecutorIsEndedButNotByALoopThatSlept) {
   Session(1, kThree);
   RunExecutor(2, "tasks");
