@@ -116,9 +116,10 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
   spawn.args = FormatRoleFlags(flags);
   spawn.args.insert(spawn.args.end(), request.args().begin(), request.args().end());
   spawn.env = options_.env;
-  if (!options_.security.cluster_token.empty()) {
-    spawn.env[kJobTokenVariable] = DeriveJobToken(options_.security.cluster_token, request.job());
+  for (auto& [name, value] : JobEnvironment(options_.security, request.job())) {
+    spawn.env[name] = std::move(value);
   }
+  spawn.env["SLUICE_TOKEN_FILE"] = "";  // where the daemon may have found the cluster's
   spawn.directory = work;
   spawn.output = ChildOutput::kPumped;
   spawn.output_path = logs / ("executor-" + std::to_string(key.epoch) + "-" +

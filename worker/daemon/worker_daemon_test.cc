@@ -50,7 +50,8 @@ class Inbox : public Transport::Handler {
 };
 
 // The job binary.
-constexpr char kScript[] = "#!/bin/sh\nexit 3\n";
+constexpr char kScript[] = "#!/bin/sh\nexit 3${SLUICE_JOB_INSECURE}\n";
+constexpr char kDigest[] = "2b8b06c0431b75c5c611b3c15c4222e16090a6f9e7dc07b93e07efd1b972e85c";
 
 class WorkerDaemonTest : public testing::Test {
  protected:
@@ -72,6 +73,7 @@ class WorkerDaemonTest : public testing::Test {
     options.slots = 2;
     options.data_dir = dir_;
     options.block_memory = 1 << 20;
+    options.security.insecure = insecure_;
     options.fetch_binary = [this](const std::string&, const BinaryCache::Sink& sink) {
       return fetch_error_.ok() ? sink(kScript) : fetch_error_;
     };
@@ -108,6 +110,7 @@ class WorkerDaemonTest : public testing::Test {
 
   fs::path dir_;
   absl::Status fetch_error_;
+  bool insecure_ = false;
   Inbox inbox_;
   std::unique_ptr<GrpcTransport> transport_;
   std::unique_ptr<WorkerDaemon> daemon_;
@@ -132,9 +135,14 @@ TEST_F(WorkerDaemonTest, ASecondDaemonOnTheSameDirectoryIsRefused) {
 TEST_F(WorkerDaemonTest, AnExecutorThatEndsIsReportedWithItsCause) {
   StartDaemon();
   OpenSession();
-  const auto exited =
-      RunExecutor("bb6220bfa599c6294ebc0954c2781c5513b565eb55f01aba387bfd0dc90176b1");
-  EXPECT_EQ(exited.cause(), "exit 3");
+  EXPECT_EQ(RunExecutor(kDigest).cause(), "exit 3");
+}
+
+TEST_F(WorkerDaemonTest, AnExecutorIsStartedWithTheSecurityOfItsDaemon) {
+  insecure_ = true;
+  StartDaemon();
+  OpenSession();
+  EXPECT_EQ(RunExecutor(kDigest).cause(), "exit 31");
 }
 
 TEST_F(WorkerDaemonTest, ABinaryWithAnotherDigestIsRefused) {
