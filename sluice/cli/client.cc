@@ -1,7 +1,12 @@
 #include "sluice/cli/client.h"
 
 #include <grpcpp/grpcpp.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -18,6 +23,7 @@ namespace sluice::cli {
 namespace {
 
 constexpr size_t kChunkBytes = 1 << 20;
+constexpr int kPlainConnectMs = 500;
 
 std::string FlagOrVariable(const Typed& typed, const std::string& flag, const char* variable) {
   const char* value = std::getenv(variable);
@@ -43,6 +49,33 @@ absl::Status FromOutcome(const proto::Outcome& outcome) {
     case kExitDeadline: return absl::DeadlineExceededError(outcome.message());
     default: return absl::NotFoundError(outcome.message());
   }
+}
+
+// Whether a plain connection is accepted. Only to say why nothing else came of it.
+bool SomebodyListens(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  std::string host = address.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
+  addrinfo hints = {}, *found = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  if (getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found) != 0) {
+    return false;
+  }
+  bool accepted = false;
+  for (const addrinfo* at = found; at != nullptr && !accepted; at = at->ai_next) {
+    const int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) continue;
+    accepted = connect(fd, at->ai_addr, at->ai_addrlen) == 0;
+    pollfd writable = {fd, POLLOUT, 0};
+    if (!accepted && errno == EINPROGRESS && poll(&writable, 1, kPlainConnectMs) == 1) {
+      int error = 0;
+      socklen_t size = sizeof(error);
+      accepted = getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+    }
+    close(fd);
+  }
+  freeaddrinfo(found);
+  return accepted;
 }
 
 }  // namespace
@@ -148,8 +181,14 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Typed& typed) {
 absl::Status Client::Await() {
   auto until = std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms_);
   if (grpc_->channel->WaitForConnected(until)) return absl::OkStatus();
-  return absl::UnavailableError("cannot reach the driver within " + std::to_string(timeout_ms_) +
-                                " ms: " + address_);
+  std::string text = "cannot reach the driver within " + std::to_string(timeout_ms_) + " ms";
+  if (SomebodyListens(address_)) {
+    text += security_.tls() ? "; something listens there, but not with TLS and a certificate that "
+                              "--tls-ca knows"
+                            : "; something listens there, but it does not answer without TLS: "
+                              "is --tls-ca missing?";
+  }
+  return absl::UnavailableError(text + ": " + address_);
 }
 
 absl::Status Client::ListJobs(proto::JobList* jobs) {
