@@ -63,10 +63,16 @@ class Process:
 
 
 class Cluster:
-    """A driver daemon and its workers under one temporary folder, removed at the end."""
+    """A driver daemon and its workers under one temporary folder, removed at the end.
 
-    def __init__(self, sluice, folder=None, keep=False):
+    With a network (network.py) every daemon runs in the namespace of its name and clients in
+    "client"; `security` are the flags that daemons and clients then need.
+    """
+
+    def __init__(self, sluice, folder=None, keep=False, network=None, security=None):
         self.sluice = os.path.abspath(sluice)
+        self.network = network
+        self.security = security or (lambda name: [])
         self.folder = folder or tempfile.mkdtemp(prefix="sluice-test-")
         self.keep = keep
         self.driver = None
@@ -116,6 +122,17 @@ class Cluster:
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
 
+    def host(self, name):
+        return self.network.address(name) if self.network else "127.0.0.1"
+
+    def namespace(self, name):
+        return self.network.namespace(name) if self.network else None
+
+    def client_words(self, *words):
+        """A client command as words to run, without the flags that say where and who."""
+        inside = self.network.inside("client") if self.network else []
+        return [*inside, self.sluice, *words]
+
     def start_driver(self, *flags):
         port_file = self.path("driver.port")
         if os.path.exists(port_file):
@@ -123,11 +140,12 @@ class Cluster:
         http_file = self.path("driver.http")
         if os.path.exists(http_file):
             os.remove(http_file)
-        listen = self.address or "127.0.0.1:0"
+        host = self.host("driver")
         self.driver = Process("driver", [
-            self.sluice, "driver", f"--listen={listen}", "--http=127.0.0.1:0",
+            self.sluice, "driver", f"--listen={self.address or host + ':0'}", f"--http={host}:0",
             f"--data-dir={self.path('driver')}", f"--port-file={port_file}",
-            f"--http-port-file={http_file}", *flags], self.folder)
+            f"--http-port-file={http_file}", *self.security("driver"), *flags], self.folder,
+            netns=self.namespace("driver"))
         self.address = self.read_port(port_file, self.driver)
         self.http = self.read_port(http_file, self.driver)
 
@@ -139,7 +157,8 @@ class Cluster:
         port_file = self.path(f"{name}.{self.starts}.port")
         self.workers[name] = Process(name, [
             self.sluice, "worker", f"--driver={self.address}", f"--slots={slots}",
-            f"--data-dir={data}", f"--port-file={port_file}", *flags], self.folder)
+            f"--listen={self.host(name)}:0", f"--data-dir={data}", f"--port-file={port_file}",
+            *self.security(name), *flags], self.folder, netns=self.namespace(name))
         self.read_port(port_file, self.workers[name])
 
     def read_port(self, path, process):
@@ -155,8 +174,8 @@ class Cluster:
 
     def run(self, *argv, check=True, seconds=60, stdin=None):
         """A client command of sluice. Returns (exit code, stdout, stderr)."""
-        done = subprocess.run([self.sluice, *argv, f"--driver={self.address}"], text=True,
-                              capture_output=True, timeout=seconds, input=stdin)
+        words = self.client_words(*argv, f"--driver={self.address}", *self.security("client"))
+        done = subprocess.run(words, text=True, capture_output=True, timeout=seconds, input=stdin)
         if check and done.returncode != 0:
             raise Failure(f"sluice {' '.join(argv)} ended with {done.returncode}: {done.stderr}")
         return done.returncode, done.stdout, done.stderr
@@ -164,9 +183,9 @@ class Cluster:
     def submit(self, binary, name, args, checkpoint=True, conf=()):
         flags = [f"--checkpoint=rocksdb:{self.path('checkpoint-' + name)}"] if checkpoint else []
         flags += [f"--conf={pair}" for pair in conf]
-        done = subprocess.run([self.sluice, "submit", f"--driver={self.address}",
-                               f"--name={name}", *flags, binary, "--", *args], text=True,
-                              capture_output=True, timeout=120)
+        words = self.client_words("submit", f"--driver={self.address}", f"--name={name}",
+                                  *self.security("client"), *flags, binary, "--", *args)
+        done = subprocess.run(words, text=True, capture_output=True, timeout=120)
         if done.returncode != 0:
             raise Failure(f"submit ended with {done.returncode}: {done.stderr}")
         return done.stdout
@@ -178,7 +197,8 @@ class Cluster:
             f.write("".join(line + "\n" for line in lines))
         return Process(f"push-{producer}", [
             self.sluice, "push", f"--driver={self.address}", f"--job={job}",
-            f"--stream={stream}", f"--producer={producer}", f"--batch={batch}", path], self.folder)
+            f"--stream={stream}", f"--producer={producer}", f"--batch={batch}",
+            *self.security("client"), path], self.folder, netns=self.namespace("client"))
 
     def job(self, name):
         """The status of a job as an object, or None while the driver daemon is away."""
