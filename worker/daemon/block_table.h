@@ -74,9 +74,10 @@ class BlockTable {
   void AppendInventory(uint64_t job_instance, proto::WorkerInventory* inventory) const;
   uint64_t UnderReplicated() const;
 
-  // Draining: copies to peers what only this daemon holds, and announces it. True when nothing is
-  // left that a peer could take.
+  // Draining: copies to peers what only this daemon holds, and announces it. True when there is
+  // nothing of that kind any more.
   bool HandOver(MonotonicTime now, worker::Commands& out);
+  uint64_t SoleCopies() const;
 
  private:
   enum class Stage {

@@ -97,13 +97,22 @@ bool BlockTable::HandOver(MonotonicTime now, worker::Commands& out) {
       continue;
     }
     if (!SoleCopy(*job, block)) continue;
+    done = false;  // without a peer it waits for one: whoever sent it was told that it is safe
     if (const auto* peer = ChoosePeer(*job, block)) {
-      done = false;
       active_.insert(key);
       CopyTo(now, block, *peer, out);
     }
   }
   return done;
+}
+
+uint64_t BlockTable::SoleCopies() const {
+  uint64_t count = 0;
+  for (const auto& [key, block] : blocks_) {
+    const WorkerJob* job = JobOf(key);
+    if (job != nullptr && SoleCopy(*job, block)) ++count;
+  }
+  return count;
 }
 
 }  // namespace sluice

@@ -165,8 +165,13 @@ void WorkerCore::TickDrain(MonotonicTime now, worker::Commands& out) {
   }
   if (!late && !executors_.all().empty()) return;
   exited_ = true;
-  const bool clean = handed && executors_.all().empty();
-  out.push_back(worker::Exit{clean ? 0 : 5, clean ? "drained" : "the drain deadline has passed"});
+  std::string line = "drained";
+  if (!handed || !executors_.all().empty()) {
+    line = "the drain deadline has passed";
+    const uint64_t sole = blocks_.SoleCopies();
+    if (sole != 0) line += "; blocks that no other worker holds: " + std::to_string(sole);
+  }
+  out.push_back(worker::Exit{line == "drained" ? 0 : 5, line});
 }
 
 }  // namespace sluice

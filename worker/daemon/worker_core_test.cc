@@ -131,6 +131,21 @@ TEST_F(WorkerCoreTest, DrainingHandsSoleCopiesToAPeerAndExits) {
   EXPECT_EQ(Done().back(), "exit 0");
 }
 
+TEST_F(WorkerCoreTest, DrainingWithASoleCopyAndNoPeerIsNoCleanEnd) {
+  Session(1, {{"w1", "h1"}});
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Verdict(1);
+  Done();
+  Step(worker::DrainRequested{now_ + 100 * kMs});
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
+  Done();
+  After(20);
+  EXPECT_EQ(Done(), Words{});  // somebody may yet come
+  After(200);
+  EXPECT_EQ(Done().back(), "exit 5");
+}
+
 TEST_F(WorkerCoreTest, DrainingEndsAtItsDeadline) {
   Session(1, kThree);
   RunExecutor(1, "receivers");
