@@ -114,16 +114,26 @@ ExitStatus RunLocal(BuiltProgram program) {
   absl::StatusOr<std::unique_ptr<LocalJob>> job =
       StartLocal(*program.context, program.flags, program.config);
   if (!job.ok()) return FromStatus(job.status());
+  const std::string name = program.context->options().name;
   std::thread watcher([&] {
     int number = 0;
     for (int count = 0; sigwait(&signals, &number) == 0 && number != SIGUSR1; ++count) {
-      if (count > 0) _exit(kExitDeadline);
+      if (count > 0) {
+        std::cerr << name << ": ended at once" << std::endl;
+        _exit(kExitDeadline);
+      }
+      std::cerr << name << ": draining; a second signal ends it at once" << std::endl;
       (*job)->RequestStop({});
     }
   });
   const JobEnding ending = *(*job)->Await(-1);
   pthread_kill(watcher.native_handle(), SIGUSR1);
   watcher.join();
+  if (ending.exit_code == kExitDeadline) {
+    // What did not end in time may never end: nothing waits for a function that does not return.
+    std::cerr << name << ": " << ending.message << std::endl;
+    _exit(kExitDeadline);
+  }
   job->reset();
   return {ending.exit_code, ending.message};
 }
