@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from certificates import make_token  # noqa: E402
 from cluster import Cluster, Failure, wait_until  # noqa: E402
 
 
@@ -93,6 +94,22 @@ class Cases:
                      "--misfit=window"], "multiple")
         self.expect(1, "a job of no such name", [s, "job", "status", "nosuch", to])
 
+    def denied(self):
+        """A driver daemon with a token, and clients with none, a wrong one and the right one."""
+        folder = self.cluster.path("guarded")
+        os.makedirs(folder)
+        token, wrong = make_token(folder, "token"), make_token(folder, "wrong")
+        with Cluster(self.cluster.sluice, folder=folder) as guarded:
+            guarded.security = lambda name: [f"--token-file={token}"]
+            guarded.start_driver()
+            to = [self.cluster.sluice, "job", "list", f"--driver={guarded.address}"]
+            self.expect(6, "a client without a token", to, "no token was presented")
+            self.expect(6, "a client with a wrong token", to + [f"--token-file={wrong}"],
+                        "the token is not valid")
+            self.expect(0, "a client with the token", to + [f"--token-file={token}"])
+            os.chmod(token, 0o644)
+            self.expect(3, "a token that others can read", to + [f"--token-file={token}"], "0600")
+
     def bad_records(self):
         s = self.cluster.sluice
         folder = self.cluster.path("bad-input")
@@ -174,6 +191,7 @@ def main():
         cases = Cases(cluster, misfit, ledger)
         cases.typed_wrong()
         cases.refused()
+        cases.denied()
         cases.checkpoints()
         cases.bad_records()
         for line in cases.failed:

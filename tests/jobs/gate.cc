@@ -1,0 +1,59 @@
+// Sums over records "ID ANYTHING" whose tasks wait for as long as somebody holds the lock of the
+// file of --gate, so that a test can hold work back for as long as it likes.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <iostream>
+#include <mutex>
+
+#include "examples/source.h"
+#include "sluice/sluice.h"
+
+using namespace std::chrono_literals;
+
+struct Sum {
+  int64_t records = 0;
+  int64_t ids = 0;
+  int64_t bytes = 0;
+};
+
+Sum Add(const Sum& a, const Sum& b) {
+  return {a.records + b.records, a.ids + b.ids, a.bytes + b.bytes};
+}
+
+std::optional<Sum> AddToTotal(std::span<const Sum> sums, std::optional<Sum> total) {
+  for (const Sum& sum : sums) total = Add(total.value_or(Sum{}), sum);
+  return total;
+}
+
+// The gate is shut while somebody holds its lock.
+void PassThrough(const std::string& gate) {
+  const int fd = open(gate.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+    static std::once_flag said;
+    std::call_once(said, [] { std::cerr << "a task waits at the gate" << std::endl; });
+    flock(fd, LOCK_SH);
+  }
+  close(fd);
+}
+
+void BuildJob(sluice::StreamingContext& ssc) {
+  const std::string gate = ssc.args().Get("gate");
+  examples::Lines(ssc)
+      .Map([gate](std::string_view line) {
+        PassThrough(gate);
+        int64_t id = 0;
+        std::from_chars(line.data(), line.data() + line.size(), id);
+        return std::pair{id % 8, Sum{1, id, static_cast<int64_t>(line.size())}};
+      })
+      .ReduceByKey(Add)
+      .UpdateStateByKey("sums", AddToTotal)
+      .SaveAsTextFiles(ssc.args().Get("output") + "/sums");
+}
+
+int main(int argc, char** argv) {
+  return sluice::RunJob(argc, argv, {.name = "gate", .batch_interval = 100ms}, BuildJob);
+}

@@ -1,0 +1,169 @@
+"""SIGTERM and deadlines: what drains, what stays, what ends at once, and with which exit code.
+
+usage: signals_test.py SLUICE GATE
+"""
+import os
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster, Failure, Process, wait_until  # noqa: E402
+from gate_job import GateJob, gate_lines  # noqa: E402
+from outputs import drop_file  # noqa: E402
+
+
+def expect(seen, wanted, what):
+    if seen != wanted:
+        raise Failure(f"{what}: {seen!r}, not {wanted!r}")
+    print(f"ok {what}", flush=True)
+
+
+class Cases:
+    def __init__(self, cluster, gate):
+        self.cluster = cluster
+        self.gate = gate
+
+    def local(self, name, shut, *flags):
+        job = GateJob(self.cluster, name, shut)
+        given = gate_lines(0, 100)
+        drop_file(job.inputs, "f", given)
+        process = Process(name, [self.gate, *job.flags(), *flags], self.cluster.folder)
+        return job, process, given
+
+    def local_jobs(self):
+        job, process, given = self.local("local", False)
+        job.await_sums(given)
+        more = gate_lines(100, 50)
+        drop_file(job.inputs, "g", more)
+        process.kill(signal.SIGINT)
+        expect(process.wait(), 0, "a local job drains at Ctrl-C")
+        job.expect_sums(given + more)
+
+        # One batch is shut in; the first signal waits for it, the second does not.
+        job, process, _ = self.local("local-twice", True)
+        self.await_words(process, "at the gate")
+        process.kill(signal.SIGTERM)
+        self.await_words(process, "draining")
+        process.kill(signal.SIGTERM)
+        expect(process.wait(), 5, "a second signal ends a local job at once")
+
+        job, process, _ = self.local("local-late", True, "--conf=drain_deadline=300ms")
+        self.await_words(process, "at the gate")
+        process.kill(signal.SIGTERM)
+        expect(process.wait(), 5, "a local job whose drain outlasts drain_deadline")
+
+    @staticmethod
+    def await_words(process, words):
+        wait_until(lambda: words in process.tail(), f"{process.name} to say {words!r}")
+
+    def drain_past_its_deadline(self):
+        job = GateJob(self.cluster, "late", shut=True)
+        job.submit(self.gate)
+        drop_file(job.inputs, "f", gate_lines(0, 10))
+        job.held()
+        code, _, said = self.cluster.run("job", "drain", "late", "--deadline=300ms", check=False)
+        expect(code, 5, "a drain past its deadline")
+        expect("deadline" in said, True, "it says so")
+
+    def driver_daemon_ends(self):
+        """The running job goes on without its driver daemon, and the next one takes it up."""
+        job = GateJob(self.cluster, "stays")
+        job.submit(self.gate)
+        before = self.cluster.job("stays")
+        self.cluster.driver.kill(signal.SIGTERM)
+        expect(self.cluster.driver.wait(), 0, "a driver daemon ends at SIGTERM")
+        given = gate_lines(0, 100)
+        drop_file(job.inputs, "f", given)
+        job.await_sums(given)
+        self.cluster.start_driver()
+        after = self.cluster.decided("stays", before["decided_batches"] + 1)
+        expect((after["driver_pid"], after["driver_restarts"]), (before["driver_pid"], 0),
+               "its job went on and was taken up again")
+        return job, given
+
+    def driver_daemon_stops_jobs(self, job, given):
+        """Restarted with --stop-jobs it drains what runs."""
+        self.cluster.driver.kill(signal.SIGTERM)
+        self.cluster.driver.wait()
+        self.cluster.start_driver("--stop-jobs")
+        before = wait_until(lambda: self.cluster.job("stays"), "the job to be known")
+        more = gate_lines(100, 100)
+        drop_file(job.inputs, "g", more)
+        self.cluster.driver.kill(signal.SIGTERM)
+        expect(self.cluster.driver.wait(), 0, "--stop-jobs drains")
+        job.expect_sums(given + more)
+        expect(before["driver_pid"] in self.cluster.pids_with(self.cluster.folder), False,
+               "the job driver has ended")
+        self.cluster.start_driver()
+        expect(self.cluster.job("stays")["state"], "FINISHED", "the job has finished")
+
+    def worker_hands_over(self):
+        """With one copy of each block, a worker that drains leaves its blocks with a peer."""
+        job = GateJob(self.cluster, "handed", shut=True)
+        job.submit(self.gate, "--push=lines", conf=["replication=1", "checkpoint_interval=60s"])
+        holder = wait_until(lambda: self.cluster.executors("handed", "receivers"), "a receiver")
+        given = gate_lines(0, 1000)
+        push = self.cluster.push("handed", "lines", given)
+        expect(push.wait(), 0, "all is acknowledged while the gate is shut")
+        job.held()
+        name = next(name for name, process in self.cluster.workers.items()
+                    if process.pid == self.pid_of(holder[0][0]))
+        worker = self.cluster.workers.pop(name)
+        worker.kill(signal.SIGTERM)
+        # Its executors wait at the gate: only then does its hand-over show to be none of theirs.
+        expect(worker.wait(), 0, "a worker drains at SIGTERM")
+        shutil.rmtree(self.cluster.path(name))
+        job.open()
+        job.await_sums(given)
+        code, _, _ = self.cluster.run("job", "drain", "handed", "--deadline=60s", check=False)
+        expect(code, 0, "the job drains after its worker is gone")
+        job.expect_sums(given)
+
+    def pid_of(self, worker_id):
+        return next(w["pid"] for w in self.cluster.worker_list() if w["id"] == worker_id)
+
+    def worker_that_cannot_hand_over(self):
+        """A sole worker has nobody to give its blocks to: its deadline, or a second signal."""
+        for name in list(self.cluster.workers):
+            worker = self.cluster.workers.pop(name)
+            worker.kill(signal.SIGTERM)
+            expect(worker.wait(), 0, "a worker without jobs ends")
+        for what, flags, signals in (("the deadline passes", ["--conf=drain_deadline=300ms"], 1),
+                                     ("a second signal comes", [], 2)):
+            self.cluster.start_worker("sole", flags=flags)
+            job = GateJob(self.cluster, f"sole-{signals}")
+            job.submit(self.gate, "--push=lines", conf=["checkpoint_interval=60s"])
+            given = gate_lines(0, 100)
+            push = self.cluster.push(job.name, "lines", given, producer=job.name)
+            expect(push.wait(), 0, "a sole worker acknowledges")
+            job.await_sums(given)
+            worker = self.cluster.workers.pop("sole")
+            for _ in range(signals):
+                worker.kill(signal.SIGTERM)
+                self.await_words(worker, "draining")
+            expect(worker.wait(), 5, f"a sole worker ends with 5 when {what}")
+            self.cluster.run("job", "cancel", job.name, "--deadline=300ms", check=False)
+
+
+def main():
+    sluice, gate = (os.path.abspath(p) for p in sys.argv[1:3])
+    with Cluster(sluice) as cluster:
+        cases = Cases(cluster, gate)
+        cases.local_jobs()
+        cluster.start_driver("--conf=worker_lease=1s")
+        for name in ("w0", "w1"):
+            cluster.start_worker(name)
+        cases.drain_past_its_deadline()
+        cases.driver_daemon_stops_jobs(*cases.driver_daemon_ends())
+        cases.worker_hands_over()
+        cases.worker_that_cannot_hand_over()
+    print("signals_test passed")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
