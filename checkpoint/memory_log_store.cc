@@ -26,13 +26,17 @@ absl::Status MemoryLogStore::PutIfAbsent(uint64_t slot, std::string_view bytes) 
     --faults_.fail_puts;
     return absl::UnavailableError("memory log: put failed");
   }
+  if (!faults_.forget_unsynced) {
+    synced_.reset();
+  } else if (!synced_.has_value()) {
+    synced_ = medium_;
+  }
   const auto [held, added] = medium_.slots.emplace(slot, bytes);
   if (!added && held->second != bytes) {
     return absl::AlreadyExistsError("memory log: slot is taken");
   }
   const bool silent = faults_.silent_witness > 0;
   medium_.witness = std::max(medium_.witness.value_or(0), silent ? 0 : slot);
-  if (!faults_.forget_unsynced) synced_ = medium_;
   if (silent || faults_.unknown_puts > 0) {
     --(silent ? faults_.silent_witness : faults_.unknown_puts);
     return absl::UnavailableError("memory log: no answer to the put");
@@ -50,9 +54,11 @@ absl::StatusOr<std::string> MemoryLogStore::Get(uint64_t slot) {
 
 absl::Status MemoryLogStore::DeleteUpTo(uint64_t slot) {
   std::lock_guard lock(mutex_);
-  for (Medium* medium : {&medium_, &synced_}) {
-    medium->slots.erase(medium->slots.begin(), medium->slots.upper_bound(slot));
-  }
+  const auto erase = [slot](Medium& medium) {
+    medium.slots.erase(medium.slots.begin(), medium.slots.upper_bound(slot));
+  };
+  erase(medium_);
+  if (synced_.has_value()) erase(*synced_);
   return absl::OkStatus();
 }
 
@@ -61,7 +67,7 @@ absl::Status MemoryLogStore::CutTail(uint64_t slot, std::string_view bytes) {
   const auto found = medium_.slots.find(slot);
   if (found == medium_.slots.end() || found->second != bytes) return absl::OkStatus();
   medium_.slots.erase(found);
-  synced_.slots.erase(slot);
+  if (synced_.has_value()) synced_->slots.erase(slot);
   return absl::OkStatus();
 }
 
@@ -77,13 +83,13 @@ void MemoryLogStore::SetFaults(const LogStoreFaults& faults) {
 
 void MemoryLogStore::Crash() {
   std::lock_guard lock(mutex_);
-  medium_ = synced_;
+  if (synced_.has_value()) medium_ = *std::exchange(synced_, std::nullopt);
 }
 
 void MemoryLogStore::Tear(uint64_t slot, std::string_view record, size_t bytes) {
   std::lock_guard lock(mutex_);
   medium_.slots[slot] = std::string(record.substr(0, bytes));
-  synced_ = medium_;
+  synced_.reset();
 }
 
 bool MemoryLogStore::FlipBit(uint64_t slot, size_t bit) {
@@ -91,20 +97,20 @@ bool MemoryLogStore::FlipBit(uint64_t slot, size_t bit) {
   const auto found = medium_.slots.find(slot);
   if (found == medium_.slots.end() || bit / 8 >= found->second.size()) return false;
   found->second[bit / 8] ^= static_cast<char>(1 << (bit % 8));
-  synced_ = medium_;
+  synced_.reset();
   return true;
 }
 
 void MemoryLogStore::Lose(uint64_t slot) {
   std::lock_guard lock(mutex_);
   medium_.slots.erase(slot);
-  synced_ = medium_;
+  synced_.reset();
 }
 
 void MemoryLogStore::LoseWitness() {
   std::lock_guard lock(mutex_);
   medium_.witness.reset();
-  synced_ = medium_;
+  synced_.reset();
 }
 
 }  // namespace sluice

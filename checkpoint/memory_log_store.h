@@ -3,6 +3,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "checkpoint/log_store.h"
@@ -47,8 +48,8 @@ class MemoryLogStore : public LogStore {
   };
 
   std::mutex mutex_;
-  Medium medium_;  // what a reader sees
-  Medium synced_;  // what a crash leaves; equal to medium_ unless syncs are forgotten
+  Medium medium_;                 // what a reader sees
+  std::optional<Medium> synced_;  // what a crash leaves, where syncs were forgotten; else medium_
   LogStoreFaults faults_;
 };
 
