@@ -206,11 +206,12 @@ void JobDriverCore::AfterSeal() {
     entry.mutable_collected()->set_batch_ms(sealed);
     log_.Enqueue(std::move(entry));
     log_.AfterDurable(CollectStore{});
+    // No block of a batch up to this one comes later: once per seal is enough.
+    const std::vector<BlockId> covered = state_.TakeCoveredBlocks();
+    if (!covered.empty()) blocks_.Release(covered, out_);
+    log_.ForgetCovered();
   }
-  const std::vector<BlockId> covered = state_.TakeCoveredBlocks();
-  if (!covered.empty()) blocks_.Release(covered, out_);
   state_.ForgetCovered();
-  log_.ForgetCovered();
 }
 
 }  // namespace sluice

@@ -279,10 +279,10 @@ std::vector<BlockId> JobState::TakeCoveredBlocks() {
 }
 
 void JobState::ForgetCovered() {
-  std::erase_if(planned_, [&](const auto& batch) { return batch.first <= sealed_ms_; });
-  std::erase_if(decided_, [&](const auto& batch) {
-    return batch.first <= sealed_ms_ && batch.second.unpublished.empty();
-  });
+  planned_.erase(planned_.begin(), planned_.upper_bound(sealed_ms_));
+  for (auto it = decided_.begin(); it != decided_.end() && it->first <= sealed_ms_;) {
+    it = it->second.unpublished.empty() ? decided_.erase(it) : std::next(it);
+  }
 }
 
 int64_t JobState::FirstUndecided() const {
