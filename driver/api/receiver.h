@@ -46,7 +46,10 @@ class Receiving {
   template <class R>
     requires std::same_as<Own<R>, T>
   std::optional<int64_t> Store(std::span<const R> records, Numbering numbering) {
-    RecordBatch batch(kFixedSize<T>);
+    // The memory is kept for the thread's next call.
+    thread_local RecordBatch kept(kFixedSize<T>);
+    RecordBatch& batch = kept;
+    batch.Clear();
     for (const R& record : records) {
       EncodeRecord<T>(record, batch.bytes());
       batch.EndRecord();

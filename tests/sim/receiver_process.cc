@@ -20,6 +20,7 @@ ReceiverProcess::ReceiverProcess(Site* site, const std::string& host, std::strin
       address_(site->world.Attach(host, "-receiver", this)) {
   HeapPoolOptions pool;
   pool.block_records = site->knobs.block_records;
+  pool.store_records = site->knobs.block_records;
   pool_ = NewHeapPool(pool);
   ReceiverCore::Options options;
   options.job_instance = request_.job_instance();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "common/record_batch.h"
 #include "proto/cluster.pb.h"
 
 namespace sluice {
@@ -16,6 +17,8 @@ class OpenBuffer {
   virtual ~OpenBuffer() = default;
   // False: full; nothing was written.
   virtual bool Append(std::string_view record) = 0;
+  // Appends as many records of `batch` as fit, from `from` on; how many those were.
+  virtual uint32_t AppendFrom(const BatchView& batch, uint32_t from) = 0;
   virtual uint32_t records() const = 0;
   // Ends the filling: says in `slice` where the bytes are. `number` is that of the block.
   virtual void Seal(uint64_t number, proto::SealSlices::Slice* slice) = 0;
@@ -25,6 +28,9 @@ struct BufferOwner {
   uint32_t stream = 0;
   uint64_t incarnation = 0;
   bool reliable = false;
+  // How much is there to be filled in; 0: not known.
+  uint64_t bytes_hint = 0;
+  uint32_t records_hint = 0;
 };
 
 // Not thread-safe: the receiver core calls it.

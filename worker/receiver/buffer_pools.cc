@@ -1,9 +1,10 @@
 #include "worker/receiver/buffer_pools.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 
-#include "common/record_batch.h"
+#include "common/encoded_batch.h"
 
 namespace sluice {
 namespace {
@@ -15,7 +16,7 @@ class HeapPool : public BufferPool {
  public:
   HeapPool(const HeapPoolOptions& options, bool lossless)
       : options_(options), lossless_(lossless) {}
-  std::unique_ptr<OpenBuffer> Open(const BufferOwner&, uint64_t record_bytes) override;
+  std::unique_ptr<OpenBuffer> Open(const BufferOwner& owner, uint64_t record_bytes) override;
   void Free(uint64_t arena_offset) override { used_.erase(arena_offset); }
   bool lossless() const override { return lossless_; }
 
@@ -29,38 +30,52 @@ class HeapPool : public BufferPool {
 
 class HeapPool::Buffer : public OpenBuffer {
  public:
-  Buffer(HeapPool* pool, uint64_t id, uint64_t bytes_max)
-      : pool_(pool), id_(id), bytes_max_(bytes_max) {}
+  Buffer(HeapPool* pool, uint64_t id, uint64_t bytes_max, uint32_t records_max)
+      : pool_(pool), id_(id), bytes_max_(bytes_max), records_max_(records_max) {}
   ~Buffer() override {
     if (!sealed_) pool_->Free(id_);
   }
   bool Append(std::string_view record) override {
-    if (batch_.count() == pool_->options_.block_records) return false;
+    if (batch_.count() == records_max_) return false;
     if (record.size() > bytes_max_ - batch_.size()) return false;
     batch_.Append(record);
     return true;
   }
+  uint32_t AppendFrom(const BatchView& records, uint32_t from) override {
+    const uint32_t fit = RecordsThatFit(records, from, bytes_max_ - batch_.size(),
+                                        records_max_ - batch_.count());
+    batch_.Append(records, from, from + fit);
+    return fit;
+  }
+  void Reserve(uint64_t bytes, uint32_t records) { batch_.Reserve(bytes, records); }
   uint32_t records() const override { return batch_.count(); }
   void Seal(uint64_t, proto::SealSlices::Slice* slice) override {
     sealed_ = true;
     slice->set_arena_offset(id_);
     slice->set_length(batch_.size());
-    EncodeBatch(batch_.view(), *slice->mutable_inlined());
+    slice->set_inlined(batch_.Take());
   }
 
  private:
   HeapPool* const pool_;
   const uint64_t id_;
   const uint64_t bytes_max_;
+  const uint32_t records_max_;
   bool sealed_ = false;
-  RecordBatch batch_;
+  EncodedBatch batch_;
 };
 
-std::unique_ptr<OpenBuffer> HeapPool::Open(const BufferOwner&, uint64_t record_bytes) {
+std::unique_ptr<OpenBuffer> HeapPool::Open(const BufferOwner& owner, uint64_t record_bytes) {
   if (used_.size() >= options_.buffers) return nullptr;
   const uint64_t id = next_++;
   used_.insert(id);
-  return std::make_unique<Buffer>(this, id, std::max(options_.block_bytes, record_bytes));
+  const uint64_t bytes = std::min(owner.bytes_hint, options_.store_bytes);
+  const uint32_t records = std::min(owner.records_hint, options_.store_records);
+  auto buffer = std::make_unique<Buffer>(this, id,
+                                         std::max({options_.block_bytes, record_bytes, bytes}),
+                                         std::max(options_.block_records, records));
+  if (bytes > 0) buffer->Reserve(bytes, records);
+  return buffer;
 }
 
 class ArenaPool : public BufferPool {
@@ -90,6 +105,9 @@ class ArenaPool::Buffer : public OpenBuffer {
     if (!sealed_) pool_->arena_.Free(slice_.offset());
   }
   bool Append(std::string_view record) override { return slice_.Append(record); }
+  uint32_t AppendFrom(const BatchView& batch, uint32_t from) override {
+    return slice_.AppendFrom(batch, from);
+  }
   uint32_t records() const override { return slice_.records(); }
   void Seal(uint64_t number, proto::SealSlices::Slice* slice) override {
     sealed_ = true;

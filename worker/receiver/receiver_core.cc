@@ -238,7 +238,7 @@ bool ReceiverCore::Gather(Request& request, Producer* producer, OpenBuffer& buff
     next = static_cast<uint32_t>(std::clamp<int64_t>(skip, 0, records.count));
   }
   const uint32_t begin = next;
-  while (next < records.count && buffer.Append(records.record(next))) ++next;
+  if (next < records.count) next += buffer.AppendFrom(records, next);
   request.taken = next;
   if (producer != nullptr && next > begin) {
     const int64_t first = request.store.first + begin;
@@ -296,7 +296,8 @@ void ReceiverCore::SealReliable(MonotonicTime now, uint32_t id, StreamState& str
       continue;
     }
     if (buffer == nullptr) {
-      buffer = pool_->Open({id, stream.incarnation, true}, records.record(next).size());
+      buffer = pool_->Open({id, stream.incarnation, true, records.size, records.count},
+                           records.record(next).size());
       if (buffer == nullptr) return;  // tried again when a slice is free
     }
     if (!Gather(request, producer, *buffer, block)) break;

@@ -124,7 +124,7 @@ TEST_F(ReceiverCoreTest, SealsAtTheBlockIntervalAndAtTheTick) {
 
 class SmallReceiverCoreTest : public ReceiverCoreTest {
  protected:
-  SmallReceiverCoreTest() : ReceiverCoreTest({.block_bytes = 4, .buffers = 2}) {}
+  SmallReceiverCoreTest() : ReceiverCoreTest({.block_bytes = 4, .store_bytes = 4, .buffers = 2}) {}
 };
 
 TEST_F(SmallReceiverCoreTest, SealsFullBuffersAndWaitsWhenNoneIsFree) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/encoded_batch.h"
+
 namespace sluice {
 
 absl::StatusOr<ArenaHost> ArenaHost::Make(const ArenaShape& shape) {
@@ -69,6 +71,27 @@ bool SliceWriter::Append(std::string_view record) {
   size_ += static_cast<uint32_t>(record.size());
   header_->records.store(++records_, std::memory_order_release);
   return true;
+}
+
+uint32_t SliceWriter::AppendFrom(const BatchView& batch, uint32_t from) {
+  const uint32_t room = fixed_size_ == 0 ? records_max_ - records_ : batch.count - from;
+  const uint32_t fit = RecordsThatFit(batch, from, bytes_max_ - size_, room);
+  if (fit == 0) return 0;
+  const char* begin = batch.record(from).data();
+  const std::string_view last = batch.record(from + fit - 1);
+  const auto bytes = static_cast<uint32_t>(last.data() + last.size() - begin);
+  std::memcpy(data_ + size_, begin, bytes);
+  if (fixed_size_ == 0) {
+    const auto begins_at = static_cast<uint32_t>(begin - batch.data);
+    for (uint32_t i = 0; i < fit; ++i) {
+      const uint32_t end = batch.fixed_size != 0 ? (from + i + 1) * batch.fixed_size
+                                                 : batch.ends[from + i];
+      ends_[records_ + i] = end - begins_at + size_;
+    }
+  }
+  size_ += bytes;
+  header_->records.store(records_ += fit, std::memory_order_release);
+  return fit;
 }
 
 absl::StatusOr<ArenaWriter> ArenaWriter::Attach(UniqueFd fd, const ArenaShape& shape) {

@@ -91,6 +91,8 @@ class SliceWriter {
  public:
   // False: full; nothing was written.
   bool Append(std::string_view record);
+  // Appends as many records of `batch` as fit, from `from` on; how many those were.
+  uint32_t AppendFrom(const BatchView& batch, uint32_t from);
   uint32_t records() const { return records_; }
   uint64_t bytes() const { return size_; }
   uint64_t offset() const { return offset_; }

@@ -1,0 +1,91 @@
+#include "common/encoded_batch.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+// The format is EncodeBatch's (record_batch.h); the test holds the two to the same bytes.
+struct Header {
+  uint32_t magic;
+  uint32_t count;
+  uint32_t fixed_size;
+  uint32_t size;
+};
+
+// The bytes before the end offsets.
+uint64_t OffsetsAt(uint64_t size) {
+  return EncodedBatchSize({.size = size, .ends = nullptr, .count = 0, .fixed_size = 1});
+}
+
+Header HeaderOf(uint32_t count, uint32_t size) {
+  char empty[sizeof(Header) + kBatchSlack];
+  EncodeBatchTo({}, empty);
+  Header header;
+  std::memcpy(&header, empty, sizeof(header));
+  header.count = count;
+  header.size = size;
+  return header;
+}
+
+}  // namespace
+
+EncodedBatch::EncodedBatch() : encoded_(sizeof(Header), '\0') {}
+
+uint64_t EncodedBatch::size() const { return encoded_.size() - sizeof(Header); }
+
+void EncodedBatch::Reserve(uint64_t bytes, uint32_t records) {
+  encoded_.reserve(OffsetsAt(bytes) + uint64_t{records} * sizeof(uint32_t));
+  ends_.reserve(records);
+}
+
+void EncodedBatch::Append(std::string_view record) {
+  encoded_.append(record);
+  ends_.push_back(static_cast<uint32_t>(size()));
+}
+
+void EncodedBatch::Append(const BatchView& batch, uint32_t from, uint32_t to) {
+  if (from >= to) return;
+  const char* begin = batch.record(from).data();
+  const std::string_view last = batch.record(to - 1);
+  const auto shift = static_cast<uint32_t>(size()) - static_cast<uint32_t>(begin - batch.data);
+  encoded_.append(begin, static_cast<size_t>(last.data() + last.size() - begin));
+  const size_t count = ends_.size();
+  ends_.resize(count + (to - from));
+  for (uint32_t i = from; i < to; ++i) {
+    const uint32_t end =
+        batch.fixed_size != 0 ? (i + 1) * batch.fixed_size : batch.ends[i];
+    ends_[count + (i - from)] = end + shift;
+  }
+}
+
+std::string EncodedBatch::Take() {
+  const auto bytes = static_cast<uint32_t>(size());
+  const Header header = HeaderOf(count(), bytes);
+  std::memcpy(encoded_.data(), &header, sizeof(header));
+  const uint64_t whole = OffsetsAt(bytes) + ends_.size() * sizeof(uint32_t);
+  if (encoded_.capacity() > whole + whole / 4 || encoded_.capacity() < whole) {
+    std::string exact;
+    exact.reserve(whole);
+    exact.append(encoded_);
+    encoded_ = std::move(exact);
+  }
+  encoded_.resize(OffsetsAt(bytes), '\0');
+  encoded_.append(reinterpret_cast<const char*>(ends_.data()), ends_.size() * sizeof(uint32_t));
+  ends_ = {};
+  return std::exchange(encoded_, std::string(sizeof(Header), '\0'));
+}
+
+uint32_t RecordsThatFit(const BatchView& batch, uint32_t from, uint64_t bytes, uint32_t records) {
+  const uint32_t last = from + std::min(batch.count - from, records);
+  if (batch.fixed_size != 0) {
+    return static_cast<uint32_t>(std::min<uint64_t>(last - from, bytes / batch.fixed_size));
+  }
+  const uint64_t limit = (from == 0 ? 0 : batch.ends[from - 1]) + bytes;
+  return static_cast<uint32_t>(
+      std::upper_bound(batch.ends + from, batch.ends + last, limit) - (batch.ends + from));
+}
+
+}  // namespace sluice
