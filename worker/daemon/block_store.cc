@@ -162,7 +162,8 @@ absl::StatusOr<BlockStore::Sealed> BlockStore::SealEncoded(const BlockKey& key,
   if (!decoded.has_value()) return absl::InvalidArgumentError("what was sealed is no record batch");
   const uint32_t records = decoded->count;
   const uint64_t bytes = encoded->size();
-  const uint32_t crc32c = Crc32c(*encoded);
+  const bool stays = !options_.shared && options_.spill_dir.empty();
+  const uint32_t crc32c = stays ? 0 : Crc32c(*encoded);
   ASSIGN_OR_RETURN(char* data, Reserve(key, bytes, options_.shared ? nullptr : encoded));
   if (options_.shared) std::memcpy(data, encoded->data(), bytes);
   return Finish(key, bytes, crc32c, records);

@@ -61,7 +61,8 @@ class BlockStore {
   // taken. ResourceExhausted: no room.
   absl::StatusOr<Sealed> Seal(const BlockKey& key, const BatchView& batch);
   // A block that is encoded already; taken over when blocks are on the heap, else copied. What
-  // was not taken stays in `encoded`.
+  // was not taken stays in `encoded`. A block that was taken over and cannot be spilled never
+  // leaves this process: its checksum is 0.
   absl::StatusOr<Sealed> SealEncoded(const BlockKey& key, std::string* encoded);
   // A peer's block. DataLoss: its checksum is not `crc32c`.
   absl::Status PutCopy(const BlockKey& key, std::string_view encoded, uint32_t crc32c);

@@ -74,6 +74,22 @@ TEST_F(BlockStoreTest, CopiesOnceAtTheSealAndNeverForAReader) {
   EXPECT_EQ(store_->counters().read_copies, 0u);
 }
 
+TEST_F(BlockStoreTest, WhatIsHandedOverInsideTheProcessIsNeitherCopiedNorSummed) {
+  auto store = BlockStore::Open({.memory_max = 1 << 20, .spill_dir = "", .shared = false});
+  ASSERT_TRUE(store.ok());
+  std::string encoded;
+  EncodeBatch(Records(1, 100, 100).view(), encoded);
+  const std::string before = encoded;
+  const char* const place = encoded.data();
+  const auto sealed = (*store)->SealEncoded(Key(1), &encoded);
+  ASSERT_TRUE(sealed.ok());
+  EXPECT_EQ(sealed->crc32c, 0u);
+  const auto reading = (*store)->Read(Key(1));
+  ASSERT_TRUE(reading.ok());
+  EXPECT_EQ(reading->bytes(), before);
+  EXPECT_EQ(reading->bytes().data(), place);
+}
+
 TEST_F(BlockStoreTest, SpillsTheOldestBeyondTheBudgetAndLosesNothing) {
   for (bool shared : {true, false}) {
     OpenWith(1 << 20, shared);
