@@ -1,6 +1,8 @@
 // What shuffling operators run on the map side: fused chains that end in one share per partition.
 #pragma once
 
+#include <concepts>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -242,6 +244,12 @@ class CountKernel final : public ShuffleKernel {
   Shares shares_;
 };
 
+// Functions for which T{} changes nothing, so that a fold needs no first row.
+template <class F, class T>
+inline constexpr bool kFoldsFromZero =
+    std::integral<T> && !std::same_as<T, bool> &&
+    (std::same_as<F, std::plus<>> || std::same_as<F, std::plus<T>>);
+
 // The fold of all rows, as at most one record for partition 0.
 template <class Chain, class F>
 class ReduceKernel final : public ShuffleKernel {
@@ -251,11 +259,7 @@ class ReduceKernel final : public ShuffleKernel {
 
   void Run(const TaskContext& context, std::span<const BatchView> input,
            uint32_t partitions) override {
-    std::optional<T> total;
-    chain_.Drive(context, input, [&](const auto& row) {
-      if (total.has_value()) fold_.Add(*total, row);
-      else total = ToOwned(row);
-    });
+    const std::optional<T> total = Fold(context, input);
     shares_.Start(context, partitions, kFixedSize<T>);
     if (!total.has_value()) return;
     EncodeRecord<T>(*total, shares_[0].bytes());
@@ -264,6 +268,26 @@ class ReduceKernel final : public ShuffleKernel {
   std::span<const RecordBatch> shares() const override { return shares_.get(); }
 
  private:
+  std::optional<T> Fold(const TaskContext& context, std::span<const BatchView> input) {
+    if constexpr (kFoldsFromZero<F, T>) {
+      // Without a branch for the first row the compiler need not branch for filters either.
+      T total{};
+      bool any = false;
+      chain_.Drive(context, input, [&](const auto& row) {
+        total = static_cast<T>(total + row);
+        any = true;
+      });
+      return any ? std::optional<T>(total) : std::nullopt;
+    } else {
+      std::optional<T> total;
+      chain_.Drive(context, input, [&](const auto& row) {
+        if (total.has_value()) fold_.Add(*total, row);
+        else total = ToOwned(row);
+      });
+      return total;
+    }
+  }
+
   Chain chain_;
   Folder<T, F> fold_;
   Shares shares_;
