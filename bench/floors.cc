@@ -11,7 +11,8 @@
 
 #include "common/key_hash.h"
 
-namespace sluice::bench {
+// SLUICE_FLOORS: the namespace of these flags (bench/BUILD.bazel).
+namespace sluice::bench::SLUICE_FLOORS {
 namespace {
 
 using internal::HashShortKey;
@@ -194,4 +195,28 @@ WordSums CountWordsPlainly(const Lines& lines) {
   return sums;
 }
 
-}  // namespace sluice::bench
+int64_t CountFourSteps(const int64_t* numbers, uint64_t count) {
+  int64_t left = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    const int64_t scaled = numbers[i] * 3 + 1;
+    if ((scaled & 7) == 0) continue;
+    const int64_t mixed = scaled ^ (scaled >> 7);
+    if ((mixed & 15) == 3) continue;
+    ++left;
+  }
+  return left;
+}
+
+int64_t SumFourSteps(const int64_t* numbers, uint64_t count) {
+  int64_t sum = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    const int64_t scaled = numbers[i] * 3 + 1;
+    if ((scaled & 7) == 0) continue;
+    const int64_t mixed = scaled ^ (scaled >> 7);
+    if ((mixed & 15) == 3) continue;
+    sum += mixed;
+  }
+  return sum;
+}
+
+}  // namespace sluice::bench::SLUICE_FLOORS

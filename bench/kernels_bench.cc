@@ -1,51 +1,33 @@
-// Grep and WordCount through the typed layer's kernels on one thread, beside hand-written floors
-// on the same bytes. One line per form: million lines per second of CPU time, and the ratio to the
-// floor. Every form's result is checked against the floor's.
+// What the typed layer compiles to, on one thread, beside hand-written floors on the same bytes:
+// a fused chain of four operators and what it allocates, and the kernels of Grep and WordCount.
 //
 //   kernels_bench [--lines=1000000] [--runs=5]
-#include <ctime>
-
-#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 
 #include "bench/floors.h"
 #include "bench/lines.h"
+#include "bench/table.h"
+#include "bench/word_floors.h"
 #include "driver/api/api.h"
+
+namespace {
+std::atomic<uint64_t> allocations{0};
+}
+
+// Every allocation of this program is counted.
+void* operator new(size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace sluice::bench {
 namespace {
-
-double CpuSeconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-// Median million lines per second over the runs, behind one that warms up.
-template <class Body>
-double Rate(const Lines& lines, int runs, const Body& body) {
-  body();
-  std::vector<double> seconds;
-  for (int i = 0; i < runs; ++i) {
-    const double start = CpuSeconds();
-    body();
-    seconds.push_back(CpuSeconds() - start);
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return static_cast<double>(lines.ends.size()) / seconds[seconds.size() / 2] * 1e-6;
-}
-
-void Show(const std::string& what, double rate, double floor) {
-  std::printf("  %-34s %7.2f M lines/s   r %.2f\n", what.c_str(), rate, rate / floor);
-  std::fflush(stdout);
-}
-
-void Check(bool equal, const std::string& what) {
-  if (equal) return;
-  std::fprintf(stderr, "%s: the result differs from the floor's\n", what.c_str());
-  std::exit(1);
-}
 
 // The lines as the input of `tasks` map tasks.
 std::vector<BatchView> Split(const Lines& lines, uint32_t tasks,
@@ -116,6 +98,72 @@ WordSums SumsOf(const std::vector<RecordBatch>& partitions) {
   return sums;
 }
 
+double Rate(const Lines& lines, double seconds) {
+  return static_cast<double>(lines.ends.size()) / seconds * 1e-6;
+}
+
+auto FourOperators(StreamingContext& ssc) {
+  return ssc.QueueStream(RecordQueue<int64_t>())
+      .Map([](int64_t n) { return n * 3 + 1; })
+      .Filter([](int64_t n) { return (n & 7) != 0; })
+      .Map([](int64_t n) { return n ^ (n >> 7); })
+      .Filter([](int64_t n) { return (n & 15) != 3; });
+}
+
+// What a kernel allocates per record once it is warm: runs over few and many records compared.
+void ShowAllocations(ShuffleKernel& kernel, const BatchView& many) {
+  BatchView few = many;
+  few.count = 1'000;
+  few.size = few.count * sizeof(int64_t);
+  kernel.Run(TaskContext(), {&few, 1}, 1);
+  const uint64_t start = allocations;
+  kernel.Run(TaskContext(), {&few, 1}, 1);
+  const uint64_t of_few = allocations - start;
+  kernel.Run(TaskContext(), {&many, 1}, 1);
+  const uint64_t of_many = allocations - start - of_few;
+  const double per_record = (static_cast<double>(of_many) - static_cast<double>(of_few)) /
+                            static_cast<double>(many.count - few.count);
+  Show({"fused chain: heap allocations", per_record, "per record", 0, 0,
+        std::to_string(of_many) + " in " + std::to_string(many.count) + " records"});
+}
+
+// The chain that ends in `node`, against a loop that gives `expected`.
+template <class Floor>
+void FusedChain(const std::string& what, const Node& node, const std::vector<int64_t>& numbers,
+                int runs, const Floor& floor_o2, const Floor& floor_native) {
+  const BatchView many{reinterpret_cast<const char*>(numbers.data()),
+                       numbers.size() * sizeof(int64_t), nullptr,
+                       static_cast<uint32_t>(numbers.size()), sizeof(int64_t)};
+  const std::unique_ptr<ShuffleKernel> kernel = node.inputs[0].shuffle->New();
+  int64_t expected = 0;
+  const auto rate = [&](const auto& body) {
+    return static_cast<double>(numbers.size()) / MedianSeconds(runs, body) * 1e-6;
+  };
+  const double o2 = rate([&] { expected = floor_o2(numbers.data(), numbers.size()); });
+  const double native = rate([&] { expected = floor_native(numbers.data(), numbers.size()); });
+  const double chain = rate([&] { kernel->Run(TaskContext(), {&many, 1}, 1); });
+  int64_t result = 0;
+  RequireEqual(DecodeRecord<int64_t>(kernel->shares()[0].view().record(0), result) &&
+                   result == expected,
+               what);
+  Show({what, chain, "M records/CPU-s", o2, native, "equal"});
+  ShowAllocations(*kernel, many);
+}
+
+void FusedChains(int runs) {
+  std::vector<int64_t> numbers;
+  for (uint64_t i = 0; i < 4'000'000; ++i) {
+    numbers.push_back(static_cast<int64_t>(i * 0x9e3779b97f4a7c15 >> 20));
+  }
+  StreamingContext ssc({.name = "chain"});
+  FourOperators(ssc).Count().Print();
+  FourOperators(ssc).Reduce(std::plus<>()).Print();
+  FusedChain("fused chain of four operators, int64, counted", ssc.graph().node(1), numbers, runs,
+             floors_o2::CountFourSteps, floors_native::CountFourSteps);
+  FusedChain("fused chain of four operators, int64, summed", ssc.graph().node(3), numbers, runs,
+             floors_o2::SumFourSteps, floors_native::SumFourSteps);
+}
+
 void Grep(uint64_t count, int runs) {
   const Lines lines = MakeLines(count, 10'000, 0, true);
   StreamingContext ssc({.name = "grep"});
@@ -126,20 +174,17 @@ void Grep(uint64_t count, int runs) {
   std::vector<std::vector<uint32_t>> ends;
   const auto tasks = Split(lines, 2, ends);
   OneNode node(ssc.graph().node(1), 2, 1);
-  std::printf("Grep\n");
-  uint64_t found = 0;
-  const double floor = Rate(lines, runs, [&] { found = GrepByLine(lines); });
-  Show("floor, line by line", floor, floor);
-  Show("floor, whole buffer", Rate(lines, runs, [&] { found = GrepWholeBuffer(lines); }), floor);
-  const double chain = Rate(lines, runs, [&] {
+  const GrepFloors floors = MeasureGrepFloors(lines, runs);
+  const double chain = MedianSeconds(runs, [&] {
     node.Map(tasks);
     node.Reduce();
   });
-  Show("chain, 2 tasks", chain, floor);
   int64_t counted = 0;
-  Check(DecodeRecord<int64_t>(node.out()[0].view().record(0), counted) &&
-            counted == static_cast<int64_t>(found) && found == GrepByLine(lines),
-        "Grep");
+  RequireEqual(DecodeRecord<int64_t>(node.out()[0].view().record(0), counted) &&
+                   counted == static_cast<int64_t>(floors.found),
+               "Grep");
+  Show({"B1 Grep: kernels alone, 2 map tasks", Rate(lines, chain), "M lines/CPU-s", floors.o2,
+        floors.native, "equal"});
 }
 
 void WordCount(uint64_t count, uint32_t vocabulary, int runs) {
@@ -150,29 +195,19 @@ void WordCount(uint64_t count, uint32_t vocabulary, int runs) {
       .Map([](std::string_view word) { return std::pair{word, int64_t{1}}; })
       .ReduceByKey(std::plus<>())
       .Print();
-  std::printf("WordCount, %u words\n", vocabulary);
-  WordSums expected, ring_sums;
-  const double direct = Rate(lines, runs, [&] { expected = CountWordsDirect(lines); });
-  const double ring = Rate(lines, runs, [&] { ring_sums = CountWordsRing(lines); });
-  const double floor = std::max(direct, ring);
-  Show("floor, direct", direct, floor);
-  Show("floor, ring", ring, floor);
-  Check(ring_sums == expected, "ring floor");
-  Show("plain loop", Rate(lines, 1, [&] {
-         Check(CountWordsPlainly(lines) == expected, "plain loop");
-       }), floor);
+  const std::string name = "B2 WordCount, " + std::to_string(vocabulary) + " words";
+  const WordFloors floors = MeasureWordFloors(lines, name, runs);
   for (const uint32_t task_count : {2u, 16u}) {
     std::vector<std::vector<uint32_t>> ends;
     const auto tasks = Split(lines, task_count, ends);
     OneNode node(ssc.graph().node(1), task_count, 8);
-    const std::string name = "chain, " + std::to_string(task_count) + " tasks";
-    Show(name + ", map side only", Rate(lines, runs, [&] { node.Map(tasks); }), floor);
-    const double whole = Rate(lines, runs, [&] {
+    const double whole = MedianSeconds(runs, [&] {
       node.Map(tasks);
       node.Reduce();
     });
-    Show(name + ", 8 partitions", whole, floor);
-    Check(SumsOf(node.out()) == expected, name);
+    RequireEqual(SumsOf(node.out()) == floors.sums, name);
+    Show({name + ": kernels alone, " + std::to_string(task_count) + " map tasks",
+          Rate(lines, whole), "M lines/CPU-s", floors.o2, floors.native, "equal"});
   }
 }
 
@@ -189,6 +224,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", outcome.message.c_str());
     return outcome.exit_code;
   }
+  FusedChains(runs);
   Grep(lines, runs);
   WordCount(lines, 10'000, runs);
   WordCount(lines, 1'000'000, runs);
