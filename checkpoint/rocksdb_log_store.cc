@@ -9,6 +9,7 @@
 #include <mutex>
 #include <utility>
 
+#include "checkpoint/rocksdb_slot_key.h"
 #include "checkpoint/rocksdb_status.h"
 #include "checkpoint/wal_damage.h"
 #include "checkpoint/witness_keeper.h"
@@ -20,19 +21,11 @@
 namespace sluice {
 namespace {
 
+using internal::KeyOfSlot;
+using internal::kSlotKeyBytes;
+using internal::SlotOfKey;
+
 constexpr size_t kDeletesPerBatch = 1000;
-
-std::string KeyOf(uint64_t slot) {
-  std::string key(8, '\0');
-  for (int i = 0; i < 8; ++i) key[i] = static_cast<char>(slot >> (56 - 8 * i));
-  return key;
-}
-
-uint64_t SlotOf(const rocksdb::Slice& key) {
-  uint64_t slot = 0;
-  for (size_t i = 0; i < key.size(); ++i) slot = slot << 8 | static_cast<uint8_t>(key[i]);
-  return slot;
-}
 
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
@@ -111,9 +104,11 @@ class RocksDbLogStore : public LogStore {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(Usable());
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(rocksdb::ReadOptions()));
-    for (it->Seek(KeyOf(from)); it->Valid(); it->Next()) {
-      if (it->key().size() != 8) return DamagedError("driver log damaged: " + path_ + ": bad key");
-      RETURN_IF_ERROR(visitor(SlotOf(it->key()), {it->value().data(), it->value().size()}));
+    for (it->Seek(KeyOfSlot(from)); it->Valid(); it->Next()) {
+      if (it->key().size() != kSlotKeyBytes) {
+        return DamagedError("driver log damaged: " + path_ + ": bad key");
+      }
+      RETURN_IF_ERROR(visitor(SlotOfKey(it->key()), {it->value().data(), it->value().size()}));
     }
     return internal::FromRocksDb(it->status(), path_);
   }
@@ -122,7 +117,7 @@ class RocksDbLogStore : public LogStore {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(Usable());
     std::string existing;
-    const std::string key = KeyOf(slot);
+    const std::string key = KeyOfSlot(slot);
     const rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), key, &existing);
     if (!found.ok() && !found.IsNotFound()) return internal::FromRocksDb(found, path_);
     if (found.IsNotFound()) RETURN_IF_ERROR(Written(db_->Put(Durably(), key, ToSlice(bytes))));
@@ -137,7 +132,7 @@ class RocksDbLogStore : public LogStore {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(Usable());
     std::string bytes;
-    const rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), KeyOf(slot), &bytes);
+    const rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), KeyOfSlot(slot), &bytes);
     if (found.IsNotFound()) return absl::NotFoundError(path_ + ": no such slot");
     RETURN_IF_ERROR(internal::FromRocksDb(found, path_));
     return bytes;
@@ -148,7 +143,7 @@ class RocksDbLogStore : public LogStore {
     RETURN_IF_ERROR(Usable());
     rocksdb::WriteBatch batch;
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(rocksdb::ReadOptions()));
-    for (it->SeekToFirst(); it->Valid() && SlotOf(it->key()) <= slot; it->Next()) {
+    for (it->SeekToFirst(); it->Valid() && SlotOfKey(it->key()) <= slot; it->Next()) {
       batch.Delete(it->key());
       if (static_cast<size_t>(batch.Count()) < kDeletesPerBatch) continue;
       RETURN_IF_ERROR(Written(db_->Write(rocksdb::WriteOptions(), &batch)));
@@ -162,10 +157,10 @@ class RocksDbLogStore : public LogStore {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(Usable());
     std::string existing;
-    const rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), KeyOf(slot), &existing);
+    const rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), KeyOfSlot(slot), &existing);
     if (found.IsNotFound() || (found.ok() && existing != bytes)) return absl::OkStatus();
     RETURN_IF_ERROR(internal::FromRocksDb(found, path_));
-    return Written(db_->Delete(Durably(), KeyOf(slot)));
+    return Written(db_->Delete(Durably(), KeyOfSlot(slot)));
   }
 
   absl::StatusOr<std::optional<uint64_t>> DurableLength() override {
