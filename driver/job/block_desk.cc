@@ -17,7 +17,7 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
   const BlockId key = BlockIdOf(announce.block().name());
   for (const std::string& holder : announce.holders()) held_[holder].insert(key);
   unlogged_.erase(key);
-  check_copies_ = true;
+  if (HoldersOf(key).size() < options_.replication) check_copies_ = true;
   if (LoggedBlock* block = state_->FindBlock(key)) {
     UpdateHolders(*block, key, {announce.holders().begin(), announce.holders().end()});
     replicating_.erase(key);

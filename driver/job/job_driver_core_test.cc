@@ -75,7 +75,7 @@ class Cluster {
     return done();
   }
   void PushBlock(uint64_t incarnation, uint64_t number, int64_t first, int64_t last,
-                 const std::string& worker = "w0") {
+                 const std::string& worker = "w0", const std::string& copy = "") {
     proto::Envelope m;
     auto& announce = *m.mutable_block_announce();
     announce.set_epoch(1);
@@ -91,6 +91,7 @@ class Cluster {
     range.set_first(first);
     range.set_last(last);
     announce.add_holders(worker);
+    if (!copy.empty()) announce.add_holders(copy);
     Deliver(worker, m);
   }
 
@@ -101,6 +102,7 @@ class Cluster {
   std::vector<std::pair<std::string, proto::GrantedBatch>> granted;
   std::vector<proto::Entry> log;
   std::optional<EndJob> end;
+  proto::JobStatus status;  // the last one reported
   bool hold_log = false;
   bool hold_reports = false;
   std::deque<std::vector<proto::Entry>> appends;
@@ -176,6 +178,8 @@ class Cluster {
       Deliver(send.to, reply);
     } else if (m.has_stop_executor()) {
       Exit(m.stop_executor().executor(), false);
+    } else if (m.has_job_status()) {
+      status = m.job_status();
     }
   }
   void Start(const proto::StartExecutor& start) {
@@ -274,6 +278,21 @@ TEST(JobDriverCoreTest, HoldsABlockBackUntilItsPredecessorIsIn) {
   ASSERT_EQ(cluster.verdicts.size(), 2u);
   EXPECT_TRUE(cluster.verdicts[0].accepted());
   EXPECT_TRUE(cluster.verdicts[1].accepted());
+}
+
+TEST(JobDriverCoreTest, BlocksThatComeWithTheirReplicasAreNotShownAsLackingThem) {
+  JobDriverOptions options;
+  options.daemon_address = "daemon";
+  Cluster cluster(2, {}, options);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.status.decided_batches() > 0; }));
+  for (int64_t n = 1; n <= 100; ++n) {
+    cluster.PushBlock(9, n, n, n, "w0", "w1");
+    cluster.Advance(20'000);
+    EXPECT_EQ(cluster.status.under_replicated_blocks(), 0u);
+  }
+  cluster.PushBlock(9, 101, 101, 101, "w0");
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.status.under_replicated_blocks() == 1; }));
 }
 
 TEST(JobDriverCoreTest, PublishesNothingBeforeItsDecisionIsDurable) {
