@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 
 class Failure(Exception):
@@ -149,7 +150,8 @@ class Cluster:
         self.address = self.read_port(port_file, self.driver)
         self.http = self.read_port(http_file, self.driver)
 
-    def start_worker(self, name, slots=2, fresh=False, flags=()):
+    def start_worker(self, name, slots=2, fresh=False, flags=(), ready=True):
+        """With `ready` it returns when the worker accepts calls."""
         data = self.path(name)
         if fresh:
             shutil.rmtree(data, ignore_errors=True)
@@ -159,7 +161,8 @@ class Cluster:
             self.sluice, "worker", f"--driver={self.address}", f"--slots={slots}",
             f"--listen={self.host(name)}:0", f"--data-dir={data}", f"--port-file={port_file}",
             *self.security(name), *flags], self.folder, netns=self.namespace(name))
-        self.read_port(port_file, self.workers[name])
+        if ready:
+            self.read_port(port_file, self.workers[name])
 
     def read_port(self, path, process):
         def read():
@@ -199,6 +202,14 @@ class Cluster:
             self.sluice, "push", f"--driver={self.address}", f"--job={job}",
             f"--stream={stream}", f"--producer={producer}", f"--batch={batch}",
             *self.security("client"), path], self.folder, netns=self.namespace("client"))
+
+    def api(self, what):
+        """The list at /api/v1/WHAT; None while the driver daemon is away."""
+        try:
+            with urllib.request.urlopen(f"http://{self.http}/api/v1/{what}", timeout=5) as answer:
+                return json.load(answer)
+        except (OSError, ValueError):
+            return None
 
     def job(self, name):
         """The status of a job as an object, or None while the driver daemon is away."""
