@@ -280,16 +280,26 @@ void DaemonCore::Reply(uint64_t request, int exit_code, const std::string& messa
   out_.push_back(std::move(answer));
 }
 
+proto::JobInfo DaemonCore::InfoOf(const JobLife& job) const {
+  proto::JobInfo info = job.Info();
+  for (const auto& [worker, slots] : job.record().slots()) {
+    auto known = workers_.workers().find(worker);
+    if (known == workers_.workers().end() || !known->second.live) continue;
+    info.set_slots(info.slots() + slots);
+  }
+  return info;
+}
+
 std::vector<proto::JobInfo> DaemonCore::Jobs() const {
   std::vector<proto::JobInfo> infos;
-  for (const auto& job : jobs_) infos.push_back(job->Info());
+  for (const auto& job : jobs_) infos.push_back(InfoOf(*job));
   return infos;
 }
 
 std::optional<proto::JobInfo> DaemonCore::Job(const std::string& name) const {
   const JobLife* job = Find(name);
   if (job == nullptr) return std::nullopt;
-  return job->Info();
+  return InfoOf(*job);
 }
 
 proto::FindStreamReply DaemonCore::FindStream(const std::string& job_name,

@@ -53,6 +53,7 @@ class DaemonCore {
   void OnDriverRegister(const std::string& from, const proto::JobDriverRegister& driver);
   void OnStatus(const std::string& from, const proto::JobStatus& status);
 
+  proto::JobInfo InfoOf(const JobLife& job) const;
   JobLife* Find(const std::string& name);
   const JobLife* Find(const std::string& name) const;
   void Reply(uint64_t request, int exit_code, const std::string& message);

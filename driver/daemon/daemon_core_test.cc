@@ -326,6 +326,18 @@ TEST_F(DaemonTest, AJobWithoutAFreeSlotHoldsNoneUntilTheFirstEnds) {
   EXPECT_EQ(MembersTold(11), 1);
 }
 
+TEST_F(DaemonTest, SlotsOnAWorkerThatIsGoneAreNotShown) {
+  Begin();
+  WorkerUp("w1");
+  Submit("wc");
+  StartUp("wc", 10);
+  EXPECT_EQ(core_->Job("wc")->slots(), 2u);
+  Do(PeerDown{"w1:1", /*refused=*/true});
+  EXPECT_EQ(core_->Job("wc")->slots(), 0u);
+  WorkerUp("w2");  // the same node with a new data directory
+  EXPECT_EQ(core_->Job("wc")->slots(), 2u);
+}
+
 TEST_F(DaemonTest, ADrainIsForwardedRepeatedToARelaunchedDriverAndForcedInTheEnd) {
   Begin();
   Submit("wc");

@@ -265,9 +265,6 @@ proto::JobInfo JobLife::Info() const {
   info.mutable_status()->set_job(name());
   info.set_driver_pid(record_.pid());
   info.set_driver_restarts(record_.restarts());
-  for (const auto& [worker, slots] : record_.slots()) {
-    info.set_slots(info.slots() + slots);
-  }
   info.set_reported(reported_);
   info.set_ended(ended());
   info.set_run(record_.run());

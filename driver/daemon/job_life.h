@@ -56,7 +56,7 @@ class JobLife {
   Phase phase() const { return phase_; }
   bool ended() const { return record_.ended(); }
   bool adopted() const { return adopted_; }  // its driver was not started by this daemon
-  proto::JobInfo Info() const;
+  proto::JobInfo Info() const;  // without its slots: it does not know which workers live
 
  private:
   struct Incarnation {
