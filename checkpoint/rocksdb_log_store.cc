@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdarg>
+#include <cstdio>
 #include <mutex>
 #include <utility>
 
@@ -14,6 +16,7 @@
 #include "checkpoint/wal_damage.h"
 #include "checkpoint/witness_keeper.h"
 #include "common/status.h"
+#include "glog/logging.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "rocksdb/write_batch.h"
@@ -29,6 +32,20 @@ constexpr size_t kDeletesPerBatch = 1000;
 
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
+// What RocksDB has to say goes to our log. A log file of its own would be on the disk that may be
+// full, and RocksDB as Debian builds it ends the process at its second failed write to that file.
+class ToOurLog : public rocksdb::Logger {
+ public:
+  ToOurLog() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+  void LogHeader(const char*, va_list) override {}
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list words) override {
+    char text[1000];
+    std::vsnprintf(text, sizeof text, format, words);
+    LOG(WARNING) << "RocksDB: " << text;
+  }
+};
+
 rocksdb::Options DbOptions(rocksdb::Env* env, bool create) {
   rocksdb::Options options;
   if (env != nullptr) options.env = env;
@@ -39,9 +56,7 @@ rocksdb::Options DbOptions(rocksdb::Env* env, bool create) {
   options.paranoid_checks = true;
   options.compression = rocksdb::kNoCompression;
   options.write_buffer_size = size_t{16} << 20;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = size_t{1} << 20;
+  options.info_log = std::make_shared<ToOurLog>();
   options.stats_dump_period_sec = 0;
   return options;
 }

@@ -238,6 +238,13 @@ TEST_F(RocksDbLogStoreTest, WithoutSyncThatDiskDoesForget) {
   EXPECT_TRUE(!payloads.ok() || payloads->empty());
 }
 
+// Its second write to a file on a full disk would end the process: RocksDB asserts it.
+TEST_F(RocksDbLogStoreTest, WhatRocksDbSaysIsNoFileOnTheDiskOfTheLog) {
+  ASSERT_TRUE(OpenRocksDbLogStore(dir(), {}).ok());
+  EXPECT_FALSE(std::filesystem::exists(dir() + "/log/LOG"));
+  EXPECT_TRUE(std::filesystem::exists(dir() + "/log/CURRENT"));
+}
+
 TEST_F(RocksDbLogStoreTest, AFullDiskKeepsWhatIsAcknowledgedAndSpaceLetsItGoOn) {
   LossyFileOps files;
   LossyRocksDbEnv lossy;
