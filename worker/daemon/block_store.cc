@@ -49,7 +49,7 @@ char* BlockStore::Bytes(Entry& entry) {
   return options_.shared ? memory_.data(entry.extent) : entry.heap.data();
 }
 
-absl::Status BlockStore::SpillOldest() {
+absl::StatusOr<bool> BlockStore::SpillOldest() {
   if (options_.spill_dir.empty()) {
     return absl::ResourceExhaustedError("the memory for blocks is full and nothing may be spilled");
   }
@@ -61,15 +61,17 @@ absl::Status BlockStore::SpillOldest() {
     entry.on_disk = true;
     counters_.disk_bytes += entry.bytes;
     ++counters_.spilled_blocks;
-    return absl::OkStatus();
+    return true;
   }
-  return absl::ResourceExhaustedError("all memory for blocks is in use by their readers");
+  return false;
 }
 
 absl::Status BlockStore::MakeRoom(uint64_t bytes) {
-  // One block may always be in memory, however large it is.
+  // One block more may always be in memory, however large it is: what readers hold there for as
+  // long as they like does not stop the intake.
   while (counters_.memory_bytes > 0 && counters_.memory_bytes + bytes > options_.memory_max) {
-    RETURN_IF_ERROR(SpillOldest());
+    ASSIGN_OR_RETURN(bool spilled, SpillOldest());
+    if (!spilled) break;
   }
   return absl::OkStatus();
 }

@@ -6,7 +6,8 @@
 //   2. a block is copied once, when it is sealed; reading from memory copies nothing;
 //   3. a pinned block stays in memory at its place, also when it is dropped meanwhile;
 //   4. a spilled block is read with pread and checked: a damaged file is an error, never data;
-//   5. when neither memory nor disk has room, the seal is refused and nothing else changes.
+//   5. when neither memory nor disk has room, the seal is refused and nothing else changes;
+//   6. memory beyond the budget is held only by pinned blocks and one more.
 // Spill files belong to one incarnation of the daemon; the next one removes them.
 #pragma once
 
@@ -124,7 +125,7 @@ class BlockStore {
   absl::StatusOr<char*> Reserve(const BlockKey& key, uint64_t bytes,
                                 std::string* adopted = nullptr);
   absl::Status MakeRoom(uint64_t bytes);
-  absl::Status SpillOldest();
+  absl::StatusOr<bool> SpillOldest();  // false: all blocks in memory are in use
   Sealed Finish(const BlockKey& key, uint64_t bytes, uint32_t crc32c, uint32_t records);
   void Abandon(const BlockKey& key);
   char* Bytes(Entry& entry);
