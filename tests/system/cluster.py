@@ -184,7 +184,9 @@ class Cluster:
         return done.returncode, done.stdout, done.stderr
 
     def submit(self, binary, name, args, checkpoint=True, conf=()):
-        flags = [f"--checkpoint=rocksdb:{self.path('checkpoint-' + name)}"] if checkpoint else []
+        """With a checkpoint of its own, at the folder given, or (False) in the driver's data."""
+        folder = self.path("checkpoint-" + name) if checkpoint is True else checkpoint
+        flags = [f"--checkpoint=rocksdb:{folder}"] if folder else []
         flags += [f"--conf={pair}" for pair in conf]
         words = self.client_words("submit", f"--driver={self.address}", f"--name={name}",
                                   *self.security("client"), *flags, binary, "--", *args)
