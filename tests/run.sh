@@ -19,6 +19,8 @@ part_kills() { run_part "real kills" kills "${alone[@]}"; }
 part_install() {
   run_part "install and compile" install "${alone[@]}"
   run_script "install and compile" tests/install_test.sh
+  run_script "systemd units" tests/systemd_test.sh
+  run_script "quickstart" tests/quickstart_test.sh
 }
 part_fuzz() { run_part "fuzzers" fuzz "${alone[@]}"; }
 part_soak() { run_part "soak" soak "${alone[@]}"; }
