@@ -1,4 +1,4 @@
-// Counts the error lines of each batch and saves them as text.
+// Prints the lines of each batch that contain "error"; with --output saves all of them as text.
 #include "examples/source.h"
 #include "sluice/sluice.h"
 
@@ -6,10 +6,11 @@ using namespace std::chrono_literals;
 
 void BuildJob(sluice::StreamingContext& ssc) {
   auto errors = examples::Lines(ssc).Filter([](std::string_view line) {
-    return line.find("ERROR") != std::string_view::npos;
+    return line.find("error") != std::string_view::npos;
   });
-  errors.SaveAsTextFiles(ssc.args().Get("output"));
-  if (ssc.args().GetBool("print")) errors.Count().Print();
+  errors.Print();
+  const std::string output = ssc.args().Get("output", "");
+  if (!output.empty()) errors.SaveAsTextFiles(output);
 }
 
 int main(int argc, char** argv) {

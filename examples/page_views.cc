@@ -1,45 +1,43 @@
-// Page views per page over the last half minute, every ten seconds, from lines
-// "URL STATUS ZIP-CODE USER-ID"; and the share of failed views of each batch with --print.
+// Hits and bytes per path over a sliding window, from the access logs of nginx; each batch's own
+// with --print. --window and --slide are in seconds.
+#include <charconv>
+
 #include "examples/source.h"
 #include "sluice/sluice.h"
 
 using namespace std::chrono_literals;
 
-struct View {
-  std::string url;
-  int32_t status = 0;
-  int32_t zip_code = 0;
-  int64_t user_id = 0;
+struct Views {
+  int64_t hits = 0;
+  int64_t bytes = 0;
 };
+using PathViews = std::pair<std::string, Views>;
 
-// Nothing for a line that is no view.
-std::vector<View> Parse(std::string_view line) {
-  const std::vector<std::string_view> fields = sluice::SplitWords(line);
-  if (fields.size() != 4) return {};
-  const auto number = [&](int i) { return std::atoll(std::string(fields[i]).c_str()); };
-  return {{std::string(fields[0]), static_cast<int32_t>(number(1)),
-           static_cast<int32_t>(number(2)), number(3)}};
+Views Add(const Views& a, const Views& b) { return {a.hits + b.hits, a.bytes + b.bytes}; }
+Views Subtract(const Views& a, const Views& b) { return {a.hits - b.hits, a.bytes - b.bytes}; }
+
+// ADDRESS - USER [TIME] "METHOD PATH?QUERY PROTOCOL" STATUS BYTES ...; nothing for other lines.
+std::vector<PathViews> Parse(std::string_view line) {
+  const size_t open = line.find('"');
+  const size_t close = open == line.npos ? line.npos : line.find('"', open + 1);
+  if (close == line.npos) return {};
+  const auto request = sluice::SplitWords(line.substr(open + 1, close - open - 1));
+  const auto numbers = sluice::SplitWords(line.substr(close + 1));
+  if (request.size() != 3 || numbers.size() < 2) return {};
+  int64_t bytes = 0;
+  std::from_chars(numbers[1].data(), numbers[1].data() + numbers[1].size(), bytes);
+  const std::string_view path = request[1].substr(0, request[1].find('?'));
+  return {{std::string(path), Views{1, bytes}}};
 }
 
-struct Failures {
-  int64_t failed = 0;
-  int64_t all = 0;
-};
-
 void BuildJob(sluice::StreamingContext& ssc) {
-  sluice::DStream<View> views = examples::Lines(ssc).FlatMap(Parse);
-  views.Map([](const View& view) { return std::pair{view.url, int64_t{1}}; })
-      .ReduceByKeyAndWindow(std::plus<>(), std::minus<>(), {.length = 30s, .slide = 10s})
+  sluice::DStream<PathViews> views = examples::Lines(ssc).FlatMap(Parse);
+  const std::chrono::seconds window(ssc.args().GetInt("window", 30));
+  const std::chrono::seconds slide(ssc.args().GetInt("slide", 10));
+  views.ReduceByKeyAndWindow(Add, Subtract, {.length = window, .slide = slide})
+      .Filter([](const PathViews& row) { return row.second.hits > 0; })
       .SaveAsTextFiles(ssc.args().Get("output"));
-  if (!ssc.args().GetBool("print")) return;
-  views
-      .Map([](const View& view) {
-        return std::pair{view.zip_code, Failures{view.status != 200, 1}};
-      })
-      .ReduceByKey([](const Failures& a, const Failures& b) {
-        return Failures{a.failed + b.failed, a.all + b.all};
-      })
-      .Print();
+  if (ssc.args().GetBool("print")) views.ReduceByKey(Add).Print();
 }
 
 int main(int argc, char** argv) {

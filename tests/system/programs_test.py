@@ -1,0 +1,283 @@
+"""Programs as users run them, in one process: the examples, a plain socket, an embedded context.
+
+usage: programs_test.py ERROR_FILTER PAGE_VIEWS EMBEDDED
+"""
+import collections
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Failure, Process, wait_until  # noqa: E402
+from outputs import batches, drop_file, latest  # noqa: E402
+
+RULE = "-" * 43
+FAST = "--conf=batch_interval=200ms"
+
+
+def expect(seen, wanted, what):
+    if seen != wanted:
+        raise Failure(f"{what}: {seen!r}, not {wanted!r}")
+    print(f"ok {what}", flush=True)
+
+
+def saved(folder, prefix):
+    return [line for _, lines in sorted(batches(folder, prefix).items()) for line in lines]
+
+
+class Nginx:
+    """A real one on loopback with one page of its own, and its access log."""
+
+    def __init__(self, folder):
+        self.log = os.path.join(folder, "access.log")
+        self.port = free_port()
+        configuration = os.path.join(folder, "nginx.conf")
+        with open(configuration, "w") as f:
+            f.write(f"""
+                daemon off; master_process off; pid {folder}/nginx.pid;
+                error_log {folder}/error.log;
+                events {{}}
+                http {{
+                  access_log {self.log} combined;
+                  client_body_temp_path {folder}/1; proxy_temp_path {folder}/2;
+                  fastcgi_temp_path {folder}/3; uwsgi_temp_path {folder}/4;
+                  scgi_temp_path {folder}/5;
+                  server {{
+                    listen 127.0.0.1:{self.port};
+                    location = /page {{ return 200 "0123456789"; }}
+                    location = /long {{ return 200 "{'x' * 1000}"; }}
+                    location / {{ return 404 "gone"; }}
+                  }}
+                }}""")
+        self.process = Process("nginx", ["/usr/sbin/nginx", "-c", configuration, "-e",
+                                         os.path.join(folder, "start.log")], folder)
+        wait_until(self.listens, "nginx to listen")
+
+    def listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def ask(self, path):
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        link.request("GET", path, headers={"User-Agent": 'a "quoted" agent'})
+        body = link.getresponse().read()
+        link.close()
+        return len(body)
+
+    def end(self):
+        self.process.kill(signal.SIGQUIT)
+        self.process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class LineServer:
+    """The other end of a socket stream."""
+
+    def __init__(self, port):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", port))
+        self.listener.listen(1)
+        self.listener.settimeout(30)
+        self.link = None
+
+    def accept(self):
+        self.link, _ = self.listener.accept()
+
+    def send(self, text):
+        self.link.sendall(text.encode())
+
+    def hang_up(self):
+        self.link.close()
+
+    def go_away(self):
+        self.listener.close()
+
+
+class Embedded:
+    """The program of tests/jobs/embedded.cc, told line by line."""
+
+    def __init__(self, binary, folder):
+        self.popen = subprocess.Popen(
+            [binary, f"--dir={folder}/in", f"--output={folder}/out/totals",
+             f"--checkpoint=rocksdb:{folder}/checkpoint"], text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=open(os.path.join(folder, "log"), "a"))
+        expect(self.popen.stdout.readline(), "started 0 \n", "an embedded context starts")
+
+    def tell(self, line):
+        self.popen.stdin.write(line + "\n")
+        self.popen.stdin.flush()
+        return self.popen.stdout.readline().strip()
+
+    def end(self):
+        self.popen.stdin.close()
+        expect(self.popen.wait(30), 0, "its program goes on and ends by itself")
+
+
+class Cases:
+    def __init__(self, folder, error_filter, page_views, embedded):
+        self.folder = folder
+        self.error_filter = error_filter
+        self.page_views = page_views
+        self.embedded = embedded
+        self.running = []
+
+    def place(self, name):
+        for part in ("in", "out"):
+            os.makedirs(os.path.join(self.folder, name, part))
+        return os.path.join(self.folder, name)
+
+    def start(self, name, words):
+        process = Process(name, words, self.folder)
+        self.running.append(process)
+        return process
+
+    def drain(self, process):
+        process.kill(signal.SIGTERM)
+        expect(process.wait(), 0, f"{process.name} drains")
+
+    def prints_errors(self):
+        place = self.place("errors")
+        lines = [f"{'an error' if n % 3 == 0 else 'all is well'} number {n}" for n in range(30)]
+        drop_file(f"{place}/in", "log", lines)
+        job = self.start("error_filter", [self.error_filter, f"--dir={place}/in", FAST,
+                                          f"--output={place}/out/errors"])
+        wanted = [line for line in lines if "error" in line]
+        wait_until(lambda: len(saved(f"{place}/out", "errors")) == len(wanted), "the error lines")
+        self.drain(job)
+        expect(sorted(saved(f"{place}/out", "errors")), sorted(wanted), "error_filter saves them")
+        printed = job.tail(10_000).splitlines()
+        at = next(n for n, line in enumerate(printed) if "error" in line)
+        expect((printed[at - 3], printed[at - 2].split(" ")[0], printed[at - 1]),
+               (RULE, "Time:", RULE), "error_filter prints a batch's head")
+        expect(sorted(printed[at:at + 10]), sorted(wanted), "and the lines with an error")
+
+    def counts_page_views(self):
+        place = self.place("views")
+        nginx = Nginx(place)
+        asked = collections.Counter()
+        bytes_sent = collections.Counter()
+        for path, times in (("/page", 7), ("/page?a=b", 3), ("/long", 4), ("/nosuch", 2)):
+            for _ in range(times):
+                bytes_sent[path.split("?")[0]] += nginx.ask(path)
+            asked[path.split("?")[0]] += times
+        nginx.end()
+        os.makedirs(f"{place}/drop")
+        job = self.start("page_views", [
+            self.page_views, f"--dir={place}/drop", f"--output={place}/out/views", FAST,
+            "--window=2", "--slide=1", "--print"])
+        with open(nginx.log) as f:
+            drop_file(f"{place}/drop", "access", f.read().splitlines() + ["no access line"])
+        wanted = sorted(f"({path},({asked[path]},{bytes_sent[path]}))" for path in asked)
+        wait_until(lambda: sorted(latest(f"{place}/out", "views")) == wanted, "the page views")
+        print("ok page_views counts hits and bytes of nginx's own log")
+        wait_until(lambda: latest(f"{place}/out", "views") == [], "the window to slide past them")
+        print("ok the window slides past them")
+        self.drain(job)
+        seen = [at for at, lines in batches(f"{place}/out", "views").items() if lines]
+        expect(len(seen), 2, "a window of 2 s that slides by 1 s shows them twice")
+        printed = job.tail(10_000).splitlines()
+        expect(sorted(line for line in printed if line.startswith("(/")), wanted,
+               "--print shows the batch's own counts, once")
+
+    def reads_a_socket(self):
+        place = self.place("socket")
+        port = free_port()
+        server = LineServer(port)
+        job = self.start("socket", [self.error_filter, "--host=127.0.0.1", f"--port={port}", FAST,
+                                    f"--output={place}/out/errors"])
+        given = []
+
+        def send(count, end="\n"):
+            lines = [f"error {len(given) + n}" for n in range(count)]
+            given.extend(lines)
+            server.send("\n".join(lines) + end)
+
+        def arrived():
+            wait_until(lambda: saved(f"{place}/out", "errors") == given, f"{len(given)} lines")
+        server.accept()
+        send(1000)
+        arrived()
+        print("ok lines of a socket arrive in their order")
+        send(1, end="")  # the last line has no end
+        server.hang_up()
+        server.accept()
+        send(1000, end="\r\n")
+        arrived()
+        print("ok it connects again when its server hangs up, and keeps an unfinished last line")
+        expect("closed the stream" in job.tail(100), True, "it says that the stream was closed")
+        server.hang_up()
+        server.go_away()
+        wait_until(lambda: "cannot connect" in job.tail(100), "it to say that nobody listens")
+        server = LineServer(port)
+        server.accept()
+        send(10)
+        arrived()
+        print("ok it connects again when its server is back")
+        self.drain(job)
+        expect(saved(f"{place}/out", "errors"), given, "every line once")
+
+    def embeds_a_context(self):
+        place = self.place("embedded")
+        given = collections.Counter()
+
+        def drop(name, lines):
+            drop_file(f"{place}/in", name, lines)
+            given.update(lines)
+
+        def counted():
+            return sorted(latest(f"{place}/out", "totals")) == sorted(
+                f"({line},{count})" for line, count in given.items())
+        program = Embedded(self.embedded, place)
+        drop("a", ["one", "two", "two"])
+        wait_until(counted, "the totals of an embedded context")
+        expect(program.tell("await 10"), "runs", "AwaitTerminationOrTimeout while it runs")
+        drop("b", ["two", "three"])
+        expect(program.tell("drain"), "stopped 0", "Stop with drain")
+        expect(counted(), True, "what was there has been counted")
+        expect(program.tell("await 10000"), "ended 0", "AwaitTerminationOrTimeout after the end")
+        program.end()
+        program = Embedded(self.embedded, place)
+        drop("c", ["one"])
+        wait_until(counted, "the totals after GetOrCreate resumed")
+        expect(program.tell("stop"), "stopped 0", "Stop without drain")
+        program.end()
+        program = Embedded(self.embedded, place)
+        drop("d", ["four", "one"])
+        wait_until(counted, "the totals after Stop without drain")
+        expect(program.tell("drain"), "stopped 0", "the last drain")
+        program.end()
+
+
+def main():
+    programs = [os.path.abspath(path) for path in sys.argv[1:4]]
+    folder = tempfile.mkdtemp(prefix="sluice-test-")
+    cases = Cases(folder, *programs)
+    try:
+        cases.prints_errors()
+        cases.counts_page_views()
+        cases.reads_a_socket()
+        cases.embeds_a_context()
+    finally:
+        for process in cases.running:
+            process.kill()
+    shutil.rmtree(folder)
+    print("programs_test passed")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
