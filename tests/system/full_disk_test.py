@@ -1,5 +1,5 @@
-"""A full disk under each data directory: nothing more is accepted, nothing acknowledged is lost, and
-work goes on by itself when there is space again.
+"""A full disk under each data directory: nothing more is accepted, nothing acknowledged is lost,
+and work goes on by itself when there is space again.
 
 usage: full_disk_test.py SLUICE GATE
 """
@@ -54,7 +54,8 @@ class Cases:
             self.send(push, after)
             push.popen.stdin.close()
             wait_until(lambda: self.blocks_bytes(cluster) > held, "a worker to hold new blocks")
-            expect(push.popen.poll(), None, f"nothing is acknowledged while the {where} disk is full")
+            expect(push.popen.poll(), None,
+                   f"nothing is acknowledged while the {where} disk is full")
             job.expect_sums(before)  # nor published
             if not checkpoint:
                 code, _, said = cluster.run("submit", "--name=other", self.sluice, check=False)
