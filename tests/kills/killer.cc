@@ -85,9 +85,11 @@ class Killer {
     answer << "{\"before\": \"" << before << "\", \"after\": \"" << after
            << "\", \"killed\": " << killed << ", \"slot\": " << slot
            << ", \"slot_after\": " << observer_.log().slot << ", \"came\": " << came
-           << ", \"epoch\": " << observer_.log().epoch
-           << ", \"decided\": " << observer_.log().decided.size()
-           << ", \"sealed\": " << observer_.log().sealed << "}";
+           << ", \"answered\": " << observer_.answered()
+           << ", \"epoch\": " << observer_.granted().first
+           << ", \"generation\": " << observer_.granted().second
+           << ", \"members\": " << observer_.members()
+           << ", \"decided\": " << observer_.log().decided.size() << "}";
     return answer.str();
   }
 

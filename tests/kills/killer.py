@@ -68,11 +68,16 @@ class Killer:
                 and executor["pid"] > 0]
 
     def whole(self):
-        """All workers run tasks and every block has its replicas: one more node may go."""
+        """All workers run tasks and every block has its replicas: one more node may go.
+
+        The status may be older than the last kill. It is believed when it is of a generation that
+        began after that kill and in which all workers have done their part of a batch: who says so
+        knows what was lost."""
+        seen = self.look()
         status = self.status()
-        return (status and status["state"] == "RUNNING"
-                and status["under_replicated_blocks"] == 0
-                and len(self.executors("tasks")) == len(self.cluster.workers))
+        return (status and seen["answered"] and seen["members"] == len(self.cluster.workers)
+                and (status["epoch"], status["generation"]) == (seen["epoch"], seen["generation"])
+                and status["state"] == "RUNNING" and status["under_replicated_blocks"] == 0)
 
     # ---- victims -------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ absl::Status Observer::Look() {
   return absl::OkStatus();
 }
 
-// "... generation G of epoch E: ..." in the output of the job driver's incarnations.
+// "... generation G of epoch E: N executors, ..." in the output of the job driver's incarnations.
 void Observer::ReadAnnouncements() {
   std::error_code ignored;
   for (const auto& run : fs::directory_iterator(places_.runs, ignored)) {
@@ -60,10 +60,13 @@ void Observer::ReadAnnouncements() {
       line_.push_back(c);
       if (c != '\n') continue;
       const size_t at = line_.find("generation ");
-      unsigned long long number = 0, epoch = 0;
+      unsigned long long number = 0, epoch = 0, members = 0;
       if (at != std::string::npos &&
-          std::sscanf(line_.c_str() + at, "generation %llu of epoch %llu:", &number, &epoch) == 2) {
-        sight_.granted = std::max(sight_.granted, GenerationKey{epoch, number});
+          std::sscanf(line_.c_str() + at, "generation %llu of epoch %llu: %llu executors", &number,
+                      &epoch, &members) == 3 &&
+          GenerationKey{epoch, number} > sight_.granted) {
+        sight_.granted = {epoch, number};
+        sight_.members = members;
       }
       line_.clear();
     }

@@ -29,6 +29,8 @@ class Observer {
   absl::Status Look();
   // As of the last look.
   Step step() const { return StepOf(log_, sight_); }
+  bool answered() const { return Answered(log_, sight_); }
+  uint64_t members() const { return sight_.members; }
   const JobLog& log() const { return log_; }
   GenerationKey granted() const { return sight_.granted; }
   // From here on this generation counts as lost.

@@ -41,6 +41,11 @@ int64_t FirstUndecided(const JobLog& log) {
   return next == log.planned.end() ? 0 : next->first;
 }
 
+bool Answered(const JobLog& log, const Sight& sight) {
+  const Step step = StepOf(log, sight);
+  return step != Step::kLost && step != Step::kGranted;
+}
+
 Step StepOf(const JobLog& log, const Sight& sight) {
   if (sight.granted <= sight.lost_in || sight.granted.first < log.epoch) return Step::kLost;
   if (sight.granted > log.decided_in) return Step::kGranted;

@@ -29,6 +29,7 @@ std::string_view NameOf(Step step);
 // What is seen beside the log.
 struct Sight {
   GenerationKey granted{};       // the last one that the job driver announced
+  uint64_t members = 0;          // its executors
   GenerationKey lost_in{};       // the one in which the last kill fell that asks for a new one
   std::set<uint32_t> staged;     // outputs of which the first undecided batch has staged parts
   std::set<uint32_t> of_maps;    // outputs that map tasks write
@@ -36,6 +37,10 @@ struct Sight {
 };
 
 Step StepOf(const JobLog& log, const Sight& sight);
+
+// Every kill is answered: a generation that began after it has decided a batch. Whoever is a member
+// of that generation lives.
+bool Answered(const JobLog& log, const Sight& sight);
 
 // Planned and not decided, the first of them; 0: none.
 int64_t FirstUndecided(const JobLog& log);

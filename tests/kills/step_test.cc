@@ -71,9 +71,11 @@ TEST_F(StepTest, ALossLastsUntilANewGenerationHasDecidedABatch) {
   EXPECT_EQ(Seen(), "lost");
   sight_.granted = {1, 4};
   EXPECT_EQ(Seen(), "granted");
+  EXPECT_FALSE(Answered(log_, sight_));
   Plan(200);
   Decide(200, {1, 4});
   EXPECT_EQ(Seen(), "decided");
+  EXPECT_TRUE(Answered(log_, sight_));
 }
 
 TEST_F(StepTest, AnEpochWithoutAGenerationIsALoss) {
