@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "common/status.h"
 
@@ -37,6 +39,23 @@ bool Exists(const std::string& path) {
 
 std::string ParentOf(const std::string& path) { return fs::path(path).parent_path().string(); }
 
+struct StagedName {
+  unsigned long long job_instance = 0;
+  long long batch_ms = 0;
+  unsigned output = 0;
+};
+
+// Of `.sluice-<job>-<batch>-<output>-e<epoch>g<generation>`; nothing for any other name.
+std::optional<StagedName> ParseStaged(const fs::path& path) {
+  StagedName name;
+  unsigned long long epoch = 0, generation = 0;
+  if (std::sscanf(path.filename().c_str(), ".sluice-%llx-%lld-%u-e%llug%llu", &name.job_instance,
+                  &name.batch_ms, &name.output, &epoch, &generation) != 5) {
+    return std::nullopt;
+  }
+  return name;
+}
+
 }  // namespace
 
 absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite) {
@@ -66,16 +85,17 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
 }
 
 void SweepStaged(const proto::StagedOutput& staged) {
-  // `.sluice-<job>-<batch>-<output>-e<epoch>g<generation>`: the same up to the last dash.
-  const std::string name = fs::path(staged.staged_path()).filename().string();
-  const std::string common = name.substr(0, name.rfind('-') + 1);
-  if (!common.starts_with(".sluice-")) return;
+  const auto published = ParseStaged(staged.staged_path());
+  if (!published.has_value()) return;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(ParentOf(staged.staged_path()), ignored)) {
-    if (entry.path().filename().string().starts_with(common)) {
-      std::error_code failed;
-      fs::remove_all(entry.path(), failed);
+    const auto other = ParseStaged(entry.path());
+    if (!other.has_value() || other->job_instance != published->job_instance ||
+        other->output != published->output || other->batch_ms > published->batch_ms) {
+      continue;
     }
+    std::error_code failed;
+    fs::remove_all(entry.path(), failed);
   }
 }
 

@@ -13,7 +13,9 @@ namespace sluice {
 // `overwrite` is off. DataLoss: neither is there. Anything else may pass; try again.
 absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite);
 
-// Deletes what other generations staged for the same batch and output.
+// Deletes what is still staged of the same output for this batch and earlier ones, after this one
+// is published: by other generations, or for batches whose plan died with a job driver before it
+// was durable. Batches of an output are published in order, so nobody needs it any more.
 void SweepStaged(const proto::StagedOutput& staged);
 
 // "-----…\nTime: N ms\n-----…\n", at most `limit` rows, "..." if there are more, an empty line.
