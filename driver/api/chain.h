@@ -16,6 +16,10 @@
 #include "common/codec.h"
 #include "common/plan/kernel.h"
 
+// Steps of a chain are inlined before anything else is optimised: only then does the compiler see
+// the state of the chain's end as a register, and the filters before it as moves, not branches.
+#define SLUICE_INLINED __attribute__((always_inline))
+
 namespace sluice {
 
 // A function of one row; it may ask for the view or for the owning record. The latter costs a
@@ -33,7 +37,7 @@ template <class F, class R>
 class RowCaller {
  public:
   explicit RowCaller(const F& f) : f_(f) {}
-  decltype(auto) operator()(const R& row) {
+  SLUICE_INLINED decltype(auto) operator()(const R& row) {
     if constexpr (std::invocable<const F&, const R&>) {
       return f_(row);
     } else {
@@ -65,6 +69,7 @@ struct Stored {
   using Out = View<T>;
 
   template <class Sink>
+  SLUICE_INLINED
   void Drive(const TaskContext&, std::span<const BatchView> batches, Sink&& sink) const {
     Out row{};
     for (const BatchView& batch : batches) {
@@ -89,6 +94,7 @@ struct Stored {
  private:
   // The loop that compilers make most of: the size is known to them.
   template <class Sink>
+  SLUICE_INLINED
   static void DriveFixed(const BatchView& batch, Out& row, Sink& sink) {
     constexpr uint64_t kSize = kFixedSize<T>;
     const char* record = batch.data;
@@ -110,9 +116,11 @@ struct MapChain {
   F f;
 
   template <class Sink>
+  SLUICE_INLINED
   void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
     RowCaller<F, typename Chain::Out> call(f);
-    chain.Drive(context, batches, [&](const auto& row) { sink(call(row)); });
+    chain.Drive(context, batches,
+                [&](const auto& row) SLUICE_INLINED { sink(call(row)); });
   }
 };
 
@@ -123,9 +131,10 @@ struct FilterChain {
   F f;
 
   template <class Sink>
+  SLUICE_INLINED
   void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
     RowCaller<F, Out> call(f);
-    chain.Drive(context, batches, [&]<class R>(R&& row) {
+    chain.Drive(context, batches, [&]<class R>(R&& row) SLUICE_INLINED {
       if (call(row)) sink(std::forward<R>(row));
     });
   }
@@ -140,9 +149,10 @@ struct FlatMapChain {
   F f;
 
   template <class Sink>
+  SLUICE_INLINED
   void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
     RowCaller<F, typename Chain::Out> call(f);
-    chain.Drive(context, batches, [&](const auto& row) {
+    chain.Drive(context, batches, [&](const auto& row) SLUICE_INLINED {
       for (auto&& element : call(row)) sink(static_cast<const Out&>(element));
     });
   }
@@ -156,11 +166,12 @@ struct EmitChain {
   F f;
 
   template <class Sink>
+  SLUICE_INLINED
   void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
     using In = typename Chain::Out;
-    auto emit = [&](const Out& row) { sink(row); };
+    auto emit = [&](const Out& row) SLUICE_INLINED { sink(row); };
     if constexpr (std::invocable<const F&, const In&, decltype(emit)&>) {
-      chain.Drive(context, batches, [&](const auto& row) { f(row, emit); });
+      chain.Drive(context, batches, [&](const auto& row) SLUICE_INLINED { f(row, emit); });
     } else {
       Own<In> scratch{};
       chain.Drive(context, batches, [&](const auto& row) {
@@ -180,9 +191,10 @@ struct MapValuesChain {
   F f;
 
   template <class Sink>
+  SLUICE_INLINED
   void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
     RowCaller<F, InValue> call(f);
-    chain.Drive(context, batches, [&]<class R>(R&& row) {
+    chain.Drive(context, batches, [&]<class R>(R&& row) SLUICE_INLINED {
       auto&& value = call(row.second);
       sink(Out(std::forward<R>(row).first, std::forward<decltype(value)>(value)));
     });
@@ -199,6 +211,7 @@ struct MapPartitionsChain {
   F f;
 
   template <class Sink>
+  SLUICE_INLINED
   void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
     std::vector<T> records;
     chain.Drive(context, batches, [&](const auto& row) { records.push_back(ToOwned(row)); });

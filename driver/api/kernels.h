@@ -232,7 +232,7 @@ class CountKernel final : public ShuffleKernel {
   void Run(const TaskContext& context, std::span<const BatchView> input,
            uint32_t partitions) override {
     int64_t count = 0;
-    chain_.Drive(context, input, [&](const auto&) { ++count; });
+    chain_.Drive(context, input, [&](const auto&) SLUICE_INLINED { ++count; });
     shares_.Start(context, partitions, sizeof(int64_t));
     EncodeRecord<int64_t>(count, shares_[0].bytes());
     shares_[0].EndRecord();
@@ -273,7 +273,7 @@ class ReduceKernel final : public ShuffleKernel {
       // Without a branch for the first row the compiler need not branch for filters either.
       T total{};
       bool any = false;
-      chain_.Drive(context, input, [&](const auto& row) {
+      chain_.Drive(context, input, [&](const auto& row) SLUICE_INLINED {
         total = static_cast<T>(total + row);
         any = true;
       });
