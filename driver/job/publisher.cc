@@ -15,9 +15,12 @@ constexpr MonotonicTime kBackoffLastUs = 10'000'000;
 
 void Publisher::Advance(MonotonicTime now, std::vector<DriverCommand>& out) {
   std::set<uint32_t> seen;  // outputs whose oldest unpublished batch was met
-  for (const auto& [batch_ms, batch] : state_->decided()) {
+  const auto& decided = state_->decided();
+  for (auto it = decided.upper_bound(all_published_ms_); it != decided.end(); ++it) {
+    const auto& [batch_ms, batch] = *it;
     const bool durable = batch.position.slot != 0;
     if (!durable && !kMutationPublishedBeforeDecided) break;
+    if (seen.empty() && batch.unpublished.empty()) all_published_ms_ = batch_ms;
     for (const uint32_t output : batch.unpublished) {
       if (!seen.insert(output).second) continue;
       Turn& turn = turns_[output];
@@ -54,7 +57,7 @@ void Publisher::OnDone(MonotonicTime now, const PublishDone& done,
 }
 
 bool Publisher::idle() const {
-  return std::all_of(state_->decided().begin(), state_->decided().end(),
+  return std::all_of(state_->decided().upper_bound(all_published_ms_), state_->decided().end(),
                      [](const auto& batch) { return batch.second.unpublished.empty(); });
 }
 

@@ -1,6 +1,7 @@
 // Publishes what decided batches staged: in order for each output, repeated until it succeeds.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ class Publisher {
   const JobState* state_;
   LogQueue* log_;
   std::map<uint32_t, Turn> turns_;  // by output
+  int64_t all_published_ms_ = 0;    // of batches up to here nothing is left to publish
   std::string blocked_;
 };
 
