@@ -10,6 +10,7 @@ namespace {
 
 constexpr uint64_t kBlockBytesMax = kBatchBytesMax + (uint64_t{1} << 30);
 constexpr uint64_t kIncomingMax = uint64_t{2} << 30;  // of blocks that have come in part
+constexpr uint64_t kReservedMax = uint64_t{8} << 20;  // on a peer's word
 
 }  // namespace
 
@@ -83,6 +84,7 @@ void DataPlane::OnCopy(const std::string& from, proto::BlockCopy& copy) {
     }
     if (copy.last()) return Take(from, copy.block(), copy.data());
     found = incoming_.emplace(where, Incoming{copy.block(), ""}).first;
+    found->second.bytes.reserve(std::min(copy.block().bytes(), kReservedMax));
   }
   if (found == incoming_.end()) return;  // its start was lost
   Incoming& incoming = found->second;
