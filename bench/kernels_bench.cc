@@ -197,6 +197,7 @@ void WordCount(uint64_t count, uint32_t vocabulary, int runs) {
       .Print();
   const std::string name = "B2 WordCount, " + std::to_string(vocabulary) + " words";
   const WordFloors floors = MeasureWordFloors(lines, name, runs);
+  ShowPlainLoop(lines, name, floors);
   for (const uint32_t task_count : {2u, 16u}) {
     std::vector<std::vector<uint32_t>> ends;
     const auto tasks = Split(lines, task_count, ends);

@@ -22,7 +22,7 @@ struct WordFloors {
 };
 
 GrepFloors MeasureGrepFloors(const Lines& lines, int runs);
-// Shows the plain loop too.
 WordFloors MeasureWordFloors(const Lines& lines, const std::string& name, int runs);
+void ShowPlainLoop(const Lines& lines, const std::string& name, const WordFloors& floors);
 
 }  // namespace sluice::bench
