@@ -6,6 +6,7 @@
 #include <fstream>
 #include <future>
 
+#include "common/net/child_host.h"
 #include "common/net/grpc_transport.h"
 #include "common/role_flags.h"
 #include "common/status.h"
@@ -52,7 +53,8 @@ absl::StatusOr<ProcessId> DriverDaemon::Spawn(const StartDriver& command) {
   ASSIGN_OR_RETURN(std::string binary, binaries_->PathOf(command.spec.binary_digest()));
   ASSIGN_OR_RETURN(std::string folder, folder_->MakeRun(job, command.run));
   if (command.first) RETURN_IF_ERROR(FillFolder(command, folder));
-  DriverRoleFlags flags{job, address(), options_.host, folder, command.spec.binary_digest()};
+  DriverRoleFlags flags{job, address(), ChildHost(options_.host, options_.advertise), folder,
+                        command.spec.binary_digest()};
   SpawnOptions options;
   options.path = binary;
   options.argv0 = ProcessTitle(command.spec.binary_name(), flags);

@@ -14,6 +14,10 @@ import time
 import urllib.request
 
 
+# A test that is told to end, say because its time is over, still ends what it started.
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(f"ended by signal {number}"))
+
+
 class Failure(Exception):
     """What a test reports: one line."""
 
@@ -74,6 +78,7 @@ class Cluster:
         self.sluice = os.path.abspath(sluice)
         self.network = network
         self.security = security or (lambda name: [])
+        self.bind = {}  # of a daemon by name: another host to listen on than its address
         self.folder = folder or tempfile.mkdtemp(prefix="sluice-test-")
         self.keep = keep
         self.driver = None
@@ -141,12 +146,12 @@ class Cluster:
         http_file = self.path("driver.http")
         if os.path.exists(http_file):
             os.remove(http_file)
-        host = self.host("driver")
+        host = self.bind.get("driver", self.host("driver"))
         self.driver = Process("driver", [
             self.sluice, "driver", f"--listen={self.address or host + ':0'}", f"--http={host}:0",
-            f"--data-dir={self.path('driver')}", f"--port-file={port_file}",
-            f"--http-port-file={http_file}", *self.security("driver"), *flags], self.folder,
-            netns=self.namespace("driver"))
+            f"--advertise={self.host('driver')}", f"--data-dir={self.path('driver')}",
+            f"--port-file={port_file}", f"--http-port-file={http_file}",
+            *self.security("driver"), *flags], self.folder, netns=self.namespace("driver"))
         self.address = self.read_port(port_file, self.driver)
         self.http = self.read_port(http_file, self.driver)
 
@@ -159,7 +164,8 @@ class Cluster:
         port_file = self.path(f"{name}.{self.starts}.port")
         self.workers[name] = Process(name, [
             self.sluice, "worker", f"--driver={self.address}", f"--slots={slots}",
-            f"--listen={self.host(name)}:0", f"--data-dir={data}", f"--port-file={port_file}",
+            f"--listen={self.bind.get(name, self.host(name))}:0",
+            f"--advertise={self.host(name)}", f"--data-dir={data}", f"--port-file={port_file}",
             *self.security(name), *flags], self.folder, netns=self.namespace(name))
         if ready:
             self.read_port(port_file, self.workers[name])

@@ -103,6 +103,8 @@ def totals(folder):
 
 def run(cluster, network, authority, token, wordcount):
     checks = Checks(cluster, network, authority, token)
+    # Who listens on every address must still be reached, with its children, at one of them.
+    cluster.bind = {"driver": "0.0.0.0", "w0": "0.0.0.0"}
     cluster.start_driver("--conf=worker_lease=1s")
     for name in WORKERS:
         cluster.start_worker(name)

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/event_loop.h"
+#include "common/net/child_host.h"
 #include "common/net/grpc_transport.h"
 #include "common/status.h"
 #include "worker/daemon/block_store.h"
@@ -57,7 +58,7 @@ class WorkerDaemon::Impl : public WorkerShell {
     ExecutorProcessOptions processes;
     processes.worker_id = dir_.worker_id;
     processes.worker_address = transport_->address();
-    processes.host = options_.listen_host;
+    processes.host = ChildHost(options_.listen_host, options_.advertise);
     processes.socket = options_.data_dir + "/descriptors";
     processes.data_dir = options_.data_dir;
     processes.security = options_.security;
