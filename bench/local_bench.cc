@@ -20,7 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr uint64_t kLinesPerStore = 65'536;
+constexpr uint64_t kLinesPerStore = 32'768;
 constexpr uint64_t kWindow = 2'000'000;  // lines on their way
 
 JobOptions LocalJobOptions(std::string name) {
