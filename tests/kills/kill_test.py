@@ -21,7 +21,13 @@ from moments import ROLES, draw  # noqa: E402
 from judgement import Oracle, compare, outcome, outcome_of  # noqa: E402
 
 WORKERS = ["w0", "w1", "w2"]
-CONF = ["worker_lease=1s", "checkpoint_interval=1s", "partitions=3"]
+LEASE = "worker_lease=1s"
+CONF = [LEASE, "checkpoint_interval=1s", "partitions=3"]
+
+
+def start_driver(cluster):
+    """One that has returned tells jobs of new workers after a lease only."""
+    cluster.start_driver(f"--conf={LEASE}")
 
 
 def submit(cluster, args, job, drop):
@@ -40,7 +46,8 @@ def drain(cluster, job):
 def run_with_kills(cluster, args, feeder, job):
     folder, flags = submit(cluster, args, job, feeder.drop)
     feeder.start()
-    killer = Killer(cluster, job, args.killer, flags, random.Random(args.seed))
+    killer = Killer(cluster, job, args.killer, flags, lambda: start_driver(cluster),
+                    random.Random(args.seed))
     for kills in draw(args.roles.split(","), args.kills, killer.random):
         killer.run(kills)
     killer.end()
@@ -88,7 +95,7 @@ def main():
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     with Cluster(args.sluice, keep=args.keep) as cluster:
-        cluster.start_driver()
+        start_driver(cluster)
         for name in WORKERS:
             cluster.start_worker(name)
         os.makedirs(cluster.path("doom"))

@@ -21,8 +21,9 @@ class Victim:
 class Killer:
     """Chooses victims; the program killer.cc kills them and says in which step that was."""
 
-    def __init__(self, cluster, job, program, flags, random):
+    def __init__(self, cluster, job, program, flags, restart_driver, random):
         self.cluster = cluster
+        self.restart_driver = restart_driver
         self.job = job
         self.random = random
         self.tally = Tally()
@@ -118,7 +119,7 @@ class Killer:
         return Victim([status["driver_pid"]]) if status and status["driver_pid"] > 0 else None
 
     def choose_driver_daemon(self):
-        return Victim([self.cluster.driver.pid], self.cluster.start_driver)
+        return Victim([self.cluster.driver.pid], self.restart_driver)
 
     # ---- kills ---------------------------------------------------------------------------------
 
