@@ -8,7 +8,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/plan/graph.h"
@@ -88,18 +90,29 @@ class StagePlan {
 };
 
 // Who owns what, from the ordered members of a generation and their slots. Partition p of n is
-// at member OwnerOf(p, n); so is map task p of n.
+// at member OwnerOf(p, n); so is map task p of n. A member without slots has only what was set
+// apart for it.
 class Ownership {
  public:
   explicit Ownership(std::vector<uint32_t> slots_of_member);
   uint32_t OwnerOf(uint32_t index, uint32_t count) const {
     return member_of_slot_[uint64_t{index} * member_of_slot_.size() / count];
   }
+  // Of a shuffle stage's partition, which may have been set apart.
+  uint32_t OwnerOf(StageId stage, uint32_t partition, uint32_t count) const {
+    const auto apart = apart_.find({stage, partition});
+    return apart == apart_.end() ? OwnerOf(partition, count) : apart->second;
+  }
+  // This partition is at `member`, whatever the slots say.
+  void SetApart(StageId stage, uint32_t partition, uint32_t member) {
+    apart_[{stage, partition}] = member;
+  }
   uint32_t members() const { return members_; }
   uint32_t slots() const { return static_cast<uint32_t>(member_of_slot_.size()); }
 
  private:
   std::vector<uint32_t> member_of_slot_;
+  std::map<std::pair<StageId, uint32_t>, uint32_t> apart_;
   uint32_t members_;
 };
 

@@ -13,9 +13,14 @@ constexpr MonotonicTime kGrantAgainUs = 2'000'000;
 
 }  // namespace
 
-void BatchRunner::Begin(proto::Generation generation, std::vector<proto::Grant::Member> members) {
-  generation_ = std::move(generation);
-  members_in_ = std::move(members);
+void BatchRunner::Begin(const proto::Grant& grant) {
+  generation_ = grant.generation();
+  members_in_ = {grant.members().begin(), grant.members().end()};
+  apart_.clear();
+  for (const auto& apart : grant.apart()) {
+    if (apart.batch_ms() == 0) continue;
+    apart_[{apart.batch_ms(), apart.stage(), apart.partition()}] = apart.member();
+  }
   runs_.clear();
   last_added_ms_ = 0;
 }
@@ -65,17 +70,16 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
   granted.set_previous_ms(run.previous_ms);
   granted.set_rebuild(run.rebuild);
   granted.set_checkpoint(run.checkpoint);
-  std::vector<uint32_t> slots;
-  for (const auto& m : members_in_) slots.push_back(m.slots());
-  const Ownership owners(slots);
   const proto::Composition& composition = state_->planned().at(run.batch_ms);
   for (const auto& source : composition.sources()) {
     auto& stage = *granted.add_stages();
     stage.set_stage(source.stage());
     stage.set_total_tasks(source.tasks_size());
     stage.set_no_dataset(source.no_dataset());
+    const std::vector<uint32_t> usual = MembersOfTasks(source.tasks_size());
     for (int index = 0; index < source.tasks_size(); ++index) {
-      if (owners.OwnerOf(index, source.tasks_size()) != member) continue;
+      const auto apart = apart_.find({run.batch_ms, source.stage(), index});
+      if ((apart == apart_.end() ? usual[index] : apart->second) != member) continue;
       auto& task = *stage.add_tasks();
       task.set_task(index);
       for (const auto& piece : source.tasks(index).pieces()) {

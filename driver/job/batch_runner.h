@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "common/plan/stages.h"
@@ -51,8 +52,7 @@ class BatchRunner {
         holders_(std::move(holders)) {}
 
   // Drops all runs and takes the members of the new generation, in order.
-  void Begin(proto::Generation generation, std::vector<proto::Grant::Member> members);
-  void Stop() { members_in_.clear(); runs_.clear(); }
+  void Begin(const proto::Grant& grant);
   void Add(int64_t batch_ms, bool rebuild, bool checkpoint);
   // Sends what may be granted now, several batches in one message; repeats what got no report.
   void Grant(MonotonicTime now, int64_t decided_ms, int64_t sealed_ms, int64_t abandoned_ms,
@@ -88,6 +88,7 @@ class BatchRunner {
   HolderLookup holders_;
   proto::Generation generation_;
   std::vector<proto::Grant::Member> members_in_;
+  std::map<std::tuple<int64_t, uint32_t, uint32_t>, uint32_t> apart_;  // map tasks, to members
   std::deque<BatchRun> runs_;
   int64_t last_added_ms_ = 0;
 };

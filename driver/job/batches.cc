@@ -147,18 +147,18 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
                                         " deterministic")});
       }
     }
+    ForgetBlame(now, run.batch_ms);
     runner_->PopFront();
     return true;
   }
   if (!RunForeachOf(run, outcome)) return false;
   scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
   planned_at_.erase(run.batch_ms);
-  crashes_.clear();
+  ForgetBlame(now, run.batch_ms);
   proto::Entry entry;
   *entry.mutable_decided() = std::move(outcome.decided);
   log_.Enqueue(std::move(entry));
   runner_->PopFront();
-  (void)now;
   return true;
 }
 
@@ -191,7 +191,6 @@ void JobDriverCore::OnBatchFailed(int64_t batch_ms, const std::string& cause) {
   entry.mutable_skipped()->set_batch_ms(batch_ms);
   entry.mutable_skipped()->set_reason(cause);
   log_.Enqueue(std::move(entry));
-  std::erase_if(crashes_, [&](const auto& crash) { return crash.first.first == batch_ms; });
   new_generation_wanted_ = true;
   phase_ = Phase::kForming;
 }

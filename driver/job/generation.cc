@@ -28,6 +28,7 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
   ++generation_;
   checkpointer_.Abandon(now);
   suspects_.clear();
+  if (!members_.apart_wanted()) members_.EndApart(now, out_);
   grant_.Clear();
   grant_.mutable_generation()->set_epoch(epoch_);
   grant_.mutable_generation()->set_number(generation_);
@@ -36,8 +37,9 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
     auto& member = *grant_.add_members();
     member.set_executor(executor->id);
     member.set_address(executor->address);
-    member.set_slots(executor->slots);
+    member.set_slots(executor->apart ? 0 : executor->slots);
     member.set_worker_id(executor->worker_id);
+    if (executor->apart) SetApart(static_cast<uint32_t>(grant_.members_size()) - 1);
   }
   grant_.set_manifest_batch_ms(checkpointer_.chains_ms());
   for (const auto& [key, parts] : checkpointer_.chains()) {
@@ -46,7 +48,7 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
     chain.set_partition(key.second);
     for (const std::string& part : parts) chain.add_parts(part);
   }
-  runner_->Begin(grant_.generation(), {grant_.members().begin(), grant_.members().end()});
+  runner_->Begin(grant_);
   grant_waiting_.clear();
   for (const auto& member : grant_.members()) grant_waiting_.insert(member.executor());
   phase_ = Phase::kGranting;
@@ -56,6 +58,19 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
                                   grant_.members_size(), " executors, from checkpoint ",
                                   checkpointer_.chains_ms(), ", decided ",
                                   state_.last_decided_ms())});
+}
+
+// Suspects that are partitions move for the whole generation, with their state; those that are
+// map tasks only in their batch, as the runner hands them out.
+void JobDriverCore::SetApart(uint32_t member) {
+  for (const TaskName& task : blame_.suspects()) {
+    if (task.stage >= plan_->stages().size()) continue;
+    auto& apart = *grant_.add_apart();
+    apart.set_stage(task.stage);
+    apart.set_partition(task.task);
+    apart.set_member(member);
+    apart.set_batch_ms(plan_->stages()[task.stage].is_source ? task.batch_ms : 0);
+  }
 }
 
 void JobDriverCore::SendGrants(MonotonicTime now) {

@@ -34,7 +34,8 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       blocks_(options_, &state_, &log_, &members_, epoch_),
       publisher_(&state_, &log_),
       checkpointer_(options_, &state_, &log_),
-      ticks_(options_.batch_interval_ms) {
+      ticks_(options_.batch_interval_ms),
+      blame_(options_.task_max_failures) {
   if (recovered.manifest_ms != 0) {
     checkpointer_.Restore(std::move(recovered.chains), recovered.manifest_ms);
     if (recovered.manifest_ms > state_.sealed_ms()) {
@@ -195,32 +196,6 @@ void JobDriverCore::OnExecutorMessage(MonotonicTime now, const std::string& from
       break;
   }
   (void)from;
-  TakeNews(now, news);
-}
-
-// A crash by the task's own doing is an attempt; one from outside is not.
-void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exited) {
-  const auto it = members_.executors().find(exited.executor());
-  if (it == members_.executors().end()) return;
-  // Ids are unique within an epoch; only a receiver executor lives on into the next.
-  if (exited.epoch() != epoch_ && !it->second.adopted) return;
-  const bool receiver = it->second.receivers;
-  out_.push_back(Say{Say::Level::kWarning,
-                     absl::StrCat("executor ", exited.executor(), " (",
-                                  receiver ? "receivers" : "tasks", ") on worker ",
-                                  it->second.worker_id, " ended: ", exited.cause())});
-  MembershipNews news;
-  members_.OnExited(now, exited, news);
-  if (exited.own_fault() && !receiver) {
-    for (const auto& task : exited.tasks()) {
-      const uint32_t count = ++crashes_[{task.batch_ms(), task.stage()}];
-      if (count < options_.task_max_failures) continue;
-      OnBatchFailed(task.batch_ms(),
-                    absl::StrCat("batch ", task.batch_ms(), ", stage ", task.stage(), ", task ",
-                                 task.task(), ": its executor ended ", count,
-                                 " times, last by ", exited.cause()));
-    }
-  }
   TakeNews(now, news);
 }
 

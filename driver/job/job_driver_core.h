@@ -13,6 +13,7 @@
 
 #include "common/plan/stages.h"
 #include "driver/job/batch_runner.h"
+#include "driver/job/blame.h"
 #include "driver/job/block_desk.h"
 #include "driver/job/checkpointer.h"
 #include "driver/job/commands.h"
@@ -57,10 +58,13 @@ class JobDriverCore {
   void OnMessage(MonotonicTime now, const MessageIn& in);
   void OnWorkerMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
   void OnExecutorMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
-  void OnExited(MonotonicTime now, const proto::ExecutorExited& exited);
   void OnSuspect(MonotonicTime now, const proto::SuspectPeer& suspect);
   void TakeNews(MonotonicTime now, const MembershipNews& news);
   void Advance(MonotonicTime now);
+  // Executors that ended, and what it says of their tasks (crashes.cc).
+  void OnExited(MonotonicTime now, const proto::ExecutorExited& exited);
+  std::string Describe(const TaskName& task) const;
+  void ForgetBlame(MonotonicTime now, int64_t up_to_batch_ms);
   // Job life (job_life.cc).
   void BeginJob();
   void OnStop(MonotonicTime now, const StopRequested& stop);
@@ -73,6 +77,7 @@ class JobDriverCore {
   // Generations (generation.cc).
   void AdvanceGeneration(MonotonicTime now);
   void StartGeneration(MonotonicTime now);
+  void SetApart(uint32_t member);
   void SendGrants(MonotonicTime now);
   void OnGrantDone(MonotonicTime now, const proto::GrantDone& done);
   void RunGeneration(MonotonicTime now);
@@ -124,7 +129,7 @@ class JobDriverCore {
   int64_t told_sealed_ms_ = 0;
   std::map<int64_t, MonotonicTime> planned_at_;
   int64_t scheduling_delay_ms_ = 0;
-  std::map<std::pair<int64_t, uint32_t>, uint32_t> crashes_;  // (batch, stage)
+  Blame blame_;
   std::map<uint32_t, std::set<uint32_t>> suspects_;           // executor -> who reported it
 
   bool ever_ran_ = false;

@@ -11,6 +11,11 @@ constexpr MonotonicTime kAskAgainUs = 1'000'000;
 constexpr MonotonicTime kBackoffFirstUs = 100'000;
 constexpr MonotonicTime kBackoffLastUs = 10'000'000;
 
+// Restarts wait for each other where they share this.
+std::string BackoffKey(const ExecutorEntry& executor) {
+  return executor.worker_id + (executor.receivers ? "/r" : executor.apart ? "/a" : "/t");
+}
+
 }  // namespace
 
 void Membership::SetJob(uint64_t job_instance, proto::ExecutorInit init) {
@@ -108,7 +113,7 @@ void Membership::OnReady(MonotonicTime now, const proto::ExecutorReady& ready,
   if (it->second.phase == ExecutorEntry::Phase::kReady) return;
   it->second.phase = ExecutorEntry::Phase::kReady;
   it->second.started = now;
-  backoff_.erase(it->second.worker_id + (it->second.receivers ? "/r" : "/t"));
+  backoff_.erase(BackoffKey(it->second));
   news.executors_changed |= !it->second.receivers;
 }
 
@@ -151,6 +156,7 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
     }
   }
   StartMissing(now, out);
+  StartApart(now, out);
   if (!receivers_stopped_) PlaceReceivers(now, out);
 }
 
@@ -231,7 +237,7 @@ void Membership::LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& ne
   } else {
     news.executors_changed = true;
   }
-  const std::string place = executor.worker_id + (executor.receivers ? "/r" : "/t");
+  const std::string place = BackoffKey(executor);
   MonotonicTime& backoff = backoff_[place];
   // The first restart is immediate; one that died young waits longer each time.
   const bool young = now - executor.started < kStartPatienceUs;
@@ -253,7 +259,7 @@ void Membership::StartMissing(MonotonicTime now, std::vector<DriverCommand>& out
   for (WorkerEntry* worker : Serving()) {
     const std::string& id = worker->member.worker_id();
     const bool has = std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
-      return !e.second.receivers && e.second.worker_id == id;
+      return !e.second.receivers && !e.second.apart && e.second.worker_id == id;
     });
     if (has || worker->member.slots() == 0 || backoff_until_[id + "/t"] > now) continue;
     ExecutorEntry executor;
@@ -365,10 +371,13 @@ bool Membership::Settled(MonotonicTime now) const {
   const bool starting =
       std::any_of(executors_.begin(), executors_.end(), [&](const auto& entry) {
         const ExecutorEntry& e = entry.second;
-        return !e.receivers && e.phase == ExecutorEntry::Phase::kStarting &&
+        return !e.receivers && !e.apart && e.phase == ExecutorEntry::Phase::kStarting &&
                now - e.started < kStartPatienceUs;
       });
-  return InventoriesIn() && !starting && !ReadyTaskExecutors().empty();
+  const std::vector<const ExecutorEntry*> ready = ReadyTaskExecutors();
+  const bool any = std::any_of(ready.begin(), ready.end(),
+                               [](const ExecutorEntry* executor) { return !executor->apart; });
+  return InventoriesIn() && !starting && any && ApartSettled();
 }
 
 std::vector<const ExecutorEntry*> Membership::ReadyTaskExecutors() const {

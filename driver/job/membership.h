@@ -38,6 +38,7 @@ struct ExecutorEntry {
   Phase phase = Phase::kStarting;
   bool receivers = false;           // role
   bool adopted = false;             // a receiver executor of a former epoch
+  bool apart = false;               // has only what is to be tried alone
   std::string worker_id;
   uint64_t worker_incarnation = 0;
   std::string address;
@@ -83,6 +84,11 @@ class Membership {
   // A member whose cut link was reported by its peers leaves the job's executors.
   void Evict(MonotonicTime now, uint32_t executor, MembershipNews& news,
              std::vector<DriverCommand>& out);
+  // Whether tasks are to be tried alone (membership_apart.cc). While one is wanted, the members are
+  // not settled without it; one that is not wanted any more stays until EndApart.
+  void WantApart(MonotonicTime now, bool wanted, std::vector<DriverCommand>& out);
+  bool apart_wanted() const { return apart_wanted_; }
+  void EndApart(MonotonicTime now, std::vector<DriverCommand>& out);
   void StopReceivers(std::vector<DriverCommand>& out);
   // Ends all executors; blocks stay with their daemons.
   void StopExecutors(std::vector<DriverCommand>& out);
@@ -114,6 +120,9 @@ class Membership {
   void PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out);
   void SendStart(MonotonicTime now, ExecutorEntry& executor, std::vector<DriverCommand>& out);
   std::vector<WorkerEntry*> Serving();
+  const ExecutorEntry* Apart() const;
+  bool ApartSettled() const;
+  void StartApart(MonotonicTime now, std::vector<DriverCommand>& out);
 
   const JobDriverOptions& options_;
   const uint64_t epoch_;
@@ -130,6 +139,8 @@ class Membership {
   std::map<std::string, MonotonicTime> backoff_until_;  // by worker and role
   std::map<std::string, MonotonicTime> backoff_;
   uint32_t next_executor_ = 1;
+  bool apart_wanted_ = false;
+  uint32_t apart_starts_ = 0;
   uint64_t last_session_ = 0;
   MonotonicTime last_timer_ = 0;
 };

@@ -4,6 +4,7 @@
 
 #include "checkpoint/checkpoint_store.h"
 #include "common/status.h"
+#include "worker/executor/grant_owners.h"
 
 namespace sluice::sim {
 namespace {
@@ -138,15 +139,10 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
   state_ = std::make_shared<StateStore>(plan_.get());
   After(site_->world.random.Between(200, 10'000),
         [this, generation, state = state_, grant = std::move(command.grant)] {
-          std::vector<uint32_t> slots;
-          uint32_t me = 0;
-          for (const auto& member : grant.members()) {
-            if (member.executor() == request_.executor()) me = slots.size();
-            slots.push_back(member.slots());
-          }
           if (grant.chains_size() > 0) site_->world.Count("recovery: state loaded from parts");
-          const absl::Status loaded = state->Load(grant, me, Ownership(std::move(slots)),
-                                                  &site_->objects, site_->codec.get());
+          const absl::Status loaded =
+              state->Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
+                          &site_->objects, site_->codec.get());
           Feed(StateLoaded{generation, std::string(Message(loaded))});
         });
 }

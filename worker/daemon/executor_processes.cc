@@ -173,8 +173,8 @@ void ExecutorProcesses::OnExit(const ExecutorKey& key, const ExitCause& cause) {
       event.left.push_back({block, slice.reliable, slice.offset, slice.records});
     }
   }
-  event.own_fault = cause.signaled ? OwnSignal(cause.number)
-                                   : cause.number != 0 && !event.tasks.empty();
+  // A task that calls exit() ends its executor too, whatever the code.
+  event.own_fault = cause.signaled ? OwnSignal(cause.number) : !event.tasks.empty();
   post_(std::move(event));
 }
 

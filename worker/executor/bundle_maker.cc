@@ -58,8 +58,8 @@ std::vector<BundleChunks> MakeBundles(const BundleHead& head, const StagePlan& p
   for (uint32_t i = 0; i < owners.members(); ++i) bundles.emplace_back(head, chunk_bytes);
   for (TaskResult& result : results) {
     for (OutShare& share : result.shares) {
-      const uint32_t partitions = plan.stage_of(share.edge).partitions;
-      const uint32_t owner = owners.OwnerOf(share.partition, partitions);
+      const Stage& to = plan.stage_of(share.edge);
+      const uint32_t owner = owners.OwnerOf(to.id, share.partition, to.partitions);
       bundles[owner].Add(result.task, std::move(share));
     }
     result.shares.clear();

@@ -7,6 +7,7 @@
 #include "checkpoint/checkpoint_store.h"
 #include "common/status.h"
 #include "worker/executor/executor_impl.h"
+#include "worker/executor/grant_owners.h"
 
 namespace sluice {
 namespace {
@@ -145,14 +146,9 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
   }
   state_ = std::make_shared<StateStore>(plan_.get());
   InBackground([this, generation, state = state_, grant = std::move(command.grant)] {
-    std::vector<uint32_t> slots;
-    uint32_t me = 0;
-    for (const auto& member : grant.members()) {
-      if (member.executor() == options_.executor) me = static_cast<uint32_t>(slots.size());
-      slots.push_back(member.slots());
-    }
-    const Ownership owners(std::move(slots));
-    const absl::Status loaded = state->Load(grant, me, owners, options_.objects, options_.codec);
+    const absl::Status loaded =
+        state->Load(grant, PlaceUnder(grant, options_.executor), OwnersUnder(grant),
+                    options_.objects, options_.codec);
     Post(ExecutorEvent(StateLoaded{generation, std::string(Message(loaded))}));
   });
 }

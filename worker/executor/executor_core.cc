@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/mutations.h"
+#include "worker/executor/grant_owners.h"
 
 namespace sluice {
 
@@ -34,7 +35,6 @@ void ExecutorCore::On(GrantIn& event) {
     return;
   }
   std::vector<Member> members;
-  std::vector<uint32_t> slots;
   bool among_them = false;
   for (const auto& info : grant.members()) {
     if (info.executor() == options_.executor) {
@@ -42,13 +42,12 @@ void ExecutorCore::On(GrantIn& event) {
       among_them = true;
     }
     members.push_back({info, 0, 0, 0});
-    slots.push_back(info.slots());
   }
   if (!among_them) return;  // it is not for us
 
   generation_ = generation;
   members_ = std::move(members);
-  owners_.emplace(std::move(slots));
+  owners_ = OwnersUnder(grant);
   loaded_ = false;
   load_error_.clear();
   grant_done_sent_ = 0;

@@ -93,7 +93,7 @@ std::vector<uint32_t> ExecutorCore::OwnTasks(const BatchWork& batch, const Stage
   std::vector<uint32_t> tasks;
   if (!stage.is_source) {
     for (uint32_t p = 0; p < stage.partitions; ++p) {
-      if (owners_->OwnerOf(p, stage.partitions) == me_) tasks.push_back(p);
+      if (owners_->OwnerOf(stage.id, p, stage.partitions) == me_) tasks.push_back(p);
     }
     return tasks;
   }

@@ -58,7 +58,7 @@ absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const 
     const Node& node = plan_->graph().node(stage.root);
     if (stage.is_source || node.state_name.empty()) continue;
     for (uint32_t p = 0; p < stage.partitions; ++p) {
-      if (owners.OwnerOf(p, stage.partitions) != member) continue;
+      if (owners.OwnerOf(stage.id, p, stage.partitions) != member) continue;
       Cell& cell = cells_[{stage.id, p}];
       cell.operator_name = node.state_name;
       cell.partition = p;

@@ -1,0 +1,72 @@
+// Executors that ended, in the job driver's core: whose fault it was, who is tried alone, and when
+// a batch has failed by it (design section 7: a task that kills or outlasts its executor).
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "driver/job/job_driver_core.h"
+
+namespace sluice {
+
+// The daemon's word may come after the broken link has told of the executor's end already.
+void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exited) {
+  const auto it = members_.executors().find(exited.executor());
+  const bool known = it != members_.executors().end();
+  // Ids are unique within an epoch; only a receiver executor lives on into the next.
+  if (exited.epoch() != epoch_ && !(known && it->second.adopted)) return;
+  if (known) {
+    out_.push_back(Say{Say::Level::kWarning,
+                       absl::StrCat("executor ", exited.executor(), " (",
+                                    it->second.receivers ? "receivers" : "tasks", ") on worker ",
+                                    it->second.worker_id, " ended: ", exited.cause())});
+  }
+  MembershipNews news;
+  members_.OnExited(now, exited, news);
+  TakeNews(now, news);
+  if (exited.epoch() != epoch_ || !begun_) return;
+  const std::set<TaskName> before = blame_.suspects();
+  const std::optional<TaskName> failed = blame_.OnExited(exited);
+  for (const TaskName& task : blame_.suspects()) {
+    if (before.contains(task)) continue;
+    out_.push_back(Say{Say::Level::kWarning,
+                       absl::StrCat(Describe(task), ": ran when executor ", exited.executor(),
+                                    " ended by ", exited.cause(), "; it is tried again alone")});
+  }
+  if (failed.has_value()) {
+    OnBatchFailed(failed->batch_ms,
+                  absl::StrCat(Describe(*failed), ": it ended its executor ",
+                               blame_.FailuresOf(*failed), " times, last by ", exited.cause()));
+    ForgetBlame(now, failed->batch_ms);
+  }
+  if (ended_ || blame_.suspects().empty()) return;
+  members_.WantApart(now, true, out_);
+  new_generation_wanted_ = true;
+  phase_ = Phase::kForming;  // the present one would run the suspects among others
+}
+
+void JobDriverCore::ForgetBlame(MonotonicTime now, int64_t up_to_batch_ms) {
+  blame_.Forget(up_to_batch_ms);
+  if (blame_.suspects().empty()) members_.WantApart(now, false, out_);
+}
+
+std::string JobDriverCore::Describe(const TaskName& task) const {
+  const bool known = plan_ != nullptr && task.stage < plan_->stages().size();
+  if (!known) return absl::StrCat("batch ", task.batch_ms, ", stage ", task.stage);
+  const Stage& stage = plan_->stages()[task.stage];
+  std::set<std::string> chains;  // fused: which of them it was is not known
+  for (const EdgeId id : stage.edges_out) {
+    const Edge& edge = plan_->edges()[id];
+    chains.insert(graph_.node(edge.node).inputs[edge.input].chain);
+  }
+  for (const uint32_t index : stage.output_pieces) {
+    chains.insert(graph_.outputs()[plan_->output_pieces()[index].output].chain);
+  }
+  std::string operators = graph_.node(stage.root).label;
+  for (const std::string& chain : chains) {
+    if (!chain.empty()) absl::StrAppend(&operators, " > ", chain);
+  }
+  return absl::StrCat("batch ", task.batch_ms, ", operator ", operators, ", ",
+                      stage.is_source ? "task " : "partition ", task.task, " of stage ",
+                      task.stage);
+}
+
+}  // namespace sluice

@@ -1,0 +1,28 @@
+// A job whose state function dies of one key. Every record is "KEY ID"; totals are state.
+#include <csignal>
+
+#include "sluice/sluice.h"
+
+using namespace std::chrono_literals;
+
+void BuildJob(sluice::StreamingContext& ssc) {
+  const std::string output = ssc.args().Get("output");
+  ssc.TextFileStream(ssc.args().Get("dir"))
+      .Map([](std::string_view line) {
+        const std::string_view key = line.substr(0, line.find(' '));
+        return std::pair{key, std::pair{key, int64_t{1}}};
+      })
+      .UpdateStateByKey("totals",
+                        [](std::span<const std::pair<std::string, int64_t>> records,
+                           std::optional<int64_t> total) -> std::optional<int64_t> {
+                          for (const auto& [key, count] : records) {
+                            if (key == "poison") raise(SIGSEGV);
+                          }
+                          return total.value_or(0) + static_cast<int64_t>(records.size());
+                        })
+      .SaveAsTextFiles(output + "/totals");
+}
+
+int main(int argc, char** argv) {
+  return sluice::RunJob(argc, argv, {.name = "poison", .batch_interval = 100ms}, BuildJob);
+}

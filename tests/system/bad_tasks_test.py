@@ -1,0 +1,141 @@
+"""A task that kills its executor, with real processes: it is tried again alone, it alone is charged,
+and the batch fails or is skipped as the job was told.
+
+usage: bad_tasks_test.py SLUICE POISON
+"""
+import collections
+import glob
+import os
+import re
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster, Failure, wait_until  # noqa: E402
+
+KEYS = [f"key{i}" for i in range(40)]
+
+
+class Job:
+    """One run of the job over its own folder of input files."""
+
+    def __init__(self, cluster, poison, name, *conf):
+        self.cluster = cluster
+        self.name = name
+        self.inputs = cluster.path(name + "-in")
+        self.out = cluster.path(name + "-out")
+        os.makedirs(self.inputs)
+        self.expected = collections.Counter()
+        cluster.submit(poison, name, [f"--dir={self.inputs}", f"--output={self.out}"],
+                       conf=("task_max_failures=2", "checkpoint_interval=300ms", *conf))
+
+    def drop(self, name, keys):
+        """A whole file at once: all of it is in one batch."""
+        aside = os.path.join(self.inputs, "." + name)
+        with open(aside, "w") as f:
+            f.write("".join(f"{key} {i}\n" for i, key in enumerate(keys)))
+        os.rename(aside, os.path.join(self.inputs, name))
+
+    def good(self, name):
+        self.drop(name, KEYS)
+        self.expected.update(KEYS)
+
+    def totals(self):
+        newest = max(glob.glob(self.out + "/totals-*"), default=None)
+        found = {}
+        for part in glob.glob(f"{newest}/part-*") if newest else []:
+            with open(part) as f:
+                for line in f:
+                    key, count = re.fullmatch(r"\((.*),(\d+)\)", line.strip()).groups()
+                    found[key] = int(count)
+        return found
+
+    def await_totals(self):
+        wait_until(lambda: self.totals() == dict(self.expected),
+                   f"the totals of {self.name}: want {dict(self.expected)}, have {self.totals()}")
+
+    def status(self):
+        return self.cluster.job(self.name) or {}
+
+    def driver_log(self):
+        """What the job driver said of its tasks."""
+        text = ""
+        for path in glob.glob(self.cluster.path("driver", "jobs", self.name, "*", "output*")):
+            with open(path, errors="replace") as f:
+                text += f.read()
+        return text
+
+
+def check(true, what):
+    if not true:
+        raise Failure(what)
+
+
+def stops(cluster, poison):
+    job = Job(cluster, poison, "stops")
+    job.good("a")
+    job.await_totals()
+    job.drop("b", ["poison"] + KEYS)
+    wait_until(lambda: job.status().get("state") == "FAILED", "the job to fail", 60)
+    failure = job.status()["failure"]
+    where = re.search(r"operator UpdateStateByKey.*partition (\d+) of stage (\d+)", failure)
+    check(where and "signal 11" in failure and "2 times" in failure,
+          f"the failure lacks operator, partition or cause: {failure}")
+    log = job.driver_log()
+    check("it is tried again alone" in log, f"nothing was tried alone:\n{log}")
+    charged = set(re.findall(r"partition (\d+) of stage (\d+): it ended its executor", log + failure))
+    check(charged == {where.groups()}, f"others were charged: {charged}")
+    check(job.totals() == dict(job.expected), "the failed batch has left something behind")
+    print(f"ok stop: {failure}", flush=True)
+
+
+def skips(cluster, poison):
+    job = Job(cluster, poison, "skips", "on_batch_failure=skip")
+    job.good("a")
+    job.await_totals()
+    job.drop("b", ["poison"] + KEYS)
+    wait_until(lambda: job.status().get("failed_batches") == 1, "the batch to be skipped", 60)
+    job.good("c")
+    job.await_totals()
+    check(job.status()["state"] == "RUNNING", f"the job does not go on: {job.status()}")
+    cluster.run("job", "drain", "skips", "--deadline=30s")
+    wait_until(lambda: job.status().get("state") == "FINISHED", "the drain")
+    check(job.totals() == dict(job.expected), "the totals have changed while draining")
+    print("ok skip", flush=True)
+
+
+def killed_from_outside(cluster, poison):
+    """More kills than a task may have failures."""
+    job = Job(cluster, poison, "outside")
+    for i in range(4):
+        job.good(f"file{i}")
+        job.await_totals()
+        before = cluster.executors("outside")
+        for _, pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: cluster.executors("outside") and
+                   not set(cluster.executors("outside")) & set(before), "new executors")
+    job.good("last")
+    job.await_totals()
+    check(job.status()["state"] == "RUNNING", f"the kills are charged: {job.status()}")
+    cluster.run("job", "cancel", "outside")
+    print("ok killed from outside", flush=True)
+
+
+def main():
+    sluice, poison = (os.path.abspath(p) for p in sys.argv[1:3])
+    with Cluster(sluice) as cluster:
+        cluster.start_driver()
+        for name in ("w0", "w1"):
+            cluster.start_worker(name)
+        stops(cluster, poison)
+        skips(cluster, poison)
+        killed_from_outside(cluster, poison)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
