@@ -163,10 +163,14 @@ class Cases:
         more = gate_lines(300, 100)
         drop_file(job.inputs, "h", more)
         job.await_sums(gate_lines(0, 300) + more)
-        table = self.cluster.run("job", "list")[1].splitlines()
-        row = dict(zip(table[0].split(), table[1].split()))
-        expect((row["NAME"], row["STATE"], row["SLOTS"], row["RECORDS"]),
-               ("shown", "RUNNING", "4", "400"), "the table of `job list`")
+
+        def row():
+            table = self.cluster.run("job", "list")[1].splitlines()
+            shown = dict(zip(table[0].split(), table[1].split()))
+            return [shown[column] for column in ("NAME", "STATE", "SLOTS", "RECORDS")]
+        # The new worker's executors may still be joining.
+        wait_until(lambda: row() == ["shown", "RUNNING", "4", "400"], "the table of `job list`")
+        print("ok the table of `job list`")
 
 
 def main():
