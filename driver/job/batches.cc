@@ -207,7 +207,7 @@ void JobDriverCore::AfterSeal() {
     log_.AfterDurable(CollectStore{});
     // No block of a batch up to this one comes later: once per seal is enough.
     const std::vector<BlockId> covered = state_.TakeCoveredBlocks();
-    if (!covered.empty()) blocks_.Release(covered, out_);
+    if (!covered.empty()) blocks_.Release(covered);
     log_.ForgetCovered();
   }
   state_.ForgetCovered();

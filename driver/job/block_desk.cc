@@ -9,16 +9,17 @@ namespace {
 
 constexpr MonotonicTime kCheckCopiesUs = 200'000;
 constexpr MonotonicTime kReplicateAgainUs = 3'000'000;
+constexpr int64_t kExcessLeases = 4;  // copies under way are not known yet either
 
 }  // namespace
 
 void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                            std::vector<DriverCommand>& out) {
   const BlockId key = BlockIdOf(announce.block().name());
-  for (const std::string& holder : announce.holders()) held_[holder].insert(key);
   unlogged_.erase(key);
   if (HoldersOf(key).size() < options_.replication) check_copies_ = true;
   if (LoggedBlock* block = state_->FindBlock(key)) {
+    NoteHolders(key, announce);
     UpdateHolders(*block, key, {announce.holders().begin(), announce.holders().end()});
     replicating_.erase(key);
     SendVerdict(from, announce.block(), true, out);
@@ -32,6 +33,7 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
       return range.last() <= state_->LastOfProducer(key.stream, range.producer());
     });
     SendVerdict(from, announce.block(), logged, out);
+    for (const std::string& holder : announce.holders()) ReleaseAt(holder, key);
     return;
   }
   if (key.number > last + 1) {
@@ -40,6 +42,12 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
   }
   AddInOrder(from, announce, out);
   AddHeld(key.stream, key.incarnation, out);
+}
+
+void BlockDesk::NoteHolders(const BlockId& key, const proto::BlockAnnounce& announce) {
+  for (const std::string& holder : announce.holders()) {
+    held_[holder][key] = members_->SessionOf(holder);
+  }
 }
 
 void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
@@ -53,7 +61,8 @@ void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& 
   if (accepted) {
     *added.mutable_block() = announce.block();
     *added.mutable_holders() = announce.holders();
-  } else {
+    NoteHolders(BlockIdOf(announce.block().name()), announce);
+  } else {  // its holders drop it
     *added.mutable_block()->mutable_name() = announce.block().name();  // its number is used up
   }
   log_->Enqueue(std::move(entry));
@@ -73,19 +82,20 @@ void BlockDesk::AddHeld(uint32_t stream, uint64_t incarnation, std::vector<Drive
 
 void BlockDesk::OnInventory(const proto::WorkerInventory& inventory,
                             std::vector<DriverCommand>& out) {
-  std::set<BlockId>& held = held_[inventory.worker_id()];
-  held.clear();
+  auto& held = held_[inventory.worker_id()];
+  // What was announced since the session that this answers was sent may be newer than the answer.
+  std::erase_if(held, [&](const auto& entry) { return entry.second < inventory.session(); });
+  excess_since_.erase(inventory.worker_id());
   check_copies_ = true;
   for (const auto& block : inventory.blocks()) {
     const BlockId key = BlockIdOf(block.name());
-    held.insert(key);
+    held[key] = inventory.session();
     if (LoggedBlock* logged = state_->FindBlock(key)) {
       UpdateHolders(*logged, key, {inventory.worker_id()});
       continue;
     }
     if (key.number <= state_->LastNumber(key.stream, key.incarnation)) {
-      SendRelease(inventory.worker_id(), key, out);  // covered, or refused
-      held.erase(key);
+      ReleaseAt(inventory.worker_id(), key);  // covered, or refused
       continue;
     }
     Unlogged& unlogged = unlogged_[key];
@@ -94,8 +104,23 @@ void BlockDesk::OnInventory(const proto::WorkerInventory& inventory,
   }
 }
 
+void BlockDesk::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {
+  releases_.OnTaken(beat);
+  const std::string& worker = beat.worker_id();
+  const auto held = held_.find(worker);
+  const uint64_t known = held == held_.end() ? 0 : held->second.size();
+  if (beat.epoch() != epoch_ || beat.blocks() <= known) {
+    excess_since_.erase(worker);
+    return;
+  }
+  const auto [since, fresh] = excess_since_.try_emplace(worker, now);
+  if (fresh || now - since->second < kExcessLeases * options_.lease_us) return;
+  excess_since_.erase(since);
+  members_->AskInventory(worker);
+}
+
 void BlockDesk::OnWorkerLost(const std::string& worker_id) {
-  (void)worker_id;
+  releases_.OnWorkerLost(worker_id);
   check_copies_ = true;
 }
 
@@ -130,8 +155,16 @@ void BlockDesk::OnProducerQuery(const std::string& from, const proto::ProducerQu
 }
 
 void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
-  if (!check_copies_ || now - checked_ < kCheckCopiesUs || !members_->InventoriesIn()) return;
-  checked_ = now;
+  if (check_copies_ && now - checked_ >= kCheckCopiesUs && members_->InventoriesIn()) {
+    checked_ = now;
+    CheckUnlogged(out);
+    check_copies_ = CheckCopies(now, out) || !unlogged_.empty();
+  }
+  releases_.Advance(now, out);
+}
+
+// What inventories showed and the log does not know.
+void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
   for (auto it = unlogged_.begin(); it != unlogged_.end();) {
     const BlockId key = it->first;
     if (members_->ReceiverAlive(key.stream, key.incarnation)) {
@@ -139,7 +172,7 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
       continue;
     }
     if (it->second.info.reliable()) {
-      for (const std::string& worker : it->second.workers) SendRelease(worker, key, out);
+      for (const std::string& worker : it->second.workers) releases_.Add(worker, key);
       dropped_.insert(key);
       if (state_->LastNumber(key.stream, key.incarnation) + 1 == key.number) {
         // Its number is used up: should the receiver live after all, its next block may follow.
@@ -155,8 +188,12 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
     }
     it = unlogged_.erase(it);
   }
+}
+
+// True when some block has too few copies and a worker that could take one.
+bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) {
   under_replicated_ = 0;
-  bool waiting = !unlogged_.empty();
+  bool waiting = false;
   for (const auto& [key, block] : state_->blocks()) {
     if (block.lost) continue;
     const std::vector<std::string> holders = HoldersOf(key);
@@ -182,24 +219,21 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
     replicate.set_epoch(epoch_);
     out.push_back(std::move(send));
   }
-  check_copies_ = waiting;
+  return waiting;
 }
 
-void BlockDesk::Release(const std::vector<BlockId>& blocks, std::vector<DriverCommand>& out) {
-  std::map<std::string, Send> by_worker;
+void BlockDesk::Release(const std::vector<BlockId>& blocks) {
   for (const BlockId& key : blocks) {
     replicating_.erase(key);
     for (auto& [worker, held] : held_) {
-      if (held.erase(key) == 0 || members_->AddressOf(worker).empty()) continue;
-      Send& send = by_worker[worker];
-      send.to = members_->AddressOf(worker);
-      auto& release = *send.message.mutable_release_blocks();
-      release.set_job_instance(state_->job().job_instance());
-      release.set_epoch(epoch_);
-      *release.add_names() = NameOf(state_->job().job_instance(), key);
+      if (held.erase(key) != 0) releases_.Add(worker, key);
     }
   }
-  for (auto& [worker, send] : by_worker) out.push_back(std::move(send));
+}
+
+void BlockDesk::ReleaseAt(const std::string& worker, const BlockId& key) {
+  held_[worker].erase(key);
+  releases_.Add(worker, key);
 }
 
 std::vector<std::string> BlockDesk::HoldersOf(const BlockId& key) const {
@@ -261,17 +295,6 @@ void BlockDesk::UpdateHolders(LoggedBlock& block, const BlockId& key,
   *entry.mutable_block_added()->mutable_block() = block.info;
   for (const std::string& holder : all) entry.mutable_block_added()->add_holders(holder);
   log_->Enqueue(std::move(entry));
-}
-
-void BlockDesk::SendRelease(const std::string& worker, const BlockId& key,
-                            std::vector<DriverCommand>& out) {
-  if (members_->AddressOf(worker).empty()) return;
-  Send send{members_->AddressOf(worker), {}};
-  auto& release = *send.message.mutable_release_blocks();
-  release.set_job_instance(state_->job().job_instance());
-  release.set_epoch(epoch_);
-  *release.add_names() = NameOf(state_->job().job_instance(), key);
-  out.push_back(std::move(send));
 }
 
 }  // namespace sluice

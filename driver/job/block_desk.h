@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "driver/job/block_releases.h"
 #include "driver/job/commands.h"
 #include "driver/job/job_options.h"
 #include "driver/job/job_state.h"
@@ -23,19 +24,23 @@ class BlockDesk {
  public:
   BlockDesk(const JobDriverOptions& options, JobState* state, LogQueue* log, Membership* members,
             uint64_t epoch)
-      : options_(options), state_(state), log_(log), members_(members), epoch_(epoch) {}
+      : options_(options), state_(state), log_(log), members_(members), epoch_(epoch),
+        releases_(state, members, epoch) {}
 
   void OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                   std::vector<DriverCommand>& out);
   void OnInventory(const proto::WorkerInventory& inventory, std::vector<DriverCommand>& out);
+  // A worker that holds more blocks than it should know of is asked which, after a while.
+  void OnBeat(MonotonicTime now, const proto::LeaseBeat& beat);
   void OnWorkerLost(const std::string& worker_id);
   void OnReceiverDead(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
   void OnProducerQuery(const std::string& from, const proto::ProducerQuery& query,
                        std::vector<DriverCommand>& out);
-  // Asks for further copies of blocks that have too few; drops what a dead receiver left.
+  // Asks for further copies of blocks that have too few; drops what a dead receiver left; sends
+  // releases.
   void OnTimer(MonotonicTime now, std::vector<DriverCommand>& out);
   // Covered by a sealed checkpoint: nobody needs these any more.
-  void Release(const std::vector<BlockId>& blocks, std::vector<DriverCommand>& out);
+  void Release(const std::vector<BlockId>& blocks);
 
   std::vector<std::string> HoldersOf(const BlockId& key) const;  // serving workers, by id
   // Every holder that the log names has answered without it, or is gone for good.
@@ -50,13 +55,15 @@ class BlockDesk {
  private:
   void AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
                   std::vector<DriverCommand>& out);
+  void NoteHolders(const BlockId& key, const proto::BlockAnnounce& announce);
   void AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
   void SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,
                    std::vector<DriverCommand>& out);
   void UpdateHolders(LoggedBlock& block, const BlockId& key,
                      const std::vector<std::string>& holders);
-  void SendRelease(const std::string& worker, const BlockId& key,
-                   std::vector<DriverCommand>& out);
+  void ReleaseAt(const std::string& worker, const BlockId& key);
+  void CheckUnlogged(std::vector<DriverCommand>& out);
+  bool CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out);
 
   struct HeldBack {
     std::string from;
@@ -72,7 +79,10 @@ class BlockDesk {
   LogQueue* log_;
   Membership* members_;
   const uint64_t epoch_;
-  std::map<std::string, std::set<BlockId>> held_;       // by worker: what it said it has
+  BlockReleases releases_;
+  // By worker: what it said it has, and the number of its session at that time.
+  std::map<std::string, std::map<BlockId, uint64_t>> held_;
+  std::map<std::string, MonotonicTime> excess_since_;   // by worker
   std::map<BlockId, HeldBack> early_;                   // a predecessor is still on its way
   std::map<BlockId, Unlogged> unlogged_;                // in inventories, not in the log
   std::set<BlockId> dropped_;                           // released without having been logged

@@ -54,7 +54,9 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
   if (ended_) return {};
   if (const auto* timer = std::get_if<TimerDue>(&event)) {
     wall_ms_ = timer->wall_ms;
-    if (begun_) {
+    // No worker hears of a job whose beginning could still be lost: the next driver would begin
+    // another one beside what this one started.
+    if (log_.durable().begun()) {
       MembershipNews news;
       members_.OnTimer(now, news, out_);
       TakeNews(now, news);
@@ -146,6 +148,7 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
       break;
     case proto::Envelope::kLeaseBeat:
       members_.OnBeat(now, m.lease_beat());
+      blocks_.OnBeat(now, m.lease_beat());
       break;
     case proto::Envelope::kExecutorExited:
       OnExited(now, m.executor_exited());

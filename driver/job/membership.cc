@@ -399,6 +399,16 @@ bool Membership::ReceiversUp() const {
   });
 }
 
+uint64_t Membership::SessionOf(const std::string& worker_id) const {
+  const auto it = workers_.find(worker_id);
+  return it == workers_.end() ? 0 : it->second.session;
+}
+
+void Membership::AskInventory(const std::string& worker_id) {
+  const auto it = workers_.find(worker_id);
+  if (it != workers_.end()) it->second.session_due = !it->second.lost;
+}
+
 bool Membership::WorkerServes(const std::string& worker_id) const {
   const auto it = workers_.find(worker_id);
   return it != workers_.end() && !it->second.lost && it->second.answered;

@@ -100,6 +100,9 @@ class Membership {
   bool Settled(MonotonicTime now) const;
   std::vector<const ExecutorEntry*> ReadyTaskExecutors() const;  // by id
   bool ReceiversUp() const;
+  // Number of the last session sent to it; 0: none.
+  uint64_t SessionOf(const std::string& worker_id) const;
+  void AskInventory(const std::string& worker_id);  // with the next timer
   bool WorkerServes(const std::string& worker_id) const;  // alive, inventory in
   std::string AddressOf(const std::string& worker_id) const;
   std::string HostOf(const std::string& worker_id) const;

@@ -113,10 +113,28 @@ void Cluster::StartWorker(size_t index) {
   slot.process = std::make_unique<WorkerProcess>(site_, slot.host, slot.worker_id);
 }
 
-size_t Cluster::HeldBlocks() const {
+std::string Cluster::HeldBlocks() const {
   size_t held = 0;
-  for (const auto& [id, block] : site_->blocks) held += block.holders.size();
-  return held;
+  std::string first;
+  for (const auto& [id, block] : site_->blocks) {
+    if (block.holders.empty()) continue;
+    if (held == 0) {
+      first = "block " + std::to_string(std::get<2>(id)) + " of " +
+              std::to_string(std::get<1>(id) % 1000) + " on " + *block.holders.begin();
+    }
+    held += block.holders.size();
+  }
+  return held == 0 ? "" : first + ", and " + std::to_string(held - 1) + " more";
+}
+
+ReceiverProcess* Cluster::ReceiverAt(const std::string& address) {
+  for (const Slot& slot : workers_) {
+    if (slot.process == nullptr) continue;
+    for (ReceiverProcess* receiver : slot.process->receivers()) {
+      if (receiver->address() == address) return receiver;
+    }
+  }
+  return nullptr;
 }
 
 // ---- input ---------------------------------------------------------------------------------
@@ -135,7 +153,9 @@ void Cluster::PushNext(size_t index) {
   std::vector<std::string> found;
   for (const Slot& slot : workers_) {
     if (slot.process == nullptr || !site_->world.host_up(slot.host)) continue;
-    if (slot.process->receiver() != nullptr) found.push_back(slot.process->receiver()->address());
+    for (ReceiverProcess* receiver : slot.process->receivers()) {
+      found.push_back(receiver->address());
+    }
   }
   if (found.empty()) return;
   const std::string address = found[site_->world.random.Below(found.size())];
@@ -145,9 +165,7 @@ void Cluster::PushNext(size_t index) {
   const int64_t first = producer.sent + 1;
   const int count = static_cast<int>(std::min<int64_t>(producer.made - producer.sent, 6));
   site_->world.After(address, 500, [this, index, attempt, ask, first, count, address] {
-    for (const Slot& slot : workers_) {
-      ReceiverProcess* receiver = slot.process == nullptr ? nullptr : slot.process->receiver();
-      if (receiver == nullptr || receiver->address() != address) continue;
+    if (ReceiverProcess* receiver = ReceiverAt(address)) {
       auto answer = [this, index, attempt, ask](std::optional<int64_t> last) {
         if (site_->Chance(site_->world.faults.ack_lost)) {
           site_->world.Count("producer: acknowledgement lost");

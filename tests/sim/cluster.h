@@ -36,7 +36,7 @@ class Cluster : private Process {
   // All that was made is acknowledged, planned, decided and published.
   bool Finished() const { return Unfinished().empty(); }
   std::string Unfinished() const;  // why it is not
-  size_t HeldBlocks() const;
+  std::string HeldBlocks() const;  // the first one and how many there are; empty: none
 
  private:
   struct Slot {
@@ -45,6 +45,7 @@ class Cluster : private Process {
     std::unique_ptr<WorkerProcess> process;
   };
 
+  ReceiverProcess* ReceiverAt(const std::string& address);
   // The driver daemon's part.
   void OnMessage(const std::string& from, proto::Envelope message) override;
   void OnPeerDown(const std::string&, bool) override {}

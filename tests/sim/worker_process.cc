@@ -161,8 +161,10 @@ std::vector<ExecutorKey> WorkerProcess::executors(bool receivers) const {
   return keys;
 }
 
-ReceiverProcess* WorkerProcess::receiver() {
-  return receivers_.empty() ? nullptr : receivers_.rbegin()->second.get();
+std::vector<ReceiverProcess*> WorkerProcess::receivers() {
+  std::vector<ReceiverProcess*> all;
+  for (const auto& [key, process] : receivers_) all.push_back(process.get());
+  return all;
 }
 
 std::vector<std::string> WorkerProcess::addresses() const {

@@ -26,7 +26,7 @@ class WorkerProcess : public Process {
   // Every executor here, by its key; one that `crash` kills is reaped soon after.
   std::vector<ExecutorKey> executors(bool receivers) const;
   void Crash(const ExecutorKey& key);
-  ReceiverProcess* receiver();
+  std::vector<ReceiverProcess*> receivers();
   std::vector<std::string> addresses() const;  // of all processes of the node
   // Blocks that had two copies once and of which this one is the last.
   bool HasLastCopies() const;

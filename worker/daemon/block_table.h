@@ -72,6 +72,7 @@ class BlockTable {
 
   void Tick(MonotonicTime now, worker::Commands& out);
   void AppendInventory(uint64_t job_instance, proto::WorkerInventory* inventory) const;
+  uint64_t Count(uint64_t job_instance) const;
   uint64_t UnderReplicated() const;
 
   // Draining: copies to peers what only this daemon holds, and announces it. True when there is

@@ -69,6 +69,13 @@ void BlockTable::AppendInventory(uint64_t job_instance, proto::WorkerInventory* 
   }
 }
 
+uint64_t BlockTable::Count(uint64_t job_instance) const {
+  const auto first = blocks_.lower_bound({.job_instance = job_instance});
+  auto last = first;
+  while (last != blocks_.end() && last->first.job_instance == job_instance) ++last;
+  return static_cast<uint64_t>(std::distance(first, last));
+}
+
 uint64_t BlockTable::UnderReplicated() const {
   uint64_t count = 0;
   for (const auto& [key, block] : blocks_) {

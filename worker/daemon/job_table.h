@@ -15,6 +15,7 @@ struct WorkerJob {
   std::string name;
   uint64_t epoch = 0;            // of the session; 0: only blocks came so far
   uint64_t session = 0;          // number of the last session of this epoch
+  uint64_t releases = 0;         // number of the last release of this epoch
   std::string driver;            // address of the job driver
   int64_t lease_us = 5'000'000;
   uint64_t durable_slot = 0;     // highest seen

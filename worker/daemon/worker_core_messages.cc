@@ -64,7 +64,7 @@ void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
       return;
     case Kind::kReleaseBlocks:
       if (current(message.release_blocks().job_instance(), message.release_blocks().epoch())) {
-        OnRelease(now, message.release_blocks(), out);
+        OnRelease(now, event.from, message.release_blocks(), out);
       }
       return;
     case Kind::kReplicateBlock:
@@ -103,6 +103,7 @@ void WorkerCore::OnSession(MonotonicTime now, const proto::JobSession& message,
   job.name = message.job();
   job.epoch = message.epoch();
   job.session = message.number();
+  if (newer) job.releases = 0;
   job.driver = message.address();
   if (message.lease_ms() > 0) job.lease_us = static_cast<int64_t>(message.lease_ms()) * 1000;
   job.durable_slot = std::max(job.durable_slot, message.durable_slot());
@@ -162,6 +163,8 @@ void WorkerCore::SendBeat(const WorkerJob& job, const std::string& to,
   beat->set_epoch(job.epoch);
   beat->set_durable_slot(job.durable_slot);
   beat->set_reply(true);
+  beat->set_releases(job.releases);
+  beat->set_blocks(blocks_.Count(job.instance));
   beat->set_worker_id(config_.worker_id);
   beat->set_incarnation(config_.incarnation);
   out.push_back(std::move(send));
@@ -199,8 +202,8 @@ void WorkerCore::OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict
 
 // A receiver that still waits for the verdict on a released block seals its records anew; those
 // that are logged are then dropped by their numbers.
-void WorkerCore::OnRelease(MonotonicTime now, const proto::ReleaseBlocks& release,
-                           worker::Commands& out) {
+void WorkerCore::OnRelease(MonotonicTime now, const std::string& from,
+                           const proto::ReleaseBlocks& release, worker::Commands& out) {
   for (const auto& [receiver, block] : blocks_.OnRelease(now, release, out)) {
     const auto* executor = executors_.Find(receiver);
     if (executor == nullptr || !executor->attached()) continue;
@@ -208,6 +211,10 @@ void WorkerCore::OnRelease(MonotonicTime now, const proto::ReleaseBlocks& releas
     *send.message.mutable_block_verdict()->mutable_name() = NameOf(block);
     out.push_back(std::move(send));
   }
+  WorkerJob& job = jobs_.at(release.job_instance());
+  if (release.epoch() != job.epoch) return;
+  job.releases = std::max(job.releases, release.number());
+  SendBeat(job, from, out);
 }
 
 void WorkerCore::OnSealTick(const proto::SealTick& tick, worker::Commands& out) {
