@@ -17,7 +17,6 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
                            std::vector<DriverCommand>& out) {
   const BlockId key = BlockIdOf(announce.block().name());
   unlogged_.erase(key);
-  if (HoldersOf(key).size() < options_.replication) check_copies_ = true;
   if (LoggedBlock* block = state_->FindBlock(key)) {
     NoteHolders(key, announce);
     UpdateHolders(*block, key, {announce.holders().begin(), announce.holders().end()});
@@ -48,6 +47,7 @@ void BlockDesk::NoteHolders(const BlockId& key, const proto::BlockAnnounce& anno
   for (const std::string& holder : announce.holders()) {
     held_[holder][key] = members_->SessionOf(holder);
   }
+  if (HoldersOf(key).size() < options_.replication) check_copies_ = true;
 }
 
 void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
@@ -63,6 +63,7 @@ void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& 
     *added.mutable_holders() = announce.holders();
     NoteHolders(BlockIdOf(announce.block().name()), announce);
   } else {  // its holders drop it
+    for (auto& [worker, held] : held_) held.erase(BlockIdOf(announce.block().name()));
     *added.mutable_block()->mutable_name() = announce.block().name();  // its number is used up
   }
   log_->Enqueue(std::move(entry));
@@ -172,7 +173,7 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
       continue;
     }
     if (it->second.info.reliable()) {
-      for (const std::string& worker : it->second.workers) releases_.Add(worker, key);
+      for (const std::string& worker : it->second.workers) ReleaseAt(worker, key);
       dropped_.insert(key);
       if (state_->LastNumber(key.stream, key.incarnation) + 1 == key.number) {
         // Its number is used up: should the receiver live after all, its next block may follow.

@@ -59,17 +59,29 @@ class Books {
     }
     return nullptr;
   }
-  void Inventory(const std::string& worker, uint64_t session, std::vector<uint64_t> blocks = {}) {
+  void Inventory(const std::string& worker, uint64_t session, std::vector<uint64_t> blocks = {},
+                 uint32_t receiver = 0) {
     proto::WorkerInventory inventory;
     inventory.set_worker_id(worker);
     inventory.set_incarnation(1);
     inventory.set_epoch(kEpoch);
     inventory.set_session(session);
     for (const uint64_t number : blocks) *inventory.add_blocks() = Block(number);
+    if (receiver != 0) {
+      auto& live = *inventory.add_receivers();
+      live.set_executor(receiver);
+      live.set_incarnation(100 + receiver);
+    }
     MembershipNews news;
     std::vector<DriverCommand> out;
     members_.OnInventory(now_, inventory, news);
     blocks_.OnInventory(inventory, out);
+  }
+  bool Stopped(const std::string& worker, uint32_t executor) const {
+    return std::any_of(sent.begin(), sent.end(), [&](const Send& send) {
+      return send.to == worker && send.message.has_stop_executor() &&
+             send.message.stop_executor().executor() == executor;
+    });
   }
   void Beat(const std::string& worker, uint64_t releases = 0, uint64_t blocks = 0) {
     proto::LeaseBeat beat;
@@ -173,6 +185,17 @@ TEST(MembershipTest, ASessionIsRepeatedUntilItIsAnswered) {
   books.Beat("w1");
   books.Pass(600'000);
   EXPECT_EQ(books.SessionTo("w0"), nullptr);
+}
+
+TEST(MembershipTest, OfTwoReceiversOfOneStreamOneIsStopped) {
+  Books books;
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number(), second = books.SessionTo("w1")->number();
+  books.Inventory("w0", first, {}, 4);
+  books.Inventory("w1", second, {}, 5);  // a former driver gave it up and could not end it
+  books.Pass(kLeaseUs / 5);
+  EXPECT_FALSE(books.Stopped("w0", 4));
+  EXPECT_TRUE(books.Stopped("w1", 5));
 }
 
 TEST(BlockDeskTest, AReleaseIsRepeatedUntilABeatNamesIt) {

@@ -64,6 +64,12 @@ void Membership::OnInventory(MonotonicTime now, const proto::WorkerInventory& in
   news.answered_workers.push_back(inventory.worker_id());
   for (const auto& live : inventory.receivers()) {
     if (receivers_stopped_ || ReceiverAlive(live.stream(), live.incarnation())) continue;
+    next_executor_ = std::max(next_executor_, live.executor() + 1);
+    if (ReceiverOf(live.stream()) != nullptr) {  // given up by a driver that could not end it
+      worker.zombies.push_back(live.executor());
+      worker.zombie_sends = 0;
+      continue;
+    }
     ExecutorEntry& executor = executors_[live.executor()];
     executor.id = live.executor();
     executor.phase = ExecutorEntry::Phase::kReady;
@@ -73,7 +79,6 @@ void Membership::OnInventory(MonotonicTime now, const proto::WorkerInventory& in
     executor.push_address = live.push_address();
     executor.started = now;
     executor.streams[live.stream()] = live.incarnation();
-    next_executor_ = std::max(next_executor_, live.executor() + 1);
   }
 }
 
@@ -277,41 +282,6 @@ void Membership::StartMissing(MonotonicTime now, std::vector<DriverCommand>& out
   }
 }
 
-void Membership::PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out) {
-  std::vector<uint32_t> homeless;
-  std::map<std::string, size_t> load;
-  for (const uint32_t stream : streams_) {
-    const bool placed = std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
-      return e.second.receivers && e.second.streams.contains(stream);
-    });
-    if (!placed) homeless.push_back(stream);
-  }
-  if (homeless.empty() || !InventoriesIn()) return;
-  for (const auto& [id, executor] : executors_) {
-    if (executor.receivers) load[executor.worker_id] += executor.streams.size();
-  }
-  std::vector<WorkerEntry*> places = Serving();
-  std::erase_if(places, [&](WorkerEntry* w) {
-    return backoff_until_[w->member.worker_id() + "/r"] > now;
-  });
-  for (const uint32_t stream : homeless) {
-    if (places.empty()) return;
-    const WorkerEntry* worker =
-        *std::min_element(places.begin(), places.end(), [&](WorkerEntry* a, WorkerEntry* b) {
-          return load[a->member.worker_id()] < load[b->member.worker_id()];
-        });
-    ++load[worker->member.worker_id()];
-    ExecutorEntry executor;
-    executor.id = next_executor_++;
-    executor.receivers = true;
-    executor.worker_id = worker->member.worker_id();
-    executor.worker_incarnation = worker->member.incarnation();
-    executor.started = now;
-    executor.streams[stream] = random_();
-    SendStart(now, executors_[executor.id] = executor, out);
-  }
-}
-
 void Membership::SendStart(MonotonicTime now, ExecutorEntry& executor,
                            std::vector<DriverCommand>& out) {
   executor.asked = now;
@@ -339,13 +309,6 @@ void Membership::Evict(MonotonicTime now, uint32_t executor, MembershipNews& new
   if (it == executors_.end()) return;
   SendStop(it->second.worker_id, executor, out);
   LoseExecutor(now, executor, news);
-}
-
-void Membership::StopReceivers(std::vector<DriverCommand>& out) {
-  receivers_stopped_ = true;
-  for (const auto& [id, executor] : executors_) {
-    if (executor.receivers) SendStop(executor.worker_id, id, out);
-  }
 }
 
 void Membership::StopExecutors(std::vector<DriverCommand>& out) {
@@ -390,15 +353,6 @@ std::vector<const ExecutorEntry*> Membership::ReadyTaskExecutors() const {
   return ready;
 }
 
-bool Membership::ReceiversUp() const {
-  return std::all_of(streams_.begin(), streams_.end(), [&](uint32_t stream) {
-    return std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
-      return e.second.receivers && e.second.phase == ExecutorEntry::Phase::kReady &&
-             e.second.streams.contains(stream);
-    });
-  });
-}
-
 uint64_t Membership::SessionOf(const std::string& worker_id) const {
   const auto it = workers_.find(worker_id);
   return it == workers_.end() ? 0 : it->second.session;
@@ -427,23 +381,6 @@ std::string Membership::HostOf(const std::string& worker_id) const {
 std::string Membership::ExecutorAddress(uint32_t executor) const {
   const auto it = executors_.find(executor);
   return it == executors_.end() ? "" : it->second.address;
-}
-
-bool Membership::ReceiverAlive(uint32_t stream, uint64_t incarnation) const {
-  return std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
-    const auto it = e.second.streams.find(stream);
-    return it != e.second.streams.end() && it->second == incarnation;
-  });
-}
-
-std::vector<std::string> Membership::ReceiverWorkers() const {
-  std::set<std::string> workers;
-  for (const auto& [id, executor] : executors_) {
-    if (executor.receivers && executor.phase == ExecutorEntry::Phase::kReady) {
-      workers.insert(executor.worker_id);
-    }
-  }
-  return {workers.begin(), workers.end()};
 }
 
 uint32_t Membership::ClusterSlots() const {

@@ -107,6 +107,7 @@ class Membership {
   std::string AddressOf(const std::string& worker_id) const;
   std::string HostOf(const std::string& worker_id) const;
   std::string ExecutorAddress(uint32_t executor) const;
+  const ExecutorEntry* ReceiverOf(uint32_t stream) const;  // null: none is up or on its way
   bool ReceiverAlive(uint32_t stream, uint64_t incarnation) const;
   std::vector<std::string> ReceiverWorkers() const;  // ids of workers with live receivers
   const std::map<std::string, WorkerEntry>& workers() const { return workers_; }

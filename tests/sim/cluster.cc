@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <utility>
 
 #include "tests/sim/job.h"
@@ -20,13 +21,22 @@ constexpr int64_t kReplyPatienceUs = 1'500'000;
 constexpr int64_t kFileEveryUs = 700'000;
 constexpr int kFileLines = 5;
 
+// Removed with all that is in it when the process ends.
+struct ScratchDirectory {
+  ScratchDirectory() {
+    path = (std::filesystem::temp_directory_path() / "sluice-sim-XXXXXX").string();
+    mkdtemp(path.data());
+  }
+  ~ScratchDirectory() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
 // Real files of the run's input, the same for every seed: made once per process, and only read.
 ListedFile InputFile(int number) {
-  static const std::string directory = [] {
-    std::string made = (std::filesystem::temp_directory_path() / "sluice-sim-XXXXXX").string();
-    return std::string(mkdtemp(made.data()));
-  }();
-  const std::string path = directory + "/f" + std::to_string(100 + number);
+  static ScratchDirectory directory;
+  static std::mutex mutex;  // seeds run on several threads
+  const std::lock_guard<std::mutex> lock(mutex);
+  const std::string path = directory.path + "/f" + std::to_string(100 + number);
   struct stat status;
   if (stat(path.c_str(), &status) != 0) {
     std::ofstream file(path);

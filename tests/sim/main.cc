@@ -41,8 +41,11 @@ int main(int argc, char** argv) {
   const uint64_t first = Flag(argc, argv, "seed", 1);
   const uint64_t count = Flag(argc, argv, "seeds", 1);
   if (Has(argc, argv, "--trace")) {
-    Counters counters;
-    return RunSeed(first, &counters, /*trace=*/true).broken.empty() ? 0 : 1;
+    SeedsResult one;
+    const RunResult run = RunSeed(first, &one.counters, /*trace=*/true);
+    if (!run.broken.empty()) one.broken.emplace_back(first, run.broken.front());
+    Print(one);
+    return run.broken.empty() ? 0 : 1;
   }
   const bool find = Has(argc, argv, "--find");
   const SeedsResult result = RunSeeds(first, count, find);

@@ -39,7 +39,9 @@ RunResult RunSeed(uint64_t seed, Counters* counters, bool trace) {
     look += 3 * site.knobs.checkpoint_interval_ms * 1000 + 2'000'000;
     until(look);
     const int64_t rest = look + kPatienceUs;
-    while (site.broken.empty() && !cluster.HeldBlocks().empty() && look < rest) until(look += kLookUs);
+    while (site.broken.empty() && !cluster.HeldBlocks().empty() && look < rest) {
+      until(look += kLookUs);
+    }
     if (site.broken.empty() && !cluster.HeldBlocks().empty()) {
       site.Break("I14: copies of blocks are kept: " + cluster.HeldBlocks());
     }

@@ -1,0 +1,80 @@
+// Where receivers run: one to each stream, placed where the fewest are.
+#include <algorithm>
+
+#include "driver/job/membership.h"
+
+namespace sluice {
+
+void Membership::PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out) {
+  std::vector<uint32_t> homeless;
+  std::map<std::string, size_t> load;
+  for (const uint32_t stream : streams_) {
+    if (ReceiverOf(stream) == nullptr) homeless.push_back(stream);
+  }
+  if (homeless.empty() || !InventoriesIn()) return;
+  for (const auto& [id, executor] : executors_) {
+    if (executor.receivers) load[executor.worker_id] += executor.streams.size();
+  }
+  std::vector<WorkerEntry*> places = Serving();
+  std::erase_if(places, [&](WorkerEntry* w) {
+    return backoff_until_[w->member.worker_id() + "/r"] > now;
+  });
+  for (const uint32_t stream : homeless) {
+    if (places.empty()) return;
+    const WorkerEntry* worker =
+        *std::min_element(places.begin(), places.end(), [&](WorkerEntry* a, WorkerEntry* b) {
+          return load[a->member.worker_id()] < load[b->member.worker_id()];
+        });
+    ++load[worker->member.worker_id()];
+    ExecutorEntry executor;
+    executor.id = next_executor_++;
+    executor.receivers = true;
+    executor.worker_id = worker->member.worker_id();
+    executor.worker_incarnation = worker->member.incarnation();
+    executor.started = now;
+    executor.streams[stream] = random_();
+    SendStart(now, executors_[executor.id] = executor, out);
+  }
+}
+
+void Membership::StopReceivers(std::vector<DriverCommand>& out) {
+  receivers_stopped_ = true;
+  for (const auto& [id, executor] : executors_) {
+    if (executor.receivers) SendStop(executor.worker_id, id, out);
+  }
+}
+
+bool Membership::ReceiversUp() const {
+  return std::all_of(streams_.begin(), streams_.end(), [&](uint32_t stream) {
+    return std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
+      return e.second.receivers && e.second.phase == ExecutorEntry::Phase::kReady &&
+             e.second.streams.contains(stream);
+    });
+  });
+}
+
+const ExecutorEntry* Membership::ReceiverOf(uint32_t stream) const {
+  for (const auto& [id, executor] : executors_) {
+    if (executor.receivers && executor.streams.contains(stream)) return &executor;
+  }
+  return nullptr;
+}
+
+bool Membership::ReceiverAlive(uint32_t stream, uint64_t incarnation) const {
+  return std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
+    const auto it = e.second.streams.find(stream);
+    return it != e.second.streams.end() && it->second == incarnation;
+  });
+}
+
+std::vector<std::string> Membership::ReceiverWorkers() const {
+  std::set<std::string> workers;
+  for (const auto& [id, executor] : executors_) {
+    if (executor.receivers && executor.phase == ExecutorEntry::Phase::kReady) {
+      workers.insert(executor.worker_id);
+    }
+  }
+  return {workers.begin(), workers.end()};
+}
+
+}  // namespace sluice
