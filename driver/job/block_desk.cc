@@ -81,8 +81,7 @@ void BlockDesk::AddHeld(uint32_t stream, uint64_t incarnation, std::vector<Drive
   }
 }
 
-void BlockDesk::OnInventory(const proto::WorkerInventory& inventory,
-                            std::vector<DriverCommand>& out) {
+void BlockDesk::OnInventory(const proto::WorkerInventory& inventory) {
   auto& held = held_[inventory.worker_id()];
   // What was announced since the session that this answers was sent may be newer than the answer.
   std::erase_if(held, [&](const auto& entry) { return entry.second < inventory.session(); });

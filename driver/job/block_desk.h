@@ -29,7 +29,7 @@ class BlockDesk {
 
   void OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                   std::vector<DriverCommand>& out);
-  void OnInventory(const proto::WorkerInventory& inventory, std::vector<DriverCommand>& out);
+  void OnInventory(const proto::WorkerInventory& inventory);
   // A worker that holds more blocks than it should know of is asked which, after a while.
   void OnBeat(MonotonicTime now, const proto::LeaseBeat& beat);
   void OnWorkerLost(const std::string& worker_id);

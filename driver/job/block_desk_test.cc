@@ -73,9 +73,8 @@ class Books {
       live.set_incarnation(100 + receiver);
     }
     MembershipNews news;
-    std::vector<DriverCommand> out;
     members_.OnInventory(now_, inventory, news);
-    blocks_.OnInventory(inventory, out);
+    blocks_.OnInventory(inventory);
   }
   bool Stopped(const std::string& worker, uint32_t executor) const {
     return std::any_of(sent.begin(), sent.end(), [&](const Send& send) {

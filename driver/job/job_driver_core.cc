@@ -143,7 +143,7 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
                                m.worker_inventory().durable_slot(), " durable"));
           return;
         }
-        blocks_.OnInventory(m.worker_inventory(), out_);
+        blocks_.OnInventory(m.worker_inventory());
       }
       break;
     case proto::Envelope::kLeaseBeat:

@@ -209,11 +209,8 @@ void ExecutorCore::On(PartWritten& event) {
   proto::Envelope message;
   *message.mutable_checkpoint_part() = part;
   SendToDriver(std::move(message));
-  checkpoint_->sent = now_;
-  if (!event.error.empty()) {
-    out_.push_back(RestorePending{event.batch_ms});
-    checkpoint_.reset();
-  } else if (kMutationChangesForgottenEarly) {
+  checkpoint_->sent = now_;  // and again, a failure too, until it is sealed or abandoned
+  if (kMutationChangesForgottenEarly && event.error.empty()) {
     out_.push_back(ForgetSealed{event.batch_ms});
   }
 }

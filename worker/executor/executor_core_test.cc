@@ -294,8 +294,25 @@ TEST_F(ExecutorCoreTest, AnAbandonedCheckpointGivesItsChangesBack) {
   Whole(200, true);
   Decide(200);
   const auto failed = Step(PartWritten{{1, 1}, 200, "disk full", {}, 0});
-  EXPECT_EQ(Only<RestorePending>(failed).size(), 1u);
   EXPECT_EQ(Only<Send>(failed).at(0).message.checkpoint_part().error(), "disk full");
+  EXPECT_EQ(Only<RestorePending>(Decide(200, 0, 200)).size(), 1u);
+}
+
+TEST_F(ExecutorCoreTest, AFailedCheckpointIsToldUntilTheDriverHasAbandonedIt) {
+  Join(1);
+  Whole(100, true);
+  Decide(100);
+  Step(PartWritten{{1, 1}, 100, "disk full", {}, 0});
+  now_ += 1'000'000;  // the message was lost
+  const auto again = Step(WakeUp{});
+  const auto sent = Only<Send>(again);
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent.back().message.checkpoint_part().error(), "disk full");
+  Decide(100, 0, 100);
+  now_ += 1'000'000;
+  for (const Send& send : Only<Send>(Step(WakeUp{}))) {
+    EXPECT_FALSE(send.message.has_checkpoint_part());
+  }
 }
 
 TEST_F(ExecutorCoreTest, NoMergePassesACheckpointThatWaitsForAnother) {
