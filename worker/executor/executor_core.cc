@@ -35,6 +35,7 @@ void ExecutorCore::On(GrantIn& event) {
     return;
   }
   std::vector<Member> members;
+  const uint32_t former_place = me_;
   bool among_them = false;
   for (const auto& info : grant.members()) {
     if (info.executor() == options_.executor) {
@@ -45,6 +46,9 @@ void ExecutorCore::On(GrantIn& event) {
   }
   if (!among_them) return;  // it is not for us
 
+  // A faulty executor can keep only what it still owns.
+  const bool keep_layers = kMutationLayersKept && members_.size() == members.size() &&
+                           former_place == me_ && grant.apart().empty();
   generation_ = generation;
   members_ = std::move(members);
   owners_ = OwnersUnder(grant);
@@ -57,7 +61,7 @@ void ExecutorCore::On(GrantIn& event) {
   released_ms_ = merged_ms_ = grant.manifest_batch_ms();
   decided_ms_ = sealed_ms_ = grant.manifest_batch_ms();
   abandoned_ms_ = 0;
-  out_.push_back(DropAllAndLoad{generation, std::move(event.grant), kMutationLayersKept});
+  out_.push_back(DropAllAndLoad{generation, std::move(event.grant), keep_layers});
   ReplayHeld();
 }
 
