@@ -24,6 +24,7 @@ class Books {
       member.set_address(id);
       member.set_host(id);
       member.set_incarnation(1);
+      member.set_slots(1);
     }
     MembershipNews news;
     members_.OnMembers(now_, both, news);
@@ -75,6 +76,15 @@ class Books {
     MembershipNews news;
     members_.OnInventory(now_, inventory, news);
     blocks_.OnInventory(inventory);
+  }
+  std::vector<uint32_t> Started() const {
+    std::vector<uint32_t> started;
+    for (const Send& send : sent) {
+      if (send.message.has_start_executor()) {
+        started.push_back(send.message.start_executor().executor());
+      }
+    }
+    return started;
   }
   bool Stopped(const std::string& worker, uint32_t executor) const {
     return std::any_of(sent.begin(), sent.end(), [&](const Send& send) {
@@ -195,6 +205,34 @@ TEST(MembershipTest, OfTwoReceiversOfOneStreamOneIsStopped) {
   books.Pass(kLeaseUs / 5);
   EXPECT_FALSE(books.Stopped("w0", 4));
   EXPECT_TRUE(books.Stopped("w1", 5));
+}
+
+TEST(MembershipTest, NoExecutorGetsTheIdOfAReceiverOfAFormerEpoch) {
+  Books books;
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number(), second = books.SessionTo("w1")->number();
+  books.Inventory("w0", first);
+  books.Pass(1'000);
+  EXPECT_TRUE(books.Started().empty());  // w1 may have one
+  books.Inventory("w1", second, {}, 1);
+  books.Pass(1'000);
+  EXPECT_EQ(books.Started(), (std::vector<uint32_t>{2, 3}));
+}
+
+TEST(MembershipTest, AReceiverThatReturnsWithAnIdInUseIsStopped) {
+  Books books;
+  books.Greet();
+  books.Pass(1'000);
+  ASSERT_EQ(books.Started(), (std::vector<uint32_t>{1, 2}));
+  // w0 says nothing for more than a lease.
+  for (int i = 0; i < 5 || books.SessionTo("w0") == nullptr; ++i) {
+    books.Pass(kLeaseUs / 4);
+    books.Beat("w1");
+  }
+  books.Inventory("w0", books.SessionTo("w0")->number(), {}, 2);
+  books.Pass(kLeaseUs / 5);
+  EXPECT_TRUE(books.Stopped("w0", 2));
+  EXPECT_FALSE(books.Stopped("w1", 2));
 }
 
 TEST(BlockDeskTest, AReleaseIsRepeatedUntilABeatNamesIt) {

@@ -62,24 +62,7 @@ void Membership::OnInventory(MonotonicTime now, const proto::WorkerInventory& in
   }
   worker.lost = worker.gone = false;
   news.answered_workers.push_back(inventory.worker_id());
-  for (const auto& live : inventory.receivers()) {
-    if (receivers_stopped_ || ReceiverAlive(live.stream(), live.incarnation())) continue;
-    next_executor_ = std::max(next_executor_, live.executor() + 1);
-    if (ReceiverOf(live.stream()) != nullptr) {  // given up by a driver that could not end it
-      worker.zombies.push_back(live.executor());
-      worker.zombie_sends = 0;
-      continue;
-    }
-    ExecutorEntry& executor = executors_[live.executor()];
-    executor.id = live.executor();
-    executor.phase = ExecutorEntry::Phase::kReady;
-    executor.receivers = executor.adopted = true;
-    executor.worker_id = inventory.worker_id();
-    executor.worker_incarnation = inventory.incarnation();
-    executor.push_address = live.push_address();
-    executor.started = now;
-    executor.streams[live.stream()] = live.incarnation();
-  }
+  for (const auto& live : inventory.receivers()) AdoptReceiver(now, worker, live);
 }
 
 void Membership::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {
@@ -261,7 +244,8 @@ std::vector<WorkerEntry*> Membership::Serving() {
 }
 
 void Membership::StartMissing(MonotonicTime now, std::vector<DriverCommand>& out) {
-  for (WorkerEntry* worker : Serving()) {
+  // Which ids are taken by receivers of former epochs is known when all inventories are in.
+  for (WorkerEntry* worker : InventoriesIn() ? Serving() : std::vector<WorkerEntry*>()) {
     const std::string& id = worker->member.worker_id();
     const bool has = std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
       return !e.second.receivers && !e.second.apart && e.second.worker_id == id;

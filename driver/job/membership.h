@@ -121,6 +121,8 @@ class Membership {
   void SendBeat(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);
   void SendStop(const std::string& worker_id, uint32_t executor, std::vector<DriverCommand>& out);
   void StartMissing(MonotonicTime now, std::vector<DriverCommand>& out);
+  void AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
+                     const proto::WorkerInventory::LiveReceiver& live);
   void PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out);
   void SendStart(MonotonicTime now, ExecutorEntry& executor, std::vector<DriverCommand>& out);
   std::vector<WorkerEntry*> Serving();

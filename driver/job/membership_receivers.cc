@@ -1,9 +1,34 @@
-// Where receivers run: one to each stream, placed where the fewest are.
+// Where receivers run: one to each stream, taken up from a former epoch or placed where the fewest
+// are.
 #include <algorithm>
 
 #include "driver/job/membership.h"
 
 namespace sluice {
+
+// One that is not wanted was given up by a driver that could not end it: it is stopped. So is one
+// whose id an executor of this epoch has already, because its worker was away when that was given.
+void Membership::AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
+                               const proto::WorkerInventory::LiveReceiver& live) {
+  if (ReceiverAlive(live.stream(), live.incarnation())) return;
+  next_executor_ = std::max(next_executor_, live.executor() + 1);
+  std::erase(worker.zombies, live.executor());
+  if (receivers_stopped_ || ReceiverOf(live.stream()) != nullptr ||
+      executors_.contains(live.executor())) {
+    worker.zombies.push_back(live.executor());
+    worker.zombie_sends = 0;
+    return;
+  }
+  ExecutorEntry& executor = executors_[live.executor()];
+  executor.id = live.executor();
+  executor.phase = ExecutorEntry::Phase::kReady;
+  executor.receivers = executor.adopted = true;
+  executor.worker_id = worker.member.worker_id();
+  executor.worker_incarnation = worker.member.incarnation();
+  executor.push_address = live.push_address();
+  executor.started = now;
+  executor.streams[live.stream()] = live.incarnation();
+}
 
 void Membership::PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out) {
   std::vector<uint32_t> homeless;
