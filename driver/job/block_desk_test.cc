@@ -17,18 +17,23 @@ class Books {
             blocks_(options_, &state_, &log_, &members_, kEpoch) {
     options_.lease_us = kLeaseUs;
     members_.SetJob(1, {});
-    proto::ClusterMembers both;
     for (const char* id : {"w0", "w1"}) {
-      auto& member = *both.add_workers();
+      auto& member = *both_.add_workers();
       member.set_worker_id(id);
       member.set_address(id);
       member.set_host(id);
       member.set_incarnation(1);
       member.set_slots(1);
     }
-    MembershipNews news;
-    members_.OnMembers(now_, both, news);
+    List();
   }
+
+  // The driver daemon says which workers there are.
+  void List() {
+    MembershipNews news;
+    members_.OnMembers(now_, both_, news);
+  }
+  bool InventoriesIn() const { return members_.InventoriesIn(); }
 
   // Lets time pass; what was sent since is in `sent`.
   void Pass(int64_t us) {
@@ -150,6 +155,7 @@ class Books {
   }
 
   JobDriverOptions options_;
+  proto::ClusterMembers both_;
   JobState state_;
   Membership members_;
   LogQueue log_;
@@ -174,6 +180,18 @@ TEST(MembershipTest, AWorkerThatWasSilentAndReturnsIsNamedToItsPeers) {
   books.Pass(1'000);
   ASSERT_NE(books.SessionTo("w1"), nullptr);
   EXPECT_EQ(books.SessionTo("w1")->members().workers_size(), 2);
+}
+
+TEST(MembershipTest, AWorkerThatIsLostIsNotAwaitedAgainWheneverItIsListed) {
+  Books books;
+  books.Greet();
+  for (int i = 0; i < 5; ++i) {  // w0 says nothing for more than a lease
+    books.Pass(kLeaseUs / 4);
+    books.Beat("w1");
+  }
+  ASSERT_TRUE(books.InventoriesIn());
+  books.List();
+  EXPECT_TRUE(books.InventoriesIn());
 }
 
 TEST(MembershipTest, ASessionIsRepeatedUntilItIsAnswered) {

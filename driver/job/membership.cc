@@ -31,8 +31,8 @@ void Membership::OnMembers(MonotonicTime now, const proto::ClusterMembers& membe
   for (const auto& member : members.workers()) {
     present.insert(member.worker_id());
     WorkerEntry& worker = workers_[member.worker_id()];
-    if (worker.member.incarnation() == member.incarnation() && !worker.lost) {
-      worker.member = member;
+    if (worker.member.incarnation() == member.incarnation()) {
+      worker.member = member;  // a lost one is back when it answers, not when it is listed
       continue;
     }
     if (worker.member.incarnation() != 0 && !worker.lost) LoseWorker(worker, true, news);
