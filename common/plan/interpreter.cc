@@ -5,12 +5,15 @@
 #include <stdexcept>
 #include <utility>
 
+#include "common/plan/task_seed.h"
+
 namespace sluice {
 
-// A partition of a dataset, and the task that made it: kernels see the task's number.
+// A partition of a dataset, and the task that made it: kernels see its stage and number.
 struct ReferenceInterpreter::Partition {
   RecordBatch records;
   std::vector<std::string> encoded;  // of a source: instead of records
+  uint32_t stage = 0;
   uint32_t task = 0;
   uint32_t total_tasks = 1;
 };
@@ -66,8 +69,10 @@ struct ReferenceInterpreter::Run {
   const int64_t batch_ms;
   std::vector<Dataset> datasets;
 
-  TaskContext ContextOf(uint32_t task, uint32_t total_tasks) const {
+  TaskContext ContextOf(uint32_t stage, uint32_t task, uint32_t total_tasks) const {
     TaskContext context;
+    context.stage = stage;
+    context.random_seed = TaskSeed(self.job_instance_, batch_ms, stage, task);
     context.batch_ms = batch_ms;
     context.zero_ms = self.zero_ms_;
     context.batch_interval_ms = self.batch_interval_ms_;
@@ -88,7 +93,8 @@ struct ReferenceInterpreter::Run {
       if (!view.has_value()) throw std::invalid_argument("an input batch does not decode");
       views.push_back(*view);
     }
-    use(ContextOf(partition.task, partition.total_tasks), std::span<const BatchView>(views));
+    use(ContextOf(partition.stage, partition.task, partition.total_tasks),
+        std::span<const BatchView>(views));
   }
 
   void RunSource(const Node& node) {
@@ -99,6 +105,7 @@ struct ReferenceInterpreter::Run {
     for (uint32_t task = 0; task < tasks.size(); ++task) {
       Partition& partition = dataset.partitions.emplace_back();
       partition.encoded = tasks[task];
+      partition.stage = self.stage_of_root_[node.id];
       partition.task = task;
       partition.total_tasks = static_cast<uint32_t>(tasks.size());
       if (partition.encoded.empty()) {
@@ -114,6 +121,7 @@ struct ReferenceInterpreter::Run {
       dataset.exists = parent.exists;
       for (const Partition& from : parent.partitions) {
         Partition& to = dataset.partitions.emplace_back();
+        to.stage = from.stage;
         to.task = from.task;
         to.total_tasks = from.total_tasks;
         to.records.SetFixedSize(input.narrow->output_fixed_size());
@@ -148,13 +156,15 @@ struct ReferenceInterpreter::Run {
     Dataset& dataset = datasets[node.id];
     dataset.exists = tick % node.slide_batches == 0;
     const auto partitions = static_cast<uint32_t>(shares.size());
+    const uint32_t stage = self.stage_of_root_[node.id];
     for (uint32_t p = 0; p < partitions; ++p) {
       std::vector<Share> views;
       for (const auto& [input, records] : shares[p]) views.push_back({input, records.view()});
-      OperatorContext context{ContextOf(p, partitions), partitions, dataset.exists,
+      OperatorContext context{ContextOf(stage, p, partitions), partitions, dataset.exists,
                               self.StateOf(node, p)};
       const auto partition_operator = node.partition_operator->New();
       Partition to;
+      to.stage = stage;
       to.task = p;
       to.total_tasks = partitions;
       to.records.SetFixedSize(partition_operator->output_fixed_size());
@@ -182,14 +192,18 @@ struct ReferenceInterpreter::Run {
 
 ReferenceInterpreter::ReferenceInterpreter(const LineageGraph& graph, uint32_t default_partitions,
                                            uint32_t key_groups, int64_t zero_ms,
-                                           int64_t batch_interval_ms)
+                                           int64_t batch_interval_ms, uint64_t job_instance)
     : graph_(graph),
       default_partitions_(default_partitions),
       key_groups_(key_groups),
       zero_ms_(zero_ms),
       batch_interval_ms_(batch_interval_ms),
+      job_instance_(job_instance),
+      stage_of_root_(graph.nodes().size()),
       states_(graph.nodes().size()) {
+  uint32_t stages = 0;
   for (const Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kNarrow) stage_of_root_[node.id] = stages++;
     if (node.state_name.empty()) continue;
     states_[node.id].resize(node.partitions != 0 ? node.partitions : default_partitions);
     for (auto& state : states_[node.id]) state = std::make_unique<PlainState>();

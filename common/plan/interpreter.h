@@ -24,9 +24,9 @@ class ReferenceInterpreter {
     std::vector<std::vector<std::string>> parts;
   };
 
-  // `graph` must be valid and outlive the interpreter.
+  // `graph` must be valid and outlive the interpreter. Random numbers are those of the instance.
   ReferenceInterpreter(const LineageGraph& graph, uint32_t default_partitions, uint32_t key_groups,
-                       int64_t zero_ms, int64_t batch_interval_ms);
+                       int64_t zero_ms, int64_t batch_interval_ms, uint64_t job_instance = 0);
   ~ReferenceInterpreter();
 
   // Runs the next batch. `inputs` is indexed by node id (others than sources are ignored; a source
@@ -55,6 +55,8 @@ class ReferenceInterpreter {
   const uint32_t key_groups_;
   const int64_t zero_ms_;
   const int64_t batch_interval_ms_;
+  const uint64_t job_instance_;
+  std::vector<uint32_t> stage_of_root_;  // of a narrow node: unused
   // states_[node][partition]
   std::vector<std::vector<std::unique_ptr<PlainState>>> states_;
 };

@@ -59,7 +59,8 @@ absl::Status Compare(const JobLog& log, const LineageGraph& graph, GivenInput& i
                      OutputCheck& check) {
   const StagePlan plan(graph, log.job.partitions());
   ReferenceInterpreter reference(graph, log.job.partitions(), log.job.key_groups(),
-                                 log.job.zero_ms(), log.job.batch_interval_ms());
+                                 log.job.zero_ms(), log.job.batch_interval_ms(),
+                                 log.job.job_instance());
   for (const auto& [batch_ms, composition] : log.planned) {
     if (!log.decided.contains(batch_ms)) {
       return absl::FailedPreconditionError(absl::StrCat("batch ", batch_ms, " was never decided"));

@@ -150,7 +150,8 @@ class Checker {
     if (decided_.empty()) return Break("I7: nothing was decided");
     const StagePlan plan(*site_.graph, job_.partitions());
     ReferenceInterpreter reference(*site_.graph, job_.partitions(), job_.key_groups(),
-                                   job_.zero_ms(), job_.batch_interval_ms());
+                                   job_.zero_ms(), job_.batch_interval_ms(),
+                                   job_.job_instance());
     const int64_t last_ms = decided_.rbegin()->first;
     std::set<std::string> expected;
     for (const auto& [batch_ms, composition] : planned_) {

@@ -4,8 +4,8 @@
 #include <exception>
 #include <utility>
 
+#include "common/plan/task_seed.h"
 #include "common/status.h"
-#include "worker/executor/state_hash.h"
 
 namespace sluice {
 
@@ -63,9 +63,7 @@ void TaskRunner::SetContext(const RunTasks& run, const TaskWork& work) {
   context_.stage = run.stage;
   context_.task = work.task;
   context_.key_groups = setup_.key_groups;
-  context_.random_seed =
-      internal::MixHash(internal::MixHash(setup_.job_instance, static_cast<uint64_t>(run.batch_ms)),
-                        uint64_t{run.stage} << 32 | work.task);
+  context_.random_seed = TaskSeed(setup_.job_instance, run.batch_ms, run.stage, work.task);
 }
 
 absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, StateStore& state) {
