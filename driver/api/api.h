@@ -10,6 +10,7 @@
 #include "driver/api/output.h"
 #include "driver/api/queue.h"
 #include "driver/api/receiver.h"
+#include "driver/api/sample.h"
 #include "driver/api/shuffle.h"
 #include "driver/api/split_words.h"
 #include "driver/api/state.h"

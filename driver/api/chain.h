@@ -201,6 +201,29 @@ struct MapValuesChain {
   }
 };
 
+// f(value) is a range; each element stands under the row's key.
+template <class Chain, class F>
+struct FlatMapValuesChain {
+  using In = typename Chain::Out;
+  using InValue = typename In::second_type;
+  using Range = RowResult<F, InValue>;
+  using Element = std::remove_cvref_t<decltype(*std::begin(std::declval<Range&>()))>;
+  using Out = std::pair<typename In::first_type, Element>;
+  Chain chain;
+  F f;
+
+  template <class Sink>
+  SLUICE_INLINED
+  void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
+    RowCaller<F, InValue> call(f);
+    chain.Drive(context, batches, [&](const auto& row) SLUICE_INLINED {
+      for (auto&& element : call(row.second)) {
+        sink(Out(row.first, static_cast<const Element&>(element)));
+      }
+    });
+  }
+};
+
 // f sees all records of one task's share of a dataset at once, owned. A border by nature.
 template <class Chain, class F>
 struct MapPartitionsChain {

@@ -30,6 +30,7 @@ namespace sluice {
 
 namespace internal {
 template <class T, class Chain> struct Maps;      // map.h
+template <class T, class Chain> struct Samples;   // sample.h
 template <class T, class Chain> struct Shuffles;  // shuffle.h
 template <class T, class Chain> struct Windows;   // window.h
 template <class T, class Chain> struct States;    // state.h
@@ -80,12 +81,28 @@ class DStream {
     return internal::Maps<T, Chain>::MapValues(*this, std::move(f));
   }
 
+  // (key, element) for each element of the range f(value); keys and their placement stay.
+  template <class F>
+    requires internal::FlatMapValuesFunction<F, RowType>
+  auto FlatMapValues(F f) const {
+    return internal::Maps<T, Chain>::FlatMapValues(*this, std::move(f));
+  }
+
   // f(std::span<const T>) sees all records of a partition of the dataset and returns a range.
   // Copies the records; called once for every partition, also an empty one.
   template <class F>
     requires internal::PartitionFunction<F, T>
   auto MapPartitions(F f) const {
     return internal::Maps<T, Chain>::MapPartitions(*this, std::move(f));
+  }
+
+  // One record per partition, also of an empty one: the vector of all its records.
+  auto Glom() const { return internal::Maps<T, Chain>::Glom(*this); }
+
+  // Each record with the given probability, between 0 and 1, by random numbers that are the same
+  // on every replay of the batch. Two samples of one stream are independent.
+  auto Sample(double fraction) const {
+    return internal::Samples<T, Chain>::Sample(*this, fraction);
   }
 
   // This stream's partitions, then the other's. Both must have the same slide.
@@ -207,6 +224,8 @@ class DStream {
   void Filter(F) const { internal::ExplainFilter<F, RowType>(); }
   template <class F>
   void MapValues(F) const { internal::ExplainMapValues<F, T, RowType>(); }
+  template <class F>
+  void FlatMapValues(F) const { internal::ExplainFlatMapValues<F, T, RowType>(); }
   template <class F>
   void MapPartitions(F) const { internal::ExplainMapPartitions<F, T>(); }
   template <class F>

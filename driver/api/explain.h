@@ -136,6 +136,10 @@ template <class F, class R>
 concept MapValuesFunction =
     requires { typename R::second_type; } && MapFunction<F, typename R::second_type>;
 
+template <class F, class R>
+concept FlatMapValuesFunction =
+    requires { typename R::second_type; } && RangeFunction<F, typename R::second_type>;
+
 template <class F, class V>
 concept ReduceFunction = std::invocable<const F&, const V&, const V&> &&
                          std::convertible_to<std::invoke_result_t<const F&, const V&, const V&>, V>;
@@ -220,7 +224,7 @@ void ExplainFilter() {
 }
 
 inline constexpr int kReduceByKey = 0, kGroupByKey = 1, kReduceByKeyAndWindow = 2,
-                     kUpdateStateByKey = 3, kMapValues = 4;
+                     kUpdateStateByKey = 3, kMapValues = 4, kFlatMapValues = 5;
 template <class T, int operation>
 void ExplainPairs() {
   constexpr bool is_pair = kShape<T> == 1 && requires { typename T::second_type; };
@@ -234,7 +238,9 @@ void ExplainPairs() {
                 "UpdateStateByKey needs a stream of pairs (key, value)");
   static_assert(is_pair || operation != kMapValues,
                 "MapValues needs a stream of pairs (key, value)");
-  static_assert(!is_pair || PairRecord<T> || operation == kMapValues,
+  static_assert(is_pair || operation != kFlatMapValues,
+                "FlatMapValues needs a stream of pairs (key, value)");
+  static_assert(!is_pair || PairRecord<T> || operation >= kMapValues,
                 "a key must be a record with one encoding per value; a Protobuf message is none");
 }
 
@@ -242,6 +248,16 @@ template <class F, class T, class R>
 void ExplainMapValues() {
   ExplainPairs<T, kMapValues>();
   if constexpr (requires { typename R::second_type; }) ExplainMap<F, typename R::second_type>();
+}
+
+template <class F, class T, class R>
+void ExplainFlatMapValues() {
+  ExplainPairs<T, kFlatMapValues>();
+  if constexpr (requires { typename R::second_type; }) {
+    static_assert(FlatMapValuesFunction<F, R>,
+                  "FlatMapValues needs a function that can be called with the record's value and "
+                  "returns a range of records; for one result per value use MapValues");
+  }
 }
 
 template <class F, class T>

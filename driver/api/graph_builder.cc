@@ -89,12 +89,16 @@ int64_t GraphBuilder::Batches(std::string_view what, std::chrono::milliseconds d
   return slide_batches;
 }
 
-std::string GraphBuilder::Numbered(std::string_view base) {
+int GraphBuilder::NextOf(std::string_view what) {
   for (auto& [name, next] : numbers_) {
-    if (name == base) return name + "-" + std::to_string(next++);
+    if (name == what) return next++;
   }
-  numbers_.emplace_back(base, 1);
-  return std::string(base) + "-0";
+  numbers_.emplace_back(what, 1);
+  return 0;
+}
+
+std::string GraphBuilder::Numbered(std::string_view base) {
+  return std::string(base) + "-" + std::to_string(NextOf(base));
 }
 
 }  // namespace sluice::internal

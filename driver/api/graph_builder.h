@@ -62,7 +62,9 @@ class GraphBuilder {
   // A duration as a number of batches; fails when it is no positive multiple of `slide_batches`.
   int64_t Batches(std::string_view what, std::chrono::milliseconds duration,
                   int64_t slide_batches);
-  // "base", or "base-1" and so on for the second: equal on every build of the same program.
+  // How many of `what` there were before; "base-0", "base-1" and so on. Equal on every build of the
+  // same program.
+  int NextOf(std::string_view what);
   std::string Numbered(std::string_view base);
 
   // Turns further changes into an error: the graph is fixed once the job starts.

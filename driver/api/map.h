@@ -1,9 +1,19 @@
-// Narrow operators: Map, FlatMap, Filter, MapValues, MapPartitions; boxing and Union.
+// Narrow operators: Map, FlatMap, Filter, MapValues, FlatMapValues, MapPartitions, Glom; boxing and
+// Union.
 #pragma once
+
+#include <array>
 
 #include "driver/api/dstream.h"
 
 namespace sluice::internal {
+
+template <class T>
+struct AllInOne {
+  std::array<std::vector<T>, 1> operator()(std::span<const T> records) const {
+    return {std::vector<T>(records.begin(), records.end())};
+  }
+};
 
 template <class T, class Chain>
 struct Maps {
@@ -30,6 +40,14 @@ struct Maps {
   template <class F>
   static auto MapValues(const S& s, F f) {
     return Extend(s, "MapValues", MapValuesChain<Chain, F>{StreamAccess::chain(s), std::move(f)});
+  }
+  template <class F>
+  static auto FlatMapValues(const S& s, F f) {
+    return Extend(s, "FlatMapValues",
+                  FlatMapValuesChain<Chain, F>{StreamAccess::chain(s), std::move(f)});
+  }
+  static auto Glom(const S& s) {
+    return Extend(s, "Glom", MapPartitionsChain<Chain, AllInOne<T>>{StreamAccess::chain(s), {}});
   }
   template <class F>
   static auto MapPartitions(const S& s, F f) {
@@ -71,7 +89,7 @@ struct Maps {
     return StreamAccess::Stream<T>(graph, graph->AddNode(std::move(node)));
   }
 
- private:
+  // The stream behind one more step.
   template <class NewChain>
   static auto Extend(const S& s, std::string_view name, NewChain chain) {
     std::string operators = StreamAccess::operators(s);

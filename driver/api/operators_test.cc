@@ -1,55 +1,12 @@
 // What the operators give, run by the reference interpreter at several partition counts.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
-#include "common/plan/interpreter.h"
-#include "driver/api/api.h"
+#include "driver/api/scripted_program.h"
 
 namespace sluice {
 namespace {
 
-using Rows = std::vector<std::string>;
-
-// Runs a program on scripted batches of lines; a batch is a list of tasks, a task a list of lines.
-class Program {
- public:
-  explicit Program(void (*build)(StreamingContext&, DStream<std::string>), uint32_t partitions = 2)
-      : context_({.name = "test", .batch_interval = std::chrono::seconds(1)}) {
-    build(context_, context_.QueueStream<std::string>(RecordQueue<std::string>()));
-    const Outcome outcome = context_.Check();
-    EXPECT_TRUE(outcome.ok()) << outcome.message;
-    interpreter_.emplace(context_.graph(), partitions, 1024, 0, 1000);
-  }
-
-  // The output's partitions at the next batch.
-  std::vector<Rows> Parts(const std::vector<Rows>& tasks, size_t output = 0) {
-    ReferenceInterpreter::TaskInputs inputs;
-    for (const Rows& task : tasks) {
-      RecordBatch batch;
-      for (const std::string& line : task) batch.Append(line);
-      EncodeBatch(batch.view(), inputs.emplace_back().emplace_back());
-    }
-    results_ = interpreter_->RunBatch({inputs}, now_ms_ += 1000);
-    return results_[output].parts;
-  }
-  // All rows, sorted; {"none"} for no dataset.
-  Rows Sorted(const std::vector<Rows>& tasks, size_t output = 0) {
-    Rows all;
-    for (const Rows& part : Parts(tasks, output)) all.insert(all.end(), part.begin(), part.end());
-    std::sort(all.begin(), all.end());
-    if (!results_[output].has_dataset) return {"none"};
-    return all;
-  }
-
-  StreamingContext& context() { return context_; }
-
- private:
-  StreamingContext context_;
-  std::optional<ReferenceInterpreter> interpreter_;
-  std::vector<ReferenceInterpreter::OutputResult> results_;
-  int64_t now_ms_ = 0;
-};
+using Program = ScriptedProgram;
 
 auto PairWithOne = [](std::string_view word) { return std::pair{word, int64_t{1}}; };
 
