@@ -32,10 +32,14 @@ namespace internal {
 template <class T, class Chain> struct Maps;      // map.h
 template <class T, class Chain> struct Samples;   // sample.h
 template <class T, class Chain> struct Shuffles;  // shuffle.h
+template <class T, class Chain> struct Distincts; // distinct.h
+template <class T, class Chain> struct Sorts;     // sort.h
+template <class T, class Chain> struct Combines;  // combine.h
 template <class T, class Chain> struct Windows;   // window.h
 template <class T, class Chain> struct States;    // state.h
 template <class T, class Chain> struct Outputs;   // output.h
 struct StreamAccess;
+struct WholeRecord;                               // sort.h
 }  // namespace internal
 
 template <Record T, class Chain = Stored<T>>
@@ -135,6 +139,27 @@ class DStream {
     return internal::Shuffles<T, Chain>::CountByValue(*this, options);
   }
 
+  // Each record of the batch once.
+  DStream<T> Distinct(ShuffleOptions options = {}) const {
+    static_assert(KeyRecord<T>, "Distinct needs records that can be keys; a Protobuf message "
+                                "cannot, as equal messages need not have equal bytes");
+    return internal::Distincts<T, Chain>::Distinct(*this, options);
+  }
+
+  // All records ordered by f(record), the first in the first partition; those with equal results
+  // stay in their order. A NaN goes last. One task merges what the others have sorted.
+  template <class F>
+  DStream<T> SortBy(F f, SortOptions options = {}) const {
+    return internal::Sorts<T, Chain>::SortBy(*this, std::move(f), options);
+  }
+
+  // The k records with the greatest f(record), greatest first, in one partition; of equal ones
+  // the earlier. Without f the records themselves are compared.
+  template <class F = internal::WholeRecord>
+  DStream<T> Top(uint32_t k, F f = {}) const {
+    return internal::Sorts<T, Chain>::Top(*this, k, std::move(f));
+  }
+
   // ---- streams of pairs (key, value) --------------------------------------------------------
 
   // The values of each key folded by an associative f, in the order of the records.
@@ -142,6 +167,16 @@ class DStream {
     requires internal::PairRecord<T> && internal::ReduceFunction<F, internal::ValueOf<T>>
   auto ReduceByKey(F f, ShuffleOptions options = {}) const {
     return internal::Shuffles<T, Chain>::ReduceByKey(*this, std::move(f), options);
+  }
+
+  // Values folded into a combined value of another type: create(value) makes it of a key's first
+  // one, merge_value(combined, value) adds one, and merge_combiners(a, b) adds what another task
+  // has combined. Without .map_side the last is not called.
+  template <class Create, class MergeValue, class MergeCombiners>
+  auto CombineByKey(Create create, MergeValue merge_value, MergeCombiners merge_combiners,
+                    CombineOptions options = {}) const {
+    return internal::Combines<T, Chain>::CombineByKey(
+        *this, std::move(create), std::move(merge_value), std::move(merge_combiners), options);
   }
 
   // (key, all its values of the batch, in the order of the records).

@@ -20,6 +20,12 @@ NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
   node.record_type = spec.record_type();
   node.slide_batches = spec.slide_batches != 0 ? spec.slide_batches : slide_of(spec.parent);
   node.inputs.push_back({spec.parent, *spec.chain, nullptr, spec.shuffle});
+  if (spec.second != nullptr) {
+    node.inputs.push_back(*spec.second);
+    if (slide_of(spec.second->parent) != slide_of(spec.parent)) {
+      Fail(3, node.label + " needs streams of the same slide");
+    }
+  }
   node.partitions = spec.partitions;
   node.partition_operator = spec.partition_operator;
   node.state_name = spec.state_name;

@@ -22,7 +22,7 @@ struct Outcome {
 
 namespace internal {
 
-// A shuffle node with one input.
+// A shuffle node with one input, or two.
 struct ShuffleSpec {
   const char* label;
   std::string (*record_type)();
@@ -35,6 +35,7 @@ struct ShuffleSpec {
   std::string state_name{};     // not empty: stateful
   std::string state_type{};
   bool name_in_label = false;   // the program chose the state's name
+  const NodeInput* second = nullptr;
 };
 
 // Building is done out of line and by type-erased parts: a program's own file stays cheap to

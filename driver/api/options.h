@@ -10,6 +10,16 @@ struct ShuffleOptions {
   uint32_t partitions = 0;  // 0: the job's `partitions`
 };
 
+struct SortOptions {
+  bool descending = false;
+  uint32_t partitions = 0;  // 0: the job's `partitions`
+};
+
+struct CombineOptions {
+  uint32_t partitions = 0;  // 0: the job's `partitions`
+  bool map_side = true;     // combine in the map task before anything is sent
+};
+
 struct WindowOptions {
   std::chrono::milliseconds length{0};
   std::chrono::milliseconds slide{0};  // 0: the stream's own slide

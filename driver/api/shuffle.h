@@ -106,6 +106,24 @@ class ReduceOperator final : public PartitionOperator {
   Folder<T, F> fold_;
 };
 
+// A shuffle node over one stream, or over two of the same slide.
+template <class Out, class T, class Chain>
+DStream<Out> AddShuffle(const DStream<T, Chain>& s, const char* label,
+                        std::shared_ptr<const ShuffleKernelFactory> shuffle,
+                        std::shared_ptr<const PartitionOperatorFactory> partition_operator,
+                        uint32_t partitions, const NodeInput* second = nullptr) {
+  const auto& graph = StreamAccess::graph(s);
+  return StreamAccess::Stream<Out>(
+      graph, graph->AddShuffle({.label = label,
+                                .record_type = RecordName<Out>,
+                                .parent = StreamAccess::parent(s),
+                                .chain = &StreamAccess::operators(s),
+                                .shuffle = std::move(shuffle),
+                                .partition_operator = std::move(partition_operator),
+                                .partitions = partitions,
+                                .second = second}));
+}
+
 template <class T, class Chain>
 struct Shuffles {
   using S = DStream<T, Chain>;
@@ -114,21 +132,21 @@ struct Shuffles {
 
   template <class F>
   static DStream<T> ReduceByKey(const S& s, F f, ShuffleOptions options) {
-    return Add<T>(
+    return AddShuffle<T>(
         s, "ReduceByKey",
         MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s), f),
         MakeOperator<FoldByKeyOperator<K, V, F>>(f), options.partitions);
   }
 
   static auto GroupByKey(const S& s, ShuffleOptions options) {
-    return Add<std::pair<K, std::vector<V>>>(
+    return AddShuffle<std::pair<K, std::vector<V>>>(
         s, "GroupByKey", MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
         MakeOperator<GroupByKeyOperator<K, V>>(), options.partitions);
   }
 
   static auto CountByValue(const S& s, ShuffleOptions options) {
     using F = std::plus<>;
-    return Add<std::pair<T, int64_t>>(
+    return AddShuffle<std::pair<T, int64_t>>(
         s, "CountByValue",
         MakeShuffle<CombineKernel<Chain, CountSplit, T, int64_t, F>>(StreamAccess::chain(s), F()),
         MakeOperator<FoldByKeyOperator<T, int64_t, F>>(F()), options.partitions);
@@ -136,36 +154,20 @@ struct Shuffles {
 
   static DStream<T> Repartition(const S& s, uint32_t n) {
     if (n == 0) StreamAccess::graph(s)->Fail(3, "Repartition needs at least one partition");
-    return Add<T>(s, "Repartition", MakeShuffle<SpreadKernel<Chain>>(StreamAccess::chain(s)),
-                  MakeOperator<ConcatOperator>(kFixedSize<T>), n);
+    return AddShuffle<T>(s, "Repartition", MakeShuffle<SpreadKernel<Chain>>(StreamAccess::chain(s)),
+                         MakeOperator<ConcatOperator>(kFixedSize<T>), n);
   }
 
   static DStream<int64_t> Count(const S& s) {
-    return Add<int64_t>(s, "Count", MakeShuffle<CountKernel<Chain>>(StreamAccess::chain(s)),
-                        MakeOperator<SumCountsOperator>(), 1);
+    return AddShuffle<int64_t>(s, "Count", MakeShuffle<CountKernel<Chain>>(StreamAccess::chain(s)),
+                               MakeOperator<SumCountsOperator>(), 1);
   }
 
   template <class F>
   static DStream<T> Reduce(const S& s, F f) {
-    return Add<T>(s, "Reduce", MakeShuffle<ReduceKernel<Chain, F>>(StreamAccess::chain(s), f),
-                  MakeOperator<ReduceOperator<T, F>>(f), 1);
-  }
-
- private:
-  template <class Out>
-  static DStream<Out> Add(const S& s, const char* label,
-                          std::shared_ptr<const ShuffleKernelFactory> shuffle,
-                          std::shared_ptr<const PartitionOperatorFactory> partition_operator,
-                          uint32_t partitions) {
-    const auto& graph = StreamAccess::graph(s);
-    return StreamAccess::Stream<Out>(
-        graph, graph->AddShuffle({.label = label,
-                                  .record_type = RecordName<Out>,
-                                  .parent = StreamAccess::parent(s),
-                                  .chain = &StreamAccess::operators(s),
-                                  .shuffle = std::move(shuffle),
-                                  .partition_operator = std::move(partition_operator),
-                                  .partitions = partitions}));
+    return AddShuffle<T>(s, "Reduce",
+                         MakeShuffle<ReduceKernel<Chain, F>>(StreamAccess::chain(s), f),
+                         MakeOperator<ReduceOperator<T, F>>(f), 1);
   }
 };
 

@@ -1,0 +1,66 @@
+// Distinct: each record once. Records travel and are compared as canonical key bytes, which are an
+// encoding of the record too.
+#pragma once
+
+#include "driver/api/dstream.h"
+#include "driver/api/kernels.h"
+#include "driver/api/shuffle.h"
+
+namespace sluice::internal {
+
+// A table that only knows which keys it holds.
+struct NoValue {};
+using KeySet = CombineTable<NoValue>;
+
+// Sends each distinct row of the task once, in the order of first rows.
+template <class Chain>
+class DistinctKernel final : public ShuffleKernel {
+ public:
+  using T = Own<typename Chain::Out>;
+  explicit DistinctKernel(Chain chain) : chain_(std::move(chain)) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override {
+    seen_.Clear();
+    bool added;
+    chain_.Drive(context, input,
+                 [&](const auto& row) { seen_.FindOrAdd(KeyBytes<T>(row, scratch_), added); });
+    shares_.Start(context, partitions, kFixedSize<T>);
+    for (const auto& entry : seen_.entries()) {
+      RecordBatch& out = shares_.of_hash(entry.hash);
+      out.bytes().append(seen_.KeyOf(entry));
+      CloseRecord(out);
+    }
+  }
+  std::span<const RecordBatch> shares() const override { return shares_.get(); }
+
+ private:
+  Chain chain_;
+  KeySet seen_;
+  Shares shares_;
+  std::string scratch_;
+};
+
+// Passes each record on where it comes first.
+class DistinctOperator final : public PartitionOperator {
+ public:
+  explicit DistinctOperator(uint32_t fixed_size) : fixed_size_(fixed_size) {}
+  void Run(const OperatorContext& context, std::span<const Share> shares,
+           RecordBatch& out) override;
+  uint32_t output_fixed_size() const override { return fixed_size_; }
+
+ private:
+  const uint32_t fixed_size_;
+  KeySet seen_;
+};
+
+template <class T, class Chain>
+struct Distincts {
+  static DStream<T> Distinct(const DStream<T, Chain>& s, ShuffleOptions options) {
+    return AddShuffle<T>(s, "Distinct",
+                         MakeShuffle<DistinctKernel<Chain>>(StreamAccess::chain(s)),
+                         MakeOperator<DistinctOperator>(kFixedSize<T>), options.partitions);
+  }
+};
+
+}  // namespace sluice::internal
