@@ -7,6 +7,7 @@
 #include "driver/api/combine.h"
 #include "driver/api/distinct.h"
 #include "driver/api/dstream.h"
+#include "driver/api/join.h"
 #include "driver/api/map.h"
 #include "driver/api/options.h"
 #include "driver/api/output.h"
@@ -19,3 +20,4 @@
 #include "driver/api/state.h"
 #include "driver/api/streaming_context.h"
 #include "driver/api/window.h"
+#include "driver/api/window_forms.h"

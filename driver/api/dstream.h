@@ -35,7 +35,9 @@ template <class T, class Chain> struct Shuffles;  // shuffle.h
 template <class T, class Chain> struct Distincts; // distinct.h
 template <class T, class Chain> struct Sorts;     // sort.h
 template <class T, class Chain> struct Combines;  // combine.h
+template <class T, class Chain> struct Joins;     // join.h
 template <class T, class Chain> struct Windows;   // window.h
+template <class T, class Chain> struct WindowForms;  // window_forms.h
 template <class T, class Chain> struct States;    // state.h
 template <class T, class Chain> struct Outputs;   // output.h
 struct StreamAccess;
@@ -186,6 +188,34 @@ class DStream {
     return internal::Shuffles<T, Chain>::GroupByKey(*this, options);
   }
 
+  // Two streams of pairs with the same key and slide, matched by key within the batch. Where one
+  // has no dataset it counts as empty. Keys of this stream come first.
+
+  // (key, (all values here, all values there)) for each key that either has.
+  template <class U, class Other>
+  auto CoGroup(const DStream<U, Other>& other, ShuffleOptions options = {}) const {
+    return internal::Joins<T, Chain>::CoGroup(*this, other, options);
+  }
+
+  // (key, (value here, value there)) for each two values of a key. An outer join also keeps the
+  // values of this stream, the other, or both that have no match; what may lack is an optional.
+  template <class U, class Other>
+  auto Join(const DStream<U, Other>& other, ShuffleOptions options = {}) const {
+    return internal::Joins<T, Chain>::Inner(*this, other, options);
+  }
+  template <class U, class Other>
+  auto LeftOuterJoin(const DStream<U, Other>& other, ShuffleOptions options = {}) const {
+    return internal::Joins<T, Chain>::LeftOuter(*this, other, options);
+  }
+  template <class U, class Other>
+  auto RightOuterJoin(const DStream<U, Other>& other, ShuffleOptions options = {}) const {
+    return internal::Joins<T, Chain>::RightOuter(*this, other, options);
+  }
+  template <class U, class Other>
+  auto FullOuterJoin(const DStream<U, Other>& other, ShuffleOptions options = {}) const {
+    return internal::Joins<T, Chain>::FullOuter(*this, other, options);
+  }
+
   // ---- windows ------------------------------------------------------------------------------
   // A window at time t covers the batches in (t - length, t] and emits at every multiple of slide
   // since the job's start, from the first one on; batches before the start count as absent. Both
@@ -211,6 +241,33 @@ class DStream {
   auto ReduceByKeyAndWindow(F f, G inverse, WindowOptions window) const {
     return internal::Windows<T, Chain>::ReduceInverse(*this, std::move(f), std::move(inverse),
                                                       window);
+  }
+
+  // All records of the window folded by f, older before newer; an empty window gives none.
+  // With an inverse as above.
+  template <class F>
+  auto ReduceByWindow(F f, WindowOptions window) const {
+    return internal::WindowForms<T, Chain>::ReduceByWindow(*this, window, std::move(f));
+  }
+  template <class F, class G>
+  auto ReduceByWindow(F f, G inverse, WindowOptions window) const {
+    return internal::WindowForms<T, Chain>::ReduceByWindow(*this, window, std::move(f),
+                                                           std::move(inverse));
+  }
+
+  // One number per slide: how many records the window has. Nothing until the first record ever.
+  DStream<int64_t> CountByWindow(WindowOptions window) const {
+    return internal::WindowForms<T, Chain>::CountByWindow(*this, window);
+  }
+
+  // (record, how often the window has it), for those that it has.
+  auto CountByValueAndWindow(WindowOptions window) const {
+    return internal::WindowForms<T, Chain>::CountByValueAndWindow(*this, window);
+  }
+
+  // (key, all its values of the window, oldest batch first).
+  auto GroupByKeyAndWindow(WindowOptions window) const {
+    return internal::WindowForms<T, Chain>::GroupByKeyAndWindow(*this, window);
   }
 
   // ---- state --------------------------------------------------------------------------------

@@ -40,10 +40,15 @@ class ScriptedProgram {
   }
   // All rows, sorted; {"none"} for no dataset.
   Rows Sorted(const std::vector<Rows>& tasks, size_t output = 0) {
-    Rows all;
-    for (const Rows& part : Parts(tasks, output)) all.insert(all.end(), part.begin(), part.end());
-    std::sort(all.begin(), all.end());
+    Parts(tasks, output);
+    return SortedOf(output);
+  }
+  // Of the last batch.
+  Rows SortedOf(size_t output) const {
     if (!results_[output].has_dataset) return {"none"};
+    Rows all;
+    for (const Rows& part : results_[output].parts) all.insert(all.end(), part.begin(), part.end());
+    std::sort(all.begin(), all.end());
     return all;
   }
 

@@ -283,7 +283,7 @@ struct Windows {
 
   static DStream<T> Window(const S& s, WindowOptions window) {
     const Sliding sliding = Slide(s, "Window", window);
-    return Add(s, sliding, "Window", "records ",
+    return Add<T>(s, sliding, "Window", "records ",
                MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s)),
                MakeOperator<WindowOperator>(sliding.span, kFixedSize<T>));
   }
@@ -291,18 +291,19 @@ struct Windows {
   template <class F>
   static DStream<T> Reduce(const S& s, F f, WindowOptions window) {
     const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
-    return Add(s, sliding, "ReduceByKeyAndWindow", "stacks of ", Combined(s, f),
+    return Add<T>(s, sliding, "ReduceByKeyAndWindow", "stacks of ", Combined(s, f),
                MakeOperator<StackWindowOperator<K, V, F>>(sliding.span, f));
   }
 
   template <class F, class G>
   static DStream<T> ReduceInverse(const S& s, F f, G inverse, WindowOptions window) {
     const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
-    return Add(s, sliding, "ReduceByKeyAndWindow", "running ", Combined(s, f),
+    return Add<T>(s, sliding, "ReduceByKeyAndWindow", "running ", Combined(s, f),
                MakeOperator<InverseWindowOperator<K, V, F, G>>(sliding.span, f, inverse));
   }
 
- private:
+  // ---- for further windows ------------------------------------------------------------------
+
   struct Sliding {
     WindowSpan span;
     int64_t slide_batches;
@@ -319,20 +320,15 @@ struct Windows {
     return {{length * interval, slide * interval}, slide, window.partitions};
   }
 
-  template <class F>
-  static std::shared_ptr<const ShuffleKernelFactory> Combined(const S& s, F f) {
-    return MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s),
-                                                                std::move(f));
-  }
-
-  static DStream<T> Add(const S& s, const Sliding& sliding, const char* label,
-                        const char* state_kind,
-                        std::shared_ptr<const ShuffleKernelFactory> shuffle,
-                        std::shared_ptr<const PartitionOperatorFactory> partition_operator) {
+  template <class Out>
+  static DStream<Out> Add(const S& s, const Sliding& sliding, const char* label,
+                          const char* state_kind,
+                          std::shared_ptr<const ShuffleKernelFactory> shuffle,
+                          std::shared_ptr<const PartitionOperatorFactory> partition_operator) {
     const auto& graph = StreamAccess::graph(s);
-    return StreamAccess::Stream<T>(
+    return StreamAccess::Stream<Out>(
         graph, graph->AddShuffle({.label = label,
-                                  .record_type = RecordName<T>,
+                                  .record_type = RecordName<Out>,
                                   .parent = StreamAccess::parent(s),
                                   .chain = &StreamAccess::operators(s),
                                   .shuffle = std::move(shuffle),
@@ -341,7 +337,14 @@ struct Windows {
                                   .slide_batches = sliding.slide_batches,
                                   .state_name = graph->Numbered("window"),
                                   .state_type = std::to_string(sliding.span.length_ms) +
-                                                " ms of " + state_kind + RecordName<T>()}));
+                                                " ms of " + state_kind + RecordName<Out>()}));
+  }
+
+ private:
+  template <class F>
+  static std::shared_ptr<const ShuffleKernelFactory> Combined(const S& s, F f) {
+    return MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s),
+                                                                std::move(f));
   }
 };
 
