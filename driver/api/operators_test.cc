@@ -57,6 +57,20 @@ TEST(Operators, StateIsEmittedForAllKeysAtEveryBatch) {
   }
 }
 
+TEST(Operators, IdleKeysAreNeitherCalledNorEmittedWhenSkipped) {
+  Program program([](StreamingContext&, DStream<std::string> lines) {
+    lines.Map(PairWithOne)
+        .UpdateStateByKey("calls", [](std::span<const int64_t>, std::optional<int64_t> calls) {
+          return std::optional(calls.value_or(0) + 1);
+        }, {.idle_keys = IdleKeys::kSkip})
+        .Print(100);
+  });
+  EXPECT_EQ(program.Sorted({{"a", "b", "a"}}), (Rows{"(a,1)", "(b,1)"}));
+  EXPECT_EQ(program.Sorted({{"a"}}), Rows{"(a,2)"});
+  EXPECT_EQ(program.Sorted({{}}), Rows{});
+  EXPECT_EQ(program.Sorted({{"b"}}), Rows{"(b,2)"});
+}
+
 TEST(Operators, CountAndReduceOfAnEmptyBatch) {
   Program program([](StreamingContext&, DStream<std::string> lines) {
     lines.Count().Print();
