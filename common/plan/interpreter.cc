@@ -67,6 +67,7 @@ struct ReferenceInterpreter::Run {
   ReferenceInterpreter& self;
   const std::vector<TaskInputs>& inputs;
   const int64_t batch_ms;
+  const std::set<NodeId>& absent;
   std::vector<Dataset> datasets;
 
   TaskContext ContextOf(uint32_t stage, uint32_t task, uint32_t total_tasks) const {
@@ -80,6 +81,11 @@ struct ReferenceInterpreter::Run {
     context.total_tasks = total_tasks;
     context.key_groups = self.key_groups_;
     return context;
+  }
+
+  int64_t tick() const { return (batch_ms - self.zero_ms_) / self.batch_interval_ms_; }
+  bool Slides(NodeId node) const {
+    return tick() % self.graph_.node(node).slide_batches == 0;
   }
 
   // Gives the partition's records, as the several batches they may be, to `use`.
@@ -99,8 +105,8 @@ struct ReferenceInterpreter::Run {
 
   void RunSource(const Node& node) {
     Dataset& dataset = datasets[node.id];
-    dataset.exists = true;
-    if (node.id >= inputs.size()) return;
+    dataset.exists = !absent.contains(node.id);
+    if (!dataset.exists || node.id >= inputs.size()) return;
     const TaskInputs& tasks = inputs[node.id];
     for (uint32_t task = 0; task < tasks.size(); ++task) {
       Partition& partition = dataset.partitions.emplace_back();
@@ -118,7 +124,7 @@ struct ReferenceInterpreter::Run {
     Dataset& dataset = datasets[node.id];
     for (const NodeInput& input : node.inputs) {
       const Dataset& parent = datasets[input.parent];
-      dataset.exists = parent.exists;
+      dataset.exists |= parent.exists;
       for (const Partition& from : parent.partitions) {
         Partition& to = dataset.partitions.emplace_back();
         to.stage = from.stage;
@@ -138,7 +144,8 @@ struct ReferenceInterpreter::Run {
     bool any = false;
     for (uint32_t i = 0; i < node.inputs.size(); ++i) {
       const Dataset& parent = datasets[node.inputs[i].parent];
-      any |= parent.exists;
+      // State is asked at every slide of its parent, whether or not there is a dataset.
+      any |= parent.exists || (!node.state_name.empty() && Slides(node.inputs[i].parent));
       for (const Partition& from : parent.partitions) {
         const auto kernel = node.inputs[i].shuffle->New();
         With(from, [&](const TaskContext& context, std::span<const BatchView> records) {
@@ -152,9 +159,8 @@ struct ReferenceInterpreter::Run {
 
   void Fold(const Node& node,
             const std::vector<std::vector<std::pair<uint32_t, RecordBatch>>>& shares) {
-    const int64_t tick = (batch_ms - self.zero_ms_) / self.batch_interval_ms_;
     Dataset& dataset = datasets[node.id];
-    dataset.exists = tick % node.slide_batches == 0;
+    dataset.exists = Slides(node.id);
     const auto partitions = static_cast<uint32_t>(shares.size());
     const uint32_t stage = self.stage_of_root_[node.id];
     for (uint32_t p = 0; p < partitions; ++p) {
@@ -217,8 +223,8 @@ KeyedState* ReferenceInterpreter::StateOf(const Node& node, uint32_t partition) 
 }
 
 std::vector<ReferenceInterpreter::OutputResult> ReferenceInterpreter::RunBatch(
-    const std::vector<TaskInputs>& inputs, int64_t batch_ms) {
-  Run run{*this, inputs, batch_ms, std::vector<Dataset>(graph_.nodes().size())};
+    const std::vector<TaskInputs>& inputs, int64_t batch_ms, const std::set<NodeId>& absent) {
+  Run run{*this, inputs, batch_ms, absent, std::vector<Dataset>(graph_.nodes().size())};
   for (const Node& node : graph_.nodes()) {
     if (node.kind == NodeKind::kSource) run.RunSource(node);
     else if (node.kind == NodeKind::kNarrow) run.RunNarrow(node);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,11 @@ class ReferenceInterpreter {
   ~ReferenceInterpreter();
 
   // Runs the next batch. `inputs` is indexed by node id (others than sources are ignored; a source
-  // beyond its end has no tasks). Batch times must grow. Results are indexed by output id.
+  // beyond its end has no tasks). The sources in `absent` have no dataset. Batch times must grow.
+  // Results are indexed by output id.
   // User functions may throw; state is then as if some of the batch had run.
-  std::vector<OutputResult> RunBatch(const std::vector<TaskInputs>& inputs, int64_t batch_ms);
+  std::vector<OutputResult> RunBatch(const std::vector<TaskInputs>& inputs, int64_t batch_ms,
+                                     const std::set<NodeId>& absent = {});
 
   // The state of a stateful node as (partition, key, value), in iteration order, for comparison.
   struct StateEntry {

@@ -70,18 +70,23 @@ const Stage& StagePlan::stage_of(EdgeId edge) const {
 
 StageId StagePlan::source_stage(NodeId source) const { return stage_of_node_[source]; }
 
-bool StagePlan::Active(EdgeId edge, int64_t tick) const {
-  return Emits(fragments_[edges_[edge].from].node, tick);
-}
-
-bool StagePlan::Active(const OutputPiece& piece, int64_t tick) const {
-  return Emits(fragments_[piece.from].node, tick);
-}
-
-bool StagePlan::Runs(StageId stage, int64_t tick) const {
-  const Stage& s = stages_[stage];
-  return s.is_source || std::any_of(s.edges_in.begin(), s.edges_in.end(),
-                                    [&](EdgeId edge) { return Active(edge, tick); });
+Presence::Presence(const StagePlan& plan, int64_t tick, const std::vector<StageId>& absent)
+    : runs_(plan.stages().size()), has_(plan.fragments().size()) {
+  for (const Stage& stage : plan.stages()) {
+    const Node& root = plan.graph().node(stage.root);
+    bool runs = stage.is_source &&
+                std::find(absent.begin(), absent.end(), stage.id) == absent.end();
+    for (const EdgeId edge : stage.edges_in) {
+      const FragmentId from = plan.edges()[edge].from;
+      runs |= has_[from] != 0;
+      runs |= !root.state_name.empty() && plan.Emits(plan.fragments()[from].node, tick);
+    }
+    runs_[stage.id] = runs;
+    for (const FragmentId id : stage.fragments) {
+      const Fragment& fragment = plan.fragments()[id];
+      has_[id] = fragment.input < 0 ? runs && plan.Emits(stage.root, tick) : has_[fragment.parent];
+    }
+  }
 }
 
 std::string StagePlan::Explain() const {

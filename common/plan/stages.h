@@ -71,11 +71,6 @@ class StagePlan {
   bool Emits(NodeId node, int64_t tick) const {
     return tick % graph_->node(node).slide_batches == 0;
   }
-  // Some edge into the stage carries data, or its root is a source.
-  bool Runs(StageId stage, int64_t tick) const;
-  // The edge carries shares: its sending fragment has a dataset at this tick.
-  bool Active(EdgeId edge, int64_t tick) const;
-  bool Active(const OutputPiece& piece, int64_t tick) const;
 
   // The stages as text, for --explain.
   std::string Explain() const;
@@ -87,6 +82,25 @@ class StagePlan {
   std::vector<Edge> edges_;
   std::vector<OutputPiece> output_pieces_;
   std::vector<StageId> stage_of_node_;
+};
+
+// Which datasets there are at one batch. Between two slides there is none; a source that has
+// nothing to say has none, and then neither has what hangs on it alone. An operator with state
+// (a window, UpdateStateByKey) runs and emits all the same. Everybody computes it alike.
+class Presence {
+ public:
+  Presence() = default;
+  // `absent`: the source stages that have nothing to say in this batch.
+  Presence(const StagePlan& plan, int64_t tick, const std::vector<StageId>& absent = {});
+
+  // The stage has tasks: it takes in shares, or reads its source.
+  bool Runs(StageId stage) const { return runs_[stage] != 0; }
+  // The fragment has a dataset; shares and output are made from it.
+  bool Has(FragmentId fragment) const { return has_[fragment] != 0; }
+
+ private:
+  std::vector<char> runs_;  // by stage
+  std::vector<char> has_;   // by fragment
 };
 
 // Who owns what, from the ordered members of a generation and their slots. Partition p of n is

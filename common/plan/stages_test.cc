@@ -19,6 +19,13 @@ class GraphBuilder {
     const NodeId id = Add(NodeKind::kShuffle, "ReduceByKey", parents, partitions, slide);
     return id;
   }
+  NodeId State(NodeId parent) {
+    Node node;
+    node.kind = NodeKind::kShuffle;
+    node.label = node.state_name = "totals";
+    node.inputs.push_back({parent, "Map", nullptr, nullptr});
+    return graph.AddNode(std::move(node));
+  }
   void Print(NodeId parent) {
     Output output;
     output.label = "Print";
@@ -82,10 +89,38 @@ TEST(StagePlanTest, AStageBelowASlideRunsOnlyAtTheSlide) {
   const NodeId counts = b.Shuffle({window}, 0, 3);
   b.Print(counts);
   const StagePlan plan(b.graph, 4);
-  EXPECT_TRUE(plan.Runs(1, 1));   // the window takes in every batch
-  EXPECT_FALSE(plan.Runs(2, 1));  // and gives every third
-  EXPECT_FALSE(plan.Active(plan.edges()[1].id, 2));
-  EXPECT_TRUE(plan.Runs(2, 3));
+  EXPECT_TRUE(Presence(plan, 1).Runs(1));   // the window takes in every batch
+  EXPECT_FALSE(Presence(plan, 1).Runs(2));  // and gives every third
+  EXPECT_FALSE(Presence(plan, 2).Has(plan.edges()[1].from));
+  EXPECT_TRUE(Presence(plan, 3).Runs(2));
+}
+
+TEST(PresenceTest, WithoutADatasetOnlyWhatHasStateRuns) {
+  GraphBuilder b;
+  const NodeId source = b.Source("a");
+  b.Print(b.Shuffle({source}));
+  b.Print(b.Shuffle({b.State(source)}));
+  const StagePlan plan(b.graph, 4);
+  const Presence absent(plan, 2, {plan.source_stage(source)});
+  EXPECT_FALSE(absent.Runs(plan.source_stage(source)));
+  EXPECT_FALSE(absent.Runs(1));
+  EXPECT_FALSE(absent.Has(plan.output_pieces()[0].from));
+  EXPECT_TRUE(absent.Runs(2));
+  EXPECT_TRUE(absent.Runs(3));
+  EXPECT_TRUE(absent.Has(plan.output_pieces()[1].from));
+}
+
+TEST(PresenceTest, AUnionHasWhatOneSideHas) {
+  GraphBuilder b;
+  const NodeId left = b.Source("a");
+  const NodeId both = b.Narrow({left, b.Source("b")});
+  b.Print(both);
+  b.Print(b.Shuffle({both}));
+  const StagePlan plan(b.graph, 4);
+  const Presence absent(plan, 1, {plan.source_stage(left)});
+  EXPECT_FALSE(absent.Has(plan.output_pieces()[0].from));
+  EXPECT_TRUE(absent.Has(plan.output_pieces()[1].from));
+  EXPECT_TRUE(absent.Runs(2));
 }
 
 TEST(OwnershipTest, IndexesFollowSlotsInOrder) {

@@ -6,8 +6,9 @@
 // for each of its consumers.
 //
 // Three outcomes are kept apart at every batch time: a dataset with records, an empty dataset, and
-// no dataset (between two slides of a window). Operators and outputs do not run without a dataset,
-// except where they say so.
+// no dataset (between two slides of a window, or where a scripted source has nothing to say).
+// Operators and outputs do not run without a dataset; a union has what either side has, and windows
+// and UpdateStateByKey run and emit at each of their slides all the same.
 //
 // Functions are called from several threads at once, in any process of the job, and again when a
 // batch is redone: they must be const-callable and give the same result each time. What they throw

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <mutex>
+#include <optional>
 
 namespace sluice::internal {
 namespace {
@@ -17,16 +18,20 @@ class LockedQueue final : public EncodedQueue {
     const std::lock_guard lock(mutex_);
     batches_.push_back(std::move(encoded));
   }
+  void PushNoDataset() override {
+    const std::lock_guard lock(mutex_);
+    batches_.push_back(std::nullopt);
+  }
 
   std::optional<std::string> Next(int64_t) override {
     const std::lock_guard lock(mutex_);
-    std::string encoded;
     if (batches_.empty()) {
+      std::string encoded;
       EncodeBatch(RecordBatch(fixed_size_).view(), encoded);
-    } else {
-      encoded = std::move(batches_.front());
-      batches_.pop_front();
+      return encoded;
     }
+    std::optional<std::string> encoded = std::move(batches_.front());
+    batches_.pop_front();
     return encoded;
   }
 
@@ -36,7 +41,7 @@ class LockedQueue final : public EncodedQueue {
   const uint32_t fixed_size_;
   const bool test_only_;
   std::mutex mutex_;
-  std::deque<std::string> batches_;
+  std::deque<std::optional<std::string>> batches_;
 };
 
 }  // namespace

@@ -20,6 +20,7 @@ namespace internal {
 class EncodedQueue : public QueueSource {
  public:
   virtual void Push(const RecordBatch& batch) = 0;
+  virtual void PushNoDataset() = 0;
 };
 std::shared_ptr<EncodedQueue> MakeQueue(uint32_t fixed_size, bool test_only);
 
@@ -41,6 +42,8 @@ class RecordQueue {
     }
     queue_->Push(batch);
   }
+  // Appends a batch at which the stream has no dataset, not even an empty one.
+  void PushNoDataset() { queue_->PushNoDataset(); }
   std::shared_ptr<QueueSource> source() const { return queue_; }
 
  private:

@@ -28,7 +28,7 @@ struct StageWork {
 
 struct BatchWork {
   std::shared_ptr<const proto::GrantedBatch> granted;
-  int64_t tick = 0;
+  std::shared_ptr<const Presence> presence;
   MonotonicTime started = 0;
   std::vector<StageWork> stages;      // by stage
   bool finished = false;              // all stages are done

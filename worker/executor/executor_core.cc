@@ -127,7 +127,12 @@ void ExecutorCore::TakeBatch(const proto::GrantedBatch& granted) {
   }
   BatchWork& batch = batches_[batch_ms];
   batch.granted = std::make_shared<const proto::GrantedBatch>(granted);
-  batch.tick = (batch_ms - options_.zero_ms) / options_.batch_interval_ms;
+  std::vector<StageId> absent;
+  for (const auto& source : granted.stages()) {
+    if (source.no_dataset()) absent.push_back(source.stage());
+  }
+  const int64_t tick = (batch_ms - options_.zero_ms) / options_.batch_interval_ms;
+  batch.presence = std::make_shared<const Presence>(*plan_, tick, absent);
   batch.started = now_;
   batch.stages.resize(plan_->stages().size());
   batch.sent.resize(members_.size());

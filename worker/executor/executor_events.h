@@ -110,7 +110,7 @@ struct TaskWork {
 struct RunTasks {
   GenerationId generation;
   int64_t batch_ms = 0;
-  int64_t tick = 0;
+  std::shared_ptr<const Presence> presence;  // what there is at this batch
   StageId stage = 0;
   bool rebuild = false;  // state only
   std::shared_ptr<const proto::GrantedBatch> batch;

@@ -70,8 +70,9 @@ bool ExecutorCore::MayRun(const BatchWork& batch, const Stage& stage) const {
 
 bool ExecutorCore::SharesAreIn(const BatchWork& batch, const Stage& stage) const {
   for (const EdgeId edge : stage.edges_in) {
-    if (!plan_->Active(edge, batch.tick)) continue;
-    const StageId from = plan_->fragments()[plan_->edges()[edge].from].stage;
+    const FragmentId fragment = plan_->edges()[edge].from;
+    if (!batch.presence->Has(fragment)) continue;
+    const StageId from = plan_->fragments()[fragment].stage;
     for (const Member& member : members_) {
       if (!shares_.Complete(batch.granted->batch_ms(), from, member.info.executor())) return false;
     }
@@ -81,7 +82,7 @@ bool ExecutorCore::SharesAreIn(const BatchWork& batch, const Stage& stage) const
 
 void ExecutorCore::StartStage(BatchWork& batch, const Stage& stage) {
   std::vector<uint32_t> tasks;
-  if (plan_->Runs(stage.id, batch.tick)) tasks = OwnTasks(batch, stage);
+  if (batch.presence->Runs(stage.id)) tasks = OwnTasks(batch, stage);
   if (tasks.empty()) {
     FinishStage(batch, stage);
   } else {
@@ -98,7 +99,7 @@ std::vector<uint32_t> ExecutorCore::OwnTasks(const BatchWork& batch, const Stage
     return tasks;
   }
   for (const auto& source : batch.granted->stages()) {
-    if (source.stage() != stage.id || source.no_dataset()) continue;
+    if (source.stage() != stage.id) continue;
     for (const auto& task : source.tasks()) tasks.push_back(task.task());
   }
   return tasks;
@@ -111,7 +112,7 @@ void ExecutorCore::Launch(BatchWork& batch, const Stage& stage,
   RunTasks command;
   command.generation = generation_;
   command.batch_ms = batch.granted->batch_ms();
-  command.tick = batch.tick;
+  command.presence = batch.presence;
   command.stage = stage.id;
   command.rebuild = batch.granted->rebuild();
   command.batch = batch.granted;
@@ -218,7 +219,7 @@ void ExecutorCore::SendBundles(BatchWork& batch, const Stage& stage,
                                std::vector<TaskResult>& results) {
   const bool sends =
       std::any_of(stage.edges_out.begin(), stage.edges_out.end(),
-                  [&](EdgeId edge) { return plan_->Active(edge, batch.tick); });
+                  [&](EdgeId edge) { return batch.presence->Has(plan_->edges()[edge].from); });
   if (!sends) return;
   const BundleHead head{generation_, options_.job_instance, batch.granted->batch_ms(), stage.id,
                         options_.executor};

@@ -79,7 +79,7 @@ absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, Stat
     const Fragment& fragment = setup_.plan->fragments()[id];
     if (fragment.input >= 0) RunFragment(fragment);
     for (const EdgeId edge : stage.edges_out) {
-      if (setup_.plan->edges()[edge].from == id && setup_.plan->Active(edge, run.tick)) {
+      if (setup_.plan->edges()[edge].from == id && run.presence->Has(id)) {
         RunEdge(setup_.plan->edges()[edge]);
       }
     }
@@ -98,14 +98,15 @@ absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, Stat
 }
 
 bool TaskRunner::CountsOutput(const OutputPiece& piece, const RunTasks& run) const {
-  return !run.rebuild && setup_.plan->Active(piece, run.tick);
+  return !run.rebuild && run.presence->Has(piece.from);
 }
 
 // Who reads which dataset in this batch; what nobody reads is not computed.
 void TaskRunner::CountReaders(const Stage& stage, const RunTasks& run) {
   for (const FragmentId id : stage.fragments) datasets_[id].readers = 0;
   for (const EdgeId edge : stage.edges_out) {
-    if (setup_.plan->Active(edge, run.tick)) ++datasets_[setup_.plan->edges()[edge].from].readers;
+    const FragmentId from = setup_.plan->edges()[edge].from;
+    if (run.presence->Has(from)) ++datasets_[from].readers;
   }
   for (const uint32_t index : stage.output_pieces) {
     const OutputPiece& piece = setup_.plan->output_pieces()[index];
@@ -157,7 +158,7 @@ absl::Status TaskRunner::RunOperator(const Stage& stage, const RunTasks& run,
   Dataset& dataset = datasets_[stage.fragments.front()];
   dataset.buffer.Clear();
   dataset.buffer.SetFixedSize(partition_operator->output_fixed_size());
-  OperatorContext context{context_, stage.partitions, setup_.plan->Emits(node.id, run.tick),
+  OperatorContext context{context_, stage.partitions, run.presence->Has(stage.fragments.front()),
                           attempt.state()};
   partition_operator->Run(context, shares_, dataset.buffer);
   dataset.views.assign(1, dataset.buffer.view());
@@ -233,12 +234,14 @@ uint32_t TaskRunner::PieceOf(uint32_t piece_index, const RunTasks& run) const {
   const auto& pieces = setup_.plan->output_pieces();
   uint32_t before = 0;
   for (uint32_t i = 0; i < piece_index; ++i) {
-    if (pieces[i].output != pieces[piece_index].output) continue;
+    const bool counts = pieces[i].output == pieces[piece_index].output &&
+                        run.presence->Has(pieces[i].from);
+    if (!counts) continue;
     const Stage& stage = setup_.plan->stages()[setup_.plan->fragments()[pieces[i].from].stage];
     before += stage.partitions;
     if (!stage.is_source) continue;
     for (const auto& source : run.batch->stages()) {
-      if (source.stage() == stage.id && !source.no_dataset()) before += source.total_tasks();
+      if (source.stage() == stage.id) before += source.total_tasks();
     }
   }
   return before + context_.task;

@@ -43,7 +43,7 @@ class TaskRunnerTest : public testing::Test {
   RunTasks Command(StageId stage, bool rebuild = false) {
     RunTasks run;
     run.batch_ms = 100;
-    run.tick = 1;
+    run.presence = std::make_shared<const Presence>(plan_, 1);
     run.stage = stage;
     run.rebuild = rebuild;
     run.batch = std::make_shared<proto::GrantedBatch>();
