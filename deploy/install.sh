@@ -36,9 +36,11 @@ put() { install -D -m "$1" "$2" "$3"; }
 put 755 "$built/sluice/cli/sluice" "$prefix/bin/sluice"
 put 644 "$built/deploy/libsluice.a" "$prefix/lib/libsluice.a"
 
-# The headers that a program sees, and no other: what the compiler finds from the umbrella.
+# The headers that a program and its tests see, and no other: what the compiler finds from the two
+# that they include.
 rm -rf "$prefix/include/sluice"
-for header in $(g++ -std=c++20 -MM -I. sluice/sluice.h | tr -d '\\' | tr ' ' '\n' | grep '\.h$'); do
+seen=$(g++ -std=c++20 -MM -I. sluice/sluice.h sluice/testing.h | tr -d '\\' | tr ' ' '\n')
+for header in $(grep '\.h$' <<<"$seen" | sort -u); do
   put 644 "$header" "$prefix/include/sluice/$header"
 done
 

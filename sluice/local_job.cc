@@ -37,6 +37,7 @@ LocalJob::LocalJob(const StreamingContext& context, LocalJobOptions options)
       executor_loop_({.name = "executor-link"}) {}
 
 LocalJob::~LocalJob() {
+  if (driver_ != nullptr) driver_->Stop();  // a job that has not ended would go on sending
   {
     std::lock_guard<std::mutex> lock(executors_mutex_);
     closing_ = true;  // the worker's loop may still be told to start or end some
@@ -76,7 +77,11 @@ absl::Status LocalJob::Begin() {
   parts.codec = store_.codec.get();
   parts.known_job = store_.known;
   parts.random = RandomId;
-  parts.print = [](const std::string& text) { std::cout << text << std::flush; };
+  parts.clock = options_.clock;
+  parts.print = options_.print;
+  if (parts.print == nullptr) {
+    parts.print = [](const std::string& text) { std::cout << text << std::flush; };
+  }
   ASSIGN_OR_RETURN(driver_, JobDriver::Open(parts));
   const ExitStatus resume =
       CheckResume(driver_->recovered(), options_.config, context_.graph().Fingerprint());

@@ -2,12 +2,14 @@
 // transport. The default of every job program, and what an embedded StreamingContext starts.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/event_loop.h"
 #include "common/net/local_transport.h"
@@ -25,6 +27,8 @@ struct LocalJobOptions {
   uint32_t slots = 1;
   JobStoreOptions store;
   Config config;
+  std::function<void(const std::string&)> print;  // of Print; empty: standard output
+  Clock* clock = &RealClock();                    // of the job driver: ticks follow it
 };
 
 // Thread-safe.
@@ -37,6 +41,9 @@ class LocalJob {
 
   // How the job ended; nothing when the time was over first. Negative: without limit.
   std::optional<JobEnding> Await(int64_t milliseconds) { return driver_->Await(milliseconds); }
+  // As of JobDriver.
+  bool AwaitSettled() { return driver_->AwaitSettled(); }
+  proto::JobStatus Status() { return driver_->Status(); }
   void RequestStop(const StopRequested& stop) { driver_->RequestStop(stop); }
 
  private:

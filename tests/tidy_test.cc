@@ -58,6 +58,8 @@ TEST(TidyRuleTest, ALibraryIsSeenThroughTheUmbrella) {
   EXPECT_THAT(CheckPublicHeaders({{"sluice/sluice.h", {"#include \"driver/api/a.h\""}},
                                   {"driver/api/a.h", {"#include \"absl/status/status.h\""}}}),
               ElementsAre(HasSubstr("sluice/sluice.h > driver/api/a.h")));
+  EXPECT_THAT(CheckPublicHeaders({{"sluice/testing.h", {"#include \"glog/logging.h\""}}}),
+              SizeIs(1));
 }
 
 TEST(TidyRuleTest, ALibraryHasOnePlace) {

@@ -195,6 +195,12 @@ void JobDriverCore::OnBatchFailed(int64_t batch_ms, const std::string& cause) {
   phase_ = Phase::kForming;
 }
 
+bool JobDriverCore::Settled(MonotonicTime now) const {
+  return begun_ && phase_ == Phase::kRunning && ticks_.started() && ticks_.Due(now) == 0 &&
+         tick_.batch_ms == 0 && runner_->runs().empty() && publisher_.idle() && log_.idle() &&
+         checkpointer_.in_progress_ms() == 0;
+}
+
 // What a durable seal covers is released and forgotten.
 void JobDriverCore::AfterSeal() {
   const int64_t sealed = log_.durable().sealed_ms();

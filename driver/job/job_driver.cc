@@ -56,12 +56,14 @@ JobDriver::JobDriver(JobDriverParts parts, OpenedJob opened)
     : parts_(std::move(parts)),
       opened_(std::move(opened)),
       checkpoints_(parts_.objects, parts_.codec),
-      loop_({.name = "job-core"}),
+      loop_({.name = "job-core", .clock = parts_.clock}),
       log_loop_({.name = "job-log"}),
       io_loop_({.name = "job-io"}),
       user_loop_({.name = "job-user"}) {}
 
-JobDriver::~JobDriver() {
+JobDriver::~JobDriver() { Stop(); }
+
+void JobDriver::Stop() {
   loop_.Stop();
   log_loop_.Stop();
   io_loop_.Stop();
@@ -118,6 +120,29 @@ void JobDriver::Step(const DriverEvent& event) {
   std::vector<DriverCommand> commands = core_->Step(parts_.clock->MonotonicUs(), event);
   for (DriverCommand& command : commands) Carry(std::move(command));
   ArmTimer();
+  if (settling_) TellSettled();
+  // Where time stands still nothing is due later: what a timer would do is done after each event.
+  const bool timer = std::holds_alternative<TimerDue>(event);
+  if (settling_ && !timer && parts_.clock->manual()) Feed(TimerDue{parts_.clock->WallMs()});
+}
+
+bool JobDriver::AwaitSettled() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  settled_ = false;
+  loop_.PostNow([this] {
+    settling_ = true;
+    if (core_ != nullptr) Step(TimerDue{parts_.clock->WallMs()});
+  });
+  ended_.wait(lock, [this] { return settled_ || ending_.has_value(); });
+  return !ending_.has_value();
+}
+
+void JobDriver::TellSettled() {
+  if (core_ == nullptr || !core_->Settled(parts_.clock->MonotonicUs())) return;
+  settling_ = false;
+  std::lock_guard<std::mutex> lock(mutex_);
+  settled_ = true;
+  ended_.notify_all();
 }
 
 void JobDriver::ArmTimer() {

@@ -36,8 +36,8 @@ struct JobEnding {
   std::string message;
 };
 
-// Thread-safe. Threads: one runs the core, one appends to the log, one does file work, one runs
-// user code of output operations.
+// Thread-safe; one thread at a time in AwaitSettled. Threads: one runs the core, one appends to the
+// log, one does file work, one runs user code of output operations.
 class JobDriver : public Transport::Handler {
  public:
   // Opens the log and an epoch in it, before anything else of the job starts. `options` lacks
@@ -51,12 +51,18 @@ class JobDriver : public Transport::Handler {
 
   // Messages and members may come from now on. `transport` outlives the driver's Stop.
   void Start(JobDriverOptions options, proto::ExecutorInit init, Transport* transport);
+  // Nothing is done or sent any more, and what comes is dropped; then the transport may go.
+  void Stop();
   void OnMessage(const std::string& from, proto::Envelope message) override;
   void OnPeerDown(const std::string& address, bool refused) override;
 
   void RequestStop(const StopRequested& stop);
   // How the job ended; nothing when the time was over first. Negative: without limit.
   std::optional<JobEnding> Await(int64_t milliseconds);
+  // Blocks until every batch that is due is decided, all that is decided is published and logged,
+  // and no checkpoint is under way. False: the job has ended. For those who move the clock
+  // themselves.
+  bool AwaitSettled();
   proto::JobStatus Status();
 
  private:
@@ -65,6 +71,7 @@ class JobDriver : public Transport::Handler {
   void Feed(DriverEvent event);
   void Step(const DriverEvent& event);
   void ArmTimer();
+  void TellSettled();
   void Carry(DriverCommand command);
   void Append(AppendEntries append);
   void FinishAppend(absl::StatusOr<LogPosition> position);
@@ -83,10 +90,12 @@ class JobDriver : public Transport::Handler {
   std::vector<std::pair<MonotonicTime, uint64_t>> collectable_slots_;  // by the io thread
   std::optional<EventLoop::TimerId> timer_;
   bool listed_before_ = false;
+  bool settling_ = false;  // somebody waits; by the core's thread
 
   std::mutex mutex_;
   std::condition_variable ended_;
   std::optional<JobEnding> ending_;
+  bool settled_ = false;
 
   EventLoop loop_;
   EventLoop log_loop_;

@@ -51,6 +51,8 @@ class JobDriverCore {
   const JobState& state() const { return state_; }
   proto::JobStatus Status() const;
   bool ended() const { return ended_; }
+  // Nothing is due, under way, or decided and not yet published; no checkpoint is being taken.
+  bool Settled(MonotonicTime now) const;
 
  private:
   enum class Phase { kForming, kGranting, kRunning };

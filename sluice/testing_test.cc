@@ -1,0 +1,152 @@
+// The kit for tests of jobs, used as its users do.
+#include "sluice/testing.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Optional;
+using testing::Pair;
+using testing::UnorderedElementsAre;
+
+auto CountWords(DStream<std::string> lines) {
+  return lines.FlatMap(SplitWords)
+      .Map([](std::string_view word) { return std::pair{word, int64_t{1}}; })
+      .ReduceByKey(std::plus<>());
+}
+
+TEST(TestContextTest, CountsTheWordsOfABatch) {
+  TestContext test;
+  TestInput<std::string> lines(test);
+  TestOutput counts(test, CountWords(lines.stream()));
+  lines.Push({"to be or", "not to be"});
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(*counts.last(), UnorderedElementsAre(Pair("to", 2), Pair("be", 2), Pair("or", 1),
+                                                   Pair("not", 1)));
+}
+
+TEST(TestContextTest, KeepsADatasetWithoutRecordsApartFromNone) {
+  TestContext test;
+  TestInput<std::string> lines(test);
+  TestOutput same(test, lines.stream());
+  lines.Push({"a"});
+  lines.PushNoDataset();
+  lines.Push({"b"});
+  test.RunBatch();
+  EXPECT_THAT(same.last(), Optional(ElementsAre("a")));
+  test.RunBatch();
+  EXPECT_EQ(same.last(), std::nullopt);
+  test.RunBatch();
+  EXPECT_THAT(same.last(), Optional(ElementsAre("b")));
+  test.RunBatch();
+  EXPECT_THAT(same.last(), Optional(IsEmpty()));
+  EXPECT_THAT(same.all(), ElementsAre("a", "b"));
+}
+
+TEST(TestContextTest, BatchTimesCountFromZeroAndMissedTicksAreNone) {
+  TestContext test({.batch_interval = std::chrono::milliseconds(250)});
+  TestInput<std::string> lines(test);
+  lines.stream().Print();
+  lines.Push({"a"});
+  test.RunBatch();
+  EXPECT_EQ(test.batch_ms(), TestContext::kZeroMs + 250);
+  EXPECT_THAT(test.printed(), HasSubstr("Time: 1000000000250 ms\n"));
+  EXPECT_THAT(test.printed(), HasSubstr("\na\n"));
+  test.RunBatchAfter(4);
+  EXPECT_EQ(test.batch_ms(), TestContext::kZeroMs + 1250);
+  EXPECT_THAT(test.printed(), testing::Not(HasSubstr("Time: 1000000001000 ms\n")));
+  EXPECT_THAT(test.printed(), HasSubstr("Time: 1000000001250 ms\n"));
+}
+
+TEST(TestContextTest, SaysWhatIsWrongWithTheProgram) {
+  TestContext test;
+  TestInput<std::string> lines(test);
+  TestOutput out(test, lines.stream().Window({.length = std::chrono::milliseconds(1500)}));
+  const Outcome outcome = test.RunBatch();
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(outcome.message, HasSubstr("must be a positive multiple"));
+}
+
+TEST(TestContextTest, SaysWhatAFunctionThrew) {
+  TestContext test({.conf = {{"task_max_failures", "1"}}});
+  TestInput<std::string> lines(test);
+  TestOutput lengths(test, lines.stream().Map([](std::string_view line) -> uint64_t {
+    if (line == "bad") throw std::runtime_error("cannot read a bad line");
+    return line.size();
+  }));
+  lines.Push({"good"});
+  lines.Push({"bad"});
+  EXPECT_TRUE(test.RunBatch().ok());
+  const Outcome outcome = test.RunBatch();
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.message, HasSubstr("cannot read a bad line"));
+  EXPECT_EQ(lengths.last(), std::nullopt);
+  EXPECT_FALSE(test.RunBatch().ok());
+}
+
+void BuildJob(StreamingContext& ssc) {
+  CountWords(ssc.TextFileStream(ssc.args().Get("dir"))).Print();
+}
+
+TEST(TestContextTest, RunsAWholeBuildFunctionOverFiles) {
+  const std::string directory = testing::TempDir() + "whole-job";
+  std::filesystem::create_directories(directory);
+  TestContext test({.partitions = 1, .args = Args::Parse({"--dir=" + directory})});
+  BuildJob(test.ssc());
+  std::ofstream(directory + "/book") << "to be or\nnot to be\n";
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(test.printed(), HasSubstr("\n(to,2)\n(be,2)\n(or,1)\n(not,1)\n"));
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(test.printed(), testing::Not(HasSubstr("be")));
+  std::filesystem::remove_all(directory);
+}
+
+TEST(TestContextTest, ALaterContextTakesUpLogAndState) {
+  const std::string directory = testing::TempDir() + "taken-up";
+  std::filesystem::remove_all(directory);
+  for (int context = 0; context < 2; ++context) {
+    TestContext test({.checkpoint = directory});
+    TestInput<std::string> lines(test);
+    TestOutput counts(test, lines.stream().Map([](std::string_view line) {
+      return std::pair{line, 1};
+    }).UpdateStateByKey("counts", [](std::span<const int> values, std::optional<int> count) {
+      return std::optional<int>(count.value_or(0) + static_cast<int>(values.size()));
+    }));
+    for (int batch = 1; batch <= 3; ++batch) {
+      lines.Push({"a"});
+      ASSERT_TRUE(test.RunBatch().ok());
+      EXPECT_THAT(counts.last(), Optional(ElementsAre(Pair("a", 3 * context + batch))));
+      EXPECT_EQ(test.batch_ms(), TestContext::kZeroMs + 1000 * (3 * context + batch));
+    }
+  }
+  std::filesystem::remove_all(directory);
+}
+
+// A hundred batches of an hour pass the lease of a worker many times over.
+TEST(TestContextTest, NobodyIsLostWhenHoursPass) {
+  TestContext test({.batch_interval = std::chrono::hours(1)});
+  TestInput<std::string> lines(test);
+  TestOutput totals(test, lines.stream()
+                              .Map([](std::string_view line) { return std::pair{line, 1}; })
+                              .UpdateStateByKey("totals", [](std::span<const int> values,
+                                                             std::optional<int> total) {
+                                return std::optional<int>(total.value_or(0) +
+                                                          static_cast<int>(values.size()));
+                              }));
+  for (int batch = 1; batch <= 100; ++batch) {
+    lines.Push({"a"});
+    ASSERT_TRUE(test.RunBatch().ok());
+    ASSERT_THAT(totals.last(), Optional(ElementsAre(Pair("a", batch))));
+  }
+}
+
+}  // namespace
+}  // namespace sluice
