@@ -62,6 +62,7 @@ void TaskRunner::SetContext(const RunTasks& run, const TaskWork& work) {
   context_.batch_interval_ms = setup_.batch_interval_ms;
   context_.stage = run.stage;
   context_.task = work.task;
+  context_.total_tasks = TotalTasks(setup_.plan->stages()[run.stage], run);
   context_.key_groups = setup_.key_groups;
   context_.random_seed = TaskSeed(setup_.job_instance, run.batch_ms, run.stage, work.task);
 }
@@ -229,6 +230,14 @@ absl::Status TaskRunner::AddOutput(const Output& output, const RunTasks& run, ui
   return absl::OkStatus();
 }
 
+uint32_t TaskRunner::TotalTasks(const Stage& stage, const RunTasks& run) {
+  if (!stage.is_source) return stage.partitions;
+  for (const auto& source : run.batch->stages()) {
+    if (source.stage() == stage.id) return source.total_tasks();
+  }
+  return 1;
+}
+
 // The place of this task's rows among the output's partitions.
 uint32_t TaskRunner::PieceOf(uint32_t piece_index, const RunTasks& run) const {
   const auto& pieces = setup_.plan->output_pieces();
@@ -238,11 +247,7 @@ uint32_t TaskRunner::PieceOf(uint32_t piece_index, const RunTasks& run) const {
                         run.presence->Has(pieces[i].from);
     if (!counts) continue;
     const Stage& stage = setup_.plan->stages()[setup_.plan->fragments()[pieces[i].from].stage];
-    before += stage.partitions;
-    if (!stage.is_source) continue;
-    for (const auto& source : run.batch->stages()) {
-      if (source.stage() == stage.id) before += source.total_tasks();
-    }
+    before += TotalTasks(stage, run);
   }
   return before + context_.task;
 }

@@ -59,6 +59,7 @@ class TaskRunner {
   absl::Status RunOutput(uint32_t piece_index, const RunTasks& run);
   absl::Status AddOutput(const Output& output, const RunTasks& run, uint32_t piece);
   uint32_t PieceOf(uint32_t piece_index, const RunTasks& run) const;
+  static uint32_t TotalTasks(const Stage& stage, const RunTasks& run);
   void DoneReading(FragmentId fragment);
   void SetContext(const RunTasks& run, const TaskWork& work);
   FailedTask Failure(const RunTasks& run, const TaskWork& work, const absl::Status& status) const;

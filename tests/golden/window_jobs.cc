@@ -1,0 +1,42 @@
+// Windows, and windowed folds by key.
+#include "tests/golden/golden_jobs.h"
+
+namespace sluice::golden {
+namespace {
+
+using namespace std::chrono_literals;
+
+auto KeyAndDigits(std::string_view word) { return std::pair{word.substr(0, 1), word.substr(1)}; }
+std::string Join(std::string_view a, std::string_view b) {
+  return std::string(a) + std::string(b);
+}
+auto Sum = std::plus<>();
+auto Difference = std::minus<>();  // Difference(Sum(a, b), a) is b
+
+}  // namespace
+
+std::vector<Job> WindowJobs() {
+  return {
+      SLUICE_GOLDEN_JOB(words.Window({.length = 3s})),
+      SLUICE_GOLDEN_JOB(words.Window({.length = 3s, .slide = 2s})),
+      SLUICE_GOLDEN_JOB(
+          words.Repartition(2).Window({.length = 2s}).SaveAsTextFiles(prefix)),
+      SLUICE_GOLDEN_JOB(words.Window({.length = 2s, .slide = 3s})),
+      SLUICE_GOLDEN_JOB(words.Window({.length = 2s, .slide = 2s}).Window({.length = 4s})),
+      SLUICE_GOLDEN_JOB(words.Window({.length = 2s, .slide = 2s}).Count()),
+      SLUICE_GOLDEN_JOB(words.Window({.length = 2s, .slide = 2s}).Print(3)),
+      SLUICE_GOLDEN_JOB(words.Map(KeyAndDigits).ReduceByKeyAndWindow(Join, {.length = 3s})),
+      SLUICE_GOLDEN_JOB(
+          words.Map(KeyAndDigits).ReduceByKeyAndWindow(Join, {.length = 3s, .slide = 2s})),
+      SLUICE_GOLDEN_JOB(
+          words.Map(KeyAndDigits).ReduceByKeyAndWindow(Join, {.length = 1s, .slide = 2s})),
+      SLUICE_GOLDEN_JOB(pairs.ReduceByKeyAndWindow(Sum, Difference, {.length = 3s})),
+      SLUICE_GOLDEN_JOB(
+          pairs.ReduceByKeyAndWindow(Sum, Difference, {.length = 2s, .slide = 2s})),
+      SLUICE_GOLDEN_JOB(
+          pairs.ReduceByKeyAndWindow(Sum, Difference, {.length = 2s, .slide = 3s})),
+      SLUICE_GOLDEN_JOB(pairs.ReduceByKeyAndWindow(Sum, {.length = 2s})),
+  };
+}
+
+}  // namespace sluice::golden
