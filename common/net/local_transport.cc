@@ -70,6 +70,10 @@ class LocalHub::Endpoint : public std::enable_shared_from_this<Endpoint> {
 
 class LocalHub::Network {
  public:
+  explicit Network(Observer observer) : observer_(std::move(observer)) {}
+  void Show(const std::string& from, const std::string& to, const proto::Envelope& message) {
+    if (observer_ != nullptr) observer_(from, to, message);
+  }
   bool Add(const std::string& address, std::shared_ptr<Endpoint> endpoint) {
     std::lock_guard lock(mutex_);
     return endpoints_.emplace(address, std::move(endpoint)).second;
@@ -92,6 +96,7 @@ class LocalHub::Network {
   }
 
  private:
+  const Observer observer_;
   std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Endpoint>> endpoints_;
 };
@@ -107,6 +112,7 @@ class LocalHub::LocalTransport : public Transport {
   }
 
   void Send(const std::string& to, proto::Envelope message) override {
+    network_->Show(address_, to, message);
     std::shared_ptr<Endpoint> peer = self_->Known(to);
     if (peer == nullptr) {
       peer = network_->Find(to);
@@ -124,7 +130,8 @@ class LocalHub::LocalTransport : public Transport {
   const std::shared_ptr<Endpoint> self_;
 };
 
-LocalHub::LocalHub() : network_(std::make_shared<Network>()) {}
+LocalHub::LocalHub(Observer observer)
+    : network_(std::make_shared<Network>(std::move(observer))) {}
 
 std::unique_ptr<Transport> LocalHub::Open(const std::string& address,
                                           Transport::Handler* handler, EventLoop* loop) {

@@ -2,6 +2,7 @@
 // mode and tests run on it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,7 +14,10 @@ namespace sluice {
 // Thread-safe. Copies share the network, which lives as long as a copy or an endpoint.
 class LocalHub {
  public:
-  LocalHub();
+  // Sees each message when it is sent, on the sender's thread.
+  using Observer = std::function<void(const std::string& from, const std::string& to,
+                                      const proto::Envelope& message)>;
+  explicit LocalHub(Observer observer = nullptr);
   // An endpoint under `address`, which must be free (null otherwise). Its handler is called on
   // `loop` only, which both outlive it; after its destructor returned, never. Destroying it tells
   // every endpoint that exchanged messages with it: OnPeerDown(address, refused = true).

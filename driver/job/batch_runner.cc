@@ -107,10 +107,15 @@ void BatchRunner::Grant(MonotonicTime now, int64_t decided_ms, int64_t sealed_ms
                         int64_t abandoned_ms, uint64_t durable_slot,
                         std::vector<DriverCommand>& out) {
   std::vector<BatchRun*> due;
+  const auto under_way = std::count_if(runs_.begin(), runs_.end(),
+                                       [](const BatchRun& run) { return run.granted; });
+  // While enough are under way, those that are behind wait for each other and travel together.
+  const bool more = under_way <= options_.batches_in_flight_max / 2;
   uint32_t in_flight = 0;
   for (BatchRun& run : runs_) {
     if (++in_flight > options_.batches_in_flight_max) break;
     if (run.granted && now - run.sent < kGrantAgainUs) continue;
+    if (!run.granted && !more) break;
     if (!run.granted && !InputReady(state_->planned().at(run.batch_ms))) break;
     if (!run.granted) run.first_sent = now;
     run.granted = true;
