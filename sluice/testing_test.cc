@@ -130,6 +130,67 @@ TEST(TestContextTest, ALaterContextTakesUpLogAndState) {
   std::filesystem::remove_all(directory);
 }
 
+// The first driver of a job gave its output operations another job instance than later ones did.
+TEST(TestContextTest, TheIdentityOfAnOutputSurvivesARelaunch) {
+  const std::string directory = testing::TempDir() + "identity";
+  std::filesystem::remove_all(directory);
+  std::vector<BatchIdentity> seen;
+  for (int context = 0; context < 2; ++context) {
+    TestContext test({.checkpoint = directory});
+    TestInput<std::string> lines(test);
+    lines.stream().ForeachBatch(
+        [&seen](const Batch<std::string>& batch) { seen.push_back(batch.identity()); });
+    ASSERT_TRUE(test.RunBatch().ok());
+  }
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_NE(seen[0].job_instance, 0u);
+  EXPECT_EQ(seen[0].job_instance, seen[1].job_instance);
+  EXPECT_LT(seen[0].fence, seen[1].fence);
+  std::filesystem::remove_all(directory);
+}
+
+TEST(TestContextTest, FilesFromBeforeTheFirstStartAreIgnoredWhereTheProgramSaysSo) {
+  const std::string directory = testing::TempDir() + "older-files";
+  std::filesystem::create_directories(directory);
+  std::ofstream(directory + "/old") << "old\n";
+  std::filesystem::last_write_time(directory + "/old", std::filesystem::file_time_type::min());
+  std::ofstream(directory + "/new") << "new\n";
+  TestContext test;
+  TestOutput ignoring(test, test.ssc().TextFileStream(directory, {.existing = Existing::kIgnore}));
+  TestOutput taking(test, test.ssc().TextFileStream(directory));
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(ignoring.last(), Optional(ElementsAre("new")));
+  EXPECT_THAT(taking.last(), Optional(UnorderedElementsAre("new", "old")));
+  std::filesystem::remove_all(directory);
+}
+
+TEST(TestContextTest, AValueOfTheBatchIsTheSameEverywhereAndAskedOnce) {
+  TestContext test({.partitions = 3});
+  TestInput<std::string> lines(test);
+  int asked = 0;
+  const auto number = test.ssc().PerBatch("number", [&asked](int64_t) { return ++asked; });
+  TestOutput numbered(test, lines.stream().CountByValue().Map(
+                                [number](const auto& row) { return row.second * 10 + *number; }));
+  std::vector<int> seen;
+  lines.stream().ForeachBatch([&](const Batch<std::string>&) { seen.push_back(*number); });
+  for (int batch = 1; batch <= 3; ++batch) {
+    lines.Push({"a", "b", "c", "c"});
+    ASSERT_TRUE(test.RunBatch().ok());
+    EXPECT_THAT(*numbered.last(), UnorderedElementsAre(10 + batch, 10 + batch, 20 + batch));
+  }
+  EXPECT_THAT(seen, ElementsAre(1, 2, 3));
+}
+
+TEST(TestContextTest, SaysWhatAValueOfTheBatchThrew) {
+  TestContext test;
+  TestInput<std::string> lines(test);
+  lines.stream().Print();
+  test.ssc().PerBatch("limit", [](int64_t) -> int { throw std::runtime_error("no such table"); });
+  const Outcome outcome = test.RunBatch();
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.message, HasSubstr("batch value limit threw: no such table"));
+}
+
 // A hundred batches of an hour pass the lease of a worker many times over.
 TEST(TestContextTest, NobodyIsLostWhenHoursPass) {
   TestContext test({.batch_interval = std::chrono::hours(1)});

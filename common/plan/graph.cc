@@ -52,6 +52,11 @@ OutputId LineageGraph::AddOutput(Output output) {
   return outputs_.back().id;
 }
 
+BatchValueId LineageGraph::AddBatchValue(BatchValueSpec value) {
+  batch_values_.push_back(std::move(value));
+  return static_cast<BatchValueId>(batch_values_.size() - 1);
+}
+
 std::string LineageGraph::Validate() const {
   if (outputs_.empty()) {
     return "no output operation is declared: add Print, SaveAsTextFiles or ForeachBatch";
@@ -72,6 +77,10 @@ std::string LineageGraph::Validate() const {
       if (input.parent >= node.id) return "an operator reads what comes after it: " + node.label;
     }
   }
+  std::set<std::string> values;
+  for (const BatchValueSpec& value : batch_values_) {
+    if (!values.insert(value.name).second) return "two batch values have one name: " + value.name;
+  }
   for (const Output& output : outputs_) {
     if (output.parent >= nodes_.size()) return "an output without input: " + output.label;
   }
@@ -89,6 +98,10 @@ uint64_t LineageGraph::Fingerprint() const {
     print.Add(output.print_limit);
     print.Add(output.prefix);
     print.Add(output.suffix);
+  }
+  for (const BatchValueSpec& value : batch_values_) {
+    print.Add(value.name);
+    print.Add(value.type);
   }
   return print.value();
 }

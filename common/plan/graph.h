@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,6 +49,15 @@ struct Node {
   std::string state_type;      // codecs of key and value, as text
 };
 
+// A value that only the job driver knows and that may be another one at each batch. Its function
+// runs in the job driver when the batch is planned; what it gave is part of the plan.
+struct BatchValueSpec {
+  std::string name;
+  std::string type;  // of the record that it is
+  std::function<std::string(int64_t batch_ms)> function;  // gives it encoded; may throw
+};
+using BatchValueId = uint32_t;
+
 enum class OutputKind { kPrint, kTextFiles, kForeachBatch };
 
 struct Output {
@@ -67,8 +77,10 @@ class LineageGraph {
  public:
   NodeId AddNode(Node node);
   OutputId AddOutput(Output output);
+  BatchValueId AddBatchValue(BatchValueSpec value);
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Output>& outputs() const { return outputs_; }
+  const std::vector<BatchValueSpec>& batch_values() const { return batch_values_; }
   const Node& node(NodeId id) const { return nodes_.at(id); }
 
   // What the program got wrong, in words; empty when the graph can run.
@@ -80,6 +92,7 @@ class LineageGraph {
  private:
   std::vector<Node> nodes_;
   std::vector<Output> outputs_;
+  std::vector<BatchValueSpec> batch_values_;
 };
 
 }  // namespace sluice

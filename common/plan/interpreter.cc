@@ -68,11 +68,14 @@ struct ReferenceInterpreter::Run {
   const std::vector<TaskInputs>& inputs;
   const int64_t batch_ms;
   const std::set<NodeId>& absent;
+  const std::vector<std::string>& values;
   std::vector<Dataset> datasets;
 
   TaskContext ContextOf(uint32_t stage, uint32_t task, uint32_t total_tasks) const {
     TaskContext context;
     context.stage = stage;
+    context.job_instance = self.job_instance_;
+    context.values = values;
     context.random_seed = TaskSeed(self.job_instance_, batch_ms, stage, task);
     context.batch_ms = batch_ms;
     context.zero_ms = self.zero_ms_;
@@ -99,8 +102,9 @@ struct ReferenceInterpreter::Run {
       if (!view.has_value()) throw std::invalid_argument("an input batch does not decode");
       views.push_back(*view);
     }
-    use(ContextOf(partition.stage, partition.task, partition.total_tasks),
-        std::span<const BatchView>(views));
+    const TaskContext context = ContextOf(partition.stage, partition.task, partition.total_tasks);
+    const CurrentTaskScope scope(context);
+    use(context, std::span<const BatchView>(views));
   }
 
   void RunSource(const Node& node) {
@@ -174,6 +178,7 @@ struct ReferenceInterpreter::Run {
       to.task = p;
       to.total_tasks = partitions;
       to.records.SetFixedSize(partition_operator->output_fixed_size());
+      const CurrentTaskScope scope(context.task);
       partition_operator->Run(context, views, to.records);
       if (dataset.exists) dataset.partitions.push_back(std::move(to));
     }
@@ -223,8 +228,12 @@ KeyedState* ReferenceInterpreter::StateOf(const Node& node, uint32_t partition) 
 }
 
 std::vector<ReferenceInterpreter::OutputResult> ReferenceInterpreter::RunBatch(
-    const std::vector<TaskInputs>& inputs, int64_t batch_ms, const std::set<NodeId>& absent) {
-  Run run{*this, inputs, batch_ms, absent, std::vector<Dataset>(graph_.nodes().size())};
+    const std::vector<TaskInputs>& inputs, int64_t batch_ms, const std::set<NodeId>& absent,
+    std::vector<std::string> values) {
+  for (size_t i = values.size(); i < graph_.batch_values().size(); ++i) {
+    values.push_back(graph_.batch_values()[i].function(batch_ms));
+  }
+  Run run{*this, inputs, batch_ms, absent, values, std::vector<Dataset>(graph_.nodes().size())};
   for (const Node& node : graph_.nodes()) {
     if (node.kind == NodeKind::kSource) run.RunSource(node);
     else if (node.kind == NodeKind::kNarrow) run.RunNarrow(node);

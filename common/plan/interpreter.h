@@ -31,11 +31,13 @@ class ReferenceInterpreter {
   ~ReferenceInterpreter();
 
   // Runs the next batch. `inputs` is indexed by node id (others than sources are ignored; a source
-  // beyond its end has no tasks). The sources in `absent` have no dataset. Batch times must grow.
+  // beyond its end has no tasks). The sources in `absent` have no dataset. `values` are those of
+  // the batch's plan; without them their functions are asked. Batch times must grow.
   // Results are indexed by output id.
   // User functions may throw; state is then as if some of the batch had run.
   std::vector<OutputResult> RunBatch(const std::vector<TaskInputs>& inputs, int64_t batch_ms,
-                                     const std::set<NodeId>& absent = {});
+                                     const std::set<NodeId>& absent = {},
+                                     std::vector<std::string> values = {});
 
   // The state of a stateful node as (partition, key, value), in iteration order, for comparison.
   struct StateEntry {

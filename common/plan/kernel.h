@@ -17,7 +17,7 @@
 
 namespace sluice {
 
-// Where and when a kernel runs. Equal on every replay of the batch.
+// Where and when a kernel runs. Equal on every replay of the batch, but for the fence.
 struct TaskContext {
   int64_t batch_ms = 0;
   int64_t zero_ms = 0;
@@ -27,6 +27,29 @@ struct TaskContext {
   uint32_t total_tasks = 1;  // tasks of the stage in this batch
   uint32_t key_groups = 1024;
   uint64_t random_seed = 0;  // of (job instance, batch, stage, task)
+  uint64_t job_instance = 0;
+  uint64_t fence = 0;        // of the generation that runs it; never goes back
+  std::span<const std::string> values;  // the batch's values, as the graph numbers them
+};
+
+// Grows with every generation of a job, whoever drives it.
+inline uint64_t FenceOf(uint64_t epoch, uint64_t generation) {
+  return epoch << 32 | (generation & 0xffffffffu);
+}
+
+// The task, or the call of an output operation, whose user code runs on this thread; null outside.
+const TaskContext* CurrentTask();
+
+// Says so for a scope.
+class CurrentTaskScope {
+ public:
+  explicit CurrentTaskScope(const TaskContext& context);
+  ~CurrentTaskScope();
+  CurrentTaskScope(const CurrentTaskScope&) = delete;
+  CurrentTaskScope& operator=(const CurrentTaskScope&) = delete;
+
+ private:
+  const TaskContext* const before_;
 };
 
 // A fused run of narrow operators that ends in encoded records. Immutable, shared by threads.

@@ -32,6 +32,7 @@ namespace sluice {
 namespace internal {
 template <class T, class Chain> struct Maps;      // map.h
 template <class T, class Chain> struct Samples;   // sample.h
+template <class T, class Chain> struct Transforms; // transform.h
 template <class T, class Chain> struct Shuffles;  // shuffle.h
 template <class T, class Chain> struct Distincts; // distinct.h
 template <class T, class Chain> struct Sorts;     // sort.h
@@ -116,6 +117,19 @@ class DStream {
   template <class Other>
   DStream<T> Union(const DStream<T, Other>& other) const {
     return internal::Maps<T, Chain>::Union(*this, other);
+  }
+
+  // f(stream, BatchTime) declares operators over this stream and returns what they give; their
+  // functions may ask for the time of the batch. f itself runs when the graph is built, in every
+  // process alike.
+  template <class F>
+  auto Transform(F f) const {
+    return internal::Transforms<T, Chain>::Transform(*this, std::move(f));
+  }
+  // The same over this stream and another of the same slide: f(stream, other, BatchTime).
+  template <class U, class Other, class F>
+  auto TransformWith(const DStream<U, Other>& other, F f) const {
+    return internal::Transforms<T, Chain>::TransformWith(*this, other, std::move(f));
   }
 
   // The same records, spread evenly over exactly n partitions.

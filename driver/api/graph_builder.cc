@@ -12,6 +12,11 @@ void GraphBuilder::AddOutput(Output output) {
   graph_.AddOutput(std::move(output));
 }
 
+BatchValueId GraphBuilder::AddBatchValue(BatchValueSpec value) {
+  if (frozen_) Fail(3, "the graph is fixed once the job has started: " + value.name);
+  return graph_.AddBatchValue(std::move(value));
+}
+
 NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
   Node node;
   node.kind = NodeKind::kShuffle;

@@ -57,6 +57,8 @@ class GraphBuilder {
                        std::shared_ptr<const NarrowKernel> kernel,
                        std::shared_ptr<const ForeachKernel> foreach_batch);
 
+  BatchValueId AddBatchValue(BatchValueSpec value);
+
   // The first thing that the program got wrong. Building goes on, so that later errors of the
   // same program do not hide behind a crash.
   void Fail(int exit_code, std::string message);

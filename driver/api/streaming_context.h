@@ -20,11 +20,13 @@
 #include <vector>
 
 #include "driver/api/args.h"
+#include "driver/api/batch_value.h"
 #include "driver/api/dstream.h"
 #include "driver/api/map.h"
 #include "driver/api/options.h"
 #include "driver/api/queue.h"
 #include "driver/api/receiver.h"
+#include "driver/api/transform.h"
 
 namespace sluice {
 
@@ -115,6 +117,19 @@ class StreamingContext {
     return UnionOf<T>(streams);
   }
 
+  // f(streams, BatchTime), as DStream::Transform, over streams of the same slide.
+  template <Record T, class F>
+  auto Transform(const std::vector<DStream<T>>& streams, F f) {
+    for (const DStream<T>& stream : streams) {
+      if (graph_->slide_of(internal::StreamAccess::parent(stream)) !=
+          graph_->slide_of(internal::StreamAccess::parent(streams.front()))) {
+        graph_->Fail(3, "Transform needs streams of the same slide");
+      }
+    }
+    if (streams.empty()) graph_->Fail(3, "Transform needs at least one stream");
+    return internal::CallTransform(f, streams);
+  }
+
   // ---- what the build function may ask ------------------------------------------------------
 
   Args& args();
@@ -138,6 +153,20 @@ class StreamingContext {
     if (DecodeRecord<T>(*known, view)) internal::AssignOwned(value, view);
     else BadConstant(name);
     return value;
+  }
+
+  // f(batch time in ms), called in the job driver when it plans a batch; tasks and output
+  // operations see what it gave. If f throws the job fails.
+  template <class F>
+    requires Record<Own<std::invoke_result_t<F, int64_t>>>
+  auto PerBatch(std::string name, F f) {
+    using T = Own<std::invoke_result_t<F, int64_t>>;
+    return BatchValue<T>(
+        graph_->AddBatchValue({std::move(name), RecordName<T>(), [f](int64_t batch_ms) {
+                                 std::string bytes;
+                                 EncodeRecord<T>(f(batch_ms), bytes);
+                                 return bytes;
+                               }}));
   }
 
   // ---- life ---------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
   granted.set_rebuild(run.rebuild);
   granted.set_checkpoint(run.checkpoint);
   const proto::Composition& composition = state_->planned().at(run.batch_ms);
+  *granted.mutable_values() = composition.values();
   for (const auto& source : composition.sources()) {
     auto& stage = *granted.add_stages();
     stage.set_stage(source.stage());

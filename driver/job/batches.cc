@@ -40,13 +40,14 @@ void JobDriverCore::BeginTick(MonotonicTime now, int64_t batch_ms) {
     out_.push_back(std::move(send));
   }
   const auto& nodes = graph_.nodes();
-  tick_.listed = std::none_of(nodes.begin(), nodes.end(), [](const Node& node) {
+  const bool asks = std::any_of(nodes.begin(), nodes.end(), [](const Node& node) {
     return node.kind == NodeKind::kSource && (node.source.kind == SourceKind::kFiles ||
                                               node.source.kind == SourceKind::kQueue);
   });
+  tick_.listed = !asks && graph_.batch_values().empty();
   if (!tick_.listed) {
     tick_.deadline = std::min(tick_.deadline, now + kListPatienceUs);
-    out_.push_back(ListSources{batch_ms});
+    out_.push_back(ListSources{batch_ms, state_.job().zero_ms()});
   }
 }
 
@@ -175,7 +176,9 @@ bool JobDriverCore::RunForeachOf(const BatchRun& run, const BatchOutcome& outcom
     mutable_run.foreach_asked = true;
     for (const auto& [output, parts] : outcome.foreach_parts) {
       mutable_run.foreach_waiting.insert(output);
-      out_.push_back(RunForeach{run.batch_ms, output, generation_, parts});
+      const auto& values = state_.planned().at(run.batch_ms).values();
+      out_.push_back(RunForeach{state_.job().job_instance(), run.batch_ms, output, generation_,
+                                parts, {values.begin(), values.end()}});
     }
   }
   return mutable_run.foreach_waiting.empty();

@@ -41,11 +41,13 @@ struct ListedFile {
   uint64_t size = 0;
   int64_t modified_ns = 0;
 };
-// Answers ListSources: directories listed, queues asked.
+// Answers ListSources: directories listed, queues and the functions of batch values asked.
 struct SourcesListed {
   int64_t batch_ms = 0;
   std::map<uint32_t, std::vector<ListedFile>> files;  // by source node; in order of path
   std::map<uint32_t, std::vector<proto::InlineRecords>> queued;  // empty vector: no dataset
+  std::vector<std::string> values;  // as the graph numbers them
+  std::string error;  // what such a function threw: the batch cannot be planned
 };
 struct PublishDone {
   int64_t batch_ms = 0;
@@ -77,17 +79,22 @@ using DriverEvent = std::variant<TimerDue, MessageIn, PeerDown, LogDurable, LogF
 
 // One append; the next is issued only after its LogDurable.
 struct AppendEntries { std::vector<proto::Entry> entries; };
-struct ListSources { int64_t batch_ms = 0; };
+struct ListSources {
+  int64_t batch_ms = 0;
+  int64_t zero_ms = 0;  // when the job first started
+};
 // Print or move into place, by the kind of the output; idempotent.
 struct PublishOutput {
   int64_t batch_ms = 0;
   proto::StagedOutput staged;
 };
 struct RunForeach {
+  uint64_t job_instance = 0;
   int64_t batch_ms = 0;
   uint32_t output = 0;
   uint64_t generation = 0;
   std::vector<std::string> parts;  // encoded record batches in partition order
+  std::vector<std::string> values; // of the batch
 };
 struct PutManifest {
   int64_t batch_ms = 0;

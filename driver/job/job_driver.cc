@@ -164,7 +164,14 @@ void JobDriver::Carry(DriverCommand command) {
   } else if (auto* append = std::get_if<AppendEntries>(&command)) {
     Append(std::move(*append));
   } else if (const auto* list = std::get_if<ListSources>(&command)) {
-    io_loop_.Post([this, batch_ms = list->batch_ms] { Feed(List(batch_ms)); });
+    io_loop_.Post([this, list = *list] {
+      SourcesListed listed = List(list);
+      if (parts_.graph->batch_values().empty()) return Feed(std::move(listed));
+      user_loop_.Post([this, listed = std::move(listed)]() mutable {
+        AskValues(listed);
+        Feed(std::move(listed));
+      });
+    });
   } else if (auto* publish = std::get_if<PublishOutput>(&command)) {
     io_loop_.Post([this, publish = std::move(*publish)] { Publish(publish); });
   } else if (auto* run = std::get_if<RunForeach>(&command)) {
@@ -210,22 +217,20 @@ void JobDriver::FinishAppend(absl::StatusOr<LogPosition> position) {
   log_loop_.RunAfter(kLogRetryUs, [this] { FinishAppend(opened_.log->Retry()); });
 }
 
-SourcesListed JobDriver::List(int64_t batch_ms) {
+SourcesListed JobDriver::List(const ListSources& list) {
   SourcesListed listed;
-  listed.batch_ms = batch_ms;
+  listed.batch_ms = list.batch_ms;
   for (const Node& node : parts_.graph->nodes()) {
     if (node.kind != NodeKind::kSource) continue;
     if (node.source.kind == SourceKind::kFiles) {
-      const bool fresh = !opened_.job.state.begun();
-      listed.files[node.id] =
-          ListDirectory(node, fresh ? 0 : opened_.job.state.job().zero_ms());
-      if (!listed_before_ && fresh) {
+      listed.files[node.id] = ListDirectory(node, list.zero_ms);
+      if (!listed_before_ && !opened_.job.state.begun()) {
         LOG(INFO) << listed.files[node.id].size() << " files are in " << node.source.directory
                   << " at the first start";
       }
     } else if (node.source.kind == SourceKind::kQueue) {
       std::vector<proto::InlineRecords>& queued = listed.queued[node.id];
-      std::optional<std::string> next = node.source.queue->Next(batch_ms);
+      std::optional<std::string> next = node.source.queue->Next(list.batch_ms);
       if (!next.has_value()) continue;
       std::vector<uint32_t> scratch;
       const std::optional<BatchView> view = DecodeBatch(*next, scratch);
@@ -238,6 +243,21 @@ SourcesListed JobDriver::List(int64_t batch_ms) {
   }
   listed_before_ = true;
   return listed;
+}
+
+// The functions are the user's.
+void JobDriver::AskValues(SourcesListed& listed) {
+  for (const BatchValueSpec& value : parts_.graph->batch_values()) {
+    try {
+      listed.values.push_back(value.function(listed.batch_ms));
+    } catch (const std::exception& e) {
+      listed.error = "batch value " + value.name + " threw: " + e.what();
+      return;
+    } catch (...) {
+      listed.error = "batch value " + value.name + " threw something that is no std::exception";
+      return;
+    }
+  }
 }
 
 void JobDriver::Publish(const PublishOutput& publish) {
@@ -271,10 +291,15 @@ void JobDriver::Foreach(const RunForeach& run) {
     }
     views.push_back(*view);
   }
+  TaskContext context;
+  context.batch_ms = run.batch_ms;
+  context.job_instance = run.job_instance;
+  context.fence = FenceOf(opened_.job.epoch, run.generation);
+  context.values = run.values;
   try {
-    output.foreach_batch->Run(
-        {opened_.job.state.job().job_instance(), run.output, run.batch_ms, opened_.job.epoch},
-        views);
+    const CurrentTaskScope scope(context);
+    output.foreach_batch->Run({context.job_instance, run.output, run.batch_ms, context.fence},
+                              views);
   } catch (const std::exception& e) {
     done.error = output.label + " threw: " + e.what();
   } catch (...) {

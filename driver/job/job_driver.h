@@ -75,7 +75,8 @@ class JobDriver : public Transport::Handler {
   void Carry(DriverCommand command);
   void Append(AppendEntries append);
   void FinishAppend(absl::StatusOr<LogPosition> position);
-  SourcesListed List(int64_t batch_ms);
+  SourcesListed List(const ListSources& list);
+  void AskValues(SourcesListed& listed);
   void Publish(const PublishOutput& publish);
   void Foreach(const RunForeach& run);
   void Put(const PutManifest& put);

@@ -75,7 +75,9 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
   } else if (const auto* failed = std::get_if<LogFailed>(&event)) {
     End(failed->fenced ? 7 : 1, failed->fenced ? "FENCED" : "FAILED", failed->message);
   } else if (const auto* listed = std::get_if<SourcesListed>(&event)) {
-    if (listed->batch_ms == tick_.batch_ms) {
+    if (!listed->error.empty()) {
+      Fail(1, absl::StrCat("batch ", listed->batch_ms, " cannot be planned: ", listed->error));
+    } else if (listed->batch_ms == tick_.batch_ms) {
       tick_.sources = *listed;
       tick_.listed = true;
     }

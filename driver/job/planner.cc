@@ -108,6 +108,8 @@ proto::Composition PlanBatch(const StagePlan& plan, const JobState& state,
         break;
     }
   }
+  composition.mutable_values()->Assign(request.listed->values.begin(),
+                                       request.listed->values.end());
   return composition;
 }
 

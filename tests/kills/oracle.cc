@@ -66,7 +66,9 @@ absl::Status Compare(const JobLog& log, const LineageGraph& graph, GivenInput& i
       return absl::FailedPreconditionError(absl::StrCat("batch ", batch_ms, " was never decided"));
     }
     ASSIGN_OR_RETURN(const auto inputs, InputsOf(composition, plan, input));
-    check.Batch(batch_ms, reference.RunBatch(inputs, batch_ms));
+    check.Batch(batch_ms, reference.RunBatch(inputs, batch_ms, {},
+                                            {composition.values().begin(),
+                                             composition.values().end()}));
   }
   check.Finish();
   return absl::OkStatus();

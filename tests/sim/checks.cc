@@ -164,7 +164,8 @@ class Checker {
       for (const auto& source : composition.sources()) {
         inputs[plan.stages()[source.stage()].root] = InputOf(source);
       }
-      const auto results = reference.RunBatch(inputs, batch_ms);
+      const auto results = reference.RunBatch(
+          inputs, batch_ms, {}, {composition.values().begin(), composition.values().end()});
       const bool settled = batch_ms + 2000 < site_.WallMs();
       for (const auto& staged : decided_[batch_ms].outputs()) {
         Compare(batch_ms, staged, results[staged.output()], settled, expected);

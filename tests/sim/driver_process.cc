@@ -163,6 +163,9 @@ SourcesListed DriverProcess::List(int64_t batch_ms) const {
     if (node.kind != NodeKind::kSource || node.source.kind != SourceKind::kFiles) continue;
     for (const auto& [path, file] : site_->files.input) listed.files[node.id].push_back(file);
   }
+  for (const BatchValueSpec& value : site_->graph->batch_values()) {
+    listed.values.push_back(value.function(batch_ms));
+  }
   return listed;
 }
 

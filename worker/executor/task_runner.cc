@@ -64,12 +64,17 @@ void TaskRunner::SetContext(const RunTasks& run, const TaskWork& work) {
   context_.task = work.task;
   context_.total_tasks = TotalTasks(setup_.plan->stages()[run.stage], run);
   context_.key_groups = setup_.key_groups;
+  context_.job_instance = setup_.job_instance;
+  context_.fence = FenceOf(run.generation.epoch, run.generation.number);
+  values_.assign(run.batch->values().begin(), run.batch->values().end());
+  context_.values = values_;
   context_.random_seed = TaskSeed(setup_.job_instance, run.batch_ms, run.stage, work.task);
 }
 
 absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, StateStore& state) {
   const Stage& stage = setup_.plan->stages()[run.stage];
   SetContext(run, work);
+  const CurrentTaskScope scope(context_);
   result_ = TaskResult{};
   result_.task = work.task;
   CountReaders(stage, run);

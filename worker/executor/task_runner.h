@@ -67,6 +67,7 @@ class TaskRunner {
   const TaskSetup setup_;
   const uint32_t slot_;
   TaskContext context_;
+  std::vector<std::string> values_;  // of the batch
   TaskInputReader input_;
   TaskResult result_;
   std::string operator_;          // whose code is running; for failures
