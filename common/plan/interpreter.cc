@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 #include "common/plan/task_seed.h"
@@ -28,19 +29,22 @@ class ReferenceInterpreter::PlainState final : public KeyedState {
   std::optional<std::string_view> Get(std::string_view key) override {
     const auto it = values_.find(std::string(key));
     if (it == values_.end()) return std::nullopt;
-    return it->second.second;
+    return it->second.value;
   }
 
-  void Put(std::string_view key, std::string_view value) override {
-    const auto [it, added] = values_.try_emplace(std::string(key), next_, std::string(value));
+  void Put(std::string_view key, std::string_view value) override { PutTimed(key, value, 0); }
+
+  void PutTimed(std::string_view key, std::string_view value, int64_t due_ms) override {
+    const auto [it, added] = values_.try_emplace(std::string(key), Entry{next_, {}, 0});
     if (added) order_.emplace(next_++, key);
-    else it->second.second = std::string(value);
+    it->second.value = std::string(value);
+    it->second.due_ms = due_ms;
   }
 
   void Remove(std::string_view key) override {
     const auto it = values_.find(std::string(key));
     if (it == values_.end()) return;
-    order_.erase(it->second.first);
+    order_.erase(it->second.number);
     values_.erase(it);
   }
 
@@ -48,17 +52,40 @@ class ReferenceInterpreter::PlainState final : public KeyedState {
     const uint64_t end = next_;
     for (auto it = order_.begin(); it != order_.end() && it->first < end;) {
       const auto [number, key] = *it;
-      const std::string value = values_.at(key).second;
+      const std::string value = values_.at(key).value;
       visit(key, value);
       it = order_.upper_bound(number);
+    }
+  }
+
+  void ForEachDue(int64_t before_ms, const Visitor& visit) override {
+    std::set<std::tuple<int64_t, uint64_t, std::string>> due;
+    for (const auto& [key, entry] : values_) {
+      if (IsDue(entry, before_ms)) due.emplace(entry.due_ms, entry.number, key);
+    }
+    for (const auto& [due_ms, number, key] : due) {
+      const auto it = values_.find(key);
+      if (it == values_.end() || it->second.number != number) continue;
+      if (!IsDue(it->second, before_ms)) continue;
+      const std::string value = it->second.value;
+      visit(key, value);
     }
   }
 
   uint64_t size() const override { return values_.size(); }
 
  private:
+  struct Entry {
+    uint64_t number = 0;  // of insertion
+    std::string value;
+    int64_t due_ms = 0;
+  };
+  static bool IsDue(const Entry& entry, int64_t before_ms) {
+    return entry.due_ms != 0 && entry.due_ms < before_ms;
+  }
+
   uint64_t next_ = 1;
-  std::map<std::string, std::pair<uint64_t, std::string>> values_;  // insertion number and value
+  std::map<std::string, Entry> values_;
   std::map<uint64_t, std::string> order_;
 };
 

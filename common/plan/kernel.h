@@ -96,11 +96,17 @@ class KeyedState {
   // Valid until the next change of this key.
   virtual std::optional<std::string_view> Get(std::string_view key) = 0;
   virtual void Put(std::string_view key, std::string_view value) = 0;
+  // The same with a due time, in milliseconds of batch time and not 0; Put leaves none.
+  virtual void PutTimed(std::string_view key, std::string_view value, int64_t due_ms) = 0;
   virtual void Remove(std::string_view key) = 0;
   // Visits the entries present at the call. The visitor may put or remove any key; one that it
   // removes ahead is not visited.
   using Visitor = std::function<void(std::string_view key, std::string_view value)>;
   virtual void ForEach(const Visitor& visit) = 0;
+  // The same for the entries whose due time lies before `before_ms`: the earliest first, those of
+  // one time in insertion order. One that the visitor puts off is not visited either. The cost is
+  // by what is due or was put since, not by what is held.
+  virtual void ForEachDue(int64_t before_ms, const Visitor& visit) = 0;
   virtual uint64_t size() const = 0;
 };
 

@@ -41,6 +41,7 @@ void StateTable::FreeSlot(uint32_t index) {
   }
   s.key.Clear();
   s.value.Clear();
+  s.filed_ms = 0;
   s.base = kFree;
   ++free_slots_;
 }
@@ -137,6 +138,7 @@ void StateTable::Compact() {
       index_.Insert(s.hash, i);
     }
   }
+  RenameFiled(place);
   for (std::vector<uint32_t>* pending : {&current_, &writing_}) {
     for (uint32_t& index : *pending) index = place[index];
   }

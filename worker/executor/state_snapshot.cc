@@ -97,7 +97,10 @@ void StateTable::FinishRestore(uint32_t parts) {
   has_sealed_ = parts > 0;
   chain_parts_ = parts;
   base_bytes_ = 0;
-  for (uint32_t i = 0; i < slot_count_; ++i) base_bytes_ += EncodedBytes(slot(i));
+  for (uint32_t i = 0; i < slot_count_; ++i) {
+    base_bytes_ += EncodedBytes(slot(i));
+    File(i, slot(i).timer_ms);
+  }
   increment_bytes_ = restored_bytes_ > base_bytes_ ? restored_bytes_ - base_bytes_ : 0;
   visible_size_ = slot_count_;
   next_number_ = slot_count_ == 0 ? 1 : slot(slot_count_ - 1).number + 1;

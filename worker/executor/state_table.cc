@@ -1,4 +1,5 @@
-// State tables: attempts. Layers and checkpoints are in state_layers.cc and state_snapshot.cc.
+// State tables: attempts. Layers, due times and checkpoints are in state_layers.cc,
+// state_timers.cc and state_snapshot.cc.
 #include "worker/executor/state_table.h"
 
 #include <algorithm>
@@ -28,6 +29,7 @@ uint32_t StateTable::NewSlot(std::string_view key, uint64_t hash, uint32_t forme
   s.number = next_number_++;
   s.key.Assign(key);
   s.timer_ms = 0;
+  s.filed_ms = 0;
   s.head = nullptr;
   s.former = former;
   s.base = kAbsent;
@@ -93,6 +95,7 @@ void StateTable::PutTimed(std::string_view key, std::string_view value, int64_t 
   }
   s.head->value.Assign(value);
   s.head->timer_ms = timer_ms;
+  File(index, timer_ms);
 }
 
 void StateTable::Remove(std::string_view key) {

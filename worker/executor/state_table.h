@@ -10,12 +10,16 @@
 // 2. A slot holds the base's value; each layer above that changed it adds a version, newest first.
 // 3. The index finds the newest slot of a key.
 // 4. A kept layer holds exactly the entries whose encoding differs from what lies below it.
-// 5. An entry that the last sealed checkpoint does not have as it is in the base is in one of the
+// 5. A slot with due times, in the base or in a version, is filed under a time that is not after
+//    any of them. Files may also name slots that have gone, or were filed again since: `filed_ms`
+//    of the slot says which file counts.
+// 6. An entry that the last sealed checkpoint does not have as it is in the base is in one of the
 //    two sets of pending changes: `current`, or `writing` while a checkpoint has it.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -73,9 +77,10 @@ class StateTable : public KeyedState {
   // KeyedState, within an attempt.
   std::optional<std::string_view> Get(std::string_view key) override;
   void Put(std::string_view key, std::string_view value) override { PutTimed(key, value, 0); }
-  void PutTimed(std::string_view key, std::string_view value, int64_t timer_ms);
+  void PutTimed(std::string_view key, std::string_view value, int64_t timer_ms) override;
   void Remove(std::string_view key) override;
   void ForEach(const Visitor& visit) override;
+  void ForEachDue(int64_t before_ms, const Visitor& visit) override;
   uint64_t size() const override { return visible_size_; }
 
   // ---- layers; not within an attempt ----------------------------------------------------------
@@ -115,6 +120,7 @@ class StateTable : public KeyedState {
     internal::SmallBytes key;
     internal::SmallBytes value;
     int64_t timer_ms = 0;
+    int64_t filed_ms = 0;     // 0: in no file
     Version* head = nullptr;
     uint32_t former = kNone;  // the key's slot before this one; may be free by now
     Base base = kFree;
@@ -144,6 +150,14 @@ class StateTable : public KeyedState {
   static bool Visible(const Slot& s) {
     return s.head != nullptr ? !s.head->removed : s.base == kLive;
   }
+  static int64_t VisibleTimer(const Slot& s) {
+    if (!Visible(s)) return 0;
+    return s.head != nullptr ? s.head->timer_ms : s.timer_ms;
+  }
+  static int64_t EarliestTimer(const Slot& s);
+  void File(uint32_t index, int64_t timer_ms);
+  std::vector<uint32_t> TakeFilesBefore(int64_t before_ms);
+  void RenameFiled(const std::vector<uint32_t>& place);
   bool IsChange(const Version& version) const;
   void Unlink(Version& version);
   void DropLayer(Layer& layer);
@@ -171,6 +185,8 @@ class StateTable : public KeyedState {
   bool attempt_open_ = false;
   uint32_t next_serial_ = 1;
   std::vector<std::unique_ptr<Version[]>> spare_chunks_;
+
+  std::map<int64_t, std::vector<uint32_t>> files_;  // slots that may be due after each time
 
   std::vector<uint32_t> current_;  // slots with pending changes
   std::vector<uint32_t> writing_;  // the same, of the checkpoint in progress

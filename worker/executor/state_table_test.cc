@@ -18,11 +18,19 @@ Rows RowsOf(StateTable& table) {
   return rows;
 }
 
+Rows DueOf(StateTable& table, int64_t before_ms) {
+  Rows rows;
+  table.ForEachDue(before_ms,
+                   [&](std::string_view k, std::string_view v) { rows.emplace_back(k, v); });
+  return rows;
+}
+
 // What a checkpoint wrote, as an object would hold it.
 struct Part {
   struct Row {
     std::string key, value;
     uint64_t number;
+    int64_t timer_ms;
     bool removed;
   };
   bool whole = false;
@@ -32,7 +40,8 @@ struct Part {
 Part Write(StateTable& table, StateSnapshot* info = nullptr) {
   Part part;
   const StateSnapshot snapshot = table.Snapshot([&](const StateRow& e) {
-    part.rows.push_back({std::string(e.key), std::string(e.value), e.number, e.removed});
+    part.rows.push_back(
+        {std::string(e.key), std::string(e.value), e.number, e.timer_ms, e.removed});
   });
   part.whole = snapshot.whole;
   EXPECT_EQ(snapshot.entries, part.rows.size());
@@ -45,7 +54,7 @@ Part Write(StateTable& table, StateSnapshot* info = nullptr) {
 void Restore(StateTable& table, const std::vector<Part>& chain) {
   for (const Part& part : chain) {
     for (const auto& row : part.rows) {
-      table.RestoreEntry({row.key, row.value, row.number, 0, row.removed});
+      table.RestoreEntry({row.key, row.value, row.number, row.timer_ms, row.removed});
     }
   }
   table.FinishRestore(static_cast<uint32_t>(chain.size()));
@@ -198,12 +207,71 @@ TEST(StateTable, ARemovalBelowANewUndecidedLifeIsWritten) {
   EXPECT_TRUE(part.rows[0].removed);
 }
 
+// ---- due times ------------------------------------------------------------------------------
+
+TEST(StateTable, WhatIsDueComesByTimeThenByInsertion) {
+  StateTable table;
+  table.OpenAttempt();
+  table.PutTimed("late", "1", 30);
+  table.PutTimed("b", "2", 20);
+  table.Put("never", "3");
+  table.PutTimed("a", "4", 20);
+  table.PutTimed("early", "5", 10);
+  EXPECT_EQ(DueOf(table, 10), Rows{});  // not before its time has passed
+  EXPECT_EQ(DueOf(table, 25), (Rows{{"early", "5"}, {"b", "2"}, {"a", "4"}}));
+  table.PutTimed("b", "2", 40);   // put off
+  table.Put("early", "5");        // never
+  table.PutTimed("late", "1", 5); // sooner
+  EXPECT_EQ(DueOf(table, 35), (Rows{{"late", "1"}, {"a", "4"}}));
+  table.KeepAttempt(1);
+}
+
+TEST(StateTable, AVisitorOfWhatIsDueMayRemoveAndPutOff) {
+  StateTable table;
+  table.OpenAttempt();
+  for (const char* key : {"a", "b", "c", "d"}) table.PutTimed(key, "1", 10);
+  std::string visited;
+  table.ForEachDue(11, [&](std::string_view key, std::string_view) {
+    visited += key;
+    if (key != "a") return;
+    table.Remove("a");
+    table.Remove("b");
+    table.PutTimed("c", "1", 11);
+    table.PutTimed("new", "1", 9);  // not present at the call
+  });
+  EXPECT_EQ(visited, "ad");
+  EXPECT_EQ(DueOf(table, 11), (Rows{{"new", "1"}, {"d", "1"}}));
+  table.KeepAttempt(1);
+}
+
+// The file is emptied by the scan of an attempt that is then dropped.
+TEST(StateTable, WhatWasDueIsDueAgainWhenItsAttemptWasDropped) {
+  StateTable table;
+  table.OpenAttempt();
+  table.PutTimed("a", "1", 10);
+  table.KeepAttempt(1);
+  table.OpenAttempt();
+  table.PutTimed("a", "1", 90);
+  EXPECT_EQ(DueOf(table, 50), Rows{});
+  table.DropAttempt();
+  EXPECT_EQ(DueOf(table, 50), (Rows{{"a", "1"}}));
+  table.OpenAttempt();
+  table.Remove("a");
+  EXPECT_EQ(DueOf(table, 50), Rows{});
+  table.KeepAttempt(2);
+  table.DropAbove(1);
+  EXPECT_EQ(DueOf(table, 50), (Rows{{"a", "1"}}));
+}
+
 // ---- against a naive model ------------------------------------------------------------------
 
 // A list of rows in insertion order, copied for every batch.
 struct Model {
   Rows rows;
-  void Put(const std::string& key, const std::string& value) {
+  std::map<std::string, int64_t> due;  // of some of the keys
+  void Put(const std::string& key, const std::string& value, int64_t due_ms) {
+    due.erase(key);
+    if (due_ms != 0) due[key] = due_ms;
     for (auto& row : rows) {
       if (row.first == key) {
         row.second = value;
@@ -212,8 +280,19 @@ struct Model {
     }
     rows.emplace_back(key, value);
   }
+  Rows DueBefore(int64_t before_ms) const {
+    std::multimap<int64_t, std::pair<std::string, std::string>> sorted;  // equal times keep order
+    for (const auto& row : rows) {
+      const auto it = due.find(row.first);
+      if (it != due.end() && it->second < before_ms) sorted.emplace(it->second, row);
+    }
+    Rows all;
+    for (const auto& [due_ms, row] : sorted) all.push_back(row);
+    return all;
+  }
   void Remove(const std::string& key) {
     std::erase_if(rows, [&](const auto& row) { return row.first == key; });
+    due.erase(key);
   }
 };
 
@@ -250,8 +329,9 @@ class RandomRun {
       model.Remove(key);
     } else {
       const std::string value = Value();
-      table_->Put(key, value);
-      model.Put(key, value);
+      const int64_t due_ms = random_() % 3 == 0 ? 0 : 1 + random_() % 50;
+      table_->PutTimed(key, value, due_ms);
+      model.Put(key, value, due_ms);
     }
   }
   void Batch() {
@@ -262,6 +342,7 @@ class RandomRun {
       table_->OpenAttempt();
       for (uint32_t i = 0; i < changes; ++i) Change(model);
       EXPECT_EQ(RowsOf(*table_), model.rows);
+      CompareDue(model);
       EXPECT_EQ(table_->size(), model.rows.size());
       if (failed > 0) table_->DropAttempt();
     }
@@ -305,7 +386,14 @@ class RandomRun {
     first_ = Top() + 1;
     states_ = {chain_.empty() ? Model{} : sealed_};
   }
-  void Compare() { EXPECT_EQ(RowsOf(*table_), states_.back().rows); }
+  void Compare() {
+    EXPECT_EQ(RowsOf(*table_), states_.back().rows);
+    CompareDue(states_.back());
+  }
+  void CompareDue(const Model& model) {
+    const int64_t before_ms = random_() % 60;
+    EXPECT_EQ(DueOf(*table_, before_ms), model.DueBefore(before_ms)) << before_ms;
+  }
 
   std::mt19937 random_;
   std::unique_ptr<StateTable> table_;
@@ -328,7 +416,10 @@ TEST(StateTable, CompactsWhatWasRemoved) {
   StateTable table;
   for (int batch = 1; batch <= 40; ++batch) {
     table.OpenAttempt();
-    for (int i = 0; i < 500; ++i) table.Put(std::to_string(batch * 1000 + i), "v");
+    for (int i = 0; i < 500; ++i) {
+      table.PutTimed(std::to_string(batch * 1000 + i), "v", 100 + i % 2);
+    }
+    if (batch == 1) table.PutTimed("stays", "v", 50);
     if (batch > 1) {
       for (int i = 0; i < 500; ++i) table.Remove(std::to_string((batch - 1) * 1000 + i));
     }
@@ -339,9 +430,14 @@ TEST(StateTable, CompactsWhatWasRemoved) {
   }
   table.OpenAttempt();
   const Rows rows = RowsOf(table);
-  ASSERT_EQ(rows.size(), 500u);
-  EXPECT_EQ(rows.front().first, "40000");
+  ASSERT_EQ(rows.size(), 501u);
+  EXPECT_EQ(rows[0].first, "stays");
+  EXPECT_EQ(rows[1].first, "40000");
   EXPECT_EQ(rows.back().first, "40499");
+  const Rows due = DueOf(table, 101);
+  ASSERT_EQ(due.size(), 251u);
+  EXPECT_EQ(due.front().first, "stays");
+  EXPECT_EQ(due.back().first, "40498");
   table.DropAttempt();
 }
 
