@@ -10,6 +10,7 @@
 #include "driver/api/dstream.h"
 #include "driver/api/join.h"
 #include "driver/api/map.h"
+#include "driver/api/map_with_state.h"
 #include "driver/api/options.h"
 #include "driver/api/output.h"
 #include "driver/api/queue.h"

@@ -41,6 +41,7 @@ template <class T, class Chain> struct Joins;     // join.h
 template <class T, class Chain> struct Windows;   // window.h
 template <class T, class Chain> struct WindowForms;  // window_forms.h
 template <class T, class Chain> struct States;    // state.h
+template <class T, class Chain> struct StateMaps; // map_with_state.h
 template <class T, class Chain> struct Outputs;   // output.h
 struct StreamAccess;
 struct WholeRecord;                               // sort.h
@@ -258,6 +259,16 @@ class DStream {
                                                       window);
   }
 
+  // With a filter(key, value): a key that it rejects when the window slides is dropped from the
+  // state, with all values that the window has of it; it begins anew with its next one.
+  template <class F, class G, class Filter>
+    requires internal::PairRecord<T> && internal::ReduceFunction<F, internal::ValueOf<T>> &&
+             internal::ReduceFunction<G, internal::ValueOf<T>> && internal::WindowFilter<Filter, T>
+  auto ReduceByKeyAndWindow(F f, G inverse, WindowOptions window, Filter filter) const {
+    return internal::Windows<T, Chain>::ReduceFiltered(*this, std::move(f), std::move(inverse),
+                                                       window, std::move(filter));
+  }
+
   // All records of the window folded by f, older before newer; an empty window gives none.
   // With an inverse as above.
   template <class F>
@@ -291,12 +302,30 @@ class DStream {
   // f(std::span<const V> values, std::optional<S> state) gives the key's new state, or nothing to
   // forget the key. By default f is called for every key at every batch, with no values where none
   // came, and (key, state) is emitted for all keys.
-  // S is taken from f's second parameter; for a generic f write UpdateStateByKey<S>(name, f).
+  // f may also be f(BatchTime, key, values, state).
+  // S is taken from f's last parameter; for a generic f write UpdateStateByKey<S>(name, f).
   template <class S = internal::Deduced, class F>
-    requires internal::PairRecord<T> && internal::UpdateFunction<F, internal::ValueOf<T>, S>
-  auto UpdateStateByKey(std::string name, F f, StateOptions options = {}) const {
+    requires internal::PairRecord<T> && internal::UpdateFunction<F, T, S>
+  auto UpdateStateByKey(std::string name, F f,
+                        StateOptions<internal::KeyOf<T>, internal::StateOf<F, S>> options = {})
+      const {
     return internal::States<T, Chain>::template Update<S>(*this, std::move(name), std::move(f),
-                                                          options);
+                                                          std::move(options));
+  }
+
+  // f(key, std::optional<V> value, State<S>& state) for every record, in order, may read, update
+  // and remove the state of the record's key; what it returns is emitted, an empty optional is not.
+  // f may also be f(BatchTime, key, value, state). With an idle timeout, a key with state
+  // that no record has touched for longer gets one last call, without a value, in the first batch
+  // of which that is true, behind the batch's records; its state is then gone. Keys that time out
+  // together come in the order of their last touch, those of one batch in that of getting state.
+  // The stream has a further method, StateSnapshots(): all (key, state) after each batch.
+  // S is taken from f's last parameter; for a generic f write MapWithState<S>(name, f).
+  template <class S = internal::Deduced, class F>
+  auto MapWithState(std::string name, F f,
+                    internal::MapWithStateOptionsOf<T, F, S> options = {}) const {
+    return internal::StateMaps<T, Chain>::template Add<S>(*this, std::move(name), std::move(f),
+                                                          std::move(options));
   }
 
   // ---- outputs: nothing runs without one ----------------------------------------------------
@@ -352,15 +381,20 @@ class DStream {
     internal::ExplainReduce<F, internal::ValueOf<T>>();
   }
   template <class F, class G>
-  void ReduceByKeyAndWindow(F, G, WindowOptions) const {
-    internal::ExplainPairs<T, internal::kReduceByKeyAndWindow>();
-    internal::ExplainReduce<F, internal::ValueOf<T>>();
+  void ReduceByKeyAndWindow(F f, G, WindowOptions window) const {
+    ReduceByKeyAndWindow(f, window);
     internal::ExplainReduce<G, internal::ValueOf<T>>();
   }
+  template <class F, class G, class Filter>
+  void ReduceByKeyAndWindow(F f, G inverse, WindowOptions window, Filter) const {
+    ReduceByKeyAndWindow(f, inverse, window);
+    internal::ExplainWindowFilter<Filter, T>();
+  }
   template <class S = internal::Deduced, class F>
-  void UpdateStateByKey(std::string, F, StateOptions = {}) const {
+    requires(!internal::PairRecord<T> || !internal::UpdateFunction<F, T, S>)
+  void UpdateStateByKey(std::string, F, StateOptions<int, int> = {}) const {
     internal::ExplainPairs<T, internal::kUpdateStateByKey>();
-    internal::ExplainUpdate<F, internal::ValueOf<T>, S>();
+    internal::ExplainUpdate<F, T, S>();
   }
   template <class F>
   void ForeachBatch(F) const { internal::ExplainForeachBatch<F, T>(); }

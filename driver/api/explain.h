@@ -7,12 +7,16 @@
 #include <optional>
 #include <span>
 
+#include "driver/api/batch_value.h"
 #include "driver/api/chain.h"
+#include "driver/api/options.h"
 
 namespace sluice {
 
 template <Record T>
 class Batch;
+template <Record S>
+class State;
 
 namespace internal {
 
@@ -144,37 +148,43 @@ template <class F, class V>
 concept ReduceFunction = std::invocable<const F&, const V&, const V&> &&
                          std::convertible_to<std::invoke_result_t<const F&, const V&, const V&>, V>;
 
-// The state type of an update function: from the second parameter of a function or of a call
+template <class F, class T>
+concept WindowFilter =
+    std::predicate<const F&, const View<KeyOf<T>>&, const View<ValueOf<T>>&> ||
+    std::predicate<const F&, const KeyOf<T>&, const ValueOf<T>&>;
+
+// The state type of a function with state: from the last parameter of a function or of a call
 // operator that is no template.
 struct Deduced {};
 template <class P>
-struct SecondParameter {};
-template <class R, class A, class B>
-struct SecondParameter<R (*)(A, B)> {
-  using type = std::remove_cvref_t<B>;
+struct LastParameter {};
+template <class R, class... A>
+  requires(sizeof...(A) > 0)
+struct LastParameter<R (*)(A...)> {
+  using type = std::remove_cvref_t<std::tuple_element_t<sizeof...(A) - 1, std::tuple<A...>>>;
 };
-template <class R, class A, class B>
-struct SecondParameter<R (*)(A, B) noexcept> : SecondParameter<R (*)(A, B)> {};
-template <class C, class R, class A, class B>
-struct SecondParameter<R (C::*)(A, B) const> : SecondParameter<R (*)(A, B)> {};
-template <class C, class R, class A, class B>
-struct SecondParameter<R (C::*)(A, B) const noexcept> : SecondParameter<R (*)(A, B)> {};
+template <class R, class... A>
+struct LastParameter<R (*)(A...) noexcept> : LastParameter<R (*)(A...)> {};
+template <class C, class R, class... A>
+struct LastParameter<R (C::*)(A...) const> : LastParameter<R (*)(A...)> {};
+template <class C, class R, class... A>
+struct LastParameter<R (C::*)(A...) const noexcept> : LastParameter<R (*)(A...)> {};
 
 template <class F>
-struct DeduceState {};
+struct LastParameterOf {};
 template <class F>
   requires std::is_pointer_v<F>
-struct DeduceState<F> : SecondParameter<F> {};
+struct LastParameterOf<F> : LastParameter<F> {};
 template <class F>
   requires requires { &F::operator(); }
-struct DeduceState<F> : SecondParameter<decltype(&F::operator())> {};
+struct LastParameterOf<F> : LastParameter<decltype(&F::operator())> {};
 
 template <class F, class S>
 struct StateOfFunction {
   using type = std::optional<S>;
 };
 template <class F>
-struct StateOfFunction<F, Deduced> : DeduceState<F> {};
+struct StateOfFunction<F, Deduced> : LastParameterOf<F> {};
 template <class F, class S>
 concept KnownState = requires {
   typename StateOfFunction<F, S>::type::value_type;
@@ -182,12 +192,53 @@ concept KnownState = requires {
 template <class F, class S>
 using StateOf = typename StateOfFunction<F, S>::type::value_type;
 
-template <class F, class V, class S>
+template <class F, class S, class... A>
+concept UpdatesFrom = std::invocable<const F&, A..., std::optional<StateOf<F, S>>> &&
+    std::convertible_to<std::invoke_result_t<const F&, A..., std::optional<StateOf<F, S>>>,
+                        std::optional<StateOf<F, S>>>;
+// f(values, state), or f(BatchTime, key, values, state) where the key may be a view.
+template <class F, class T, class S>
+concept PlainUpdateFunction = UpdatesFrom<F, S, std::span<const ValueOf<T>>>;
+template <class F, class T, class S, class Key>
+concept TimedUpdateFunction = UpdatesFrom<F, S, BatchTime, const Key&, std::span<const ValueOf<T>>>;
+template <class F, class T, class S>
 concept UpdateFunction =
-    KnownState<F, S> && !std::same_as<V, bool> &&
-    requires(const F& f, std::span<const V> values, std::optional<StateOf<F, S>> state) {
-      { f(values, std::move(state)) } -> std::convertible_to<std::optional<StateOf<F, S>>>;
-    };
+    KnownState<F, S> && !std::same_as<ValueOf<T>, bool> &&
+    (PlainUpdateFunction<F, T, S> || TimedUpdateFunction<F, T, S, View<KeyOf<T>>> ||
+     TimedUpdateFunction<F, T, S, KeyOf<T>>);
+
+// The same for MapWithState, whose functions end in State<S>&.
+template <class X>
+struct StateArgument {};
+template <class S>
+struct StateArgument<State<S>> {
+  using type = S;
+};
+template <class F, class S>
+struct MappedStateOf {
+  using type = S;
+};
+template <class F>
+  requires requires { typename LastParameterOf<F>::type; }
+struct MappedStateOf<F, Deduced> : StateArgument<typename LastParameterOf<F>::type> {};
+template <class F>
+  requires(!requires { typename LastParameterOf<F>::type; })
+struct MappedStateOf<F, Deduced> {};
+template <class F, class S>
+concept KnownMappedState = requires { typename MappedStateOf<F, S>::type; } &&
+                           Record<typename MappedStateOf<F, S>::type>;
+
+template <class T, class F, class S>
+struct MapWithStateTypes {
+  using Options = MapWithStateOptions<int, int>;
+};
+template <PairRecord T, class F, class S>
+  requires KnownMappedState<F, S>
+struct MapWithStateTypes<T, F, S> {
+  using Options = MapWithStateOptions<KeyOf<T>, typename MappedStateOf<F, S>::type>;
+};
+template <class T, class F, class S>
+using MapWithStateOptionsOf = typename MapWithStateTypes<T, F, S>::Options;
 
 template <class F, class T>
 concept BatchFunction = std::invocable<const F&, const Batch<T>&>;
@@ -273,16 +324,25 @@ void ExplainReduce() {
                 "a reduce function must take two values and return one of the same type");
 }
 
-template <class F, class V, class S>
+template <class F, class T>
+void ExplainWindowFilter() {
+  static_assert(WindowFilter<F, T>,
+                "ReduceByKeyAndWindow needs as its filter a function of key and value that "
+                "returns bool");
+}
+
+template <class F, class T, class S>
 void ExplainUpdate() {
-  static_assert(!std::same_as<V, bool>, "values of an updated state may not be bool: use int");
+  static_assert(!std::same_as<ValueOf<T>, bool>,
+                "values of an updated state may not be bool: use int");
   static_assert(KnownState<F, S>,
-                "UpdateStateByKey cannot tell the type of the state: give the function a second "
+                "UpdateStateByKey cannot tell the type of the state: give the function a last "
                 "parameter of type std::optional<S> where S is a record, or write "
                 "UpdateStateByKey<S>(name, f)");
-  static_assert(!KnownState<F, S> || UpdateFunction<F, V, S>,
+  static_assert(!KnownState<F, S> || UpdateFunction<F, T, S>,
                 "UpdateStateByKey needs f(std::span<const V> values, std::optional<S> state) that "
-                "returns std::optional<S>, where V is the type of the stream's values");
+                "returns std::optional<S>, where V is the type of the stream's values; or "
+                "f(sluice::BatchTime, key, values, state)");
 }
 
 template <class F, class T>

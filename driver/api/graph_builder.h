@@ -72,6 +72,7 @@ class GraphBuilder {
 
   // Turns further changes into an error: the graph is fixed once the job starts.
   void Freeze() { frozen_ = true; }
+  bool frozen() const { return frozen_; }
 
   int64_t slide_of(NodeId node) const { return graph_.node(node).slide_batches; }
   int64_t batch_interval_ms() const { return batch_interval_ms_; }

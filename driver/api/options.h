@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace sluice {
 
@@ -30,9 +32,20 @@ struct WindowOptions {
 // only, and only those are emitted.
 enum class IdleKeys { kCall, kSkip };
 
+// An initial state counts where no checkpoint has a state of that name; of two entries of one key
+// the later. It must be the same in every process: what is read or computed goes through Constant.
+template <class K, class S>
 struct StateOptions {
   IdleKeys idle_keys = IdleKeys::kCall;
   uint32_t partitions = 0;  // 0: the job's `partitions`
+  std::vector<std::pair<K, S>> initial_state{};
+};
+
+template <class K, class S>
+struct MapWithStateOptions {
+  std::chrono::milliseconds idle_timeout{0};  // 0: never; a change counts from the next touch on
+  uint32_t partitions = 0;                    // 0: the job's `partitions`
+  std::vector<std::pair<K, S>> initial_state{};
 };
 
 struct SaveOptions {

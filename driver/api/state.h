@@ -3,6 +3,7 @@
 
 #include "driver/api/dstream.h"
 #include "driver/api/shuffle.h"
+#include "driver/api/user_state.h"
 
 namespace sluice::internal {
 
@@ -10,13 +11,16 @@ namespace sluice::internal {
 template <class K, class V, class S, class F>
 class UpdateStateOperator final : public PartitionOperator {
  public:
-  UpdateStateOperator(F f, IdleKeys idle_keys) : f_(std::move(f)), idle_keys_(idle_keys) {}
+  using Initial = std::vector<std::pair<K, S>>;
+  UpdateStateOperator(F f, IdleKeys idle_keys, std::shared_ptr<const Initial> initial)
+      : f_(std::move(f)), idle_keys_(idle_keys), initial_(std::move(initial)) {}
 
   // First the keys that have state, in the order in which they got it; then new keys, in the order
   // of their first value. With kSkip: keys with values only, in that order.
   void Run(const OperatorContext& context, std::span<const Share> shares,
            RecordBatch& out) override {
-    KeyedState& state = *context.state;
+    UserState state(*context.state);
+    if (state.Begin()) PutInitial(*initial_, context, 0, state);
     groups_.Gather(shares, TakeKeyField<K>);
     const auto& groups = groups_.entries();
     done_.assign(groups.size(), false);
@@ -37,8 +41,9 @@ class UpdateStateOperator final : public PartitionOperator {
 
  private:
   using Group = ValueGroups::Entry;
+  using T = std::pair<K, V>;
 
-  void Update(KeyedState& state, std::string_view key, std::optional<std::string_view> before,
+  void Update(UserState& state, std::string_view key, std::optional<std::string_view> before,
               const Group* group, RecordBatch* out) {
     values_.clear();
     View<V> value{};
@@ -48,7 +53,7 @@ class UpdateStateOperator final : public PartitionOperator {
         values_.push_back(ToOwned(std::as_const(value)));
       });
     }
-    const std::optional<S> after = f_(std::span<const V>(values_), Decode(before));
+    const std::optional<S> after = Call(key, DecodeState<S>(before));
     if (!after.has_value()) {
       if (before.has_value()) state.Remove(key);
       return;
@@ -59,18 +64,25 @@ class UpdateStateOperator final : public PartitionOperator {
     state.Put(key, encoded_);
   }
 
-  std::optional<S> Decode(std::optional<std::string_view> bytes) const {
-    if (!bytes.has_value()) return std::nullopt;
-    View<S> view{};
-    if (!DecodeRecord<S>(*bytes, view)) ThrowBadRecord(RecordName<S>(), 0, bytes->size());
-    return ToOwned(std::as_const(view));
+  std::optional<S> Call(std::string_view key, std::optional<S> before) {
+    const std::span<const V> values(values_);
+    if constexpr (PlainUpdateFunction<F, T, S>) {
+      return f_(values, std::move(before));
+    } else if constexpr (TimedUpdateFunction<F, T, S, View<K>>) {
+      return f_(BatchTime(), DecodeKey<K>(key), values, std::move(before));
+    } else {
+      AssignOwned(key_, DecodeKey<K>(key));
+      return f_(BatchTime(), std::as_const(key_), values, std::move(before));
+    }
   }
 
   const F f_;
   const IdleKeys idle_keys_;
+  const std::shared_ptr<const Initial> initial_;
   ValueGroups groups_;
   std::vector<char> done_;  // groups whose key had state
   std::vector<V> values_;
+  K key_{};
   std::string encoded_;
 };
 
@@ -80,8 +92,10 @@ struct States {
   using V = ValueOf<T>;
 
   template <class Declared, class F>
-  static auto Update(const DStream<T, Chain>& s, std::string name, F f, StateOptions options) {
+  static auto Update(const DStream<T, Chain>& s, std::string name, F f,
+                     StateOptions<K, StateOf<F, Declared>> options) {
     using S = StateOf<F, Declared>;
+    using Initial = std::vector<std::pair<K, S>>;
     const auto& graph = StreamAccess::graph(s);
     return StreamAccess::Stream<std::pair<K, S>>(
         graph,
@@ -92,7 +106,8 @@ struct States {
              .chain = &StreamAccess::operators(s),
              .shuffle = MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
              .partition_operator = MakeOperator<UpdateStateOperator<K, V, S, F>>(
-                 std::move(f), options.idle_keys),
+                 std::move(f), options.idle_keys,
+                 std::make_shared<const Initial>(std::move(options.initial_state))),
              .partitions = options.partitions,
              .state_name = std::move(name),
              .state_type = RecordName<K>() + " -> " + RecordName<S>(),

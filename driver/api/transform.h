@@ -6,10 +6,10 @@
 
 namespace sluice::internal {
 
-template <class S>
-inline constexpr bool kIsStream = false;
 template <class T, class Chain>
-inline constexpr bool kIsStream<DStream<T, Chain>> = true;
+void TakeStream(const DStream<T, Chain>&);
+template <class S>
+concept AnyStream = requires(const S& s) { TakeStream(s); };
 
 template <class F, class... Args>
 auto CallTransform(F& f, const Args&... args) {
@@ -18,7 +18,7 @@ auto CallTransform(F& f, const Args&... args) {
                 "of a BatchTime");
   if constexpr (std::invocable<F&, const Args&..., BatchTime>) {
     using Result = std::remove_cvref_t<std::invoke_result_t<F&, const Args&..., BatchTime>>;
-    static_assert(kIsStream<Result>, "Transform needs a function that returns a stream");
+    static_assert(AnyStream<Result>, "Transform needs a function that returns a stream");
     return f(args..., BatchTime());
   }
 }

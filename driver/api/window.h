@@ -4,6 +4,7 @@
 
 #include "driver/api/dstream.h"
 #include "driver/api/shuffle.h"
+#include "driver/api/user_state.h"
 #include "driver/api/window_state.h"
 
 namespace sluice::internal {
@@ -70,13 +71,19 @@ class PairTable {
   RecordBatch records_;
 };
 
+struct KeepAll {};  // instead of a filter
+
 // With an inverse: per key a running value and the number of the window's batches that hold it.
-// What leaves is taken out before what comes is added; at presence 0 the key is dropped.
-template <class K, class V, class F, class G>
+// What leaves is taken out before what comes is added; at presence 0 the key is dropped. With a
+// filter, a key that it rejects at a slide is dropped too, with all that the window has of it.
+template <class K, class V, class F, class G, class Filter = KeepAll>
 class InverseWindowOperator final : public PartitionOperator {
  public:
-  InverseWindowOperator(WindowSpan span, F f, G inverse)
-      : span_(span), table_(std::move(f)), inverse_(std::move(inverse)) {}
+  InverseWindowOperator(WindowSpan span, F f, G inverse, Filter filter = {})
+      : span_(span),
+        table_(std::move(f)),
+        inverse_(std::move(inverse)),
+        filter_(std::move(filter)) {}
 
   void Run(const OperatorContext& context, std::span<const Share> shares,
            RecordBatch& out) override {
@@ -86,14 +93,14 @@ class InverseWindowOperator final : public PartitionOperator {
     while (!held.empty() && held.times().front() <= cutoff) {
       leaving_.Clear();
       AppendRecords(held.Get(held.times().front()), leaving_);
-      Leave(state);
+      Leave(state, held.times().front());
       held.RemoveOldest();
     }
     table_.Clear();
     for (const Share& share : shares) table_.Fold(share.records);
     table_.Flush();
     if (context.task.batch_ms > cutoff && !table_.table().entries().empty()) {
-      Enter(state);
+      Enter(state, context.task.batch_ms);
       held.Add(context.task.batch_ms, table_.AsRecords());
     }
     held.Save();
@@ -102,9 +109,13 @@ class InverseWindowOperator final : public PartitionOperator {
   uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, V>>; }
 
  private:
-  // A running entry is the presence and the value as a field.
+  static constexpr bool kFilters = !std::same_as<Filter, KeepAll>;
+  // A running entry is the presence, with a filter the time of the first batch that counts, and
+  // the value as a field.
+  static constexpr size_t kHead = sizeof(uint32_t) + (kFilters ? sizeof(int64_t) : 0);
   struct Running {
     uint32_t presence = 0;
+    int64_t since_ms = 0;
     V value{};
   };
 
@@ -114,7 +125,8 @@ class InverseWindowOperator final : public PartitionOperator {
     if (!bytes.has_value()) return false;
     ByteReader in{bytes->data(), bytes->data() + bytes->size()};
     View<V> view{};
-    if (!in.Take(&running.presence, 4) || !RecordCodec<V>::Take(in, view)) {
+    if (!in.Take(&running.presence, 4) || (kFilters && !in.Take(&running.since_ms, 8)) ||
+        !RecordCodec<V>::Take(in, view)) {
       ThrowBadRecord(RecordName<V>(), 0, bytes->size());
     }
     AssignOwned(running.value, std::as_const(view));
@@ -122,18 +134,19 @@ class InverseWindowOperator final : public PartitionOperator {
   }
   void Store(KeyedState& state, const Running& running) {  // of the key that was loaded
     encoded_.assign(reinterpret_cast<const char*>(&running.presence), 4);
+    if (kFilters) encoded_.append(reinterpret_cast<const char*>(&running.since_ms), 8);
     RecordCodec<V>::template Put<false>(running.value, encoded_);
     state.Put(entry_key_, encoded_);
   }
 
-  void Leave(KeyedState& state) {
+  void Leave(KeyedState& state, int64_t time_ms) {
     std::string_view key;
     View<V> partial{};
     Running running;
     const BatchView pairs = leaving_.view();
     for (uint32_t i = 0; i < pairs.count; ++i) {
       TakePair<K, V>(pairs.record(i), key, partial);
-      if (!Load(state, key, running)) continue;
+      if (!Load(state, key, running) || time_ms < running.since_ms) continue;
       if (--running.presence == 0) {
         state.Remove(entry_key_);
         continue;
@@ -143,14 +156,14 @@ class InverseWindowOperator final : public PartitionOperator {
     }
   }
 
-  void Enter(KeyedState& state) {
+  void Enter(KeyedState& state, int64_t time_ms) {
     Running running;
     for (const auto& entry : table_.table().entries()) {
       if (Load(state, table_.table().KeyOf(entry), running)) {
         table_.folder().Add(running.value, entry.value);
         ++running.presence;
       } else {
-        running = {1, entry.value};
+        running = {1, time_ms, entry.value};
       }
       Store(state, running);
     }
@@ -159,15 +172,33 @@ class InverseWindowOperator final : public PartitionOperator {
   void Emit(KeyedState& state, RecordBatch& out) {
     state.ForEach([&](std::string_view entry_key, std::string_view bytes) {
       if (entry_key[0] != 'R') return;
+      if (!Keeps(entry_key.substr(1), bytes.substr(kHead))) {
+        entry_key_ = entry_key;
+        return state.Remove(entry_key_);
+      }
       PutKeyField<K>(entry_key.substr(1), out.bytes());
-      out.bytes().append(bytes.substr(4));
+      out.bytes().append(bytes.substr(kHead));
       CloseRecord(out);
     });
+  }
+
+  bool Keeps(std::string_view key, std::string_view value) {
+    if constexpr (kFilters) {
+      View<V> view{};
+      DecodeField<V>(value, view);
+      if constexpr (std::invocable<const Filter&, const View<K>&, const View<V>&>) {
+        return filter_(DecodeKey<K>(key), std::as_const(view));
+      } else {
+        return filter_(ToOwned(DecodeKey<K>(key)), ToOwned(std::as_const(view)));
+      }
+    }
+    return true;
   }
 
   const WindowSpan span_;
   PairTable<K, V, F> table_;
   Folder<V, G> inverse_;
+  [[no_unique_address]] const Filter filter_;
   RecordBatch leaving_{kFixedSize<std::pair<K, V>>};
   std::string entry_key_;
   std::string encoded_;
@@ -300,6 +331,14 @@ struct Windows {
     const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
     return Add<T>(s, sliding, "ReduceByKeyAndWindow", "running ", Combined(s, f),
                MakeOperator<InverseWindowOperator<K, V, F, G>>(sliding.span, f, inverse));
+  }
+
+  template <class F, class G, class Filter>
+  static auto ReduceFiltered(const S& s, F f, G inverse, WindowOptions window, Filter filter) {
+    const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
+    using Operator = InverseWindowOperator<K, V, F, G, Filter>;
+    return Add<T>(s, sliding, "ReduceByKeyAndWindow", "filtered ", Combined(s, f),
+                  MakeOperator<Operator>(sliding.span, f, inverse, filter));
   }
 
   // ---- for further windows ------------------------------------------------------------------

@@ -1,0 +1,103 @@
+// The keyed state of an operator that keeps one entry for each of the user's keys, and beside them
+// one mark of its own: that the state has begun, so that an initial state is taken once only.
+//
+// Entry keys are the canonical bytes of the user's keys; one that starts with the byte 0xff has
+// another 0xff in front. The mark is 0xff and "begun", which is no such key.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/codec.h"
+#include "common/key_hash.h"
+#include "common/plan/kernel.h"
+#include "common/plan/stages.h"
+#include "driver/api/chain.h"
+
+namespace sluice::internal {
+
+// Borrows the state of one Run. Keys are canonical bytes; for the rest see KeyedState.
+class UserState {
+ public:
+  explicit UserState(KeyedState& state) : state_(state) {}
+
+  // True once in the life of the state: in its first batch, and again where that is rolled back.
+  bool Begin();
+
+  std::optional<std::string_view> Get(std::string_view key) { return state_.Get(EntryKey(key)); }
+  // `due_ms` 0: never.
+  void Put(std::string_view key, std::string_view value, int64_t due_ms = 0) {
+    state_.PutTimed(EntryKey(key), value, due_ms);
+  }
+  void Remove(std::string_view key) { state_.Remove(EntryKey(key)); }
+  template <class Visit>
+  void ForEach(const Visit& visit) {
+    state_.ForEach(OfUser(visit));
+  }
+  template <class Visit>
+  void ForEachDue(int64_t before_ms, const Visit& visit) {
+    state_.ForEachDue(before_ms, OfUser(visit));
+  }
+
+ private:
+  static constexpr char kEscape = '\xff';
+  static bool IsEscaped(std::string_view entry_key) {
+    return !entry_key.empty() && entry_key[0] == kEscape;
+  }
+  static bool IsMark(std::string_view entry_key) {
+    return IsEscaped(entry_key) && entry_key[1] != kEscape;
+  }
+  std::string_view EntryKey(std::string_view key) {
+    if (!IsEscaped(key)) [[likely]] return key;
+    escaped_.assign(1, kEscape).append(key);
+    return escaped_;
+  }
+  template <class Visit>
+  static auto OfUser(const Visit& visit) {
+    return [&visit](std::string_view entry_key, std::string_view value) {
+      if (IsMark(entry_key)) return;
+      visit(IsEscaped(entry_key) ? entry_key.substr(1) : entry_key, value);
+    };
+  }
+
+  KeyedState& state_;
+  std::string escaped_;
+};
+
+// Puts what belongs to this partition. Of two entries of one key the later counts.
+template <class K, class S>
+void PutInitial(const std::vector<std::pair<K, S>>& initial, const OperatorContext& context,
+                int64_t due_ms, UserState& state) {
+  std::string key, value;
+  for (const auto& [user_key, user_value] : initial) {
+    key.clear();
+    EncodeKey<K>(user_key, key);
+    const uint32_t partition =
+        PartitionOf(KeyHash(key), context.task.key_groups, context.partitions);
+    if (partition != context.task.task) continue;
+    value.clear();
+    EncodeRecord<S>(user_value, value);
+    state.Put(key, value, due_ms);
+  }
+}
+
+// The user's key behind canonical bytes.
+template <class K>
+View<K> DecodeKey(std::string_view key) {
+  View<K> view{};
+  if (!DecodeRecord<K>(key, view)) ThrowBadRecord(RecordName<K>(), 0, key.size());
+  return view;
+}
+
+// The state that an entry holds; nothing for a key without one.
+template <class S>
+std::optional<S> DecodeState(std::optional<std::string_view> bytes) {
+  if (!bytes.has_value()) return std::nullopt;
+  View<S> view{};
+  if (!DecodeRecord<S>(*bytes, view)) ThrowBadRecord(RecordName<S>(), 0, bytes->size());
+  return ToOwned(std::as_const(view));
+}
+
+}  // namespace sluice::internal
