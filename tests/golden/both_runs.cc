@@ -19,11 +19,12 @@ Rows Lines(std::istream& in) {
   return lines;
 }
 
-TestOptions OptionsOf(uint32_t partitions, uint32_t tasks) {
+TestOptions OptionsOf(uint32_t partitions, uint32_t tasks, const std::string& checkpoint) {
   TestOptions options;
   options.batch_interval = std::chrono::milliseconds(kIntervalMs);
   options.partitions = partitions;
   options.slots = tasks;
+  options.checkpoint = checkpoint;
   return options;
 }
 
@@ -35,10 +36,10 @@ Rows Given::All() const {
   return all;
 }
 
-BothRuns::BothRuns(uint32_t partitions)
+BothRuns::BothRuns(uint32_t partitions, const std::string& checkpoint)
     : partitions_(partitions),
       tasks_(std::min(partitions, 3u)),
-      test_(OptionsOf(partitions, tasks_)) {}
+      test_(OptionsOf(partitions, tasks_, checkpoint)) {}
 
 size_t BothRuns::AddSource() {
   sources_.push_back({static_cast<NodeId>(ssc().graph().nodes().size() - 1), {}});
@@ -46,10 +47,20 @@ size_t BothRuns::AddSource() {
 }
 
 Outcome BothRuns::RunBatchAfter(int ticks) {
+  if (job_instance_ == nullptr) NoteJobInstance();
   Outcome outcome = test_.RunBatchAfter(ticks);
   if (outcome.ok()) RunInterpreter();
   for (Source& source : sources_) source.next.reset();
   return outcome;
+}
+
+// The job's random numbers come from its instance, which an output of its own is told.
+void BothRuns::NoteJobInstance() {
+  job_instance_ = std::make_shared<std::atomic<uint64_t>>();
+  ssc().QueueStream(RecordQueue<int64_t>({.test_only = true})).ForeachBatch(
+      [noted = job_instance_](const Batch<int64_t>& batch) {
+        *noted = batch.identity().job_instance;
+      });
 }
 
 // A scripted batch is one piece, which the first task reads.
@@ -57,7 +68,8 @@ void BothRuns::RunInterpreter() {
   const LineageGraph& graph = ssc().graph();
   if (interpreter_ == nullptr) {
     interpreter_ = std::make_unique<ReferenceInterpreter>(graph, partitions_, 1024,
-                                                          TestContext::kZeroMs, kIntervalMs);
+                                                          TestContext::kZeroMs, kIntervalMs,
+                                                          *job_instance_);
   }
   std::vector<ReferenceInterpreter::TaskInputs> inputs(graph.nodes().size());
   std::set<NodeId> absent;

@@ -2,6 +2,7 @@
 // manual clock of the test kit) and by the reference interpreter.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -30,7 +31,8 @@ struct Given {
 // has one Print at most.
 class BothRuns {
  public:
-  explicit BothRuns(uint32_t partitions);
+  // `checkpoint`: as in TestOptions. The interpreter always starts anew.
+  explicit BothRuns(uint32_t partitions, const std::string& checkpoint = "");
 
   TestContext& test() { return test_; }
   StreamingContext& ssc() { return test_.ssc(); }
@@ -76,6 +78,7 @@ class BothRuns {
     for (const T& record : *records) AppendText(record, rows.emplace_back());
     return rows;
   }
+  void NoteJobInstance();
   void RunInterpreter();
   Given Told(const Output& output, const ReferenceInterpreter::OutputResult& result) const;
   Given Printed() const;
@@ -86,6 +89,7 @@ class BothRuns {
   TestContext test_;
   std::vector<Source> sources_;
   std::map<OutputId, Kept> kept_;
+  std::shared_ptr<std::atomic<uint64_t>> job_instance_;  // of the engine's job, once it has run
   std::unique_ptr<ReferenceInterpreter> interpreter_;
   std::vector<Given> reference_;
 };

@@ -100,6 +100,13 @@ class Reader {
 
 GoldenCase ReadGoldenFile(const std::string& path) { return Reader(path).Result(); }
 
+std::string ToText(const std::string& record) { return record; }
+int64_t ToNumber(const std::string& text) { return std::stoll(text); }
+std::pair<std::string, int64_t> ToPair(const std::string& text) {
+  const size_t comma = text.find(',');
+  return {text.substr(1, comma - 1), std::stoll(text.substr(comma + 1))};
+}
+
 std::string WithoutLayout(const std::string& text) {
   std::string plain;
   for (const char c : text) {

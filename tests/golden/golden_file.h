@@ -26,6 +26,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice::golden {
@@ -49,6 +50,11 @@ struct GoldenCase {
 };
 
 GoldenCase ReadGoldenFile(const std::string& path);
+
+// A record of a source of that type: "7", "(a,1)".
+std::string ToText(const std::string& record);
+int64_t ToNumber(const std::string& text);
+std::pair<std::string, int64_t> ToPair(const std::string& text);
 
 // Without spaces and ends of lines, so that a job may be laid out as its text needs.
 std::string WithoutLayout(const std::string& text);

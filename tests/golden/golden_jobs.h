@@ -39,7 +39,13 @@ struct Streams {
   Calls calls;
 };
 
-using Declare = std::function<void(BothRuns&, const Streams&)>;
+// Where a job is declared, and what becomes of the stream that it is.
+struct Host {
+  StreamingContext& ssc;
+  BothRuns* runs = nullptr;  // kept by it; null: saved as text files
+  std::string save_to;
+};
+using Declare = std::function<void(const Host&, const Streams&)>;
 
 // Null when no job has this text.
 const Declare* FindJob(const std::string& text_without_layout);
@@ -51,22 +57,27 @@ struct Job {
   Declare declare;
 };
 std::vector<Job> NarrowJobs();
+std::vector<Job> DatasetJobs();
 std::vector<Job> PairJobs();
+std::vector<Job> JoinJobs();
 std::vector<Job> WindowJobs();
 std::vector<Job> StateJobs();
+std::vector<Job> MapWithStateJobs();
 
 // A job that is a stream gets an output; one that declares outputs gives nothing.
 template <class Expression>
-void DeclareJob(BothRuns& runs, const Expression& expression) {
+void DeclareJob(const Host& host, const Expression& expression) {
   if constexpr (std::is_void_v<std::invoke_result_t<Expression>>) expression();
-  else runs.Keep(expression());
+  else if (host.runs != nullptr) host.runs->Keep(expression());
+  else expression().SaveAsTextFiles(host.save_to);
 }
 
 #define SLUICE_GOLDEN_JOB(...)                                                       \
   Job {                                                                              \
-    WithoutLayout(#__VA_ARGS__), [](BothRuns& runs, const Streams& streams) {        \
+    WithoutLayout(#__VA_ARGS__), [](const Host& host, const Streams& streams) {      \
       [[maybe_unused]] const auto& [words, more, numbers, pairs, prefix, calls] = streams; \
-      DeclareJob(runs, [&] { return __VA_ARGS__; });                                 \
+      [[maybe_unused]] StreamingContext& ssc = host.ssc;                             \
+      DeclareJob(host, [&] { return __VA_ARGS__; });                                 \
     }                                                                                \
   }
 

@@ -1,5 +1,6 @@
 // Every tests/golden/*.txt, at 1, 2 and 7 partitions: the engine and the reference interpreter must
-// both give what the file says, and the same as each other.
+// both give what the file says, and the same as each other. And the engine must give it too when it
+// ends in the middle and a new one takes up its checkpoint.
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -17,13 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr char kFolder[] = "tests/golden";
 const std::set<std::string> kInputs = {"words", "more", "numbers", "pairs"};
-
-std::string ToText(const std::string& record) { return record; }
-int64_t ToNumber(const std::string& text) { return std::stoll(text); }
-std::pair<std::string, int64_t> ToPair(const std::string& text) {
-  const size_t comma = text.find(',');
-  return {text.substr(1, comma - 1), std::stoll(text.substr(comma + 1))};
-}
 
 // The four sources that jobs may use.
 class Inputs {
@@ -85,11 +79,20 @@ class GoldenTest : public testing::TestWithParam<std::tuple<std::string, uint32_
     }
   }
 
-  void CheckBatch(const GoldenBatch& batch, BothRuns& runs, Calls& calls) {
+  void CheckInterpreter(const GoldenBatch& batch, BothRuns& runs) {
     const std::vector<Given> of_engine = runs.OfEngine();
     for (size_t output = 0; output < of_engine.size(); ++output) {
       EXPECT_EQ(Shown(of_engine[output]), Shown(runs.OfInterpreter()[output])) << "(interpreter)";
     }
+    const std::string here = "out@" + std::to_string(partitions());
+    for (const auto& [column, cell] : batch.cells) {
+      if (column != "out" && column != here) continue;
+      Expect("the interpreter", runs.OfInterpreter().at(0), GivenOf(cell));
+    }
+  }
+
+  void CheckEngine(const GoldenBatch& batch, BothRuns& runs, Calls& calls) {
+    const std::vector<Given> of_engine = runs.OfEngine();
     const std::string here = "out@" + std::to_string(partitions());
     for (const auto& [column, cell] : batch.cells) {
       if (kInputs.contains(column)) continue;
@@ -97,41 +100,57 @@ class GoldenTest : public testing::TestWithParam<std::tuple<std::string, uint32_
         Expect("the engine", GivenOf(calls.Take()), GivenOf(cell));
       } else if (column == "out" || column == here) {
         Expect("the engine", of_engine.at(0), GivenOf(cell));
-        Expect("the interpreter", runs.OfInterpreter().at(0), GivenOf(cell));
       }
     }
   }
 
+  // Runs the batches from `from` to `to` in one engine. `checkpoint`: where it takes up.
+  void Run(size_t from, size_t to, const std::string& checkpoint) {
+    const Declare* declare = FindJob(golden_.job);
+    ASSERT_NE(declare, nullptr) << "no job is written " << golden_.job;
+    BothRuns runs(partitions(), checkpoint);
+    Inputs inputs(runs);
+    Streams streams = inputs.streams();
+    streams.prefix = folder_ + "/saved";
+    (*declare)({runs.ssc(), &runs, ""}, streams);
+    int64_t now_ms = from == 0 ? 0 : golden_.batches[from - 1].time_ms;
+    for (size_t i = from; i < to; ++i) {
+      const GoldenBatch& batch = golden_.batches[i];
+      SCOPED_TRACE(golden_.file + ":" + std::to_string(batch.line) + ", " +
+                   std::to_string(partitions()) + " partitions");
+      for (const auto& [column, cell] : batch.cells) inputs.Push(column, cell);
+      const Outcome outcome =
+          runs.RunBatchAfter(static_cast<int>((batch.time_ms - now_ms) / 1000));
+      ASSERT_TRUE(outcome.ok()) << outcome.message;
+      now_ms = batch.time_ms;
+      CheckEngine(batch, runs, streams.calls);
+      if (from == 0) CheckInterpreter(batch, runs);
+    }
+  }
+
+  void SetUp() override {
+    golden_ = ReadGoldenFile(std::string(kFolder) + "/" + std::get<0>(GetParam()) + ".txt");
+    ASSERT_EQ(golden_.error, "");
+    folder_ = testing::TempDir() + "golden-" + std::get<0>(GetParam()) + "-" +
+              std::to_string(partitions());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
   GoldenCase golden_;
+  std::string folder_;
 };
 
-TEST_P(GoldenTest, GivesWhatItMust) {
-  golden_ = ReadGoldenFile(std::string(kFolder) + "/" + std::get<0>(GetParam()) + ".txt");
-  ASSERT_EQ(golden_.error, "");
-  const Declare* declare = FindJob(golden_.job);
-  ASSERT_NE(declare, nullptr) << "no job is written " << golden_.job;
+TEST_P(GoldenTest, GivesWhatItMust) { Run(0, golden_.batches.size(), ""); }
 
-  const std::string folder = testing::TempDir() + "golden-" + std::get<0>(GetParam()) + "-" +
-                             std::to_string(partitions());
-  fs::remove_all(folder);
-  fs::create_directories(folder);
-  BothRuns runs(partitions());
-  Inputs inputs(runs);
-  Streams streams = inputs.streams();
-  streams.prefix = folder + "/saved";
-  (*declare)(runs, streams);
-
-  int64_t now_ms = 0;
-  for (const GoldenBatch& batch : golden_.batches) {
-    SCOPED_TRACE(golden_.file + ":" + std::to_string(batch.line) + ", " +
-                 std::to_string(partitions()) + " partitions");
-    for (const auto& [column, cell] : batch.cells) inputs.Push(column, cell);
-    const Outcome outcome = runs.RunBatchAfter(static_cast<int>((batch.time_ms - now_ms) / 1000));
-    ASSERT_TRUE(outcome.ok()) << outcome.message;
-    now_ms = batch.time_ms;
-    CheckBatch(batch, runs, streams.calls);
-  }
-  fs::remove_all(folder);
+// Where the first engine ends, nothing but its log and its sealed checkpoints is left.
+class GoldenRestartTest : public GoldenTest {};
+TEST_P(GoldenRestartTest, GivesTheSameWhenANewEngineTakesUpTheCheckpoint) {
+  const size_t middle = (golden_.batches.size() + 1) / 2;
+  Run(0, middle, folder_ + "/checkpoint");
+  if (HasFatalFailure()) return;
+  Run(middle, golden_.batches.size(), folder_ + "/checkpoint");
 }
 
 std::vector<std::string> Files() {
@@ -148,6 +167,10 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) {
       return std::get<0>(info.param) + "_at_" + std::to_string(std::get<1>(info.param));
     });
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, GoldenRestartTest, testing::Combine(testing::ValuesIn(Files()), testing::Values(2u)),
+    [](const auto& info) { return std::get<0>(info.param); });
 
 TEST(GoldenFilesTest, EveryColumnIsKnown) {
   std::set<std::string> known = kInputs;

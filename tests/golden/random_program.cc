@@ -33,6 +33,25 @@ std::optional<int64_t> Remember(std::span<const int64_t> values, std::optional<i
   return next;
 }
 
+// Removes, only looks, or updates; a key ends with a "!" behind it.
+std::optional<Pair> Track(const std::string& key, std::optional<int64_t> value,
+                          State<int64_t>& state) {
+  if (!value.has_value()) return Pair{key + "!", state.Get()};
+  if (*value % 4 == 0) state.Remove();
+  else if (*value % 4 != 1) state.Update(state.GetOption().value_or(3) * 3 % 1000 + *value);
+  if (!state.Exists()) return std::nullopt;
+  return Pair{key, state.Get()};
+}
+
+int64_t ValueOf(const Pair& pair) { return pair.second % 7; }
+
+// A row of a join as a pair.
+int64_t Weigh(int64_t value) { return value; }
+int64_t Weigh(const std::optional<int64_t>& value) { return value.has_value() ? *value : 1'000; }
+auto Weighed = [](const auto& match) {
+  return (Weigh(match.first) * 31 + Weigh(match.second)) % 1'000'003;
+};
+
 }  // namespace
 
 RandomProgram::RandomProgram(BothRuns& runs, uint32_t seed, int operators)
@@ -76,13 +95,16 @@ size_t RandomProgram::Pick() {
 
 void RandomProgram::AddOperator() {
   const size_t from = Pick();
-  const uint32_t kind = Below(18);
+  const uint32_t kind = Below(30);
   if (kind < 5) AddNarrow(from, kind);
   else if (kind < 8) AddWhole(from, kind - 5);
   else if (kind < 11) AddByKey(from, kind - 8);
   else if (kind < 15) AddWindow(from, kind - 11);
   else if (kind < 17) AddState(from, kind - 15);
-  else AddUnion(from);
+  else if (kind < 18) AddUnion(from);
+  else if (kind < 22) AddDataset(from, kind - 18);
+  else if (kind < 27) AddJoin(from, kind - 22);
+  else AddMapWithState(from);
 }
 
 void RandomProgram::Add(size_t from, const std::string& what, DStream<Pair> made, int slide) {
@@ -126,6 +148,22 @@ void RandomProgram::AddWhole(size_t from, uint32_t kind) {
     default:
       return Add(from, "Repartition(" + std::to_string(partitions) + ")",
                  s.Repartition(partitions));
+  }
+}
+
+void RandomProgram::AddDataset(size_t from, uint32_t kind) {
+  const DStream<Pair> s = streams_[from].pairs;
+  const uint32_t partitions = Below(4);
+  switch (kind) {
+    case 0:
+      return Add(from, "Distinct()", s.Distinct({.partitions = partitions}));
+    case 1:
+      return Add(from, "SortBy(value % 7)",
+                 s.SortBy(ValueOf, {.descending = Below(2) == 0, .partitions = partitions}));
+    case 2:
+      return Add(from, "Top(5)", s.Top(5, ValueOf));
+    default:
+      return Add(from, "Sample(0.7)", s.Sample(0.7));
   }
 }
 
@@ -175,6 +213,20 @@ void RandomProgram::AddWindow(size_t from, uint32_t kind) {
   }
 }
 
+// Often both streams of the operator go on.
+void RandomProgram::AddMapWithState(size_t from) {
+  const int idle = streams_[from].slide * static_cast<int>(Below(4));  // 0: for ever
+  const std::string name = "state-" + std::to_string(streams_.size());
+  const std::string what = "MapWithState " + std::to_string(idle) + "s idle";
+  const auto tracked = streams_[from].pairs.MapWithState(
+      name, Track,
+      {.idle_timeout = std::chrono::seconds(idle),
+       .partitions = Below(4),
+       .initial_state = {{"a", 7}, {std::string(9, 'b'), 8}}});
+  if (Below(2) == 0) Add(from, what + ", snapshots", tracked.StateSnapshots());
+  Add(from, what, tracked);
+}
+
 void RandomProgram::AddState(size_t from, uint32_t kind) {
   const IdleKeys idle = kind == 0 ? IdleKeys::kCall : IdleKeys::kSkip;
   const std::string name = "state-" + std::to_string(streams_.size());
@@ -189,6 +241,34 @@ void RandomProgram::AddUnion(size_t left) {
   streams_[right].used = true;
   Add(left, "Union(s" + std::to_string(right) + ")",
       streams_[left].pairs.Union(streams_[right].pairs));
+}
+
+// One side has one value per key, so that rows do not multiply.
+void RandomProgram::AddJoin(size_t left, uint32_t kind) {
+  const size_t right = Pick();
+  if (streams_[right].slide != streams_[left].slide) return AddNarrow(left, 1);
+  streams_[right].used = true;
+  const DStream<Pair> l = streams_[left].pairs, r = streams_[right].pairs;
+  const ShuffleOptions options{.partitions = Below(4)};
+  const std::string with = "(s" + std::to_string(right) + ")";
+  switch (kind) {
+    case 0:
+      return Add(left, "Join" + with,
+                 l.ReduceByKey(Last).Join(r, options).MapValues(Weighed));
+    case 1:
+      return Add(left, "LeftOuterJoin" + with,
+                 l.LeftOuterJoin(r.ReduceByKey(Last), options).MapValues(Weighed));
+    case 2:
+      return Add(left, "RightOuterJoin" + with,
+                 l.ReduceByKey(Last).RightOuterJoin(r, options).MapValues(Weighed));
+    case 3:
+      return Add(left, "FullOuterJoin" + with,
+                 l.FullOuterJoin(r.ReduceByKey(Last), options).MapValues(Weighed));
+    default:
+      return Add(left, "CoGroup" + with, l.CoGroup(r, options).MapValues([](const auto& sides) {
+        return (Digest(sides.first) * 31 + Digest(sides.second)) % 1'000'003;
+      }));
+  }
 }
 
 }  // namespace sluice::golden

@@ -36,10 +36,13 @@ class RandomProgram {
   void AddOperator();
   void AddNarrow(size_t from, uint32_t kind);
   void AddWhole(size_t from, uint32_t kind);
+  void AddDataset(size_t from, uint32_t kind);
   void AddByKey(size_t from, uint32_t kind);
   void AddWindow(size_t from, uint32_t kind);
   void AddState(size_t from, uint32_t kind);
+  void AddMapWithState(size_t from);
   void AddUnion(size_t left);
+  void AddJoin(size_t left, uint32_t kind);
   void Add(size_t from, const std::string& what, DStream<Pair> made, int slide = 0);
 
   std::mt19937 random_;

@@ -32,6 +32,14 @@ std::optional<std::string> Append(std::span<const int64_t> values,
   return all;
 }
 
+// When the key last had values, in seconds of batch time.
+std::optional<std::string> LastSeen(BatchTime time, std::string_view key,
+                                    std::span<const int64_t> values,
+                                    std::optional<std::string> before) {
+  if (values.empty()) return before;
+  return std::string(key) + "@" + std::to_string((time.ms() - TestContext::kZeroMs) / 1000);
+}
+
 auto WordWithOne(std::string_view word) { return std::pair{word, int64_t{1}}; }
 
 }  // namespace
@@ -48,6 +56,14 @@ std::vector<Job> StateJobs() {
                             .Map(WordWithOne)
                             .UpdateStateByKey("totals", AddToTotal)),
       SLUICE_GOLDEN_JOB(pairs.UpdateStateByKey("totals", AddToTotal).Count()),
+      SLUICE_GOLDEN_JOB(pairs.UpdateStateByKey("seen", LastSeen)),
+      SLUICE_GOLDEN_JOB(pairs.UpdateStateByKey(
+          "totals", AddToTotal, {.initial_state = {{"a", 10}, {"b", 0}, {"c", 1}, {"c", 3}}})),
+      SLUICE_GOLDEN_JOB(pairs.UpdateStateByKey(
+          "totals", ForgetZero, {.initial_state = {{"a", 10}, {"b", 0}}})),
+      SLUICE_GOLDEN_JOB(pairs.UpdateStateByKey(
+          "totals", AddToTotal,
+          {.idle_keys = IdleKeys::kSkip, .initial_state = {{"a", 10}, {"b", 0}}})),
   };
 }
 

@@ -12,6 +12,7 @@ std::string Join(std::string_view a, std::string_view b) {
 }
 auto Sum = std::plus<>();
 auto Difference = std::minus<>();  // Difference(Sum(a, b), a) is b
+bool IsNotZero(std::string_view, int64_t sum) { return sum != 0; }
 
 }  // namespace
 
@@ -36,6 +37,17 @@ std::vector<Job> WindowJobs() {
       SLUICE_GOLDEN_JOB(
           pairs.ReduceByKeyAndWindow(Sum, Difference, {.length = 2s, .slide = 3s})),
       SLUICE_GOLDEN_JOB(pairs.ReduceByKeyAndWindow(Sum, {.length = 2s})),
+      SLUICE_GOLDEN_JOB(
+          pairs.ReduceByKeyAndWindow(Sum, Difference, {.length = 3s}, IsNotZero)),
+      SLUICE_GOLDEN_JOB(pairs.ReduceByKeyAndWindow(
+          Sum, Difference, {.length = 4s, .slide = 2s}, IsNotZero)),
+      SLUICE_GOLDEN_JOB(words.ReduceByWindow(Join, {.length = 2s})),
+      SLUICE_GOLDEN_JOB(
+          numbers.ReduceByWindow(Sum, Difference, {.length = 3s, .slide = 2s})),
+      SLUICE_GOLDEN_JOB(words.CountByWindow({.length = 2s})),
+      SLUICE_GOLDEN_JOB(words.CountByWindow({.length = 1s, .slide = 2s})),
+      SLUICE_GOLDEN_JOB(words.CountByValueAndWindow({.length = 2s})),
+      SLUICE_GOLDEN_JOB(pairs.GroupByKeyAndWindow({.length = 2s})),
   };
 }
 
