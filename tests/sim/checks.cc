@@ -9,7 +9,6 @@
 #include "common/plan/stages.h"
 #include "common/status.h"
 #include "driver/job/job_state.h"
-#include "tests/sim/job.h"
 
 namespace sluice::sim {
 namespace {
@@ -181,7 +180,7 @@ class Checker {
                std::set<std::string>& expected) {
     const std::string name =
         "output " + std::to_string(staged.output()) + " of batch " + std::to_string(batch_ms);
-    if (staged.output() == kPrintOutput) {
+    if (site_.graph->outputs()[staged.output()].kind == OutputKind::kPrint) {
       const auto shown = site_.printed.find(batch_ms);
       if (shown == site_.printed.end()) {
         if (settled) Break("I3: " + name + " was not printed");
@@ -206,8 +205,10 @@ class Checker {
       }
       parts[piece] = rows;
     }
-    if (staged.output() == kSpreadOutput ? TotalsOf(parts) != TotalsOf(result.parts)
-                                         : parts != result.parts) {
+    for (const Rows& rows : parts) site_.rows_compared += rows.size();
+    if (site_.loose_outputs.contains(staged.output())
+            ? TotalsOf(parts) != TotalsOf(result.parts)
+            : parts != result.parts) {
       Break("I2: " + name + " differs from the reference");
     }
   }

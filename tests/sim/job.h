@@ -1,4 +1,4 @@
-// The job that the simulator runs: real small kernels over pushed records and files.
+// What the simulator runs. Its own job: real small kernels over pushed records and files.
 //
 //   pushed, files -> Sum (by key, with state)          -> text files   exact, byte for byte
 //   pushed        -> Spread (split by attempt, state)  -> text files   only its totals are defined
@@ -8,7 +8,7 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <set>
 
 #include "common/plan/graph.h"
 
@@ -16,11 +16,18 @@ namespace sluice::sim {
 
 inline constexpr NodeId kPushedNode = 0;
 inline constexpr NodeId kFilesNode = 1;
-inline constexpr OutputId kSumOutput = 0;
-inline constexpr OutputId kSpreadOutput = 1;
-inline constexpr OutputId kPrintOutput = 2;
 
-// `attempts` is counted up by every run of the Spread kernel and decides how it splits.
+// Any job whose node 0 is a push source of the name "pushed" and whose node 1 is a file source. Its
+// outputs are text files, and Prints that are not cut short.
+struct Job {
+  const LineageGraph* graph = nullptr;
+  std::set<OutputId> loose;        // only their totals are defined
+  int64_t batch_interval_ms = 0;   // 0: any
+};
+
+// The simulator's own, and which of its outputs is loose. `attempts` is counted up by every run of
+// the Spread kernel and decides how it splits.
+inline constexpr OutputId kSpreadOutput = 1;
 LineageGraph MakeJob(uint64_t* attempts);
 
 }  // namespace sluice::sim

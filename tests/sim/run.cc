@@ -2,7 +2,6 @@
 
 #include "tests/sim/checks.h"
 #include "tests/sim/cluster.h"
-#include "tests/sim/job.h"
 
 namespace sluice::sim {
 namespace {
@@ -13,12 +12,18 @@ constexpr int64_t kLookUs = 200'000;
 }  // namespace
 
 RunResult RunSeed(uint64_t seed, Counters* counters, bool trace) {
+  uint64_t attempts = seed;
+  const LineageGraph graph = MakeJob(&attempts);
+  return RunJob({&graph, {kSpreadOutput}}, seed, counters, trace);
+}
+
+RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) {
   Site site(seed, Faults{}, counters, trace);
   Random chaos(seed ^ 0x5eed);
   site.knobs = RandomKnobs(chaos);
-  uint64_t attempts = seed;
-  const LineageGraph graph = MakeJob(&attempts);
-  site.graph = &graph;
+  if (job.batch_interval_ms != 0) site.knobs.batch_interval_ms = job.batch_interval_ms;
+  site.graph = job.graph;
+  site.loose_outputs = job.loose;
   RunResult result;
   {
     Cluster cluster(&site, &chaos);
@@ -48,6 +53,7 @@ RunResult RunSeed(uint64_t seed, Counters* counters, bool trace) {
     if (site.broken.empty()) CheckOutcome(site);
   }
   result.broken = site.broken;
+  result.rows_compared = site.rows_compared;
   result.virtual_us = site.world.now();
   return result;
 }

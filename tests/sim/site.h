@@ -59,6 +59,7 @@ struct Site {
   World world;
   Knobs knobs;
   const LineageGraph* graph = nullptr;
+  std::set<OutputId> loose_outputs;
   SimLog log;
   MemoryObjectStore objects;
   std::unique_ptr<StatePartCodec> codec;
@@ -66,6 +67,7 @@ struct Site {
   std::map<BlockId3, ArchivedBlock> blocks;
   std::map<std::string, int64_t> acknowledged;                 // by producer
   std::map<int64_t, std::vector<std::string>> printed;         // by batch
+  uint64_t rows_compared = 0;                                  // with the reference
   std::vector<std::string> broken;                             // invariants
   int64_t wall_offset_ms = 1'000'000;
   bool log_full = false;
