@@ -7,7 +7,6 @@ namespace {
 
 using Workers = std::map<std::string, uint32_t>;
 
-
 // Slots held on live workers: what is held on one that is away cannot be used.
 uint32_t Usable(const SlotClaim& claim, const Workers& live) {
   uint32_t sum = 0;
@@ -31,12 +30,54 @@ Workers Shrink(const Workers& live, std::vector<SlotClaim>* claims) {
 
 }  // namespace
 
-bool AllocateSlots(const Workers& live_workers, std::vector<SlotClaim>* claims) {
+// The live worker on which the claim holds most, of equal ones the first; null when it holds none.
+std::pair<const std::string, uint32_t>* Most(SlotClaim& claim, const Workers& live) {
+  std::pair<const std::string, uint32_t>* most = nullptr;
+  for (auto& held : claim.held) {
+    if (live.count(held.first) == 0 || held.second == 0) continue;
+    if (most == nullptr || held.second > most->second) most = &held;
+  }
+  return most;
+}
+
+// One slot from the claim without a bound that has most, if that is more than its share.
+bool GiveOne(const Workers& live, uint32_t share, std::vector<SlotClaim>* claims,
+             SlotClaim* taker) {
+  SlotClaim* giver = nullptr;
+  for (SlotClaim& claim : *claims) {
+    if (claim.max_slots != 0 || Usable(claim, live) <= share) continue;
+    if (giver == nullptr || Usable(claim, live) > Usable(*giver, live)) giver = &claim;
+  }
+  if (giver == nullptr) return false;
+  auto* from = Most(*giver, live);
+  --from->second;
+  ++taker->held[from->first];
+  return true;
+}
+
+// Who waits is served in order of submission, up to its share.
+void Share(const Workers& live, std::vector<SlotClaim>* claims) {
+  uint32_t total = 0;
+  for (const auto& [worker, slots] : live) total += slots;
+  const uint32_t share = std::max<uint32_t>(1, total / std::max<size_t>(1, claims->size()));
+  for (SlotClaim& claim : *claims) {
+    if (!claim.asks || Usable(claim, live) != 0) continue;
+    uint32_t wanted = claim.max_slots == 0 ? share : std::min(share, claim.max_slots);
+    while (wanted > 0 && GiveOne(live, share, claims, &claim)) --wanted;
+  }
+}
+
+bool AllocateSlots(const Workers& live_workers, std::vector<SlotClaim>* claims, bool share) {
   std::vector<SlotClaim> before = *claims;
   Workers free = Shrink(live_workers, claims);
   for (SlotClaim& claim : *claims) {
     uint32_t limit = claim.max_slots == 0 ? UINT32_MAX : claim.max_slots;
     uint32_t usable = Usable(claim, live_workers);
+    for (; usable > limit; --usable) {  // what was away is back beside what replaced it
+      auto* most = Most(claim, live_workers);
+      --most->second;
+      ++free[most->first];
+    }
     while (usable < limit) {
       auto most = std::max_element(free.begin(), free.end(), [](const auto& a, const auto& b) {
         return a.second < b.second;
@@ -47,8 +88,8 @@ bool AllocateSlots(const Workers& live_workers, std::vector<SlotClaim>* claims) 
       most->second -= take;
       usable += take;
     }
-    std::erase_if(claim.held, [](const auto& entry) { return entry.second == 0; });
   }
+  if (share) Share(live_workers, claims);
   for (size_t i = 0; i < claims->size(); ++i) {
     if ((*claims)[i].held != before[i].held) return true;
   }
