@@ -221,7 +221,8 @@ TEST_F(CliTest, AJobFromItsSubmissionToItsEnd) {
   }
   std::string input = root_ + "/input";
   std::ofstream(input) << "a b\nb\nc";
-  Check({{submit + "wc --checkpoint=rocksdb:" + root_ + "/ck " + job, 0, "wc RUNNING"},
+  const std::string all = "--conf max_slots=2 ";  // that there are: it gives none back
+  Check({{submit + "wc " + all + "--checkpoint=rocksdb:" + root_ + "/ck " + job, 0, "wc RUNNING"},
          {submit + "wc " + job, 3, "running already"},
          {submit + "second " + job, 0, "no free slot"},
          {"job cancel second", 0, "CANCELLED"},

@@ -152,6 +152,7 @@ void OutLink::Lost(const End& end) {
   }
   if (end.denied) {
     LOG(ERROR) << "link denied: " << end.why << " peer=" << address_;
+    core_->OnPeerDenied(address_, end.why);
     return Down(false);
   }
   if (end.established) {

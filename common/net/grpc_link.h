@@ -38,6 +38,7 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
 
   void OnMessage(const std::string& from, proto::Envelope message);
   void OnPeerDown(const std::string& address, bool refused);
+  void OnPeerDenied(const std::string& address, const std::string& why);
   void OnLinkReset(const std::string& address);
 
   // Flushes and ends all links; false when some call of gRPC did not end in time.

@@ -66,6 +66,11 @@ void LinkCore::OnPeerDown(const std::string& address, bool refused) {
   if (handler_ != nullptr) handler_->OnPeerDown(address, refused);
 }
 
+void LinkCore::OnPeerDenied(const std::string& address, const std::string& why) {
+  std::shared_lock gate(gate_);
+  if (handler_ != nullptr) handler_->OnPeerDenied(address, why);
+}
+
 void LinkCore::OnLinkReset(const std::string& address) {
   std::shared_lock gate(gate_);
   if (handler_ != nullptr) handler_->OnLinkReset(address);

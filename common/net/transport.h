@@ -24,6 +24,11 @@ class Transport {
     // anew. `refused`: its host is there and says that nobody listens, so that process has ended.
     // Not refused: broken or unreachable, which proves nothing.
     virtual void OnPeerDown(const std::string& address, bool refused) = 0;
+    // The process at `address` does not take what this one presents; OnPeerDown follows.
+    virtual void OnPeerDenied(const std::string& address, const std::string& why) {
+      (void)address;
+      (void)why;
+    }
     // The link broke and was opened again at once: messages sent shortly before may be lost.
     virtual void OnLinkReset(const std::string& address) { (void)address; }
   };

@@ -1,6 +1,5 @@
 #include "driver/daemon/binary_store.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,6 +48,31 @@ absl::StatusOr<std::unique_ptr<BinaryStore>> BinaryStore::Open(const std::string
     if (left_over) std::filesystem::remove(entry.path(), error);
   }
   return std::unique_ptr<BinaryStore>(new BinaryStore(root));
+}
+
+BinaryStore::Hold::Hold(BinaryStore* store, std::vector<std::string> digests)
+    : store_(store), digests_(std::move(digests)) {
+  std::lock_guard lock(store_->mutex_);
+  for (const std::string& digest : digests_) ++store_->held_[digest];
+}
+
+BinaryStore::Hold::~Hold() {
+  std::lock_guard lock(store_->mutex_);
+  for (const std::string& digest : digests_) {
+    if (--store_->held_[digest] == 0) store_->held_.erase(digest);
+  }
+}
+
+size_t BinaryStore::Collect(const std::set<std::string>& needed) {
+  std::lock_guard lock(mutex_);
+  size_t removed = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(root_, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!IsDigest(name) || needed.contains(name) || held_.contains(name)) continue;
+    if (unlink(entry.path().c_str()) == 0) ++removed;
+  }
+  return removed;
 }
 
 bool BinaryStore::Has(const std::string& digest, uint64_t size) const {
@@ -117,28 +141,6 @@ absl::Status BinaryStore::Upload::Finish() {
     return status;
   }
   return SyncFolder(root_);
-}
-
-absl::Status CheckExecutable(const std::string& path) {
-  Elf64_Ehdr header = {};
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Failed("cannot open", path);
-  ssize_t got = pread(fd, &header, sizeof(header), 0);
-  close(fd);
-  if (got < static_cast<ssize_t>(sizeof(header)) ||
-      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
-    return absl::FailedPreconditionError("not a job binary: no ELF program");
-  }
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
-      header.e_machine != EM_X86_64) {
-    return absl::FailedPreconditionError(
-        "the binary is for another machine, not x86_64: ELF machine " +
-        std::to_string(header.e_machine));
-  }
-  if (header.e_type != ET_EXEC && header.e_type != ET_DYN) {
-    return absl::FailedPreconditionError("not a job binary: no executable but an object file");
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> DigestOfFile(const std::string& path) {

@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +35,21 @@ class BinaryStore {
   bool Has(const std::string& digest, uint64_t size) const;
   // Where the bytes are; NotFound, or InvalidArgument for what is no digest.
   absl::StatusOr<std::string> PathOf(const std::string& digest) const;
+
+  // While it lives, these objects are not collected, whether or not they are here yet.
+  class Hold {
+   public:
+    Hold(BinaryStore* store, std::vector<std::string> digests);
+    ~Hold();
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    BinaryStore* const store_;
+    const std::vector<std::string> digests_;
+  };
+  // Removes every object that is neither needed nor held. How many that were.
+  size_t Collect(const std::set<std::string>& needed);
 
   // One object on its way in. Dropped unless Finish was called and succeeded.
   class Upload {
@@ -59,10 +78,8 @@ class BinaryStore {
  private:
   explicit BinaryStore(std::string root) : root_(std::move(root)) {}
   const std::string root_;
+  std::mutex mutex_;  // held while objects are removed
+  std::map<std::string, int> held_;
 };
-
-// FailedPrecondition with the reason when the file cannot be a program of this machine: judged by
-// its ELF header alone.
-absl::Status CheckExecutable(const std::string& path);
 
 }  // namespace sluice::daemon

@@ -63,19 +63,19 @@ TEST_F(BinaryStoreTest, ForgetsBrokenUploadsWhenOpenedAnew) {
   EXPECT_EQ(Files(), 0u);
 }
 
-TEST_F(BinaryStoreTest, JudgesProgramsByTheirHeader) {
-  EXPECT_TRUE(CheckExecutable("/proc/self/exe").ok());
-  std::string text = root_ + "/text";
-  std::ofstream(text) << "#!/bin/sh\necho hello to a file that is longer than a header is wide\n";
-  EXPECT_EQ(CheckExecutable(text).code(), absl::StatusCode::kFailedPrecondition);
-  std::string other = root_ + "/other";
-  std::filesystem::copy_file("/proc/self/exe", other);
-  std::fstream file(other, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(18);
-  file.put('\xb7');  // AArch64
-  file.close();
-  auto status = CheckExecutable(other);
-  EXPECT_NE(std::string(status.message()).find("another machine"), std::string::npos);
+TEST_F(BinaryStoreTest, CollectsWhatIsNeitherNeededNorOnItsWayToAJob) {
+  auto upload = *store_->Begin(kAbc, 3);
+  ASSERT_TRUE(upload->Write("abc").ok());
+  ASSERT_TRUE(upload->Finish().ok());
+  EXPECT_EQ(store_->Collect({kAbc}), 0u);
+  {
+    const BinaryStore::Hold hold(store_.get(), {kAbc});
+    const BinaryStore::Hold second(store_.get(), {kAbc});
+    EXPECT_EQ(store_->Collect({}), 0u);
+  }
+  EXPECT_TRUE(store_->Has(kAbc, 3));
+  EXPECT_EQ(store_->Collect({}), 1u);
+  EXPECT_FALSE(store_->Has(kAbc, 3));
 }
 
 }  // namespace

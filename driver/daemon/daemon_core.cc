@@ -48,6 +48,7 @@ std::vector<Command> DaemonCore::Step(MonotonicTime now, const Event& event) {
 void DaemonCore::On(const Tick&) {
   // A loop that slept for long has heard nobody: it judges nobody.
   if (now_ - last_tick_ > times_.lease_us / 2) workers_.RenewAll(now_);
+  if (last_tick_ < settled_at_ && now_ >= settled_at_) reallocate_ = true;
   last_tick_ = now_;
   if (workers_.Expire(now_)) reallocate_ = true;
   for (auto& job : jobs_) {
@@ -86,6 +87,10 @@ void DaemonCore::OnWorkerRegister(const std::string& from, const proto::WorkerRe
   std::string refused = workers_.Register(now_, from, worker, &changed);
   answer.mutable_worker_registered()->set_lease_ms(times_.lease_us / 1000);
   answer.mutable_worker_registered()->set_refused(refused);
+  answer.mutable_worker_registered()->set_tells_binaries(true);
+  for (const std::string& digest : BinariesInUse()) {
+    answer.mutable_worker_registered()->add_binaries(digest);
+  }
   out_.push_back(Send{from, std::move(answer)});
   if (!changed) return;
   reallocate_ = true;
@@ -111,8 +116,10 @@ void DaemonCore::OnDriverRegister(const std::string& from,
                        ", which does not run here"});
     return;
   }
+  const bool known = job->record().opened();
   job->OnRegister(from, driver, &out_);
   dirty_ = true;
+  if (!known) reallocate_ = true;
   TellMembers(*job);
 }
 
@@ -224,11 +231,12 @@ void DaemonCore::Allocate() {
   std::vector<SlotClaim> claims;
   for (const auto& job : jobs_) {
     if (job->ended()) continue;
-    SlotClaim claim{job->name(), MaxSlots(job->record().spec()), {}};
+    // One that may yet be refused takes what is free, but disturbs nobody.
+    SlotClaim claim{job->name(), MaxSlots(job->record().spec()), {}, job->record().opened()};
     for (const auto& [worker, slots] : job->record().slots()) claim.held[worker] = slots;
     claims.push_back(std::move(claim));
   }
-  if (AllocateSlots(live, &claims)) dirty_ = true;
+  if (AllocateSlots(live, &claims, now_ >= settled_at_)) dirty_ = true;
   for (const SlotClaim& claim : claims) {
     auto* slots = Find(claim.job)->mutable_record()->mutable_slots();
     slots->clear();
@@ -325,6 +333,29 @@ proto::FindStreamReply DaemonCore::FindStream(const std::string& job_name,
     reply.mutable_outcome()->set_message("the job has no stream of this name: " + stream);
   }
   return reply;
+}
+
+std::vector<std::string> DaemonCore::CheckpointsLeft() const {
+  std::vector<std::string> urls;
+  for (const auto& job : jobs_) {
+    const std::string& url = job->record().spec().checkpoint();
+    if (job->ended() && !url.empty()) urls.push_back(url);
+  }
+  return urls;
+}
+
+std::set<std::string> DaemonCore::BinariesInUse() const {
+  std::set<std::string> digests;
+  for (const auto& job : jobs_) {
+    const proto::JobSpec& spec = job->record().spec();
+    const bool over = spec.checkpoint().empty() || checkpoints_gone_.contains(spec.checkpoint());
+    if (job->ended() && over) continue;
+    digests.insert(spec.binary_digest());
+    for (const auto& file : spec.files()) digests.insert(file.digest());
+    const auto& former = job->record().status().binaries();
+    digests.insert(former.begin(), former.end());
+  }
+  return digests;
 }
 
 bool DaemonCore::AllEnded() const {

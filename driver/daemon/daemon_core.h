@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,11 @@ class DaemonCore {
   // Address of the push service of the stream's receiver: empty when it is not up at the moment.
   proto::FindStreamReply FindStream(const std::string& job, const std::string& stream) const;
   bool AllEnded() const;
+  // Checkpoints that jobs which have ended could be resumed from, and which of them are gone.
+  std::vector<std::string> CheckpointsLeft() const;
+  void SetCheckpointsGone(std::set<std::string> gone) { checkpoints_gone_ = std::move(gone); }
+  // Digests that running jobs need, and ended ones that could be resumed.
+  std::set<std::string> BinariesInUse() const;
 
  private:
   void On(const Tick&);
@@ -71,6 +77,7 @@ class DaemonCore {
   MonotonicTime repeat_at_ = 0;
   WorkerRegistry workers_;
   std::vector<std::unique_ptr<JobLife>> jobs_;  // in order of submission
+  std::set<std::string> checkpoints_gone_;
   std::vector<Command> out_;
   bool dirty_ = false;        // the table changed in this step
   bool reallocate_ = false;   // workers or jobs changed in this step

@@ -3,10 +3,13 @@
 #include <glog/logging.h>
 
 #include <chrono>
+#include <filesystem>
 #include <future>
+#include <set>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "checkpoint/checkpoint_url.h"
 #include "common/http.h"
 #include "common/net/grpc_transport.h"
 #include "common/role_flags.h"
@@ -18,6 +21,7 @@ namespace sluice::daemon {
 namespace {
 
 constexpr int64_t kTickUs = 50'000;
+constexpr int64_t kCollectUs = 2'000'000;
 
 }  // namespace
 
@@ -119,7 +123,24 @@ void DriverDaemon::OnTick() {
   LookAfterProcesses();
   if (!persisted_.ok()) Do(Persist{std::exchange(unsaved_, {})});
   Feed(Tick{});
+  CollectBinaries();
   loop_->RunAfter(kTickUs, [this] { OnTick(); });
+}
+
+// By what is on disk: a table that could not be saved may name more than the next daemon will read.
+void DriverDaemon::CollectBinaries() {
+  const MonotonicTime now = RealClock().MonotonicUs();
+  if (now < collect_at_ || !persisted_.ok()) return;
+  collect_at_ = now + kCollectUs;
+  std::set<std::string> gone;
+  for (const std::string& text : core_->CheckpointsLeft()) {
+    const auto url = ParseCheckpointUrl(text);
+    std::error_code error;
+    if (url.ok() && !std::filesystem::exists(url->directory, error) && !error) gone.insert(text);
+  }
+  core_->SetCheckpointsGone(std::move(gone));
+  const size_t removed = binaries_->Collect(core_->BinariesInUse());
+  if (removed > 0) LOG(INFO) << "binaries that no job needs any more were removed: " << removed;
 }
 
 void DriverDaemon::Feed(const Event& event) {

@@ -100,6 +100,7 @@ class DriverDaemon : private Transport::Handler {
   absl::Status FillFolder(const StartDriver& command, const std::string& folder);
   void OnTick();
   void LookAfterProcesses();
+  void CollectBinaries();
   void Publish();
 
   struct Watched {
@@ -118,6 +119,7 @@ class DriverDaemon : private Transport::Handler {
   std::deque<Event> follow_ups_;         // loop only
   absl::Status persisted_;               // of the last Persist; loop only
   proto::JobTable unsaved_;              // what could not be saved; loop only
+  MonotonicTime collect_at_ = 0;         // loop only
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

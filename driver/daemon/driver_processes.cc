@@ -3,9 +3,8 @@
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <future>
 
+#include "common/job_binary.h"
 #include "common/net/child_host.h"
 #include "common/net/grpc_transport.h"
 #include "common/role_flags.h"
@@ -17,8 +16,6 @@ namespace sluice::daemon {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int64_t kProbeMs = 10'000;
 
 std::vector<std::string> ArgumentsOf(const StartDriver& start, const DriverRoleFlags& flags) {
   std::vector<std::string> args = FormatRoleFlags(flags);
@@ -136,43 +133,8 @@ void DriverDaemon::LookAfterProcesses() {
 
 absl::Status DriverDaemon::Probe(const std::string& digest) {
   ASSIGN_OR_RETURN(std::string binary, binaries_->PathOf(digest));
-  RETURN_IF_ERROR(CheckExecutable(binary));
-  std::string output = folder_->root() + "/probe-" + std::to_string(next_probe_++);
-  auto ended = std::make_shared<std::promise<ExitCause>>();
-  std::future<ExitCause> end = ended->get_future();
-  SpawnOptions options;
-  options.path = binary;
-  options.args = {kDescribeFlag};
-  options.env = {{"SLUICE_TOKEN_FILE", ""}};
-  options.output = ChildOutput::kDirect;
-  options.output_path = output;
-  auto process = spawner_.Start(
-      options, [ended](const ProcessId&, const ExitCause& cause) { ended->set_value(cause); });
-  if (!process.ok()) {
-    return absl::FailedPreconditionError("not a job binary: it cannot be started: " +
-                                         std::string(Message(process.status())));
-  }
-  bool in_time = end.wait_for(std::chrono::milliseconds(kProbeMs)) == std::future_status::ready;
-  if (!in_time) SignalProcess(*process, SIGKILL);
-  std::ifstream file(output, std::ios::binary);
-  std::string said(4096, '\0');
-  file.read(said.data(), said.size());
-  said.resize(file.gcount());
-  std::error_code ignored;
-  fs::remove(output, ignored);
-  std::string line = said.substr(0, said.find('\n'));
-  auto protocol = ParseDescribeLine(line);
-  if (in_time && protocol.ok() && *protocol == kProtocolVersion) return absl::OkStatus();
-  if (in_time && protocol.ok()) {
-    return absl::FailedPreconditionError("the binary is of another release: it speaks protocol " +
-                                         std::to_string(*protocol) + ", this driver " +
-                                         std::to_string(kProtocolVersion));
-  }
-  if (line.find("error while loading shared libraries") != line.npos) {
-    return absl::FailedPreconditionError("shared libraries are missing on the driver's node: " +
-                                         line.substr(line.find("libraries: ") + 11));
-  }
-  return absl::FailedPreconditionError("not a job binary: it does not answer as one");
+  const std::string scratch = folder_->root() + "/probe-" + std::to_string(next_probe_++);
+  return CheckJobBinary(&spawner_, binary, scratch, "the driver's node");
 }
 
 }  // namespace sluice::daemon

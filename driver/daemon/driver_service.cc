@@ -77,6 +77,9 @@ grpc::Status DriverService::Submit(grpc::ServerContext*, SubmitStream* stream) {
     return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a submission begins with its header");
   }
   const proto::JobSpec spec = chunk.header();
+  std::vector<std::string> digests = {spec.binary_digest()};
+  for (const auto& file : spec.files()) digests.push_back(file.digest());
+  const BinaryStore::Hold hold(&daemon_->binaries(), std::move(digests));  // until the job is known
   proto::SubmitReply reply;
   absl::Status status = CheckSpec(spec);
   auto view = daemon_->view();

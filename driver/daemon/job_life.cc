@@ -116,7 +116,10 @@ bool JobLife::OnStatus(const std::string& from, const proto::JobStatus& status, 
     drivers_[from] = Incarnation{status.epoch(), phase_ == Phase::kUp ? record_.pid() : 0};
     if (phase_ == Phase::kSettling && record_.pid() != 0) Adopt(record_.pid(), out);
   }
-  bool changed = status.state() != record_.status().state();
+  bool changed = status.state() != record_.status().state() ||
+                 !std::equal(status.binaries().begin(), status.binaries().end(),
+                             record_.status().binaries().begin(),
+                             record_.status().binaries().end());
   *record_.mutable_status() = status;
   record_.mutable_status()->set_job(name());
   reported_ = true;

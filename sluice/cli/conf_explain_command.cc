@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "common/exit_code.h"
+#include "common/job_binary.h"
 #include "common/role_flags.h"
-#include "driver/daemon/binary_store.h"
 #include "sluice/cli/client.h"
 #include "sluice/cli/commands.h"
 #include "sluice/cli/values.h"
@@ -18,7 +18,7 @@ namespace {
 int Explain(const Typed& typed) {
   const std::string& binary = typed.positional[0];
   if (absl::Status status = CheckFile(binary); !status.ok()) return Fail(status);
-  absl::Status program = daemon::CheckExecutable(binary);
+  absl::Status program = CheckExecutable(binary);
   if (!program.ok()) return Fail(kExitRefused, std::string(program.message()) + ": " + binary);
   std::string path = binary.find('/') == binary.npos ? "./" + binary : binary;
   std::vector<std::string> words = {path, kExplainConfFlag};

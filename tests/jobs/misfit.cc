@@ -1,6 +1,8 @@
 // A job that goes wrong in the way its --misfit flag names.
 #include <csignal>
+#include <cstdlib>
 #include <stdexcept>
+#include <string_view>
 
 #include "sluice/sluice.h"
 
@@ -24,6 +26,18 @@ void BuildJob(sluice::StreamingContext& ssc) {
       .SaveAsTextFiles(ssc.args().Get("output"));
 }
 
+// A program whose executors end before anything of ours runs in them, as one does whose start-up
+// needs what only the driver's node has.
+void EndIfExecutor(int argc, char** argv) {
+  bool executor = false, wanted = false;
+  for (int i = 1; i < argc; ++i) {
+    executor |= std::string_view(argv[i]).starts_with("--sluice-executor=");
+    wanted |= std::string_view(argv[i]) == "--misfit=start";
+  }
+  if (executor && wanted) std::_Exit(9);
+}
+
 int main(int argc, char** argv) {
+  EndIfExecutor(argc, argv);
   return sluice::RunJob(argc, argv, {.name = "misfit", .batch_interval = 100ms}, BuildJob);
 }

@@ -41,6 +41,7 @@ void WorkerProcess::Tick() {
 
 void WorkerProcess::OnMessage(const std::string& from, proto::Envelope message) {
   if (message.has_block_copy()) return TakeCopy(from, *message.mutable_block_copy());
+  if (message.has_fetch_block()) return AnswerFetch(from, message.fetch_block());
   Feed(worker::Received{from, std::move(message)});
 }
 
@@ -97,6 +98,20 @@ void WorkerProcess::Do(worker::SendCopy& command) {
   copy.set_data(block->second.bytes);
   copy.set_last(true);
   site_->world.Send(address(), command.to, std::move(message));
+}
+
+void WorkerProcess::AnswerFetch(const std::string& from, const proto::FetchBlock& fetch) {
+  proto::Envelope message;
+  auto& fetched = *message.mutable_fetched_block();
+  *fetched.mutable_name() = fetch.name();
+  fetched.set_request(fetch.request());
+  fetched.set_offset(fetch.offset());
+  const auto block = site_->blocks.find(IdOf(fetch.name()));
+  if (block != site_->blocks.end() && block->second.holders.contains(config_.worker_id)) {
+    fetched.set_found(true);
+    fetched.set_data(block->second.bytes.substr(fetch.offset(), fetch.length()));
+  }
+  site_->world.Send(address(), from, std::move(message));
 }
 
 void WorkerProcess::TakeCopy(const std::string& from, proto::BlockCopy& copy) {

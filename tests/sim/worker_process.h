@@ -41,11 +41,13 @@ class WorkerProcess : public Process {
   void Do(worker::DropBlock& command);
   void Do(worker::DropJob&) {}
   void Do(worker::FetchBinary&) {}
+  void Do(worker::KeepBinaries&) {}
   void Do(worker::StartProcess& command);
   void Do(worker::EndProcess& command);
   void Do(worker::ForgetExecutor&) {}
   void Do(worker::Say& command) { site_->world.Trace(address(), command.line); }
   void Do(worker::Exit&) {}
+  void AnswerFetch(const std::string& from, const proto::FetchBlock& fetch);
   void TakeCopy(const std::string& from, proto::BlockCopy& copy);
   void Keep(const proto::BlockInfo& info, const std::string& bytes);
   void After(int64_t delay, std::function<void()> act) {

@@ -107,6 +107,19 @@ class Cases:
             self.expect(6, "a client with a wrong token", to + [f"--token-file={wrong}"],
                         "the token is not valid")
             self.expect(0, "a client with the token", to + [f"--token-file={token}"])
+            address = f"--driver={guarded.address}"
+            for who, flags, says in (("no token", [], "no token was presented"),
+                                     ("a wrong token", [f"--token-file={wrong}"],
+                                      "the token is not valid")):
+                s = self.cluster.sluice
+                self.expect(6, f"a worker with {who}",
+                            [s, "worker", address, "--slots=1",
+                             f"--data-dir={guarded.path('w-' + who.replace(' ', '-'))}", *flags],
+                            says)
+                self.expect(6, f"submit with {who}",
+                            [s, "submit", address, "--name=x", *flags, self.misfit], says)
+                self.expect(6, f"push with {who}",
+                            [s, "push", address, "--job=x", "--stream=s", *flags], says)
             os.chmod(token, 0o644)
             self.expect(3, "a token that others can read", to + [f"--token-file={token}"], "0600")
 

@@ -75,4 +75,11 @@ absl::StatusOr<std::string> BinaryCache::Get(const std::string& digest) {
   return path;
 }
 
+void BinaryCache::Keep(const std::set<std::string>& digests) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+    if (!digests.contains(entry.path().filename().string())) ::unlink(entry.path().c_str());
+  }
+}
+
 }  // namespace sluice

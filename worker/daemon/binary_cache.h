@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -22,6 +23,8 @@ class BinaryCache {
   // The path of the binary, fetched when it is not here. DataLoss: what came has another digest.
   // InvalidArgument: that is no digest.
   absl::StatusOr<std::string> Get(const std::string& digest);
+  // Removes all others.
+  void Keep(const std::set<std::string>& digests);
 
  private:
   const std::string directory_;

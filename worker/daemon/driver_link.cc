@@ -84,6 +84,11 @@ void DriverLink::OnRegistered(MonotonicTime now, const proto::WorkerRegistered& 
   backoff_us_ = kBackoffFirstUs;
 }
 
+void DriverLink::OnDenied(const std::string& why, worker::Commands& out) {
+  if (ever_registered_) return;
+  out.push_back(worker::Exit{6, "driver does not let this worker in: " + why});
+}
+
 void DriverLink::OnDown(MonotonicTime now, worker::Commands& out) {
   if (registered_) {
     registered_ = false;

@@ -18,6 +18,9 @@ class DriverLink {
   void OnRegistered(MonotonicTime now, const proto::WorkerRegistered& message,
                     worker::Commands& out);
   void OnDown(MonotonicTime now, worker::Commands& out);
+  // A worker that was never in cannot come in with what it presents; one that was keeps its blocks
+  // and tries again, as when the driver is away.
+  void OnDenied(const std::string& why, worker::Commands& out);
   // Time passed unnoticed: nothing is to be concluded from silence.
   void Renew(MonotonicTime now) { heard_ = now; }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "common/job_binary.h"
 #include "common/role_flags.h"
 #include "common/status.h"
 
@@ -146,6 +147,11 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
   return started;
 }
 
+absl::Status ExecutorProcesses::CheckBinary(const std::string& path) {
+  return CheckJobBinary(spawner_.get(), path, options_.data_dir + "/probe",
+                        "worker " + options_.worker_id + " (" + options_.host + ")");
+}
+
 void ExecutorProcesses::OnExit(const ExecutorKey& key, const ExitCause& cause) {
   worker::ProcessReaped event;
   event.executor = key;
@@ -174,6 +180,7 @@ void ExecutorProcesses::OnExit(const ExecutorKey& key, const ExitCause& cause) {
     }
   }
   // A task that calls exit() ends its executor too, whatever the code.
+  event.by_itself = !cause.signaled || OwnSignal(cause.number);
   event.own_fault = cause.signaled ? OwnSignal(cause.number) : !event.tasks.empty();
   post_(std::move(event));
 }

@@ -42,6 +42,8 @@ class ExecutorProcesses : public FdSource {
   // Answers with ProcessStarted, and ProcessReaped when it has ended. May take a moment.
   void Start(const worker::StartProcess& command);
   void End(const ExecutorKey& executor, bool at_once);
+  // Whether this node can run the binary (common/job_binary.h). May take seconds; one at a time.
+  absl::Status CheckBinary(const std::string& path);
   // Its arena and board go.
   void Forget(const ExecutorKey& executor);
   std::optional<BatchView> ArenaView(const ExecutorKey& executor, uint64_t offset,

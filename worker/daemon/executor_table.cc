@@ -35,7 +35,9 @@ void ExecutorTable::OnStart(MonotonicTime now, const proto::StartExecutor& reque
   executor.request = request;
   executor.heard = now;
   if (!refusal.empty()) {
-    CouldNotStart(now, key, refusal, out);
+    CouldNotStart(now, key, refusal, false, out);
+  } else if (auto why = refused_.find(request.binary_digest()); why != refused_.end()) {
+    CouldNotStart(now, key, why->second, true, out);
   } else if (!config_.starts_processes) {
     executor.state = Executor::State::kStarting;
     out.push_back(worker::StartProcess{request, ""});
@@ -51,6 +53,7 @@ void ExecutorTable::OnBinary(MonotonicTime now, const worker::BinaryReady& event
                              worker::Commands& out) {
   fetching_.erase(event.digest);
   if (event.error.empty()) binaries_[event.digest] = event.path;
+  if (event.refused) refused_[event.digest] = event.error;
   std::vector<ExecutorKey> waiting;
   for (const auto& [key, executor] : executors_) {
     if (executor.state == Executor::State::kFetching &&
@@ -60,7 +63,7 @@ void ExecutorTable::OnBinary(MonotonicTime now, const worker::BinaryReady& event
   }
   for (const ExecutorKey& key : waiting) {
     if (!event.error.empty()) {
-      CouldNotStart(now, key, event.error, out);
+      CouldNotStart(now, key, event.error, event.refused, out);
       continue;
     }
     Executor& executor = executors_.at(key);
@@ -70,13 +73,21 @@ void ExecutorTable::OnBinary(MonotonicTime now, const worker::BinaryReady& event
   }
 }
 
+void ExecutorTable::OnBinariesNeeded(std::set<std::string> digests, worker::Commands& out) {
+  digests.insert(fetching_.begin(), fetching_.end());
+  for (const auto& [key, executor] : executors_) digests.insert(executor.request.binary_digest());
+  std::erase_if(binaries_, [&](const auto& entry) { return !digests.contains(entry.first); });
+  std::erase_if(refused_, [&](const auto& entry) { return !digests.contains(entry.first); });
+  out.push_back(worker::KeepBinaries{std::move(digests)});
+}
+
 void ExecutorTable::OnProcessStarted(MonotonicTime now, const worker::ProcessStarted& event,
                                      worker::Commands& out) {
   auto found = executors_.find(event.executor);
   if (found == executors_.end()) return;
   if (!event.error.empty()) {
     binaries_.erase(found->second.request.binary_digest());  // it may be damaged: fetch it anew
-    CouldNotStart(now, event.executor, event.error, out);
+    CouldNotStart(now, event.executor, event.error, false, out);
     return;
   }
   found->second.pid = event.pid;
@@ -94,6 +105,7 @@ void ExecutorTable::OnAttach(MonotonicTime now, const std::string& from,
   Executor& executor = found->second;
   executor.address = message.link_address().empty() ? from : message.link_address();
   executor.push_address = message.push_address();
+  executor.taken.assign(message.taken().begin(), message.taken().end());
   if (executor.pid == 0) executor.pid = message.pid();
   executor.heard = now;
   if (executor.state == Executor::State::kStarting) executor.state = Executor::State::kRunning;
@@ -110,13 +122,15 @@ void ExecutorTable::OnHeardFrom(MonotonicTime now, const std::string& address) {
 }
 
 void ExecutorTable::CouldNotStart(MonotonicTime now, const ExecutorKey& key,
-                                  const std::string& cause, worker::Commands& out) {
+                                  const std::string& cause, bool refused,
+                                  worker::Commands& out) {
   proto::ExecutorExited message;
   message.set_job_instance(key.job_instance);
   message.set_epoch(key.epoch);
   message.set_executor(key.executor);
   message.set_cause(cause);
   message.set_could_not_start(true);
+  message.set_refused(refused);
   executors_.erase(key);
   TellExited(now, std::move(message), out);
   out.push_back(worker::ForgetExecutor{key});
@@ -135,6 +149,7 @@ void ExecutorTable::OnReaped(MonotonicTime now, const worker::ProcessReaped& eve
   message.set_cause(ended_here ? executor.end_cause : event.cause);
   message.set_own_fault(event.own_fault && !ended_here);
   message.set_could_not_start(executor.state == Executor::State::kStarting);
+  message.set_by_itself(ended_here ? executor.hung : event.by_itself);
   for (const auto& task : event.tasks) *message.add_tasks() = task;
   std::erase_if(by_address_, [&](const auto& entry) { return entry.second == event.executor; });
   executors_.erase(found);
@@ -166,7 +181,7 @@ void ExecutorTable::Stop(MonotonicTime now, const ExecutorKey& key, const std::s
   if (found == executors_.end()) return;
   Executor& executor = found->second;
   if (executor.state == Executor::State::kFetching) {
-    CouldNotStart(now, key, cause, out);
+    CouldNotStart(now, key, cause, false, out);
     return;
   }
   if (executor.state == Executor::State::kEnding && !at_once) return;
@@ -211,6 +226,7 @@ void ExecutorTable::Tick(MonotonicTime now, worker::Commands& out) {
     if (silent || never_came) {
       executor.state = State::kEnding;
       executor.end_cause = silent ? "silent for a lease" : "did not attach after its start";
+      executor.hung = !silent;
       executor.kill_at = now + kEndGraceUs;
       out.push_back(worker::EndProcess{key, true});
     } else if (executor.state == State::kEnding && now >= executor.kill_at) {
@@ -270,6 +286,13 @@ void ExecutorTable::AppendStatus(proto::WorkerHeartbeat* beat) const {
     status->set_role(executor.request.role());
     status->set_pid(executor.pid);
     status->set_executor(key.executor);
+  }
+}
+
+void ExecutorTable::AppendTaken(uint64_t job_instance, proto::LeaseBeat* beat) const {
+  for (const auto& [key, executor] : executors_) {
+    if (key.job_instance != job_instance) continue;
+    for (const proto::ReceiverTaken& taken : executor.taken) *beat->add_taken() = taken;
   }
 }
 

@@ -26,9 +26,11 @@ class ExecutorTable {
     int64_t pid = 0;
     std::string address;        // of its link server, once attached
     std::string push_address;
+    std::vector<proto::ReceiverTaken> taken;  // by its receivers, as its last beat said
     std::string end_cause;      // why this daemon ends it
     MonotonicTime heard = 0;
     MonotonicTime kill_at = 0;  // kEnding: SIGKILL then
+    bool hung = false;          // it is ended because it never attached
 
     bool receives() const { return request.role() == "receivers"; }
     bool attached() const { return !address.empty(); }
@@ -41,6 +43,8 @@ class ExecutorTable {
   void OnStart(MonotonicTime now, const proto::StartExecutor& request, const std::string& refusal,
                worker::Commands& out);
   void OnBinary(MonotonicTime now, const worker::BinaryReady& event, worker::Commands& out);
+  // What jobs still need, as the driver daemon knows it. What an executor here is of stays as well.
+  void OnBinariesNeeded(std::set<std::string> digests, worker::Commands& out);
   void OnProcessStarted(MonotonicTime now, const worker::ProcessStarted& event,
                         worker::Commands& out);
   // A receiver executor attaches when it is ready to receive, a task executor at once. One that
@@ -71,6 +75,7 @@ class ExecutorTable {
   // Attached receiver executors of a job.
   std::vector<ExecutorKey> Receivers(uint64_t job_instance) const;
   void AppendStatus(proto::WorkerHeartbeat* beat) const;
+  void AppendTaken(uint64_t job_instance, proto::LeaseBeat* beat) const;
 
  private:
   struct Exited {
@@ -80,8 +85,9 @@ class ExecutorTable {
   };
   void TellExited(MonotonicTime now, proto::ExecutorExited message, worker::Commands& out);
   void SendExited(const Exited& exited, worker::Commands& out) const;
+  // `refused`: it never will.
   void CouldNotStart(MonotonicTime now, const ExecutorKey& key, const std::string& cause,
-                     worker::Commands& out);
+                     bool refused, worker::Commands& out);
   int64_t LeaseUs(uint64_t job_instance) const;
 
   const WorkerConfig& config_;
@@ -90,6 +96,7 @@ class ExecutorTable {
   std::map<std::string, ExecutorKey> by_address_;
   std::map<ExecutorKey, Exited> exited_;
   std::map<std::string, std::string> binaries_;  // digest -> path, fetched before
+  std::map<std::string, std::string> refused_;   // digest -> why it cannot run here
   std::set<std::string> fetching_;
 };
 

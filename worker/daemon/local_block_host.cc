@@ -20,6 +20,7 @@ class LocalBlockHost::Shell : public WorkerShell {
     Feed(worker::ProcessReaped{command.executor, "stopped", false, {}, {}});
   }
   void FetchBinary(const worker::FetchBinary&) override {}
+  void KeepBinaries(const worker::KeepBinaries&) override {}
   void ForgetExecutor(const ExecutorKey&) override {}
   void Exit(const worker::Exit&) override {}
   std::optional<BatchView> ArenaView(const ExecutorKey&, uint64_t, uint32_t) override {

@@ -70,6 +70,10 @@ void WorkerCore::On(MonotonicTime now, worker::PeerDown& event, worker::Commands
   blocks_.OnPeerDown(now, event.address, event.refused, out);
 }
 
+void WorkerCore::On(MonotonicTime, worker::PeerDenied& event, worker::Commands& out) {
+  if (event.address == config_.driver_address) driver_.OnDenied(event.why, out);
+}
+
 void WorkerCore::On(MonotonicTime now, worker::LinkReset& event, worker::Commands& out) {
   blocks_.OnLinkReset(now, event.address, out);
 }

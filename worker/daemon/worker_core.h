@@ -39,6 +39,7 @@ class WorkerCore {
   void On(MonotonicTime now, worker::Tick& event, worker::Commands& out);
   void On(MonotonicTime now, worker::Received& event, worker::Commands& out);
   void On(MonotonicTime now, worker::PeerDown& event, worker::Commands& out);
+  void On(MonotonicTime now, worker::PeerDenied& event, worker::Commands& out);
   void On(MonotonicTime now, worker::LinkReset& event, worker::Commands& out);
   void On(MonotonicTime now, worker::SliceStored& event, worker::Commands& out);
   void On(MonotonicTime now, worker::CopyStored& event, worker::Commands& out);

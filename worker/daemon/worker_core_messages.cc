@@ -12,6 +12,10 @@ void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands
   const proto::Envelope& message = event.message;
   switch (message.message_case()) {
     case Kind::kWorkerRegistered:
+      if (message.worker_registered().tells_binaries()) {
+        const auto& needed = message.worker_registered().binaries();
+        executors_.OnBinariesNeeded({needed.begin(), needed.end()}, out);
+      }
       return driver_.OnRegistered(now, message.worker_registered(), out);
     case Kind::kBlockCopied:
       return blocks_.OnCopied(now, event.from, message.block_copied(), out);
@@ -167,6 +171,7 @@ void WorkerCore::SendBeat(const WorkerJob& job, const std::string& to,
   beat->set_blocks(blocks_.Count(job.instance));
   beat->set_worker_id(config_.worker_id);
   beat->set_incarnation(config_.incarnation);
+  executors_.AppendTaken(job.instance, beat);
   out.push_back(std::move(send));
 }
 

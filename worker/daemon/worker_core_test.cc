@@ -26,6 +26,16 @@ TEST_F(WorkerCoreTest, RegistersWithBackOffSaysOnceThatTheDriverIsAwayAndNeverEx
   EXPECT_TRUE(core_.registered());
 }
 
+TEST_F(WorkerCoreTest, ATokenThatTheDriverDoesNotTakeEndsANewWorkerButNotOneThatWasIn) {
+  Step(worker::PeerDenied{"peer:1", "the token is not valid"});
+  EXPECT_EQ(Done(), Words{});
+  Step(worker::PeerDenied{"driver:1", "the token is not valid"});
+  EXPECT_EQ(Done(), (Words{"exit 6"}));
+  Receive("driver:1", [](proto::Envelope& e) { e.mutable_worker_registered(); });
+  Step(worker::PeerDenied{"driver:1", "the token is not valid"});
+  EXPECT_EQ(Done(), Words{});
+}
+
 TEST_F(WorkerCoreTest, AHigherEpochEndsOldTasksKeepsReceiversAndALowerOneIsRefused) {
   Session(1, kThree);
   RunExecutor(1, "receivers");
@@ -76,6 +86,64 @@ TEST_F(WorkerCoreTest, ABinaryThatCannotBeHadIsReportedUntilHeard) {
                            "forget 3"}));
   After(400);
   EXPECT_EQ(Done(), (Words{"exited: no such binary"}));
+}
+
+TEST_F(WorkerCoreTest, ABinaryThatCannotRunHereIsRefusedWithoutBeingFetchedAgain) {
+  Session(1, kThree);
+  StartExecutor(3, "tasks");
+  Step(worker::BinaryReady{"d", "/bin/d", "no libq here", true});
+  Done();
+  StartExecutor(4, "tasks");
+  for (const auto& command : done_) {
+    const auto* send = std::get_if<Send>(&command);
+    EXPECT_TRUE(send == nullptr || send->message.executor_exited().refused());
+  }
+  EXPECT_EQ(Done(), (Words{"exited: no libq here", "forget 4"}));
+}
+
+TEST_F(WorkerCoreTest, KeepsTheBinariesThatJobsNeedAndThoseOfItsExecutors) {
+  const auto needed = [&](const std::string& digest) {
+    done_.clear();
+    Receive("driver:1", [&](proto::Envelope& e) {
+      e.mutable_worker_registered()->set_tells_binaries(true);
+      e.mutable_worker_registered()->add_binaries(digest);
+    });
+    std::set<std::string> kept;
+    for (const auto& command : done_) {
+      if (const auto* keep = std::get_if<worker::KeepBinaries>(&command)) kept = keep->digests;
+    }
+    return kept;
+  };
+  Session(1, kThree);
+  RunExecutor(1, "tasks");
+  EXPECT_EQ(needed("x"), (std::set<std::string>{"d", "x"}));
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
+  EXPECT_EQ(needed("x"), (std::set<std::string>{"x"}));
+  Done();
+  StartExecutor(2, "tasks");
+  EXPECT_EQ(Done(), (Words{"fetch"}));  // it is not here any more
+}
+
+TEST_F(WorkerCoreTest, TellsTheJobDriverWhatItsReceiversHaveTaken) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Receive("ex:1", [](proto::Envelope& e) {
+    auto* attach = e.mutable_executor_attach();
+    attach->set_job_instance(kJob);
+    attach->set_epoch(1);
+    attach->set_executor(1);
+    attach->set_link_address("ex:1");
+    attach->add_taken()->set_records(5);
+  });
+  done_.clear();
+  After(200);
+  uint64_t told = 0;
+  for (const auto& command : done_) {
+    const auto* send = std::get_if<Send>(&command);
+    if (send == nullptr || !send->message.has_lease_beat()) continue;
+    for (const auto& taken : send->message.lease_beat().taken()) told = taken.records();
+  }
+  EXPECT_EQ(told, 5u);
 }
 
 TEST_F(WorkerCoreTest, TheEndOfAJobDropsAllOfIt) {

@@ -102,14 +102,19 @@ class WorkerDaemon::Impl : public WorkerShell {
   void FetchBinary(const worker::FetchBinary& command) override {
     starter_.PostNow([this, digest = command.digest] {
       const auto path = binaries_.Get(digest);
-      worker::BinaryReady event{digest, "", ""};
-      if (path.ok()) {
-        event.path = *path;
-      } else {
-        event.error = std::string(Message(path.status()));
+      absl::Status status = path.status();
+      if (status.ok()) status = processes_->CheckBinary(*path);
+      worker::BinaryReady event{digest, path.ok() ? *path : "", "", false};
+      if (!status.ok()) {
+        event.error = std::string(Message(status));
+        event.refused = path.ok() && absl::IsFailedPrecondition(status);
       }
       Post(std::move(event));
     });
+  }
+  // In its turn: what was asked for before this has been fetched and is in use, or is named.
+  void KeepBinaries(const worker::KeepBinaries& command) override {
+    starter_.PostNow([this, digests = command.digests] { binaries_.Keep(digests); });
   }
   void ForgetExecutor(const ExecutorKey& executor) override { processes_->Forget(executor); }
   void Exit(const worker::Exit& command) override {

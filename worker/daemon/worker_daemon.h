@@ -48,7 +48,7 @@ class WorkerDaemon {
     std::string line;
   };
   // Returns when the daemon is to end: it drained (0), its deadline passed (5), or its driver
-  // refused it (3).
+  // refused it (3) or did not let it in (6).
   Ending Wait();
 
  private:

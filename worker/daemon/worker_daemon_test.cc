@@ -6,10 +6,12 @@
 
 #include <condition_variable>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <mutex>
 #include <vector>
 
+#include "common/crypto.h"
 #include "common/net/grpc_transport.h"
 
 namespace sluice {
@@ -49,9 +51,16 @@ class Inbox : public Transport::Handler {
   std::string last_from_;
 };
 
-// The job binary.
-constexpr char kScript[] = "#!/bin/sh\nexit 3${SLUICE_JOB_INSECURE}\n";
-constexpr char kDigest[] = "2b8b06c0431b75c5c611b3c15c4222e16090a6f9e7dc07b93e07efd1b972e85c";
+std::string FileOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string((std::istreambuf_iterator<char>(file)), {});
+}
+
+std::string DigestOf(const std::string& bytes) {
+  Sha256 sum;
+  sum.Add(bytes);
+  return sum.Hex();
+}
 
 class WorkerDaemonTest : public testing::Test {
  protected:
@@ -75,7 +84,7 @@ class WorkerDaemonTest : public testing::Test {
     options.block_memory = 1 << 20;
     options.security.insecure = insecure_;
     options.fetch_binary = [this](const std::string&, const BinaryCache::Sink& sink) {
-      return fetch_error_.ok() ? sink(kScript) : fetch_error_;
+      return fetch_error_.ok() ? sink(binary_) : fetch_error_;
     };
     return options;
   }
@@ -110,6 +119,8 @@ class WorkerDaemonTest : public testing::Test {
 
   fs::path dir_;
   absl::Status fetch_error_;
+  std::string binary_ = FileOf(std::string(getenv("TEST_SRCDIR")) +
+                               "/sluice/worker/daemon/short_job");
   bool insecure_ = false;
   Inbox inbox_;
   std::unique_ptr<GrpcTransport> transport_;
@@ -135,14 +146,26 @@ TEST_F(WorkerDaemonTest, ASecondDaemonOnTheSameDirectoryIsRefused) {
 TEST_F(WorkerDaemonTest, AnExecutorThatEndsIsReportedWithItsCause) {
   StartDaemon();
   OpenSession();
-  EXPECT_EQ(RunExecutor(kDigest).cause(), "exit 3");
+  const auto exited = RunExecutor(DigestOf(binary_));
+  EXPECT_EQ(exited.cause(), "exit 3");
+  EXPECT_TRUE(exited.by_itself());
 }
 
 TEST_F(WorkerDaemonTest, AnExecutorIsStartedWithTheSecurityOfItsDaemon) {
   insecure_ = true;
   StartDaemon();
   OpenSession();
-  EXPECT_EQ(RunExecutor(kDigest).cause(), "exit 31");
+  EXPECT_EQ(RunExecutor(DigestOf(binary_)).cause(), "exit 31");
+}
+
+TEST_F(WorkerDaemonTest, ABinaryThatThisNodeCannotRunIsNeverStarted) {
+  binary_ = "#!/bin/sh\ntouch started; echo of a length that a header of ELF would have too\n";
+  StartDaemon();
+  OpenSession();
+  const auto exited = RunExecutor(DigestOf(binary_));
+  EXPECT_TRUE(exited.refused());
+  EXPECT_NE(exited.cause().find("no ELF program"), std::string::npos) << exited.cause();
+  EXPECT_FALSE(fs::exists(dir_ / "work" / "wc"));
 }
 
 TEST_F(WorkerDaemonTest, ABinaryWithAnotherDigestIsRefused) {

@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,6 +52,10 @@ struct PeerDown {
   std::string address;
   bool refused = false;
 };
+struct PeerDenied {
+  std::string address;
+  std::string why;
+};
 struct LinkReset {
   std::string address;
 };
@@ -77,7 +82,8 @@ struct CopyUnreadable {
 struct BinaryReady {
   std::string digest;
   std::string path;
-  std::string error;  // not empty: it could not be had
+  std::string error;     // not empty: it could not be had
+  bool refused = false;  // or it was had and can never run here
 };
 struct ProcessStarted {
   ExecutorKey executor;
@@ -97,13 +103,14 @@ struct ProcessReaped {
   bool own_fault = false;   // a signal that its own code raised, or an exit of its own
   std::vector<proto::ExecutorExited::RunningTask> tasks;
   std::vector<LeftInArena> left;
+  bool by_itself = false;   // no signal from outside ended it
 };
 struct DrainRequested {
   MonotonicTime deadline = 0;
 };
 
-using Event = std::variant<Tick, Received, PeerDown, LinkReset, SliceStored, CopyStored,
-                           CopyUnreadable, BinaryReady, ProcessStarted, ProcessReaped,
+using Event = std::variant<Tick, Received, PeerDown, PeerDenied, LinkReset, SliceStored,
+                           CopyStored, CopyUnreadable, BinaryReady, ProcessStarted, ProcessReaped,
                            DrainRequested>;
 
 // ---- commands -----------------------------------------------------------------------------
@@ -127,6 +134,10 @@ struct DropJob {
 struct FetchBinary {
   std::string digest;
 };
+// Of the binaries fetched before, only these are needed.
+struct KeepBinaries {
+  std::set<std::string> digests;
+};
 struct StartProcess {
   proto::StartExecutor request;
   std::string binary_path;
@@ -148,7 +159,7 @@ struct Exit {
 };
 
 using Command = std::variant<Send, StoreSlice, SendCopy, DropBlock, DropJob, FetchBinary,
-                             StartProcess, EndProcess, ForgetExecutor, Say, Exit>;
+                             KeepBinaries, StartProcess, EndProcess, ForgetExecutor, Say, Exit>;
 using Commands = std::vector<Command>;
 
 }  // namespace worker

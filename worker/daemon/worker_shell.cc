@@ -60,6 +60,10 @@ void WorkerShell::OnPeerDown(const std::string& address, bool refused) {
   });
 }
 
+void WorkerShell::OnPeerDenied(const std::string& address, const std::string& why) {
+  Post(worker::PeerDenied{address, why});
+}
+
 void WorkerShell::OnLinkReset(const std::string& address) {
   Post(worker::LinkReset{address});
 }
@@ -91,6 +95,7 @@ void WorkerShell::Do(worker::Command& command) {
                  [&](worker::DropBlock& c) { store_->Drop(c.block); },
                  [&](worker::DropJob& c) { store_->DropJob(c.job_instance); },
                  [&](worker::FetchBinary& c) { FetchBinary(c); },
+                 [&](worker::KeepBinaries& c) { KeepBinaries(c); },
                  [&](worker::StartProcess& c) { StartProcess(c); },
                  [&](worker::EndProcess& c) { EndProcess(c); },
                  [&](worker::ForgetExecutor& c) { ForgetExecutor(c.executor); },

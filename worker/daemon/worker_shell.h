@@ -28,6 +28,7 @@ class WorkerShell : public Transport::Handler {
 
   void OnMessage(const std::string& from, proto::Envelope message) override;
   void OnPeerDown(const std::string& address, bool refused) override;
+  void OnPeerDenied(const std::string& address, const std::string& why) override;
   void OnLinkReset(const std::string& address) override;
 
   // From any thread.
@@ -38,6 +39,7 @@ class WorkerShell : public Transport::Handler {
   virtual void StartProcess(const worker::StartProcess& command) = 0;
   virtual void EndProcess(const worker::EndProcess& command) = 0;
   virtual void FetchBinary(const worker::FetchBinary& command) = 0;
+  virtual void KeepBinaries(const worker::KeepBinaries& command) = 0;
   virtual void ForgetExecutor(const ExecutorKey& executor) = 0;
   virtual void Exit(const worker::Exit& command) = 0;
   virtual std::optional<BatchView> ArenaView(const ExecutorKey& executor, uint64_t offset,

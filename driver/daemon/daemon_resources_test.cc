@@ -1,0 +1,81 @@
+// What jobs have of the cluster: slots and stored binaries.
+#include "driver/daemon/daemon_core_fixture.h"
+
+namespace sluice::daemon {
+namespace {
+
+TEST_F(DaemonTest, AJobThatWasTakenGetsItsShareAndTheFirstGetsItBack) {
+  Begin();
+  WorkerUp("w1");
+  Submit("a");
+  StartUp("a", 10);
+  Submit("b");
+  EXPECT_EQ(core_->Job("a")->slots(), 2u);  // b may yet be refused
+  StartUp("b", 11);
+  EXPECT_EQ(core_->Job("a")->slots(), 1u);
+  EXPECT_EQ(core_->Job("b")->slots(), 1u);
+  EXPECT_EQ(MembersTold(10), 1);
+  EXPECT_EQ(MembersTold(11), 1);
+  Exit("b", 11, 0);
+  EXPECT_EQ(core_->Job("a")->slots(), 2u);
+}
+
+TEST_F(DaemonTest, AJobThatFindsNoSlotHoldsNoneUntilAnotherEnds) {
+  Begin();
+  WorkerUp("w1");
+  Submit("a", {{"max_slots", "2"}});
+  StartUp("a", 10);
+  Submit("b");
+  StartUp("b", 11);
+  EXPECT_EQ(core_->Job("a")->slots(), 2u);
+  EXPECT_EQ(core_->Job("b")->slots(), 0u);
+  EXPECT_EQ(MembersTold(11), 0);
+  Exit("a", 10, 0);
+  EXPECT_EQ(core_->Job("b")->slots(), 2u);
+  EXPECT_EQ(MembersTold(11), 1);
+}
+
+TEST_F(DaemonTest, SlotsOnAWorkerThatIsGoneAreNotShown) {
+  Begin();
+  WorkerUp("w1");
+  Submit("wc");
+  StartUp("wc", 10);
+  EXPECT_EQ(core_->Job("wc")->slots(), 2u);
+  Do(PeerDown{"w1:1", /*refused=*/true});
+  EXPECT_EQ(core_->Job("wc")->slots(), 0u);
+  WorkerUp("w2");  // the same node with a new data directory
+  EXPECT_EQ(core_->Job("wc")->slots(), 2u);
+}
+
+TEST_F(DaemonTest, ABinaryIsNeededWhileItsJobRunsAndThenAsLongAsItsCheckpoint) {
+  using Digests = std::set<std::string>;
+  Begin();
+  for (const char* name : {"a", "b"}) {
+    SubmitJob event{1, {}, "run", 0};
+    event.spec.set_name(name);
+    event.spec.set_binary_digest(std::string("of-") + name);
+    if (event.spec.name() == "b") event.spec.set_checkpoint("rocksdb:/b");
+    Do(event);
+  }
+  StartUp("a", 10);
+  StartUp("b", 20);
+  proto::Envelope message;
+  message.mutable_job_status()->set_job("b");
+  message.mutable_job_status()->set_epoch(1);
+  message.mutable_job_status()->add_binaries("former");
+  Do(Received{"driver:20", message});
+  EXPECT_EQ(disk_.jobs(1).status().binaries_size(), 1);  // worth a line on disk
+  EXPECT_EQ(core_->BinariesInUse(), (Digests{"of-a", "of-b", "former"}));
+  Exit("a", 10, 0);
+  Exit("b", 20, 0);
+  EXPECT_EQ(core_->BinariesInUse(), (Digests{"of-b", "former"}));
+  WorkerUp("w");
+  ASSERT_FALSE(Last<Send>().empty());
+  EXPECT_EQ(Last<Send>()[0].message.worker_registered().binaries_size(), 2);
+  EXPECT_EQ(core_->CheckpointsLeft(), std::vector<std::string>{"rocksdb:/b"});
+  core_->SetCheckpointsGone({"rocksdb:/b"});
+  EXPECT_EQ(core_->BinariesInUse(), Digests{});
+}
+
+}  // namespace
+}  // namespace sluice::daemon
