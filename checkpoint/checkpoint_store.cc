@@ -66,6 +66,10 @@ std::string StatePartName(uint64_t job_instance, int64_t batch_ms, const std::st
                       maker);
 }
 
+std::string KeptPrefix(uint64_t job_instance, int64_t batch_ms) {
+  return absl::StrCat(kKeptFolder, absl::Hex(job_instance, absl::kZeroPad16), "-", batch_ms, "/");
+}
+
 absl::StatusOr<std::vector<CheckpointInfo>> CheckpointStore::List() {
   ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects, objects_->List(kManifestPrefix));
   std::vector<CheckpointInfo> found;

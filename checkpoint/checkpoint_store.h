@@ -16,12 +16,16 @@ namespace sluice {
 
 inline constexpr size_t kCheckpointsKept = 3;
 
-// Names of objects: "manifest-<sequence>" and "part-<job>-<batch>-<maker>".
+// Names of objects: "manifest-<sequence>", "part-<job>-<batch>-<maker>", "kept/<job>-<batch>/…".
 std::string ManifestName(uint64_t sequence);
 
 // `maker` tells apart the parts of one batch, say "e3g5x0": an object is never written twice with
 // different bytes.
 std::string StatePartName(uint64_t job_instance, int64_t batch_ms, const std::string& maker);
+
+// Under it is what was kept aside of a skipped batch. Never collected.
+inline constexpr char kKeptFolder[] = "kept/";
+std::string KeptPrefix(uint64_t job_instance, int64_t batch_ms);
 
 struct CheckpointInfo {
   std::string name;  // of the manifest

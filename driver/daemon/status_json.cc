@@ -15,6 +15,11 @@ std::string Text(const Json& json) {
 
 Json Of(const proto::JobInfo& job) {
   const proto::JobStatus& s = job.status();
+  Json receivers = Json::array();
+  for (const proto::ReceiverPlace& place : s.receivers()) {
+    receivers.push_back(
+        {{"stream", place.stream()}, {"address", place.address()}, {"taken", place.taken()}});
+  }
   return {{"name", s.job()},
           {"state", s.state()},
           {"epoch", s.epoch()},
@@ -24,12 +29,16 @@ Json Of(const proto::JobInfo& job) {
           {"decided_batches", s.decided_batches()},
           {"waiting_batches", s.waiting_batches()},
           {"failed_batches", s.failed_batches()},
+          {"kept_batches", s.kept_batches()},
+          {"kept_at", s.kept_at()},
           {"scheduling_delay_ms", s.scheduling_delay_ms()},
           {"records_total", s.records_total()},
           {"driver_pid", job.driver_pid()},
           {"driver_restarts", job.driver_restarts()},
           {"under_replicated_blocks", s.under_replicated_blocks()},
           {"failure", s.failure()},
+          {"lost_records", s.lost_records()},
+          {"receivers", receivers},
           {"exit_code", s.exit_code()},
           {"slots", job.slots()}};
 }
@@ -93,6 +102,10 @@ std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& wor
        [](const proto::JobInfo& j) -> uint64_t { return j.status().scheduling_delay_ms(); }},
       {"sluice_job_records_total", "counter",
        [](const proto::JobInfo& j) -> uint64_t { return j.status().records_total(); }},
+      {"sluice_job_kept_batches", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().kept_batches(); }},
+      {"sluice_job_lost_records", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().lost_records(); }},
       {"sluice_job_driver_restarts", "counter",
        [](const proto::JobInfo& j) -> uint64_t { return j.driver_restarts(); }}};
   std::ostringstream out;

@@ -189,13 +189,20 @@ void JobDriverCore::OnBatchFailed(int64_t batch_ms, const std::string& cause) {
     Fail(1, cause);
     return;
   }
-  out_.push_back(Say{Say::Level::kError, absl::StrCat("skipped: ", cause)});
-  proto::Entry entry;
-  entry.mutable_skipped()->set_batch_ms(batch_ms);
-  entry.mutable_skipped()->set_reason(cause);
-  log_.Enqueue(std::move(entry));
   new_generation_wanted_ = true;
   phase_ = Phase::kForming;
+  if (keeper_.busy()) return;  // this one will run again, and fail again
+  out_.push_back(Say{Say::Level::kError, absl::StrCat("skipped: ", cause)});
+  keeper_.Begin(batch_ms, cause);
+}
+
+// Nothing runs while the input of a batch is kept aside: the next generation begins without it.
+void JobDriverCore::AdvanceSkip(MonotonicTime now) {
+  std::optional<proto::Skipped> skipped = keeper_.Advance(now, out_);
+  if (!skipped.has_value()) return;
+  proto::Entry entry;
+  *entry.mutable_skipped() = *std::move(skipped);
+  log_.Enqueue(std::move(entry));
 }
 
 bool JobDriverCore::Settled(MonotonicTime now) const {
@@ -212,8 +219,13 @@ void JobDriverCore::AfterSeal() {
     collected_ms_ = sealed;
     proto::Entry entry;
     entry.mutable_collected()->set_batch_ms(sealed);
+    const auto decided = log_.durable().decided().find(sealed);
+    if (decided != log_.durable().decided().end()) {
+      entry.mutable_collected()->set_slot(decided->second.position.slot);
+      entry.mutable_collected()->set_wall_ms(wall_ms_);
+    }
     log_.Enqueue(std::move(entry));
-    log_.AfterDurable(CollectStore{});
+    log_.AfterDurable(CollectStore{state_.CollectableSlot(wall_ms_)});
     // No block of a batch up to this one comes later: once per seal is enough.
     const std::vector<BlockId> covered = state_.TakeCoveredBlocks();
     if (!covered.empty()) blocks_.Release(covered);

@@ -260,7 +260,10 @@ bool BlockDesk::IsLost(MonotonicTime now, const BlockId& key) const {
 std::vector<BlockId> BlockDesk::LostBlocks(MonotonicTime now) const {
   std::vector<BlockId> lost;
   for (const auto& [key, block] : state_->blocks()) {
-    const bool needed = block.batch_ms == 0 || block.batch_ms > state_->sealed_ms();
+    const auto batch = state_->planned().find(block.batch_ms);
+    const bool skipped = batch != state_->planned().end() && batch->second.empty();
+    const bool needed =
+        block.batch_ms == 0 || (block.batch_ms > state_->sealed_ms() && !skipped);
     if (needed && !block.lost && IsLost(now, key)) lost.push_back(key);
   }
   return lost;

@@ -66,16 +66,19 @@ struct ManifestPut {
   std::string name;
   std::string error;
 };
+struct KeptAside {
+  std::string name;
+  std::string error;  // empty: it is in the store, by this put or an earlier one
+};
 struct StopRequested {
   bool cancel = false;      // ends CANCELLED instead of FINISHED
   int64_t deadline_us = 0;  // from now
 };
 using DriverEvent = std::variant<TimerDue, MessageIn, PeerDown, LogDurable, LogFailed,
                                  SourcesListed, PublishDone, ForeachDone, ManifestPut,
-                                 StopRequested>;
+                                 KeptAside, StopRequested>;
 
 // ---- commands ------------------------------------------------------------------------------
-
 
 // One append; the next is issued only after its LogDurable.
 struct AppendEntries { std::vector<proto::Entry> entries; };
@@ -103,8 +106,15 @@ struct PutManifest {
   std::vector<proto::Grant::PartChain> chains;
   proto::DriverState kept;
 };
-// Deletes state parts and manifests that no kept manifest names and, in time, the slots below.
-struct CollectStore {};
+// Puts an object into the checkpoint store, where it stays until somebody deletes it by hand.
+// Answered by KeptAside.
+struct KeepAside {
+  std::string name;
+  std::string bytes;
+};
+// Deletes state parts and manifests that no kept manifest names, and the slots of the log below
+// this one as far as no kept manifest needs them.
+struct CollectStore { uint64_t below_slot = 0; };
 struct Say {
   enum class Level { kInfo, kWarning, kError } level = Level::kInfo;
   std::string text;
@@ -116,6 +126,6 @@ struct EndJob {
   std::string message;
 };
 using DriverCommand = std::variant<Send, AppendEntries, ListSources, PublishOutput, RunForeach,
-                                   PutManifest, CollectStore, Say, EndJob>;
+                                   PutManifest, KeepAside, CollectStore, Say, EndJob>;
 
 }  // namespace sluice

@@ -22,7 +22,8 @@ void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exi
   MembershipNews news;
   members_.OnExited(now, exited, news);
   TakeNews(now, news);
-  if (exited.epoch() != epoch_ || !begun_) return;
+  if (known && !ever_up_ && !ended_) JudgeStart(exited);
+  if (ended_ || exited.epoch() != epoch_ || !begun_) return;
   const std::set<TaskName> before = blame_.suspects();
   const std::optional<TaskName> failed = blame_.OnExited(exited);
   for (const TaskName& task : blame_.suspects()) {
@@ -41,6 +42,13 @@ void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exi
   members_.WantApart(now, true, out_);
   new_generation_wanted_ = true;
   phase_ = Phase::kForming;  // the present one would run the suspects among others
+}
+
+// A job that has not come up must not wait for ever for executors that cannot.
+void JobDriverCore::JudgeStart(const proto::ExecutorExited& exited) {
+  if (exited.refused() && state_.last_decided_ms() == 0) return Fail(3, exited.cause());
+  const std::string nothing = members_.NothingStarts(options_.task_max_failures);
+  if (!nothing.empty()) Fail(1, nothing);
 }
 
 void JobDriverCore::ForgetBlame(MonotonicTime now, int64_t up_to_batch_ms) {

@@ -17,7 +17,7 @@ void JobDriverCore::AdvanceGeneration(MonotonicTime now) {
   const bool decision_in_flight =
       log_.durable().last_decided_ms() != state_.last_decided_ms();
   if (phase_ == Phase::kForming && new_generation_wanted_ && members_.Settled(now) &&
-      !decision_in_flight) {
+      !decision_in_flight && !keeper_.busy()) {
     StartGeneration(now);
   }
   if (phase_ == Phase::kGranting && now - grant_sent_ > kGrantAgainUs) SendGrants(now);

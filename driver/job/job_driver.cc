@@ -14,9 +14,6 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kLogRetryUs = 500'000;
-// A paused former driver may still look for slots that a successor has collected; after so long
-// it takes over anew before it appends.
-constexpr int64_t kKeepSlotsUs = 600'000'000;
 
 // Regular files in order of path; those that begin with a dot are not finished yet.
 std::vector<ListedFile> ListDirectory(const Node& node, int64_t first_start_ms) {
@@ -74,6 +71,7 @@ void JobDriver::Start(JobDriverOptions options, proto::ExecutorInit init, Transp
   loop_.Post([this, options = std::move(options), init = std::move(init), transport]() mutable {
     transport_ = transport;
     options_ = std::move(options);
+    options_.objects = parts_.objects->Where();
     core_ = std::make_unique<JobDriverCore>(options_, *parts_.graph, std::move(init), opened_.job,
                                             parts_.random);
     Step(TimerDue{parts_.clock->WallMs()});
@@ -178,8 +176,10 @@ void JobDriver::Carry(DriverCommand command) {
     user_loop_.Post([this, run = std::move(*run)] { Foreach(run); });
   } else if (auto* put = std::get_if<PutManifest>(&command)) {
     io_loop_.Post([this, put = std::move(*put)] { Put(put); });
-  } else if (std::holds_alternative<CollectStore>(command)) {
-    io_loop_.Post([this] { Collect(); });
+  } else if (auto* keep = std::get_if<KeepAside>(&command)) {
+    io_loop_.Post([this, keep = std::move(*keep)] { Keep(keep); });
+  } else if (const auto* collect = std::get_if<CollectStore>(&command)) {
+    io_loop_.Post([this, below = collect->below_slot] { Collect(below); });
   } else if (const auto* say = std::get_if<Say>(&command)) {
     const auto level = say->level == Say::Level::kInfo      ? google::INFO
                        : say->level == Say::Level::kWarning ? google::WARNING
@@ -326,7 +326,13 @@ void JobDriver::Put(const PutManifest& put) {
                    status.ok() ? "" : std::string(status.message())});
 }
 
-void JobDriver::Collect() {
+void JobDriver::Keep(const KeepAside& keep) {
+  const absl::Status status = parts_.objects->PutIfAbsent(keep.name, keep.bytes);
+  const bool there = status.ok() || absl::IsAlreadyExists(status);
+  Feed(KeptAside{keep.name, there ? "" : std::string(status.message())});
+}
+
+void JobDriver::Collect(uint64_t below_slot) {
   const absl::StatusOr<std::vector<std::string>> names = checkpoints_.Collectable();
   if (!names.ok()) {
     LOG(WARNING) << "nothing is collected: " << names.status();
@@ -340,13 +346,7 @@ void JobDriver::Collect() {
   if (!kept.ok() || kept->size() < kCheckpointsKept) return;
   const absl::StatusOr<Manifest> oldest = checkpoints_.ReadManifest(kept->front().name);
   if (!oldest.ok()) return;
-  const MonotonicTime now = parts_.clock->MonotonicUs();
-  collectable_slots_.emplace_back(now, oldest->decided.slot);
-  uint64_t below = 0;
-  while (!collectable_slots_.empty() && now - collectable_slots_.front().first > kKeepSlotsUs) {
-    below = collectable_slots_.front().second;
-    collectable_slots_.erase(collectable_slots_.begin());
-  }
+  const uint64_t below = std::min(below_slot, oldest->decided.slot);
   if (below == 0) return;
   log_loop_.Post([this, below] {
     const absl::Status deleted = opened_.log->DeleteBelow(below);

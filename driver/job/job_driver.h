@@ -80,7 +80,8 @@ class JobDriver : public Transport::Handler {
   void Publish(const PublishOutput& publish);
   void Foreach(const RunForeach& run);
   void Put(const PutManifest& put);
-  void Collect();
+  void Keep(const KeepAside& keep);
+  void Collect(uint64_t below_slot);
 
   JobDriverParts parts_;
   OpenedJob opened_;
@@ -88,7 +89,6 @@ class JobDriver : public Transport::Handler {
   JobDriverOptions options_;
   Transport* transport_ = nullptr;
   std::unique_ptr<JobDriverCore> core_;
-  std::vector<std::pair<MonotonicTime, uint64_t>> collectable_slots_;  // by the io thread
   std::optional<EventLoop::TimerId> timer_;
   bool listed_before_ = false;
   bool settling_ = false;  // somebody waits; by the core's thread

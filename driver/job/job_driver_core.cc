@@ -27,6 +27,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       graph_(graph),
       init_(std::move(init)),
       epoch_(recovered.epoch),
+      former_binaries_(std::move(recovered.binaries)),
       random_(std::move(random)),
       state_(recovered.state),
       log_(&state_, std::move(recovered.state), recovered.next_slot),
@@ -34,6 +35,8 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       blocks_(options_, &state_, &log_, &members_, epoch_),
       publisher_(&state_, &log_),
       checkpointer_(options_, &state_, &log_),
+      keeper_(&state_, &members_, [this](const BlockId& key) { return blocks_.HoldersOf(key); }),
+      losses_(options_, &state_, &log_, &members_),
       ticks_(options_.batch_interval_ms),
       blame_(options_.task_max_failures) {
   if (recovered.manifest_ms != 0) {
@@ -95,6 +98,8 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     }
   } else if (const auto* put = std::get_if<ManifestPut>(&event)) {
     checkpointer_.OnManifestPut(*put, out_);
+  } else if (const auto* kept = std::get_if<KeptAside>(&event)) {
+    keeper_.OnKept(now, *kept, out_);
   } else if (const auto* stop = std::get_if<StopRequested>(&event)) {
     OnStop(now, *stop);
   }
@@ -151,6 +156,7 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
     case proto::Envelope::kLeaseBeat:
       members_.OnBeat(now, m.lease_beat());
       blocks_.OnBeat(now, m.lease_beat());
+      losses_.OnBeat(m.lease_beat());
       break;
     case proto::Envelope::kExecutorExited:
       OnExited(now, m.executor_exited());
@@ -160,6 +166,9 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
       break;
     case proto::Envelope::kProducerQuery:
       blocks_.OnProducerQuery(from, m.producer_query(), out_);
+      break;
+    case proto::Envelope::kFetchedBlock:
+      keeper_.OnFetched(now, m.fetched_block());
       break;
     case proto::Envelope::kSealDone:
       if (m.seal_done().batch_ms() == tick_.batch_ms) {
@@ -221,7 +230,6 @@ void JobDriverCore::OnSuspect(MonotonicTime now, const proto::SuspectPeer& suspe
 }
 
 void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
-  (void)now;
   if (!news.refused.empty()) {
     Fail(3, news.refused);
     return;
@@ -247,6 +255,7 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
   }
   for (const auto& [stream, incarnation] : news.dead_receivers) {
     blocks_.OnReceiverDead(stream, incarnation, out_);
+    losses_.OnDead(now, stream, incarnation);
     for (const auto& [id, worker] : members_.workers()) {
       const auto up = members_.ReceiverWorkers();
       if (std::find(up.begin(), up.end(), id) == up.end()) tick_.seals_waiting.erase(id);
@@ -257,11 +266,13 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
 void JobDriverCore::Advance(MonotonicTime now) {
   if (!begun_ && wall_ms_ != 0 && members_.ClusterSlots() > 0) BeginJob();
   if (begun_) {
+    AdvanceSkip(now);
     AdvanceGeneration(now);
     AdvanceTick(now);
     AdvanceRuns(now);
     publisher_.Advance(now, out_);
     checkpointer_.Advance(now, out_);
+    losses_.Advance(now, graph_, /*at_once=*/final_ms_ != 0, out_);
     AfterSeal();
     if (stopping_) AdvanceStop(now);
   }

@@ -17,11 +17,13 @@
 #include "driver/job/block_desk.h"
 #include "driver/job/checkpointer.h"
 #include "driver/job/commands.h"
+#include "driver/job/input_keeper.h"
 #include "driver/job/job_options.h"
 #include "driver/job/job_state.h"
 #include "driver/job/log_queue.h"
 #include "driver/job/membership.h"
 #include "driver/job/publisher.h"
+#include "driver/job/receiver_losses.h"
 #include "driver/job/tick_clock.h"
 
 namespace sluice {
@@ -34,6 +36,7 @@ struct RecoveredJob {
   PartChains chains;            // of the newest valid manifest
   int64_t manifest_ms = 0;      // its batch; 0: there is none
   std::string manifest;
+  std::set<std::string> binaries;  // digests of the programs that its checkpoints and log are of
 };
 
 // Not thread-safe. The same events in the same order give the same commands.
@@ -65,6 +68,7 @@ class JobDriverCore {
   void Advance(MonotonicTime now);
   // Executors that ended, and what it says of their tasks (crashes.cc).
   void OnExited(MonotonicTime now, const proto::ExecutorExited& exited);
+  void JudgeStart(const proto::ExecutorExited& exited);
   std::string Describe(const TaskName& task) const;
   void ForgetBlame(MonotonicTime now, int64_t up_to_batch_ms);
   // Job life (job_life.cc).
@@ -91,6 +95,7 @@ class JobDriverCore {
   bool FinishRun(MonotonicTime now, BatchRun& run);
   bool RunForeachOf(const BatchRun& run, const BatchOutcome& outcome);
   void OnBatchFailed(int64_t batch_ms, const std::string& cause);
+  void AdvanceSkip(MonotonicTime now);
   void AfterSeal();
   bool stateful() const;
 
@@ -98,6 +103,7 @@ class JobDriverCore {
   const LineageGraph& graph_;
   proto::ExecutorInit init_;
   const uint64_t epoch_;
+  const std::set<std::string> former_binaries_;
   std::function<uint64_t()> random_;
   JobState state_;
   LogQueue log_;
@@ -105,6 +111,8 @@ class JobDriverCore {
   BlockDesk blocks_;
   Publisher publisher_;
   Checkpointer checkpointer_;
+  InputKeeper keeper_;
+  ReceiverLosses losses_;
   TickClock ticks_;
   std::unique_ptr<StagePlan> plan_;
   std::unique_ptr<BatchRunner> runner_;

@@ -3,18 +3,22 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/crc32c.h"
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
 
 inline constexpr uint64_t kInstance = 77;
 inline constexpr int64_t kWall = 1'000'000;
+inline const std::string kBlockBytes(5 << 19, 'x');  // of every block: it travels in pieces
 
 // One push source, a sum by key with state, one text output.
 inline LineageGraph Graph() {
@@ -89,12 +93,15 @@ class Cluster {
     block.mutable_name()->set_incarnation(incarnation);
     block.mutable_name()->set_number(number);
     block.set_records(last - first + 1);
-    block.set_bytes(100);
-    block.set_reliable(true);
-    auto& range = *block.add_producers();
-    range.set_producer("p");
-    range.set_first(first);
-    range.set_last(last);
+    block.set_bytes(kBlockBytes.size());
+    block.set_crc32c(Crc32c(kBlockBytes));
+    block.set_reliable(reliable);
+    if (reliable) {
+      auto& range = *block.add_producers();
+      range.set_producer("p");
+      range.set_first(first);
+      range.set_last(last);
+    }
     announce.add_holders(worker);
     if (!copy.empty()) announce.add_holders(copy);
     Deliver(worker, m);
@@ -111,6 +118,19 @@ class Cluster {
   bool hold_log = false;
   bool hold_reports = false;
   std::deque<std::vector<proto::Entry>> appends;
+  bool reliable = true;           // the source of the blocks that are pushed from now on
+  std::vector<std::pair<std::string, proto::StartExecutor>> starts;  // and where
+  std::vector<std::string> warnings;
+  std::set<std::string> broken;   // workers on which executors end before they are ready:
+  bool by_itself = true;          // of their own doing
+  bool refused = false;           // or never started, because they cannot run there
+  bool poisoned = false;          // whatever has input fails
+  std::map<std::string, std::string> objects;  // kept aside, by name
+  std::deque<KeepAside> puts;     // not in the store yet
+  bool hold_objects = false;
+  std::string objects_error;      // of every put
+  std::set<std::string> mute;     // workers that answer no question for a block
+  std::string spoiled_at;         // a worker whose copies are damaged
   uint64_t fold_error = 0;  // records that "got lost" between push and fold
 
   void MakeDurable() {
@@ -118,6 +138,14 @@ class Cluster {
       for (auto& entry : appends.front()) log.push_back(entry);
       appends.pop_front();
       Feed(LogDurable{++slot_, 5});
+    }
+  }
+  void PutObjects() {  // what is on its way by now
+    for (size_t left = puts.size(); left > 0; --left) {
+      const KeepAside put = puts.front();
+      puts.pop_front();
+      if (objects_error.empty()) objects.emplace(put.name, put.bytes);
+      Feed(KeptAside{put.name, objects_error});
     }
   }
   void Exit(uint32_t executor, bool own_fault, const std::vector<TaskName>& running = {}) {
@@ -147,6 +175,11 @@ class Cluster {
       Feed(PublishDone{publish->batch_ms, publish->staged.output(), "", false});
     } else if (auto* put = std::get_if<PutManifest>(&command)) {
       Feed(ManifestPut{put->batch_ms, "m" + std::to_string(put->batch_ms), ""});
+    } else if (auto* keep = std::get_if<KeepAside>(&command)) {
+      puts.push_back(*keep);
+      if (!hold_objects) PutObjects();
+    } else if (auto* say = std::get_if<Say>(&command)) {
+      if (say->level == Say::Level::kWarning) warnings.push_back(say->text);
     } else if (auto* ending = std::get_if<EndJob>(&command)) {
       end = *ending;
     }
@@ -167,7 +200,12 @@ class Cluster {
       reply.mutable_lease_beat()->set_incarnation(1);
       Deliver(send.to, reply);
     } else if (m.has_start_executor()) {
-      Start(m.start_executor());
+      starts.emplace_back(send.to, m.start_executor());
+      if (broken.contains(send.to)) {
+        EndAtStart(send.to, m.start_executor());
+      } else {
+        Start(m.start_executor());
+      }
     } else if (m.has_grant()) {
       grants.push_back(m.grant());
       proto::Envelope reply;
@@ -186,11 +224,34 @@ class Cluster {
       reply.mutable_seal_done()->set_batch_ms(m.seal_tick().batch_ms());
       reply.mutable_seal_done()->set_worker_id(send.to);
       Deliver(send.to, reply);
+    } else if (m.has_fetch_block()) {
+      if (!mute.contains(send.to)) AnswerFetch(send.to, m.fetch_block());
     } else if (m.has_stop_executor()) {
       Exit(m.stop_executor().executor(), false);
     } else if (m.has_job_status()) {
       status = m.job_status();
     }
+  }
+  void EndAtStart(const std::string& worker, const proto::StartExecutor& start) {
+    proto::Envelope m;
+    auto& exited = *m.mutable_executor_exited();
+    exited.set_epoch(start.epoch());
+    exited.set_executor(start.executor());
+    exited.set_cause(refused ? "libq.so is missing on " + worker : "exit 9");
+    exited.set_by_itself(by_itself && !refused);
+    exited.set_refused(refused);
+    Deliver(worker, m);
+  }
+  void AnswerFetch(const std::string& worker, const proto::FetchBlock& fetch) {
+    proto::Envelope m;
+    auto& fetched = *m.mutable_fetched_block();
+    *fetched.mutable_name() = fetch.name();
+    fetched.set_request(fetch.request());
+    fetched.set_offset(fetch.offset());
+    fetched.set_found(true);
+    fetched.set_data(kBlockBytes.substr(fetch.offset(), fetch.length()));
+    if (worker == spoiled_at) (*fetched.mutable_data())[0] = '!';
+    Deliver(worker, m);
   }
   void Start(const proto::StartExecutor& start) {
     proto::Envelope hello;
@@ -215,6 +276,7 @@ class Cluster {
         for (const auto& piece : task.pieces()) records += piece.block().records();
       }
     }
+    if (poisoned && records > 0) report.mutable_failure()->set_cause("a bad record");
     auto& source = *report.add_sources();
     source.set_stage(0);
     source.set_records(records);

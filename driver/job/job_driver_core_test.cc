@@ -182,6 +182,43 @@ TEST(JobDriverCoreTest, ALogShorterThanAWorkersWitnessIsDamage) {
   EXPECT_EQ(cluster.end->exit_code, 8);
 }
 
+// Whichever driver sealed it: the successor of one that lived for less than ten minutes collects.
+TEST(JobDriverCoreTest, SlotsAreCollectableTenMinutesAfterTheirCheckpointAcrossDrivers) {
+  JobState state;
+  const auto seal = [&](uint64_t slot, int64_t wall_ms) {
+    proto::Entry entry;
+    entry.mutable_collected()->set_slot(slot);
+    entry.mutable_collected()->set_wall_ms(wall_ms);
+    ASSERT_TRUE(state.Apply(entry).ok());
+  };
+  const int64_t ten_minutes = JobState::kKeepSlotsMs;
+  seal(10, 100'000);
+  seal(20, 115'000);
+  EXPECT_EQ(state.CollectableSlot(100'000 + ten_minutes - 1), 0u);
+  JobState successor;
+  successor.Restore(state.Keep(21));
+  EXPECT_EQ(successor.CollectableSlot(100'000 + ten_minutes), 10u);
+  EXPECT_EQ(successor.CollectableSlot(115'000 + ten_minutes), 20u);
+  // Checkpoints that follow each other closely are not all remembered.
+  for (int i = 0; i < 10'000; ++i) seal(30 + i, 130'000 + i * 200);
+  EXPECT_LT(state.Keep(1).collected_size(), 100);
+  EXPECT_GT(state.CollectableSlot(130'000 + 10'000 * 200), 6'000u);
+}
+
+TEST(JobDriverCoreTest, ASealIsLoggedWithTheSlotThatItCoversAndItsTime) {
+  Cluster cluster(1);
+  cluster.Announce();
+  const auto logged = [&]() -> const proto::Collected* {
+    for (const auto& entry : cluster.log) {
+      if (entry.has_collected()) return &entry.collected();
+    }
+    return nullptr;
+  };
+  ASSERT_TRUE(cluster.RunUntil([&] { return logged() != nullptr; }));
+  EXPECT_GT(logged()->slot(), 1u);
+  EXPECT_GE(logged()->wall_ms(), kWall);
+}
+
 TEST(TickClockTest, MissedTicksAreOneBatchAndTimeNeverGoesBack) {
   TickClock ticks(1000);
   ticks.Start(0, 10'500, 10'000, 0);

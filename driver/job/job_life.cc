@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "checkpoint/checkpoint_store.h"
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
@@ -149,6 +150,10 @@ proto::JobStatus JobDriverCore::Status() const {
   }
   status.set_waiting_batches(waiting);
   status.set_failed_batches(state_.failed_batches());
+  status.set_kept_batches(state_.kept_batches());
+  if (state_.kept_batches() > 0) status.set_kept_at(options_.objects + "/" + kKeptFolder);
+  for (const std::string& digest : former_binaries_) status.add_binaries(digest);
+  status.set_lost_records(state_.lost_records());
   status.set_scheduling_delay_ms(scheduling_delay_ms_);
   status.set_records_total(state_.records_total());
   status.set_failure(failure_);
@@ -162,6 +167,7 @@ proto::JobStatus JobDriverCore::Status() const {
       place.set_stream_id(stream);
       place.set_address(executor.push_address);
       place.set_incarnation(incarnation);
+      place.set_taken(losses_.TakenBy(stream, incarnation));
     }
   }
   return status;

@@ -33,7 +33,7 @@ void JobState::Restore(const proto::DriverState& kept) {
   program_ = kept.program();
   for (const auto& p : kept.producers()) producers_[{p.stream(), p.producer()}] = p.last();
   for (const auto& i : kept.incarnations()) {
-    incarnations_[{i.stream(), i.incarnation()}] = i.number();
+    incarnations_[{i.stream(), i.incarnation()}] = {i.number(), i.records(), i.taken()};
   }
   for (const auto& f : kept.files()) files_[{f.stream(), f.path()}] = f;
   for (const auto& o : kept.outputs()) published_ms_[o.output()] = o.published_ms();
@@ -52,9 +52,11 @@ void JobState::Restore(const proto::DriverState& kept) {
   last_decided_ms_ = kept.last_decided_ms();
   decided_batches_ = kept.decided_batches();
   failed_batches_ = kept.failed_batches();
+  kept_batches_ = kept.kept_batches();
   records_total_ = kept.records_total();
   sealed_ms_ = kept.sealed_ms();
   sealed_manifest_ = kept.sealed_manifest();
+  collected_.assign(kept.collected().begin(), kept.collected().end());
 }
 
 absl::Status JobState::Apply(const proto::Entry& entry) {
@@ -84,22 +86,22 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
       if (it != decided_.end()) it->second.unpublished.erase(published.output());
       return absl::OkStatus();
     }
-    case proto::Entry::kSkipped: {
-      const auto it = planned_.find(entry.skipped().batch_ms());
-      if (it == planned_.end()) return absl::OkStatus();
-      for (auto& source : *it->second.mutable_sources()) {
-        for (auto& task : *source.mutable_tasks()) task.clear_pieces();
-      }
-      it->second.set_empty(true);
-      ++failed_batches_;
+    case proto::Entry::kSkipped:
+      ApplySkipped(entry.skipped());
       return absl::OkStatus();
-    }
     case proto::Entry::kSealed:
       sealed_ms_ = std::max(sealed_ms_, entry.sealed().batch_ms());
       sealed_manifest_ = entry.sealed().manifest();
       return absl::OkStatus();
     case proto::Entry::kCollected:
+      ApplyCollected(entry.collected());
       return absl::OkStatus();
+    case proto::Entry::kReceiverRetired: {
+      const auto& retired = entry.receiver_retired();
+      Incarnation& incarnation = incarnations_[{retired.stream(), retired.incarnation()}];
+      incarnation.taken = std::max(incarnation.taken, retired.taken());
+      return absl::OkStatus();
+    }
     case proto::Entry::ENTRY_NOT_SET:
       break;
   }
@@ -112,15 +114,50 @@ void JobState::ApplyBlock(const proto::BlockAdded& added) {
     known->holders.assign(added.holders().begin(), added.holders().end());
     return;
   }
-  uint64_t& last = incarnations_[{key.stream, key.incarnation}];
-  if (key.number <= last) return;
-  last = key.number;
+  Incarnation& incarnation = incarnations_[{key.stream, key.incarnation}];
+  if (key.number <= incarnation.number) return;
+  incarnation.number = key.number;
   if (added.block().records() == 0) return;  // a refused block: its number is used up
+  if (!added.block().reliable()) incarnation.records += added.block().records();
   for (const auto& range : added.block().producers()) {
     producers_[{key.stream, range.producer()}] = range.last();
   }
   blocks_[key] = {added.block(), {added.holders().begin(), added.holders().end()}, 0, false};
   waiting_.push_back(key);
+}
+
+void JobState::ApplySkipped(const proto::Skipped& skipped) {
+  const auto it = planned_.find(skipped.batch_ms());
+  if (it == planned_.end()) return;
+  for (auto& source : *it->second.mutable_sources()) {
+    for (auto& task : *source.mutable_tasks()) task.clear_pieces();
+  }
+  it->second.set_empty(true);
+  ++failed_batches_;
+  if (!skipped.kept().empty()) ++kept_batches_;
+}
+
+// One every ten seconds is enough: checkpoints may come much faster.
+void JobState::ApplyCollected(const proto::Collected& collected) {
+  constexpr int64_t kApartMs = 10'000;
+  if (collected.slot() == 0) return;
+  const size_t count = collected_.size();
+  const bool close =
+      count >= 2 && collected.wall_ms() - collected_[count - 2].wall_ms() < kApartMs;
+  if (close) collected_.pop_back();
+  collected_.push_back(collected);
+  while (collected_.size() > 1 &&
+         collected_[1].wall_ms() <= collected.wall_ms() - kKeepSlotsMs) {
+    collected_.erase(collected_.begin());
+  }
+}
+
+uint64_t JobState::CollectableSlot(int64_t wall_ms) const {
+  uint64_t slot = 0;
+  for (const proto::Collected& collected : collected_) {
+    if (collected.wall_ms() <= wall_ms - kKeepSlotsMs) slot = std::max(slot, collected.slot());
+  }
+  return slot;
 }
 
 absl::Status JobState::ApplyPlanned(const proto::Composition& composition) {
@@ -187,11 +224,13 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
     p->set_producer(key.second);
     p->set_last(last);
   }
-  for (const auto& [key, number] : incarnations_) {
+  for (const auto& [key, incarnation] : incarnations_) {
     auto* i = kept.add_incarnations();
     i->set_stream(key.first);
     i->set_incarnation(key.second);
-    i->set_number(number);
+    i->set_number(incarnation.number);
+    i->set_records(incarnation.records);
+    i->set_taken(incarnation.taken);
   }
   for (const auto& [key, file] : files_) *kept.add_files() = file;
   for (const auto& [output, published_ms] : published_ms_) {
@@ -212,9 +251,11 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
   kept.set_last_decided_ms(last_decided_ms_);
   kept.set_decided_batches(decided_batches_);
   kept.set_failed_batches(failed_batches_);
+  kept.set_kept_batches(kept_batches_);
   kept.set_records_total(records_total_);
   kept.set_sealed_ms(sealed_ms_);
   kept.set_sealed_manifest(sealed_manifest_);
+  for (const proto::Collected& collected : collected_) *kept.add_collected() = collected;
   return kept;
 }
 
@@ -252,7 +293,20 @@ int64_t JobState::LastOfProducer(uint32_t stream, const std::string& producer) c
 
 uint64_t JobState::LastNumber(uint32_t stream, uint64_t incarnation) const {
   const auto it = incarnations_.find({stream, incarnation});
-  return it == incarnations_.end() ? 0 : it->second;
+  return it == incarnations_.end() ? 0 : it->second.number;
+}
+
+uint64_t JobState::RecordsLogged(uint32_t stream, uint64_t incarnation) const {
+  const auto it = incarnations_.find({stream, incarnation});
+  return it == incarnations_.end() ? 0 : it->second.records;
+}
+
+uint64_t JobState::lost_records() const {
+  uint64_t lost = 0;
+  for (const auto& [key, incarnation] : incarnations_) {
+    lost += incarnation.taken - std::min(incarnation.taken, incarnation.records);
+  }
+  return lost;
 }
 
 LoggedBlock* JobState::FindBlock(const BlockId& key) {

@@ -55,6 +55,10 @@ class JobState {
   // A block may be added when each of its producers goes on where the log stands.
   bool ProducersFollow(const proto::BlockInfo& block) const;
   int64_t LastOfProducer(uint32_t stream, const std::string& producer) const;
+  // Records of an unreliable source in the blocks of this incarnation that were added.
+  uint64_t RecordsLogged(uint32_t stream, uint64_t incarnation) const;
+  // Records that retired incarnations took and the log does not have.
+  uint64_t lost_records() const;
   // Highest block number that counts as added.
   uint64_t LastNumber(uint32_t stream, uint64_t incarnation) const;
 
@@ -74,8 +78,13 @@ class JobState {
   int64_t last_decided_ms() const { return last_decided_ms_; }
   int64_t sealed_ms() const { return sealed_ms_; }
   const std::string& sealed_manifest() const { return sealed_manifest_; }
+  // The slots below were covered by a checkpoint `kKeepSlotsMs` before this time, whichever driver
+  // sealed it. A paused former driver may still look for its slots until then.
+  static constexpr int64_t kKeepSlotsMs = 600'000;
+  uint64_t CollectableSlot(int64_t wall_ms) const;
   uint64_t decided_batches() const { return decided_batches_; }
   uint64_t failed_batches() const { return failed_batches_; }
+  uint64_t kept_batches() const { return kept_batches_; }  // of those, with their input kept aside
   uint64_t records_total() const { return records_total_; }
   // Blocks of batches up to the sealed one: nothing refers to them any more. Forgets them.
   std::vector<BlockId> TakeCoveredBlocks();
@@ -85,16 +94,23 @@ class JobState {
   int64_t FirstUndecided() const;
 
  private:
+  struct Incarnation {
+    uint64_t number = 0;   // of the last block that counts as added
+    uint64_t records = 0;  // logged, of an unreliable source
+    uint64_t taken = 0;    // known when it is retired
+  };
   void ApplyBlock(const proto::BlockAdded& added);
   void KeepBlocks(proto::DriverState& kept) const;
   void TakeFilesAndBlocks(const proto::Composition& composition);
+  void ApplySkipped(const proto::Skipped& skipped);
+  void ApplyCollected(const proto::Collected& collected);
   absl::Status ApplyPlanned(const proto::Composition& composition);
   absl::Status ApplyDecided(const proto::Decided& decided);
 
   proto::JobBegun job_;
   proto::ProgramSeen program_;
   std::map<std::pair<uint32_t, std::string>, int64_t> producers_;
-  std::map<std::pair<uint32_t, uint64_t>, uint64_t> incarnations_;
+  std::map<std::pair<uint32_t, uint64_t>, Incarnation> incarnations_;
   std::map<BlockId, LoggedBlock> blocks_;
   std::vector<BlockId> waiting_;
   std::map<std::pair<uint32_t, std::string>, proto::TakenFile> files_;
@@ -105,8 +121,10 @@ class JobState {
   int64_t last_decided_ms_ = 0;
   int64_t sealed_ms_ = 0;
   std::string sealed_manifest_;
+  std::vector<proto::Collected> collected_;  // by slot; the first may be older than kKeepSlotsMs
   uint64_t decided_batches_ = 0;
   uint64_t failed_batches_ = 0;
+  uint64_t kept_batches_ = 0;
   uint64_t records_total_ = 0;
 };
 

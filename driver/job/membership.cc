@@ -11,12 +11,11 @@ constexpr MonotonicTime kAskAgainUs = 1'000'000;
 constexpr MonotonicTime kBackoffFirstUs = 100'000;
 constexpr MonotonicTime kBackoffLastUs = 10'000'000;
 
-// Restarts wait for each other where they share this.
-std::string BackoffKey(const ExecutorEntry& executor) {
+}  // namespace
+
+std::string Membership::BackoffKey(const ExecutorEntry& executor) {
   return executor.worker_id + (executor.receivers ? "/r" : executor.apart ? "/a" : "/t");
 }
-
-}  // namespace
 
 void Membership::SetJob(uint64_t job_instance, proto::ExecutorInit init) {
   job_instance_ = job_instance;
@@ -102,6 +101,7 @@ void Membership::OnReady(MonotonicTime now, const proto::ExecutorReady& ready,
   it->second.phase = ExecutorEntry::Phase::kReady;
   it->second.started = now;
   backoff_.erase(BackoffKey(it->second));
+  failed_starts_.erase(BackoffKey(it->second));
   news.executors_changed |= !it->second.receivers;
 }
 
@@ -110,6 +110,7 @@ void Membership::OnExited(MonotonicTime now, const proto::ExecutorExited& exited
   const auto it = executors_.find(exited.executor());
   if (it == executors_.end()) return;
   if (exited.epoch() != epoch_ && !it->second.adopted) return;
+  NoteStart(it->second, exited);
   LoseExecutor(now, exited.executor(), news);
 }
 
@@ -143,6 +144,7 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
       SendBeat(now, worker, out);
     }
   }
+  if (!receivers_stopped_) Resize(now, news, out);
   StartMissing(now, out);
   StartApart(now, out);
   if (!receivers_stopped_) PlaceReceivers(now, out);

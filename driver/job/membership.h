@@ -89,6 +89,9 @@ class Membership {
   void WantApart(MonotonicTime now, bool wanted, std::vector<DriverCommand>& out);
   bool apart_wanted() const { return apart_wanted_; }
   void EndApart(MonotonicTime now, std::vector<DriverCommand>& out);
+  // Not empty: on every worker so many executors of one role ended by themselves in a row before
+  // they were ready, and this says how (membership_starts.cc).
+  std::string NothingStarts(uint32_t times);
   void StopReceivers(std::vector<DriverCommand>& out);
   // Ends all executors; blocks stay with their daemons.
   void StopExecutors(std::vector<DriverCommand>& out);
@@ -115,11 +118,20 @@ class Membership {
   uint32_t ClusterSlots() const;
 
  private:
+  struct FailedStarts {
+    uint32_t in_a_row = 0;
+    uint32_t last_executor = 0;
+    std::string last_cause;
+  };
+  // Executors that share it wait for each other's restarts: of one worker and role.
+  static std::string BackoffKey(const ExecutorEntry& executor);
+  void NoteStart(const ExecutorEntry& executor, const proto::ExecutorExited& exited);
   void LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news);
   void LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news);
   void SendSession(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);
   void SendBeat(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);
   void SendStop(const std::string& worker_id, uint32_t executor, std::vector<DriverCommand>& out);
+  void Resize(MonotonicTime now, MembershipNews& news, std::vector<DriverCommand>& out);
   void StartMissing(MonotonicTime now, std::vector<DriverCommand>& out);
   void AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
                      const proto::WorkerInventory::LiveReceiver& live);
@@ -144,6 +156,7 @@ class Membership {
   std::map<uint32_t, ExecutorEntry> executors_;
   std::map<std::string, MonotonicTime> backoff_until_;  // by worker and role
   std::map<std::string, MonotonicTime> backoff_;
+  std::map<std::string, FailedStarts> failed_starts_;   // the same
   uint32_t next_executor_ = 1;
   bool apart_wanted_ = false;
   uint32_t apart_starts_ = 0;

@@ -24,6 +24,13 @@ absl::Status Restore(const Manifest& manifest, RecoveredJob& job, uint64_t& repl
   return absl::OkStatus();
 }
 
+// Not damage when it cannot be told: the manifest may be one that is not used.
+void NoteBinary(const Manifest& manifest, RecoveredJob& job) {
+  proto::DriverState kept;
+  if (!kept.ParseFromString(manifest.driver_payload)) return;
+  if (!kept.program().binary_digest().empty()) job.binaries.insert(kept.program().binary_digest());
+}
+
 absl::Status Replay(const std::vector<ReplayedEntry>& entries, uint64_t from, JobState& state) {
   for (const ReplayedEntry& replayed : entries) {
     if (replayed.position.slot < from) continue;
@@ -51,6 +58,7 @@ absl::StatusOr<OpenedJob> OpenJob(LogStore* log_store, CheckpointStore* checkpoi
   std::vector<Manifest> manifests;
   for (const CheckpointInfo& info : listed) {
     ASSIGN_OR_RETURN(Manifest manifest, checkpoints->ReadManifest(info.name));
+    NoteBinary(manifest, opened.job);
     manifests.push_back(std::move(manifest));
     opened.next_manifest = info.sequence + 1;
   }
@@ -78,6 +86,8 @@ absl::StatusOr<OpenedJob> OpenJob(LogStore* log_store, CheckpointStore* checkpoi
     return DamagedError("no checkpoint agrees with the driver log");
   }
   RETURN_IF_ERROR(Replay(opened.log->TakeReplayed(), replay_from, opened.job.state));
+  const std::string& former = opened.job.state.program().binary_digest();
+  if (!former.empty()) opened.job.binaries.insert(former);
   opened.job.epoch = opened.log->epoch();
   opened.job.next_slot = opened.log->last().slot + 1;
   return opened;

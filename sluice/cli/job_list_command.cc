@@ -55,6 +55,14 @@ void PrintJob(const proto::JobInfo& job) {
     std::string where = place.address().empty() ? "not up" : place.address();
     rows.push_back({"stream " + place.stream(), where});
   }
+  if (s.lost_records() > 0) {
+    rows.push_back({"lost", std::to_string(s.lost_records()) +
+                                " records of sources that cannot send again, with their worker"});
+  }
+  if (s.kept_batches() > 0) {
+    rows.push_back({"kept aside", "the input of " + std::to_string(s.kept_batches()) +
+                                      " skipped batches, in " + s.kept_at()});
+  }
   if (!s.failure().empty()) rows.push_back({"failure", s.failure()});
   PrintTable(rows, std::cout);
 }

@@ -7,7 +7,7 @@ using namespace std::chrono_literals;
 
 void BuildJob(sluice::StreamingContext& ssc) {
   const std::string output = ssc.args().Get("output");
-  ssc.TextFileStream(ssc.args().Get("dir"))
+  ssc.Union({ssc.TextFileStream(ssc.args().Get("dir")), ssc.PushStream("lines")})
       .Map([](std::string_view line) {
         const std::string_view key = line.substr(0, line.find(' '));
         return std::pair{key, std::pair{key, int64_t{1}}};

@@ -1,5 +1,7 @@
 #include "tests/sim/checks.h"
 
+#include <google/protobuf/text_format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -77,6 +79,39 @@ class Checker {
         Break("I3: a batch was decided twice");
       }
     }
+    if (entry.has_skipped()) NoteSkipped(entry.skipped());
+  }
+
+  // What is skipped counts as empty, and all of its input is in the store.
+  void NoteSkipped(const proto::Skipped& skipped) {
+    site_.world.Count("recovery: batch skipped, its input kept aside");
+    proto::Composition& composition = planned_[skipped.batch_ms()];
+    const auto list = site_.objects.Get(skipped.kept());
+    proto::KeptInput kept;
+    if (!list.ok() || !google::protobuf::TextFormat::ParseFromString(*list, &kept)) {
+      return Break("I1: the list of the skipped batch " + skipped.kept() + " cannot be read");
+    }
+    if (kept.composition().SerializeAsString() != composition.SerializeAsString()) {
+      Break("I1: " + skipped.kept() + " lists another composition than the log");
+    }
+    for (const auto& block : kept.blocks()) {
+      const auto bytes = site_.objects.Get(block.object());
+      if (!bytes.ok() || *bytes != site_.blocks[IdOf(block.block())].bytes) {
+        Break("I1: " + block.object() + " is not the block that was skipped");
+      }
+      kept_blocks_.insert(IdOf(block.block()));
+    }
+    for (auto& source : *composition.mutable_sources()) {
+      for (auto& task : *source.mutable_tasks()) {
+        for (const auto& piece : task.pieces()) {
+          if (piece.has_file()) kept_files_.insert(piece.file().path());
+          if (piece.has_block() && !kept_blocks_.contains(IdOf(piece.block().name()))) {
+            Break("I1: a block of a skipped batch is not kept");
+          }
+        }
+        task.clear_pieces();
+      }
+    }
   }
 
   std::vector<std::string> RecordsOf(const std::string& encoded) {
@@ -89,10 +124,15 @@ class Checker {
     return records;
   }
 
-  // I1: what was acknowledged is in a decided batch; I2: nothing is there twice.
+  // I1: what was acknowledged is in a decided batch or kept aside; I2: nothing is there twice.
   void CheckRecords() {
     std::set<std::string> seen;
-    std::set<std::string> files;
+    std::set<std::string> files = kept_files_;
+    for (const BlockId3& id : kept_blocks_) {
+      for (const std::string& record : RecordsOf(site_.blocks[id].bytes)) {
+        if (!seen.insert(record).second) Break("I2: record " + record + " is kept twice");
+      }
+    }
     for (const auto& [batch_ms, composition] : planned_) {
       if (!decided_.contains(batch_ms)) continue;
       for (const auto& source : composition.sources()) {
@@ -231,14 +271,18 @@ class Checker {
       if (!status.ok()) Break("I6: " + std::string(Message(status)));
     }
     // I14: parts and manifests do not grow without bound.
-    const auto objects = site_.objects.List("");
-    if (objects.ok() && objects->size() > 400) Break("I14: objects are not collected");
+    auto objects = site_.objects.List("");
+    if (!objects.ok()) return;
+    std::erase_if(*objects, [](const auto& o) { return o.name.starts_with(kKeptFolder); });
+    if (objects->size() > 400) Break("I14: objects are not collected");
   }
 
   Site& site_;
   proto::JobBegun job_;
   std::map<int64_t, proto::Composition> planned_;
   std::map<int64_t, proto::Decided> decided_;
+  std::set<BlockId3> kept_blocks_;
+  std::set<std::string> kept_files_;
 };
 
 }  // namespace

@@ -44,6 +44,7 @@ void DriverProcess::Start() {
   options.lease_us = site_->knobs.lease_us;
   options.replication = 2;
   options.replication_min = 2;
+  options.skip_failed_batches = true;
   options.checkpoint_interval_ms = site_->knobs.checkpoint_interval_ms;
   options.batches_in_flight_max = site_->knobs.in_flight_max;
   options.batches_undecided_max = site_->knobs.undecided_max;
@@ -103,6 +104,11 @@ void DriverProcess::Carry(DriverCommand& command) {
     After(soon, [this, put = *put] {
       const ManifestPut done = Put(put);
       After(500, [this, done] { Feed(done); });
+    });
+  } else if (const auto* keep = std::get_if<KeepAside>(&command)) {
+    After(soon, [this, keep = *keep] {
+      const KeptAside kept = Keep(keep);
+      After(200, [this, kept] { Feed(kept); });
     });
   } else if (std::holds_alternative<CollectStore>(command)) {
     After(soon, [this] { Collect(); });
@@ -229,6 +235,15 @@ ManifestPut DriverProcess::Put(const PutManifest& put) {
   site_->objects.SetFaults({});
   return {put.batch_ms, ManifestName(manifest.sequence),
           status.ok() ? "" : std::string(Message(status))};
+}
+
+KeptAside DriverProcess::Keep(const KeepAside& keep) {
+  site_->SetObjectFaults();
+  const absl::Status status = site_->objects.PutIfAbsent(keep.name, keep.bytes);
+  site_->objects.SetFaults({});
+  if (absl::IsAlreadyExists(status)) site_->world.Count("recovery: input kept aside once more");
+  const bool there = status.ok() || absl::IsAlreadyExists(status);
+  return {keep.name, there ? "" : std::string(Message(status))};
 }
 
 void DriverProcess::Collect() {

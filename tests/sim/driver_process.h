@@ -38,6 +38,7 @@ class DriverProcess : public Process {
   SourcesListed List(int64_t batch_ms) const;
   PublishDone Publish(const PublishOutput& publish);
   ManifestPut Put(const PutManifest& put);
+  KeptAside Keep(const KeepAside& keep);
   void Collect();
   void After(int64_t delay, std::function<void()> act) {
     site_->world.After(address_, delay, std::move(act));

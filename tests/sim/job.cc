@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "common/crc32c.h"
@@ -33,11 +34,13 @@ class FactoryOf : public FactoryBase {
 // Sends "key number" to the partition of the key.
 class ByKey : public ShuffleKernel {
  public:
+  explicit ByKey(std::string poison) : poison_(std::move(poison)) {}
   void Run(const TaskContext&, std::span<const BatchView> input, uint32_t partitions) override {
     shares_.resize(partitions);
     for (RecordBatch& share : shares_) share.Clear();
     for (const BatchView& batch : input) {
       for (uint32_t i = 0; i < batch.count; ++i) {
+        if (batch.record(i) == poison_) throw std::runtime_error("poison");
         const uint64_t number = NumberOf(batch.record(i));
         const uint64_t key = number % kKeys;
         shares_[key % partitions].Append("k" + std::to_string(key) + " " + std::to_string(number));
@@ -47,7 +50,17 @@ class ByKey : public ShuffleKernel {
   std::span<const RecordBatch> shares() const override { return shares_; }
 
  private:
+  const std::string poison_;
   std::vector<RecordBatch> shares_;
+};
+
+class ByKeyFactory : public ShuffleKernelFactory {
+ public:
+  explicit ByKeyFactory(std::string poison) : poison_(std::move(poison)) {}
+  std::unique_ptr<ShuffleKernel> New() const override { return std::make_unique<ByKey>(poison_); }
+
+ private:
+  const std::string poison_;
 };
 
 // Deals records out, beginning with another partition at each attempt.
@@ -136,7 +149,7 @@ void AddOutput(LineageGraph& graph, NodeId parent, OutputKind kind, const std::s
 
 }  // namespace
 
-LineageGraph MakeJob(uint64_t* attempts) {
+LineageGraph MakeJob(uint64_t* attempts, const std::string& poison) {
   LineageGraph graph;
   Node pushed;
   pushed.label = "pushed";
@@ -150,7 +163,7 @@ LineageGraph MakeJob(uint64_t* attempts) {
   files.source.directory = "/in";
   graph.AddNode(std::move(files));
   Node sum = StatefulNode("Sum");
-  auto by_key = std::make_shared<FactoryOf<ByKey, ShuffleKernel, ShuffleKernelFactory>>();
+  auto by_key = std::make_shared<ByKeyFactory>(poison);
   sum.inputs.push_back({kPushedNode, "", nullptr, by_key});
   sum.inputs.push_back({kFilesNode, "", nullptr, by_key});
   const NodeId summed = graph.AddNode(std::move(sum));

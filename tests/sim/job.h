@@ -5,6 +5,7 @@
 //   Sum           -> Print
 //
 // A record is "producer number", a line of a file "file number"; both are summed by number % 7.
+// One record may be poison: the batch that has it fails and is skipped.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,9 @@ struct Job {
 };
 
 // The simulator's own, and which of its outputs is loose. `attempts` is counted up by every run of
-// the Spread kernel and decides how it splits.
+// the Spread kernel and decides how it splits. A task that meets the record `poison` throws; empty:
+// there is none.
 inline constexpr OutputId kSpreadOutput = 1;
-LineageGraph MakeJob(uint64_t* attempts);
+LineageGraph MakeJob(uint64_t* attempts, const std::string& poison);
 
 }  // namespace sluice::sim

@@ -95,13 +95,42 @@ def skips(cluster, poison):
     job.await_totals()
     job.drop("b", ["poison"] + KEYS)
     wait_until(lambda: job.status().get("failed_batches") == 1, "the batch to be skipped", 60)
+    pushed = ["poison 0", "key1 1", "key2 2"]
+    if cluster.push("skips", "lines", pushed).wait(60) != 0:
+        raise Failure("the push was not acknowledged")
+    wait_until(lambda: job.status().get("failed_batches") == 2, "the second one to be skipped", 60)
     job.good("c")
     job.await_totals()
     check(job.status()["state"] == "RUNNING", f"the job does not go on: {job.status()}")
     cluster.run("job", "drain", "skips", "--deadline=30s")
     wait_until(lambda: job.status().get("state") == "FINISHED", "the drain")
     check(job.totals() == dict(job.expected), "the totals have changed while draining")
+    kept_aside(cluster, job, pushed)
     print("ok skip", flush=True)
+
+
+def kept_aside(cluster, job, pushed):
+    """Of each skipped batch there is a list, and what it lists is there for ever."""
+    status = job.status()
+    check(status["kept_batches"] == 2, f"not all skipped batches are kept: {status}")
+    store = cluster.path("checkpoint-" + job.name, "objects")
+    check(status["kept_at"] == store + "/kept/", f"kept at another place: {status}")
+    _, shown, _ = cluster.run("job", "status", job.name)
+    check("the input of 2 skipped batches, in " + store in shown, f"status does not say so: {shown}")
+    texts = []
+    for path in glob.glob(store + "/kept/*/list"):
+        with open(path) as f:
+            texts.append(f.read())
+    check(len(texts) == 2, f"lists: {texts}")
+    check(any(os.path.join(job.inputs, "b") in text for text in texts), f"no file b: {texts}")
+    check(all("signal 11" in text for text in texts), f"no reason: {texts}")
+    objects = [name for text in texts for name in re.findall(r'object: "(.*)"', text)]
+    kept = b""
+    for name in objects:
+        with open(os.path.join(store, name), "rb") as f:
+            kept += f.read()
+    for line in pushed:
+        check(line.encode() in kept, f"{line} is not in {objects}")
 
 
 def killed_from_outside(cluster, poison):

@@ -35,14 +35,31 @@ bool ReceiverCore::idle() const {
 ReceiverCore::Stored ReceiverCore::Store(MonotonicTime now, uint32_t id, std::string_view record,
                                          receiver::Commands& out) {
   StreamState& stream = streams_.at(id);
-  if (stream.open != nullptr && stream.open->Append(record)) return Stored::kYes;
+  if (stream.open != nullptr && stream.open->Append(record)) {
+    ++stream.taken;
+    return Stored::kYes;
+  }
   if (record.size() > kRecordBytesMax) return Stored::kTooLarge;
   SealOpen(now, id, stream, out);
   stream.open.reset();
   stream.open = pool_->Open({id, stream.incarnation, false}, record.size());
   if (stream.open == nullptr) return Stored::kNoRoom;
   stream.opened_at = now;
-  return stream.open->Append(record) ? Stored::kYes : Stored::kTooLarge;
+  if (!stream.open->Append(record)) return Stored::kTooLarge;
+  ++stream.taken;
+  return Stored::kYes;
+}
+
+std::vector<proto::ReceiverTaken> ReceiverCore::taken() const {
+  std::vector<proto::ReceiverTaken> all;
+  for (const auto& [id, stream] : streams_) {
+    if (stream.taken == 0) continue;
+    proto::ReceiverTaken& taken = all.emplace_back();
+    taken.set_stream(id);
+    taken.set_incarnation(stream.incarnation);
+    taken.set_records(stream.taken);
+  }
+  return all;
 }
 
 void ReceiverCore::SealOpen(MonotonicTime now, uint32_t id, StreamState& stream,

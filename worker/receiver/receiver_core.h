@@ -103,6 +103,8 @@ class ReceiverCore {
 
   // Everything that was stored has been handed to the daemon, and reliable stores have completed.
   bool idle() const;
+  // How many records Store has taken of each stream. Streams of which it took none are left out.
+  std::vector<proto::ReceiverTaken> taken() const;
   // The daemon has taken all that was sealed.
   bool sealed() const { return sealed_.empty(); }
 
@@ -129,6 +131,7 @@ class ReceiverCore {
   struct StreamState {
     uint64_t incarnation = 0;
     uint64_t last_number = 0;
+    uint64_t taken = 0;                    // records of an unreliable source
     std::unique_ptr<OpenBuffer> open;      // of an unreliable source
     MonotonicTime opened_at = 0;
     std::deque<Request> requests;

@@ -138,6 +138,17 @@ TEST_F(SmallReceiverCoreTest, SealsFullBuffersAndWaitsWhenNoneIsFree) {
   EXPECT_EQ(Store(std::string(kRecordBytesMax + 1, 'x')), ReceiverCore::Stored::kTooLarge);
 }
 
+TEST_F(SmallReceiverCoreTest, TellsHowManyRecordsItHasTakenSealedOrNot) {
+  EXPECT_TRUE(core_.taken().empty());
+  Store("aaaa");
+  Store("bb");
+  Store("bb");
+  EXPECT_EQ(Store("cccc"), ReceiverCore::Stored::kNoRoom);  // not taken
+  ASSERT_EQ(core_.taken().size(), 1u);
+  EXPECT_EQ(core_.taken()[0].records(), 3u);
+  EXPECT_EQ(core_.taken()[0].incarnation(), kIncarnation);
+}
+
 TEST_F(ReceiverCoreTest, AsksForAProducerOnceAndUntilAnswered) {
   Request(1, "p", 1, 2);
   Request(2, "p", 3, 3);

@@ -245,6 +245,11 @@ void ReceiverHost::Stop() {
   loop_->Sync();
 }
 
+std::vector<proto::ReceiverTaken> ReceiverHost::Taken() const {
+  std::lock_guard lock(mutex_);
+  return core_.taken();
+}
+
 bool ReceiverHost::AwaitSealed(int64_t milliseconds) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, std::chrono::milliseconds(milliseconds),

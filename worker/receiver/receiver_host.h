@@ -56,6 +56,8 @@ class ReceiverHost : public PushBackend {
   void Stop();
   // After Stop: returns when the daemon has taken what was sealed, or the time is over.
   bool AwaitSealed(int64_t milliseconds);
+  // See ReceiverCore::taken.
+  std::vector<proto::ReceiverTaken> Taken() const;
 
   // ---- pushed records (common/net/push_service.h)
   std::optional<uint32_t> PushStream(const std::string& name) const override;

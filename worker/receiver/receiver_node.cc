@@ -25,7 +25,7 @@ void ReceiverNode::Start(Transport* transport) {
 }
 
 void ReceiverNode::Beat() {
-  bool attached;
+  std::shared_ptr<ReceiverHost> host;
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return;
@@ -38,14 +38,14 @@ void ReceiverNode::Beat() {
     } else if (!building_) {
       SendHello();
     }
-    attached = host_ != nullptr;
+    host = host_;
   }
-  if (attached) SendAttach();
+  if (host != nullptr) SendAttach(*host);
 }
 
 // Says that this can receive, before anything is sealed. Sent again with every beat, so that a
-// daemon that missed the first one learns of it all the same.
-void ReceiverNode::SendAttach() {
+// daemon that missed the first one learns of it all the same, and of what was taken meanwhile.
+void ReceiverNode::SendAttach(const ReceiverHost& host) {
   proto::Envelope message;
   auto* attach = message.mutable_executor_attach();
   attach->set_job_instance(options_.job_instance);
@@ -54,6 +54,7 @@ void ReceiverNode::SendAttach() {
   attach->set_pid(options_.pid);
   attach->set_push_address(options_.push_address);
   attach->set_link_address(transport_->address());
+  for (const proto::ReceiverTaken& taken : host.Taken()) *attach->add_taken() = taken;
   transport_->Send(options_.worker, std::move(message));
 }
 
@@ -150,7 +151,7 @@ absl::Status ReceiverNode::BuildHost(const proto::ExecutorInit& init, uint64_t* 
   std::lock_guard lock(mutex_);
   if (stopping_) return absl::CancelledError("stopping");
   host_ = std::move(made);
-  SendAttach();
+  SendAttach(*host_);
   host_->Start();
   if (push_ != nullptr) push_->Serve(host_.get());
   return absl::OkStatus();

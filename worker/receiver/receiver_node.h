@@ -66,7 +66,7 @@ class ReceiverNode : public Transport::Handler {
   void Beat();
   void Build(const proto::ExecutorInit& init);
   absl::Status BuildHost(const proto::ExecutorInit& init, uint64_t* fingerprint);
-  void SendAttach();
+  void SendAttach(const ReceiverHost& host);
   void SendHello();
 
   const ReceiverNodeOptions options_;

@@ -1,0 +1,76 @@
+// A job whose executors cannot come up ends, in the job driver's core.
+#include "driver/job/job_driver_core_fixture.h"
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+TEST(StartsTest, AJobOfWhichNoExecutorStartsFails) {
+  Cluster cluster(2);
+  cluster.broken = {"w0", "w1"};
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 1000));
+  EXPECT_EQ(cluster.end->exit_code, 1);
+  EXPECT_NE(cluster.end->message.find("no executor of the job starts"), std::string::npos);
+  EXPECT_NE(cluster.end->message.find("exit 9"), std::string::npos) << cluster.end->message;
+}
+
+TEST(StartsTest, OneWorkerOnWhichTheyStartIsEnough) {
+  Cluster cluster(2);
+  cluster.broken = {"w0"};
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 3; }, 3000));
+  EXPECT_FALSE(cluster.end.has_value());
+}
+
+// Killed from outside, or its binary could not be fetched just now: it is tried for ever.
+TEST(StartsTest, WhatIsNotTheExecutorsDoingIsTriedAgain) {
+  Cluster cluster(1);
+  cluster.broken = {"w0"};
+  cluster.by_itself = false;
+  cluster.Announce();
+  cluster.RunUntil([&] { return cluster.end.has_value(); }, 5000);
+  EXPECT_FALSE(cluster.end.has_value());
+  EXPECT_GT(cluster.starts.size(), 10u);
+}
+
+TEST(StartsTest, AJobThatWasUpGoesOnTrying) {
+  Cluster cluster(1);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+  cluster.broken = {"w0"};
+  cluster.Exit(cluster.grants.back().members(0).executor(), false);
+  cluster.RunUntil([&] { return cluster.end.has_value(); }, 5000);
+  EXPECT_FALSE(cluster.end.has_value());
+  cluster.broken.clear();
+  const size_t grants = cluster.grants.size();
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.grants.size() > grants; }, 2000));
+}
+
+TEST(StartsTest, ABinaryThatANodeCannotRunIsRefusedByNameBeforeTheJobHasRun) {
+  Cluster cluster(2);
+  cluster.broken = {"w1"};
+  cluster.refused = true;
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->exit_code, 3);
+  EXPECT_EQ(cluster.end->message, "libq.so is missing on w1");
+}
+
+TEST(StartsTest, ANodeThatComesLaterAndCannotRunItIsDoneWithout) {
+  Cluster cluster(2);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+  cluster.broken = {"w1"};
+  cluster.refused = true;
+  for (const auto& [worker, start] : std::vector(cluster.starts)) {
+    if (worker == "w1") cluster.Exit(start.executor(), false);
+  }
+  const uint64_t decided = cluster.core().state().decided_batches();
+  EXPECT_TRUE(cluster.RunUntil(
+      [&] { return cluster.core().state().decided_batches() > decided + 2; }, 2000));
+  EXPECT_FALSE(cluster.end.has_value());
+}
+
+}  // namespace
+}  // namespace sluice
