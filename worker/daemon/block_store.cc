@@ -17,6 +17,8 @@ namespace {
 
 absl::Status NoBlock() { return absl::NotFoundError("no such block"); }
 
+constexpr int64_t kSpillAgainUs = 50'000;  // after a write that failed
+
 uint64_t SegmentBytes(const BlockStore::Options& options) {
   // A small budget is not to hold a large segment for its blocks.
   return std::min(options.segment_bytes, std::max<uint64_t>(options.memory_max, 1 << 20));
@@ -25,7 +27,10 @@ uint64_t SegmentBytes(const BlockStore::Options& options) {
 }  // namespace
 
 BlockStore::BlockStore(const Options& options)
-    : options_(options), memory_(SegmentBytes(options)) {}
+    : options_(options), memory_(SegmentBytes(options)) {
+  if (options_.spill_dir.empty()) return;
+  disk_ = std::make_unique<EventLoop>(EventLoop::Options{.name = "spill"});
+}
 
 absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(const Options& options) {
   if (!options.spill_dir.empty()) RETURN_IF_ERROR(PrepareSpillDirectory(options.spill_dir));
@@ -33,9 +38,17 @@ absl::StatusOr<std::unique_ptr<BlockStore>> BlockStore::Open(const Options& opti
 }
 
 BlockStore::~BlockStore() {
-  for (const auto& [key, entry] : entries_) {
-    if (entry.on_disk) ::unlink(PathOf(key).c_str());
-  }
+  StopDisk();
+  // What was still to be removed is among them.
+  if (disk_ != nullptr) (void)PrepareSpillDirectory(options_.spill_dir);
+}
+
+void BlockStore::StopDisk() {
+  if (disk_ != nullptr) disk_->Stop();
+}
+
+void BlockStore::AwaitDisk() {
+  if (disk_ != nullptr) disk_->Sync();
 }
 
 std::string BlockStore::PathOf(const BlockKey& key) const {
@@ -49,29 +62,60 @@ char* BlockStore::Bytes(Entry& entry) {
   return options_.shared ? memory_.data(entry.extent) : entry.heap.data();
 }
 
-absl::StatusOr<bool> BlockStore::SpillOldest() {
-  if (options_.spill_dir.empty()) {
-    return absl::ResourceExhaustedError("the memory for blocks is full and nothing may be spilled");
-  }
+// Has the oldest blocks written until what stays in memory, and `bytes` more, fit the budget.
+void BlockStore::BeginSpills(uint64_t bytes) {
+  if (!spill_error_.ok() && disk_->clock().MonotonicUs() < spill_not_before_) return;
   for (const BlockKey& key : ages_) {
+    if (counters_.memory_bytes - spilling_bytes_ + bytes <= options_.memory_max) return;
     Entry& entry = entries_.at(key);
-    if (!entry.ready || entry.pins > 0) continue;
-    RETURN_IF_ERROR(WriteSpillFile(PathOf(key), {Bytes(entry), entry.bytes}));
+    if (!entry.ready || entry.pins > 0 || entry.spilling) continue;
+    entry.spilling = true;
+    spilling_bytes_ += entry.bytes;
+    const std::string_view content(Bytes(entry), entry.bytes);
+    disk_->PostNow([this, key, content] { Spill(key, content); });
+  }
+}
+
+void BlockStore::Spill(const BlockKey& key, std::string_view bytes) {
+  FinishSpill(key, WriteSpillFile(PathOf(key), bytes));
+}
+
+void BlockStore::FinishSpill(const BlockKey& key, const absl::Status& written) {
+  std::lock_guard lock(mutex_);
+  const auto found = entries_.find(key);
+  Entry& entry = found->second;  // what is being written is not erased
+  entry.spilling = false;
+  spilling_bytes_ -= entry.bytes;
+  spill_error_ = written;
+  if (!written.ok()) spill_not_before_ = disk_->clock().MonotonicUs() + kSpillAgainUs;
+  const bool unwanted = entry.dropped || entry.pins > 0;  // somebody came to read it meanwhile
+  if (written.ok() && unwanted) RemoveFile(key);
+  if (entry.dropped && entry.pins == 0) {
+    Erase(found);
+  } else if (written.ok() && !unwanted) {
     FreeMemory(entry);
     entry.on_disk = true;
     counters_.disk_bytes += entry.bytes;
     ++counters_.spilled_blocks;
-    return true;
   }
-  return false;
+}
+
+void BlockStore::RemoveFile(const BlockKey& key) {
+  disk_->PostNow([path = PathOf(key)] { ::unlink(path.c_str()); });
 }
 
 absl::Status BlockStore::MakeRoom(uint64_t bytes) {
   // One block more may always be in memory, however large it is: what readers hold there for as
   // long as they like does not stop the intake.
-  while (counters_.memory_bytes > 0 && counters_.memory_bytes + bytes > options_.memory_max) {
-    ASSIGN_OR_RETURN(bool spilled, SpillOldest());
-    if (!spilled) break;
+  const auto over = [&] { return counters_.memory_bytes + bytes > options_.memory_max; };
+  if (counters_.memory_bytes == 0 || !over()) return absl::OkStatus();
+  if (disk_ == nullptr) {
+    return absl::ResourceExhaustedError("the memory for blocks is full and nothing may be spilled");
+  }
+  BeginSpills(bytes);
+  if (!spill_error_.ok()) return spill_error_;
+  if (spilling_bytes_ > options_.spill_ahead_max) {
+    return absl::ResourceExhaustedError("the memory for blocks is full and the disk is behind");
   }
   return absl::OkStatus();
 }
@@ -118,7 +162,7 @@ void BlockStore::FreeMemory(Entry& entry) {
 
 void BlockStore::Erase(Entries::iterator entry) {
   if (entry->second.on_disk) {
-    ::unlink(PathOf(entry->first).c_str());
+    RemoveFile(entry->first);
     counters_.disk_bytes -= entry->second.bytes;
   } else {
     FreeMemory(entry->second);
@@ -180,23 +224,39 @@ absl::Status BlockStore::PutCopy(const BlockKey& key, std::string_view encoded, 
 }
 
 absl::StatusOr<BlockStore::Reading> BlockStore::Read(const BlockKey& key) {
-  std::lock_guard lock(mutex_);
-  auto found = entries_.find(key);
-  if (found == entries_.end() || !found->second.ready || found->second.dropped) return NoBlock();
-  Entry& entry = found->second;
   Reading reading;
-  reading.crc32c_ = entry.crc32c;
-  if (entry.on_disk) {
-    ASSIGN_OR_RETURN(std::string content, ReadSpillFile(PathOf(key), entry.bytes, entry.crc32c));
-    reading.own_ = std::make_unique<std::string>(std::move(content));
+  uint64_t bytes = 0;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = entries_.find(key);
+    if (found == entries_.end() || !found->second.ready || found->second.dropped) return NoBlock();
+    Entry& entry = found->second;
+    reading.crc32c_ = entry.crc32c;
+    bytes = entry.bytes;
+    if (!entry.on_disk) {
+      ++entry.pins;
+      reading.bytes_ = {Bytes(entry), entry.bytes};
+      reading.key_ = key;
+      reading.store_ = this;
+      return reading;
+    }
     ++counters_.read_copies;
-    return reading;
   }
-  ++entry.pins;
-  reading.bytes_ = {Bytes(entry), entry.bytes};
-  reading.key_ = key;
-  reading.store_ = this;
+  // A file is whole as long as its block is not dropped, and then nobody needs it.
+  ASSIGN_OR_RETURN(std::string content, ReadSpillFile(PathOf(key), bytes, reading.crc32c_));
+  reading.own_ = std::make_unique<std::string>(std::move(content));
   return reading;
+}
+
+void BlockStore::ReadThen(const BlockKey& key, ReadDone done) {
+  bool on_disk = false;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = entries_.find(key);
+    on_disk = found != entries_.end() && found->second.on_disk;
+  }
+  if (!on_disk) return done(Read(key));
+  disk_->PostNow([this, key, done = std::move(done)] { done(Read(key)); });
 }
 
 FdSource::Found BlockStore::Pin(const BlockKey& key, MappableBlock* block) {
@@ -218,14 +278,15 @@ void BlockStore::Unpin(const BlockKey& key) {
   std::lock_guard lock(mutex_);
   auto found = entries_.find(key);
   if (found == entries_.end() || found->second.pins == 0) return;
-  if (--found->second.pins == 0 && found->second.dropped) Erase(found);
+  const bool unused = --found->second.pins == 0 && !found->second.spilling;
+  if (unused && found->second.dropped) Erase(found);
 }
 
 void BlockStore::Drop(const BlockKey& key) {
   std::lock_guard lock(mutex_);
   auto found = entries_.find(key);
   if (found == entries_.end()) return;
-  if (found->second.pins > 0 || !found->second.ready) {
+  if (found->second.pins > 0 || !found->second.ready || found->second.spilling) {
     found->second.dropped = true;
   } else {
     Erase(found);

@@ -7,11 +7,15 @@
 //   3. a pinned block stays in memory at its place, also when it is dropped meanwhile;
 //   4. a spilled block is read with pread and checked: a damaged file is an error, never data;
 //   5. when neither memory nor disk has room, the seal is refused and nothing else changes;
-//   6. memory beyond the budget is held only by pinned blocks and one more.
+//   6. memory beyond the budget is held only by pinned blocks, by one more, and by blocks that are
+//      being written to disk: no further one is taken while these are above `spill_ahead_max`;
+//   7. nobody waits for the disk but the store's own thread: a disk that hangs stops the intake
+//      when the memory is full, and nothing else.
 // Spill files belong to one incarnation of the daemon; the next one removes them.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -22,6 +26,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/event_loop.h"
 #include "common/record_batch.h"
 #include "worker/shm/block_key.h"
 #include "worker/shm/block_memory.h"
@@ -45,12 +50,18 @@ class BlockStore {
   struct Options {
     uint64_t memory_max = uint64_t{1} << 30;
     std::string spill_dir;        // empty: never spill, refuse instead
+    uint64_t spill_ahead_max = uint64_t{8} << 20;
     bool shared = true;           // in segments that executors can map, else on the heap
     uint64_t segment_bytes = uint64_t{64} << 20;
   };
   // Makes the spill directory and removes what a former incarnation left there.
   static absl::StatusOr<std::unique_ptr<BlockStore>> Open(const Options& options);
   ~BlockStore();
+  // Nothing is read, written or removed on disk any more, and no ReadThen is answered. Waits for
+  // what is under way there.
+  void StopDisk();
+  // Until what is to be written, read or removed by now is done. For tests.
+  void AwaitDisk();
 
   struct Sealed {
     uint64_t bytes = 0;
@@ -93,8 +104,12 @@ class BlockStore {
     uint32_t crc32c_ = 0;
     std::unique_ptr<std::string> own_;  // of a spilled block
   };
-  // NotFound; DataLoss when its file is damaged.
+  // NotFound; DataLoss when its file is damaged. Reads a spilled block while the caller waits.
   absl::StatusOr<Reading> Read(const BlockKey& key);
+  // The same without waiting: `done` is called at once unless the block is spilled, else on the
+  // store's own thread.
+  using ReadDone = std::function<void(absl::StatusOr<Reading>)>;
+  void ReadThen(const BlockKey& key, ReadDone done);
 
   // For the socket that passes descriptors (fd_server.h).
   FdSource::Found Pin(const BlockKey& key, MappableBlock* block);
@@ -114,6 +129,7 @@ class BlockStore {
     bool ready = false;       // its bytes are there
     bool dropped = false;     // goes with its last pin
     bool on_disk = false;
+    bool spilling = false;    // being written; its memory stays until that is done
     Extent extent;            // shared memory
     std::string heap;         // not shared
     std::list<BlockKey>::iterator age;  // while in memory
@@ -124,8 +140,12 @@ class BlockStore {
   // A place for a new block of `bytes`: its entry is there, not ready, and its memory allocated.
   absl::StatusOr<char*> Reserve(const BlockKey& key, uint64_t bytes,
                                 std::string* adopted = nullptr);
+  // All with mutex_ held, but Spill and FinishSpill, which the disk's thread runs.
   absl::Status MakeRoom(uint64_t bytes);
-  absl::StatusOr<bool> SpillOldest();  // false: all blocks in memory are in use
+  void BeginSpills(uint64_t bytes);
+  void Spill(const BlockKey& key, std::string_view bytes);
+  void FinishSpill(const BlockKey& key, const absl::Status& written);
+  void RemoveFile(const BlockKey& key);
   Sealed Finish(const BlockKey& key, uint64_t bytes, uint32_t crc32c, uint32_t records);
   void Abandon(const BlockKey& key);
   char* Bytes(Entry& entry);
@@ -139,6 +159,10 @@ class BlockStore {
   Entries entries_;
   std::list<BlockKey> ages_;  // blocks in memory, oldest first
   BlockStoreCounters counters_;
+  uint64_t spilling_bytes_ = 0;
+  absl::Status spill_error_;    // of the last write, until one succeeds
+  MonotonicTime spill_not_before_ = 0;
+  std::unique_ptr<EventLoop> disk_;  // null: nothing is ever spilled
 };
 
 }  // namespace sluice

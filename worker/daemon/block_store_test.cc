@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,9 +37,10 @@ class BlockStoreTest : public testing::Test {
     store_.reset();
     fs::remove_all(dir_);
   }
-  void OpenWith(uint64_t memory_max, bool shared = true) {
+  void OpenWith(uint64_t memory_max, bool shared = true, uint64_t ahead_max = 1 << 20) {
     store_.reset();
-    auto store = BlockStore::Open({.memory_max = memory_max, .spill_dir = dir_, .shared = shared});
+    auto store = BlockStore::Open({.memory_max = memory_max, .spill_dir = dir_,
+                                   .spill_ahead_max = ahead_max, .shared = shared});
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = std::move(*store);
   }
@@ -46,6 +48,14 @@ class BlockStoreTest : public testing::Test {
     int files = 0;
     for (const auto& file : fs::directory_iterator(dir_)) files += file.is_regular_file() ? 1 : 0;
     return files;
+  }
+  // Refused for as long as the disk is behind, it is tried again.
+  bool Seals(uint64_t number, int count, size_t bytes) {
+    while (true) {
+      const auto sealed = store_->Seal(Key(number), Records(number, count, bytes).view());
+      if (!absl::IsResourceExhausted(sealed.status())) return sealed.ok();
+      store_->AwaitDisk();
+    }
   }
   void ExpectHolds(uint64_t number, const RecordBatch& batch) {
     auto reading = store_->Read(Key(number));
@@ -95,13 +105,16 @@ TEST_F(BlockStoreTest, SpillsTheOldestBeyondTheBudgetAndLosesNothing) {
     OpenWith(1 << 20, shared);
     constexpr int kBlocks = 200;  // 100 MiB
     for (int i = 1; i <= kBlocks; ++i) {
-      ASSERT_TRUE(store_->Seal(Key(i), Records(i, 512, 1020).view()).ok()) << i;
-      EXPECT_LE(store_->counters().memory_bytes, 1u << 20);
+      ASSERT_TRUE(Seals(i, 512, 1020)) << i;
+      EXPECT_LE(store_->counters().memory_bytes, 3u << 20);  // one block beyond both bounds
     }
+    store_->AwaitDisk();
+    EXPECT_LE(store_->counters().memory_bytes, 1u << 20);
     EXPECT_EQ(store_->counters().blocks, static_cast<uint64_t>(kBlocks));
     EXPECT_GE(SpillFiles(), kBlocks - 2);
     for (int i = 1; i <= kBlocks; ++i) ExpectHolds(i, Records(i, 512, 1020));
     for (int i = 1; i <= kBlocks; ++i) store_->Drop(Key(i));
+    store_->AwaitDisk();
     EXPECT_EQ(SpillFiles(), 0);
     EXPECT_EQ(store_->total_bytes(), 0u);
   }
@@ -125,7 +138,8 @@ TEST_F(BlockStoreTest, MemoryFullOfBlocksThatAreReadDoesNotStopTheIntake) {
   auto reading = store_->Read(Key(1));
   ASSERT_TRUE(reading.ok());
   for (int i = 2; i <= 20; ++i) {
-    ASSERT_TRUE(store_->Seal(Key(i), Records(i, 512, 1020).view()).ok()) << i;
+    ASSERT_TRUE(Seals(i, 512, 1020)) << i;
+    store_->AwaitDisk();
     EXPECT_LT(store_->counters().memory_bytes, 1'200'000u);
   }
   for (int i = 1; i <= 20; ++i) ExpectHolds(i, Records(i, 512, 1020));
@@ -133,7 +147,8 @@ TEST_F(BlockStoreTest, MemoryFullOfBlocksThatAreReadDoesNotStopTheIntake) {
 
 TEST_F(BlockStoreTest, ADamagedSpillFileIsAnError) {
   OpenWith(1 << 19);
-  for (int i = 1; i <= 3; ++i) ASSERT_TRUE(store_->Seal(Key(i), Records(i, 400, 1000).view()).ok());
+  for (int i = 1; i <= 3; ++i) ASSERT_TRUE(Seals(i, 400, 1000));
+  store_->AwaitDisk();
   for (const auto& file : fs::directory_iterator(dir_)) {
     std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
     bytes.seekp(1000);
@@ -166,6 +181,31 @@ TEST_F(BlockStoreTest, RefusesDamageAndWhatIsNoBatch) {
   EXPECT_TRUE(absl::IsAlreadyExists(store_->PutCopy(Key(1), "bytes", Crc32c("bytes"))));
 }
 
+// The first spill file is a pipe that nobody reads: whoever opens it hangs.
+TEST_F(BlockStoreTest, ADiskThatHangsStopsTheIntakeWhenMemoryIsFullAndNobodyElse) {
+  OpenWith(1 << 20, /*shared=*/true, /*ahead_max=*/2 << 20);
+  const std::string pipe =
+      dir_ / "0000000000000007-0-0000000000000001-1.block";  // of block 1
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  int sealed = 0;
+  absl::Status refused;
+  while (sealed < 100 && refused.ok()) {
+    refused = store_->Seal(Key(sealed + 1), Records(sealed + 1, 512, 1020).view()).status();
+    if (refused.ok()) ++sealed;
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_GE(sealed, 3);
+  EXPECT_LE(store_->counters().memory_bytes, 4u << 20);
+  for (int i = 1; i <= sealed; ++i) ExpectHolds(i, Records(i, 512, 1020));
+  store_->Drop(Key(1));
+  store_->Drop(Key(sealed));
+  EXPECT_FALSE(store_->Contains(Key(1)));
+  std::ifstream reader(pipe, std::ios::binary);  // and it goes on
+  std::string bytes((std::istreambuf_iterator<char>(reader)), {});
+  EXPECT_TRUE(Seals(1000, 512, 1020));
+  ExpectHolds(1000, Records(1000, 512, 1020));
+}
+
 // On a file system of 1 MiB: full, the seal is refused and everything stays; with space back it
 // goes on.
 TEST_F(BlockStoreTest, AFullDiskRefusesTheSealAndKeepsTheRest) {
@@ -179,13 +219,15 @@ TEST_F(BlockStoreTest, AFullDiskRefusesTheSealAndKeepsTheRest) {
   while (sealed < 100) {
     refused = store_->Seal(Key(sealed + 1), Records(sealed + 1, 200, 1000).view()).status();
     if (!refused.ok()) break;
+    store_->AwaitDisk();
     ++sealed;
   }
   EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
   EXPECT_GT(sealed, 4);
   for (int i = 1; i <= sealed; ++i) ExpectHolds(i, Records(i, 200, 1000));
-  store_->Drop(Key(1));
-  EXPECT_TRUE(store_->Seal(Key(1000), Records(1000, 200, 1000).view()).ok());
+  store_->Drop(Key(1));  // for the block that was taken before the disk was known to be full,
+  store_->Drop(Key(2));  // and for one more
+  EXPECT_TRUE(Seals(1000, 200, 1000));
   store_.reset();
   ::umount(dir_.c_str());
 }

@@ -12,6 +12,50 @@ constexpr uint64_t kBlockBytesMax = kBatchBytesMax + (uint64_t{1} << 30);
 constexpr uint64_t kIncomingMax = uint64_t{2} << 30;  // of blocks that have come in part
 constexpr uint64_t kReservedMax = uint64_t{8} << 20;  // on a peer's word
 
+void SendChunks(Transport* transport, const worker::SendCopy& command, std::string_view bytes) {
+  uint64_t at = 0;
+  do {
+    const std::string_view chunk = bytes.substr(at, DataPlane::kChunkBytes);
+    proto::Envelope message;
+    auto* copy = message.mutable_block_copy();
+    *copy->mutable_block() = command.info;
+    copy->set_offset(at);
+    copy->set_data(chunk.data(), chunk.size());
+    at += chunk.size();
+    copy->set_last(at == bytes.size());
+    transport->Send(command.to, std::move(message));
+  } while (at < bytes.size());
+}
+
+void AnswerFetch(Transport* transport, const std::string& to, const proto::FetchBlock& fetch,
+                 const absl::StatusOr<BlockStore::Reading>& reading) {
+  proto::Envelope reply;
+  auto* fetched = reply.mutable_fetched_block();
+  *fetched->mutable_name() = fetch.name();
+  fetched->set_request(fetch.request());
+  if (!reading.ok() || fetch.offset() > reading->bytes().size()) {
+    fetched->set_offset(fetch.offset());
+    return transport->Send(to, std::move(reply));
+  }
+  const std::string_view bytes = reading->bytes();
+  fetched->set_found(true);
+  *fetched->mutable_block()->mutable_name() = fetch.name();
+  fetched->mutable_block()->set_bytes(bytes.size());
+  fetched->mutable_block()->set_crc32c(reading->crc32c());
+  const uint64_t end =
+      fetch.length() == 0 ? bytes.size()
+                          : std::min<uint64_t>(bytes.size(), fetch.offset() + fetch.length());
+  uint64_t at = fetch.offset();
+  do {
+    const std::string_view chunk = bytes.substr(at, std::min(DataPlane::kChunkBytes, end - at));
+    proto::Envelope part = reply;
+    part.mutable_fetched_block()->set_offset(at);
+    part.mutable_fetched_block()->set_data(chunk.data(), chunk.size());
+    at += chunk.size();
+    transport->Send(to, std::move(part));
+  } while (at < end);
+}
+
 }  // namespace
 
 void DataPlane::Do(worker::StoreSlice command) {
@@ -42,24 +86,11 @@ void DataPlane::Do(worker::StoreSlice command) {
 
 void DataPlane::Do(const worker::SendCopy& command) {
   const BlockKey key = KeyOf(command.info.name());
-  auto reading = store_->Read(key);
-  if (!reading.ok()) {
-    emit_(worker::CopyUnreadable{key, std::string(Message(reading.status()))});
-    return;
-  }
-  const std::string_view bytes = reading->bytes();
-  uint64_t at = 0;
-  do {
-    const std::string_view chunk = bytes.substr(at, kChunkBytes);
-    proto::Envelope message;
-    auto* copy = message.mutable_block_copy();
-    *copy->mutable_block() = command.info;
-    copy->set_offset(at);
-    copy->set_data(chunk.data(), chunk.size());
-    at += chunk.size();
-    copy->set_last(at == bytes.size());
-    transport_->Send(command.to, std::move(message));
-  } while (at < bytes.size());
+  store_->ReadThen(key, [transport = transport_, post = post_, command,
+                         key](absl::StatusOr<BlockStore::Reading> reading) {
+    if (reading.ok()) return SendChunks(transport, command, reading->bytes());
+    post(worker::CopyUnreadable{key, std::string(Message(reading.status()))});
+  });
 }
 
 bool DataPlane::Handle(const std::string& from, proto::Envelope& message) {
@@ -120,33 +151,10 @@ void DataPlane::Take(const std::string& from, const proto::BlockInfo& info,
 }
 
 void DataPlane::OnFetch(const std::string& from, const proto::FetchBlock& fetch) {
-  auto reading = store_->Read(KeyOf(fetch.name()));
-  proto::Envelope reply;
-  auto* fetched = reply.mutable_fetched_block();
-  *fetched->mutable_name() = fetch.name();
-  fetched->set_request(fetch.request());
-  if (!reading.ok() || fetch.offset() > reading->bytes().size()) {
-    fetched->set_offset(fetch.offset());
-    transport_->Send(from, std::move(reply));
-    return;
-  }
-  const std::string_view bytes = reading->bytes();
-  fetched->set_found(true);
-  *fetched->mutable_block()->mutable_name() = fetch.name();
-  fetched->mutable_block()->set_bytes(bytes.size());
-  fetched->mutable_block()->set_crc32c(reading->crc32c());
-  const uint64_t end =
-      fetch.length() == 0 ? bytes.size()
-                          : std::min<uint64_t>(bytes.size(), fetch.offset() + fetch.length());
-  uint64_t at = fetch.offset();
-  do {
-    const std::string_view chunk = bytes.substr(at, std::min(kChunkBytes, end - at));
-    proto::Envelope part = reply;
-    part.mutable_fetched_block()->set_offset(at);
-    part.mutable_fetched_block()->set_data(chunk.data(), chunk.size());
-    at += chunk.size();
-    transport_->Send(from, std::move(part));
-  } while (at < end);
+  store_->ReadThen(KeyOf(fetch.name()), [transport = transport_, from, fetch](
+                                            absl::StatusOr<BlockStore::Reading> reading) {
+    AnswerFetch(transport, from, fetch, reading);
+  });
 }
 
 void DataPlane::OnPeerDown(const std::string& address) {

@@ -1,5 +1,6 @@
 // Moves the bytes of blocks for a worker's core: from receivers into the store, to peers, from
-// peers, and to executors that ask. One thread: the shell's.
+// peers, and to executors that ask. One thread: the shell's; blocks that are on disk are sent from
+// the store's, which is stopped before the transport goes.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +25,12 @@ class DataPlane {
   using ArenaView = std::function<std::optional<BatchView>(const ExecutorKey&, uint64_t offset,
                                                            uint32_t records)>;
   // All outlive the data plane.
-  DataPlane(BlockStore* store, Transport* transport, Emit emit, ArenaView arena)
+  // `emit` is for this thread, `post` for any.
+  DataPlane(BlockStore* store, Transport* transport, Emit emit, Emit post, ArenaView arena)
       : store_(store),
         transport_(transport),
         emit_(std::move(emit)),
+        post_(std::move(post)),
         arena_(std::move(arena)) {}
 
   void Do(worker::StoreSlice command);
@@ -48,6 +51,7 @@ class DataPlane {
   BlockStore* const store_;
   Transport* const transport_;
   const Emit emit_;
+  const Emit post_;
   const ArenaView arena_;
   std::map<std::pair<std::string, BlockKey>, Incoming> incoming_;  // by sender
   uint64_t incoming_bytes_ = 0;

@@ -132,6 +132,7 @@ class WorkerDaemon::Impl : public WorkerShell {
   void Close() {
     End();
     starter_.Stop();
+    store_->StopDisk();
     if (transport_ != nullptr) transport_->Shutdown(kLastWordsUs);
     transport_.reset();
     fd_server_.reset();

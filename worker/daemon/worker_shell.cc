@@ -23,6 +23,7 @@ void WorkerShell::Begin(const WorkerConfig& config, Transport* transport) {
     core_ = std::make_unique<WorkerCore>(config);
     data_ = std::make_unique<DataPlane>(
         store_, transport, [this](worker::Event event) { Feed(std::move(event)); },
+        [this](worker::Event event) { Post(std::move(event)); },
         [this](const ExecutorKey& executor, uint64_t offset, uint32_t records) {
           return ArenaView(executor, offset, records);
         });
