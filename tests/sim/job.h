@@ -18,8 +18,8 @@ namespace sluice::sim {
 inline constexpr NodeId kPushedNode = 0;
 inline constexpr NodeId kFilesNode = 1;
 
-// Any job whose node 0 is a push source of the name "pushed" and whose node 1 is a file source, with
-// outputs to text files and one Print at most.
+// Any job whose node 0 is a push source of the name "pushed" and whose node 1 is a file source,
+// with outputs to text files and one Print at most.
 struct Job {
   const LineageGraph* graph = nullptr;
   std::set<OutputId> loose;        // only their totals are defined

@@ -1,13 +1,15 @@
 """A task that kills its executor, with real processes: it is tried again alone, it alone is charged,
 and the batch fails or is skipped as the job was told.
 
-usage: bad_tasks_test.py SLUICE POISON
+usage: bad_tasks_test.py SLUICE POISON MISFIT
 """
 import collections
 import glob
 import os
 import re
 import signal
+import socket
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -133,6 +135,32 @@ def kept_aside(cluster, job, pushed):
         check(line.encode() in kept, f"{line} is not in {objects}")
 
 
+def skips_in_one_process(cluster, misfit):
+    """The blocks of a local job are kept in the same way."""
+    folder = cluster.path("local")
+    os.makedirs(folder + "/in")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        process = subprocess.Popen(
+            [misfit, f"--port={server.getsockname()[1]}", f"--dir={folder}/in",
+             f"--output={folder}/out", "--misfit=throw", "--conf=on_batch_failure=skip",
+             "--conf=task_max_failures=2", f"--checkpoint=rocksdb:{folder}/store"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            peer, _ = server.accept()
+            peer.sendall(b"good\nbad\n")
+            lists = wait_until(lambda: glob.glob(folder + "/store/objects/kept/*/list"),
+                               "the local batch to be skipped")
+            with open(lists[0]) as f:
+                name, = re.findall(r'object: "(.*)"', f.read())
+            with open(os.path.join(folder, "store/objects", name), "rb") as f:
+                check(b"bad" in f.read(), f"the line is not in {name}")
+            process.send_signal(signal.SIGTERM)
+            check(process.wait(60) == 0, f"the local job ended with {process.returncode}")
+        finally:
+            process.kill()
+    print("ok skip in one process", flush=True)
+
+
 def killed_from_outside(cluster, poison):
     """More kills than a task may have failures."""
     job = Job(cluster, poison, "outside")
@@ -146,19 +174,22 @@ def killed_from_outside(cluster, poison):
                    not set(cluster.executors("outside")) & set(before), "new executors")
     job.good("last")
     job.await_totals()
-    check(job.status()["state"] == "RUNNING", f"the kills are charged: {job.status()}")
+    # The last executor to come back may bring one generation more; a charged kill ends the job.
+    wait_until(lambda: job.status()["state"] == "RUNNING",
+               f"the job to run, for no kill is charged: {job.status()}")
     cluster.run("job", "cancel", "outside")
     print("ok killed from outside", flush=True)
 
 
 def main():
-    sluice, poison = (os.path.abspath(p) for p in sys.argv[1:3])
+    sluice, poison, misfit = (os.path.abspath(p) for p in sys.argv[1:4])
     with Cluster(sluice) as cluster:
         cluster.start_driver()
         for name in ("w0", "w1"):
             cluster.start_worker(name)
         stops(cluster, poison)
         skips(cluster, poison)
+        skips_in_one_process(cluster, misfit)
         killed_from_outside(cluster, poison)
 
 
