@@ -92,6 +92,19 @@ TEST(TestContextTest, SaysWhatAFunctionThrew) {
   EXPECT_FALSE(test.RunBatch().ok());
 }
 
+TEST(TestContextTest, SaysHowAStateWasMisused) {
+  TestContext test({.conf = {{"task_max_failures", "1"}}});
+  TestInput<std::pair<std::string, int>> pairs(test);
+  TestOutput totals(test, pairs.stream().MapWithState(
+                              "totals", [](std::string_view, std::optional<int> value,
+                                           State<int>& total) { return total.Get() + *value; }));
+  pairs.Push({{"a", 1}});
+  const Outcome outcome = test.RunBatch();
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.message, HasSubstr("MapWithState totals"));
+  EXPECT_THAT(outcome.message, HasSubstr("State::Get: the key has no state"));
+}
+
 void BuildJob(StreamingContext& ssc) {
   CountWords(ssc.TextFileStream(ssc.args().Get("dir"))).Print();
 }

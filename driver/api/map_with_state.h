@@ -2,7 +2,6 @@
 #pragma once
 
 #include "driver/api/dstream.h"
-#include "driver/api/map.h"
 #include "driver/api/shuffle.h"
 #include "driver/api/state_mapper.h"
 
@@ -11,9 +10,32 @@ namespace internal {
 
 // ---- the operator ---------------------------------------------------------------------------
 
-// One row is what the function emitted, or an entry of the snapshot: one of the two is there.
-template <class Out, class K, class S>
-using MapStateRow = std::pair<std::optional<Out>, std::optional<std::pair<K, S>>>;
+// The operator's dataset has rows of two kinds, told apart by their first byte: what the function
+// emitted, and entries of the snapshot.
+enum class RowKind : char { kMapped = 1, kSnapshot = 2 };
+
+// The start of a chain that reads the rows of one kind.
+template <RowKind kind, Record T>
+struct RowsOfKind {
+  using Out = View<T>;
+
+  template <class Sink>
+  SLUICE_INLINED
+  void Drive(const TaskContext&, std::span<const BatchView> batches, Sink&& sink) const {
+    Out row{};
+    for (const BatchView& batch : batches) {
+      for (uint32_t i = 0; i < batch.count; ++i) {
+        const std::string_view record = batch.record(i);
+        if (record.empty() || record[0] != static_cast<char>(kind)) continue;
+        ByteReader in{record.data() + 1, record.data() + record.size()};
+        if (!RecordCodec<T>::Take(in, row) || in.at != in.end) [[unlikely]] {
+          ThrowBadRecord(RecordName<T>(), i, record.size());
+        }
+        sink(std::as_const(row));
+      }
+    }
+  }
+};
 
 // The state holds one entry per key, due when its idle timeout is over.
 template <class K, class V, class S, class F>
@@ -45,7 +67,12 @@ class MapWithStateOperator final : public PartitionOperator {
     if (idle_ms_ != 0) TimeOut(state, out);
     if (*snapshots_) Snapshot(state, out);
   }
-  uint32_t output_fixed_size() const override { return 0; }
+  uint32_t output_fixed_size() const override {
+    return *snapshots_ || kFixedSize<Out> == 0 ? 0 : 1 + kFixedSize<Out>;
+  }
+  static std::string RecordTypes() {
+    return RecordName<Out>() + " or " + RecordName<std::pair<K, S>>();
+  }
 
  private:
   // A key of the batch, from its first record on.
@@ -102,7 +129,7 @@ class MapWithStateOperator final : public PartitionOperator {
   void Snapshot(UserState& state, RecordBatch& out) {
     state.ForEach([&](std::string_view key, std::string_view bytes) {
       std::string& row = out.bytes();
-      row.append({0, 1});
+      row.push_back(static_cast<char>(RowKind::kSnapshot));
       PutKeyField<K>(key, row);
       View<S> view{};
       if (!DecodeRecord<S>(bytes, view)) ThrowBadRecord(RecordName<S>(), 0, bytes.size());
@@ -113,9 +140,8 @@ class MapWithStateOperator final : public PartitionOperator {
 
   template <class Row>
   static void Emit(const Row& row, RecordBatch& out) {
-    out.bytes().push_back(1);
+    out.bytes().push_back(static_cast<char>(RowKind::kMapped));
     RecordCodec<Out>::template Put<false>(row, out.bytes());
-    out.bytes().push_back(0);
     CloseRecord(out);
   }
 
@@ -130,37 +156,13 @@ class MapWithStateOperator final : public PartitionOperator {
   std::string encoded_;
 };
 
-// ---- the streams ----------------------------------------------------------------------------
-
-struct IsMapped {
-  template <class R>
-  bool operator()(const R& row) const { return row.first.has_value(); }
-};
-struct MappedOf {
-  template <class R>
-  const auto& operator()(const R& row) const { return *row.first; }
-};
-struct IsSnapshot {
-  template <class R>
-  bool operator()(const R& row) const { return row.second.has_value(); }
-};
-struct SnapshotOf {
-  template <class R>
-  const auto& operator()(const R& row) const { return *row.second; }
-};
-template <class Row>
-using MappedChain = MapChain<FilterChain<Stored<Row>, IsMapped>, MappedOf>;
-template <class Row>
-using SnapshotChain = MapChain<FilterChain<Stored<Row>, IsSnapshot>, SnapshotOf>;
-
 }  // namespace internal
 
 // What MapWithState gives: a stream of what the function returned.
 template <Record T, Record K, Record S>
 class MapWithStateDStream
-    : public DStream<T, internal::MappedChain<internal::MapStateRow<T, K, S>>> {
-  using Row = internal::MapStateRow<T, K, S>;
-  using Mapped = DStream<T, internal::MappedChain<Row>>;
+    : public DStream<T, internal::RowsOfKind<internal::RowKind::kMapped, T>> {
+  using Mapped = DStream<T, internal::RowsOfKind<internal::RowKind::kMapped, T>>;
 
  public:
   MapWithStateDStream(const Mapped& mapped, std::shared_ptr<bool> snapshots)
@@ -173,7 +175,7 @@ class MapWithStateDStream
     const auto& graph = Access::graph(*this);
     if (!graph->frozen()) *snapshots_ = true;
     return Access::Make(graph, Access::parent(*this), "StateSnapshots",
-                        internal::SnapshotChain<Row>{});
+                        internal::RowsOfKind<internal::RowKind::kSnapshot, std::pair<K, S>>{});
   }
 
  private:
@@ -222,7 +224,7 @@ struct StateMaps {
   template <class K, class V, class State, class F, class Options>
   static auto AddNode(const S& s, std::string name, F f, Options options) {
     using Operator = MapWithStateOperator<K, V, State, F>;
-    using Rows = MapStateRow<typename Operator::Out, K, State>;
+    using Out = typename Operator::Out;
     const auto& graph = StreamAccess::graph(s);
     if (options.idle_timeout.count() < 0) {
       graph->Fail(3, "MapWithState " + name + ": idle_timeout must not be negative");
@@ -230,7 +232,7 @@ struct StateMaps {
     const auto snapshots = std::make_shared<bool>(false);
     const NodeId node = graph->AddShuffle(
         {.label = "MapWithState",
-         .record_type = RecordName<Rows>,
+         .record_type = Operator::RecordTypes,
          .parent = StreamAccess::parent(s),
          .chain = &StreamAccess::operators(s),
          .shuffle = MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
@@ -243,8 +245,8 @@ struct StateMaps {
          .state_name = std::move(name),
          .state_type = RecordName<K>() + " -> " + RecordName<State>(),
          .name_in_label = true});
-    return MapWithStateDStream<typename Operator::Out, K, State>(
-        StreamAccess::Make(graph, node, "", MappedChain<Rows>{}), snapshots);
+    return MapWithStateDStream<Out, K, State>(
+        StreamAccess::Make(graph, node, "", RowsOfKind<RowKind::kMapped, Out>{}), snapshots);
   }
 };
 

@@ -62,6 +62,21 @@ TEST(MapWithState, TakesFunctionsOfAllForms) {
   EXPECT_EQ(program.Sorted({{"b4"}}), Rows{"b:b22@2000"});
 }
 
+TEST(MapWithState, GivesAStreamLikeAnyOther) {
+  ScriptedProgram program([](StreamingContext&, DStream<std::string> lines) {
+    auto totals = [](const auto& stream, BatchTime) {
+      return stream.Map(KeyAndNumber).MapWithState("totals", Total);
+    };
+    const auto made = lines.Transform(totals);
+    const DStream<std::string> boxed = made;
+    boxed.Union(made.Map([](std::string_view total) { return std::string(total) + "!"; }))
+        .Print(100);
+    made.StateSnapshots().Join(made.StateSnapshots()).Print(100);
+  });
+  EXPECT_EQ(program.Sorted({{"b--", "a-"}}), (Rows{"a1", "a1!", "b2", "b2!"}));
+  EXPECT_EQ(program.SortedOf(1), (Rows{"(a,(1,1))", "(b,(2,2))"}));
+}
+
 // What a call says of its state, or what it throws.
 std::string Try(std::string_view, std::optional<std::string_view> value, State<int64_t>& state) {
   const std::string_view what = value.has_value() ? value->substr(1) : "time out";

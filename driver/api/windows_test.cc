@@ -132,16 +132,53 @@ INSTANTIATE_TEST_SUITE_P(Shapes, WindowsTest,
                                                           Shape{2, 3}, Shape{5, 3}, Shape{6, 6}),
                                           testing::Values(1u, 3u)));
 
-TEST(WindowsBuild, LengthAndSlideMustBeMultiples) {
-  StreamingContext context({.name = "test", .batch_interval = seconds(2)});
-  context.QueueStream<std::string>(RecordQueue<std::string>())
-      .Window({.length = seconds(3)})
-      .Print();
+// What a program is told whose stream, of a slide of two batches, gets this window.
+template <class AddWindow>
+std::string Refusal(const AddWindow& add_window) {
+  StreamingContext context({.name = "test", .batch_interval = seconds(1)});
+  const auto slow = context.QueueStream<int64_t>(RecordQueue<int64_t>())
+                        .Window({.length = seconds(2), .slide = seconds(2)});
+  add_window(slow).Print();
   const Outcome outcome = context.Check();
-  EXPECT_EQ(outcome.exit_code, 3);
-  EXPECT_EQ(outcome.message,
-            "Window length must be a positive multiple of the stream's slide of 2000 ms; it is "
-            "3000 ms");
+  EXPECT_EQ(outcome.exit_code, outcome.message.empty() ? 0 : 3);
+  return outcome.message;
+}
+
+TEST(WindowsBuild, LengthAndSlideMustBeMultiplesOfTheStreamsOwnSlide) {
+  const std::string must = " must be a positive multiple of the stream's slide of 2000 ms; it is ";
+  const auto window = [](int length, int slide) {
+    return [=](const auto& s) {
+      return s.Window({.length = seconds(length), .slide = seconds(slide)});
+    };
+  };
+  EXPECT_EQ(Refusal(window(3, 2)), "Window length" + must + "3000 ms");
+  EXPECT_EQ(Refusal(window(0, 2)), "Window length" + must + "0 ms");
+  EXPECT_EQ(Refusal(window(-2, 2)), "Window length" + must + "-2000 ms");
+  EXPECT_EQ(Refusal(window(4, 3)), "Window slide" + must + "3000 ms");
+  EXPECT_EQ(Refusal(window(4, -2)), "Window slide" + must + "-2000 ms");
+  EXPECT_EQ(Refusal(window(4, 6)), "");  // longer than the window, and no multiple of it
+  EXPECT_EQ(Refusal(window(6, 4)), "");
+}
+
+TEST(WindowsBuild, EveryWindowIsChecked) {
+  const WindowOptions odd{.length = seconds(4), .slide = seconds(3)};
+  const std::plus<> sum;
+  const std::minus<> difference;
+  const auto one = [](int64_t n) { return std::pair{n, int64_t{1}}; };
+  const auto all = [](int64_t, int64_t) { return true; };
+  const std::vector<std::string> refusals = {
+      Refusal([&](const auto& s) { return s.Map(one).ReduceByKeyAndWindow(sum, odd); }),
+      Refusal([&](const auto& s) { return s.Map(one).ReduceByKeyAndWindow(sum, difference, odd); }),
+      Refusal([&](const auto& s) {
+        return s.Map(one).ReduceByKeyAndWindow(sum, difference, odd, all);
+      }),
+      Refusal([&](const auto& s) { return s.ReduceByWindow(sum, odd); }),
+      Refusal([&](const auto& s) { return s.CountByWindow(odd); }),
+      Refusal([&](const auto& s) { return s.CountByValueAndWindow(odd); }),
+      Refusal([&](const auto& s) { return s.Map(one).GroupByKeyAndWindow(odd); })};
+  for (const std::string& refusal : refusals) {
+    EXPECT_NE(refusal.find(" slide must be a positive multiple"), std::string::npos) << refusal;
+  }
 }
 
 TEST(WindowsBuild, AWindowOfAWindowSlidesByMultiplesOfItsParent) {
