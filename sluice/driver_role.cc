@@ -126,6 +126,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   parts.codec = store->codec.get();
   parts.known_job = store->known;
   parts.random = RandomId;
+  parts.listeners = program.context->listeners();
   parts.print = [](const std::string& text) { std::cout << text << std::flush; };
   absl::StatusOr<std::unique_ptr<JobDriver>> driver = JobDriver::Open(parts);
   if (!driver.ok()) return FromStatus(driver.status());

@@ -29,7 +29,7 @@ uint64_t RandomId() {
 }  // namespace
 
 LocalJob::LocalJob(const StreamingContext& context, LocalJobOptions options)
-    : context_(context),
+    : graph_(context.graph()),
       options_(std::move(options)),
       outputs_(std::make_unique<PosixOutputStager>()),
       driver_loop_({.name = "driver-link"}),
@@ -60,18 +60,19 @@ LocalJob::~LocalJob() {
 absl::StatusOr<std::unique_ptr<LocalJob>> LocalJob::Start(const StreamingContext& context,
                                                           LocalJobOptions options) {
   std::unique_ptr<LocalJob> job(new LocalJob(context, std::move(options)));
-  RETURN_IF_ERROR(job->Begin());
+  RETURN_IF_ERROR(job->Begin(context));
   return job;
 }
 
 std::shared_ptr<const LineageGraph> LocalJob::Graph() const {
-  return {std::shared_ptr<void>(), &context_.graph()};
+  return {std::shared_ptr<void>(), &graph_};
 }
 
-absl::Status LocalJob::Begin() {
+absl::Status LocalJob::Begin(const StreamingContext& context) {
   ASSIGN_OR_RETURN(store_, OpenJobStore(options_.store));
   JobDriverParts parts;
-  parts.graph = &context_.graph();
+  parts.graph = &graph_;
+  parts.listeners = context.listeners();
   parts.log_store = store_.log.get();
   parts.objects = store_.objects.get();
   parts.codec = store_.codec.get();
@@ -84,7 +85,7 @@ absl::Status LocalJob::Begin() {
   }
   ASSIGN_OR_RETURN(driver_, JobDriver::Open(parts));
   const ExitStatus resume =
-      CheckResume(driver_->recovered(), options_.config, context_.graph().Fingerprint());
+      CheckResume(driver_->recovered(), options_.config, graph_.Fingerprint());
   if (!resume.ok()) return RefusedError(resume.message);
   driver_transport_ = hub_.Open(kDriverAddress, driver_.get(), &driver_loop_);
 
@@ -103,7 +104,7 @@ absl::Status LocalJob::Begin() {
   driver_options.replication = 1;  // there is one worker
   driver_options.replication_min = 1;
   driver_->Start(std::move(driver_options),
-                 InitFor(context_, options_.config, store_.objects_path),
+                 InitFor(context, options_.config, store_.objects_path),
                  driver_transport_.get());
   proto::Envelope members;
   auto& worker = *members.mutable_cluster_members()->add_workers();

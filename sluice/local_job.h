@@ -34,7 +34,7 @@ struct LocalJobOptions {
 // Thread-safe.
 class LocalJob {
  public:
-  // `context` is built and checked, and outlives the job.
+  // `context` is built and checked; one of its handles outlives the job.
   static absl::StatusOr<std::unique_ptr<LocalJob>> Start(const StreamingContext& context,
                                                          LocalJobOptions options);
   ~LocalJob();
@@ -57,14 +57,14 @@ class LocalJob {
   };
 
   LocalJob(const StreamingContext& context, LocalJobOptions options);
-  absl::Status Begin();
+  absl::Status Begin(const StreamingContext& context);
   void StartExecutor(const proto::StartExecutor& request);
   void StartTasks(const proto::StartExecutor& request);
   void StartReceivers(const proto::StartExecutor& request);
   void EndExecutor(const ExecutorKey& key);
   std::shared_ptr<const LineageGraph> Graph() const;
 
-  const StreamingContext& context_;
+  const LineageGraph& graph_;
   const LocalJobOptions options_;
   JobStore store_;
   std::unique_ptr<OutputStager> outputs_;

@@ -64,6 +64,7 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kReleaseBlocks:
     case M::kReplicateBlock:
     case M::kProducerQuery:
+    case M::kReceiverError:
     case M::kProducerAnswer:
     case M::kSealDone:  // of a receiver executor
     case M::kSealTick:

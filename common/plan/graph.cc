@@ -1,5 +1,6 @@
 #include "common/plan/graph.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -29,6 +30,9 @@ void AddNode(const Node& node, Fingerprinter& print) {
   print.Add(static_cast<int64_t>(node.source.kind));
   print.Add(node.source.stream);
   print.Add(node.source.directory);
+  print.Add(static_cast<int64_t>(node.source.file_format));
+  print.Add(node.source.record_length);
+  if (node.source.constant != nullptr) print.Add(*node.source.constant);
   print.Add(node.partitions);
   print.Add(node.state_name);
   print.Add(node.state_type);
@@ -55,6 +59,12 @@ OutputId LineageGraph::AddOutput(Output output) {
 BatchValueId LineageGraph::AddBatchValue(BatchValueSpec value) {
   batch_values_.push_back(std::move(value));
   return static_cast<BatchValueId>(batch_values_.size() - 1);
+}
+
+bool LineageGraph::has_task_effects() const {
+  return std::any_of(outputs_.begin(), outputs_.end(), [](const Output& output) {
+    return output.kind == OutputKind::kForeachPartition;
+  });
 }
 
 std::string LineageGraph::Validate() const {
@@ -98,6 +108,7 @@ uint64_t LineageGraph::Fingerprint() const {
     print.Add(output.print_limit);
     print.Add(output.prefix);
     print.Add(output.suffix);
+    print.Add(output.record_type);
   }
   for (const BatchValueSpec& value : batch_values_) {
     print.Add(value.name);

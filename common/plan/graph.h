@@ -15,7 +15,15 @@ using NodeId = uint32_t;
 using OutputId = uint32_t;
 
 enum class NodeKind { kSource, kNarrow, kShuffle };
-enum class SourceKind { kReceiver, kPush, kFiles, kQueue };
+enum class SourceKind { kReceiver, kPush, kFiles, kQueue, kConstant };
+
+// How the bytes of files become records.
+enum class FileFormat {
+  kLines,        // lines of text
+  kWhole,        // one record per file, the pair (path, contents)
+  kFixedLength,  // records of `record_length` bytes
+  kObjects,      // what SaveAsObjectFiles wrote, in directories of their own
+};
 
 struct SourceSpec {
   SourceKind kind = SourceKind::kQueue;
@@ -24,6 +32,10 @@ struct SourceSpec {
   std::string directory;                             // kFiles: absolute
   bool existing_files = true;                        // kFiles: take what is there at the start
   std::shared_ptr<QueueSource> queue;                // kQueue
+  FileFormat file_format = FileFormat::kLines;       // kFiles
+  uint32_t record_length = 0;                        // kFiles, kFixedLength
+  std::shared_ptr<const std::string> constant{};     // kConstant: an encoded record batch
+  uint32_t constant_records = 0;                     // how many it has
 };
 
 // One input of a node: its parent's dataset, run through a fused chain.
@@ -58,7 +70,16 @@ struct BatchValueSpec {
 };
 using BatchValueId = uint32_t;
 
-enum class OutputKind { kPrint, kTextFiles, kForeachBatch };
+enum class OutputKind { kPrint, kTextFiles, kForeachBatch, kObjectFiles, kForeachPartition };
+// Staged in a directory of files by the tasks and published by one rename.
+inline bool WritesFiles(OutputKind kind) {
+  return kind == OutputKind::kTextFiles || kind == OutputKind::kObjectFiles;
+}
+// User code with an effect of its own, which ends before the batch is decided: nothing is left to
+// be published.
+inline bool RunsUserCode(OutputKind kind) {
+  return kind == OutputKind::kForeachBatch || kind == OutputKind::kForeachPartition;
+}
 
 struct Output {
   OutputId id = 0;
@@ -66,11 +87,14 @@ struct Output {
   std::string label;
   NodeId parent = 0;
   std::string chain;
-  std::shared_ptr<const NarrowKernel> kernel;  // rows as text lines; for kForeachBatch encoded
+  // Rows as lines of text; encoded records for kForeachBatch, kObjectFiles, kForeachPartition.
+  std::shared_ptr<const NarrowKernel> kernel;
   uint32_t print_limit = 10;                   // kPrint
-  std::string prefix, suffix;                  // kTextFiles
-  bool overwrite = false;                      // kTextFiles
+  std::string prefix, suffix;                  // of what writes files
+  bool overwrite = false;                      // of what writes files
+  std::string record_type;                     // kObjectFiles
   std::shared_ptr<const ForeachKernel> foreach_batch;
+  std::shared_ptr<const PartitionKernel> foreach_partition;
 };
 
 class LineageGraph {
@@ -82,6 +106,8 @@ class LineageGraph {
   const std::vector<Output>& outputs() const { return outputs_; }
   const std::vector<BatchValueSpec>& batch_values() const { return batch_values_; }
   const Node& node(NodeId id) const { return nodes_.at(id); }
+  // An output has an effect outside that a task brings about.
+  bool has_task_effects() const;
 
   // What the program got wrong, in words; empty when the graph can run.
   std::string Validate() const;

@@ -143,6 +143,14 @@ class ReceiverSink {
   // Appends one record to the open buffer; returns before anything is durable. May block while
   // the rate limit or the buffer is exhausted. False: the receiver is to stop.
   virtual bool Store(std::string_view record) = 0;
+  // Stores encoded records as blocks of their own, as few as their size allows, and returns before
+  // anything is durable. May block as Store does. False: the receiver is to stop.
+  virtual bool StoreBlock(const BatchView& records) {
+    for (uint32_t i = 0; i < records.count; ++i) {
+      if (!Store(records.record(i))) return false;
+    }
+    return true;
+  }
   // Seals the records as one block and returns when it is replicated and logged. `first` numbers
   // the first record; an empty producer means unnumbered. Returns the last logged number of the
   // producer (at least the last of these records on success), or nothing when the records could
@@ -192,6 +200,20 @@ class ForeachKernel {
  public:
   virtual ~ForeachKernel() = default;
   virtual void Run(const BatchIdentity& identity, std::span<const BatchView> records) const = 0;
+};
+
+// User code of an output operation that runs in a task, for one partition of a batch.
+struct PartitionIdentity {
+  uint64_t job_instance = 0;
+  uint32_t output = 0;
+  int64_t batch_ms = 0;
+  uint32_t partition = 0;
+  uint64_t fence = 0;  // never goes back
+};
+class PartitionKernel {
+ public:
+  virtual ~PartitionKernel() = default;
+  virtual void Run(const PartitionIdentity& identity, const BatchView& records) const = 0;
 };
 
 }  // namespace sluice

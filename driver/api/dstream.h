@@ -341,6 +341,21 @@ class DStream {
                                                  options);
   }
 
+  // The same with the encoded records, which ObjectFileStream reads back.
+  void SaveAsObjectFiles(const std::string& prefix, const std::string& suffix = "",
+                         SaveOptions options = {}) const {
+    internal::Outputs<T, Chain>::SaveAsObjectFiles(*this, prefix, suffix, options);
+  }
+
+  // f(const PartitionBatch<T>&) in the tasks, for every partition, also an empty one, after the
+  // batch before is decided and before this one is. It may run again after a failure, with the
+  // same identity: a sink that ignores that gets its rows at least once.
+  template <class F>
+    requires internal::PartitionBatchFunction<F, T>
+  void ForeachPartition(F f) const {
+    internal::Outputs<T, Chain>::ForeachPartition(*this, std::move(f));
+  }
+
   // f(const Batch<T>&) in the job driver, once per batch, in batch order, before the batch is
   // decided. It may run again after a failure, with the same identity: use the identity to make
   // the effect idempotent.
@@ -352,20 +367,14 @@ class DStream {
 
   // ---- what a compiler says when a constraint above does not hold ---------------------------
 
-  template <class F>
-  void Map(F) const { internal::ExplainMap<F, RowType>(); }
-  template <class F>
-  void FlatMap(F) const { internal::ExplainFlatMap<F, RowType>(); }
-  template <class F>
-  void Filter(F) const { internal::ExplainFilter<F, RowType>(); }
-  template <class F>
-  void MapValues(F) const { internal::ExplainMapValues<F, T, RowType>(); }
+  template <class F> void Map(F) const { internal::ExplainMap<F, RowType>(); }
+  template <class F> void FlatMap(F) const { internal::ExplainFlatMap<F, RowType>(); }
+  template <class F> void Filter(F) const { internal::ExplainFilter<F, RowType>(); }
+  template <class F> void MapValues(F) const { internal::ExplainMapValues<F, T, RowType>(); }
   template <class F>
   void FlatMapValues(F) const { internal::ExplainFlatMapValues<F, T, RowType>(); }
-  template <class F>
-  void MapPartitions(F) const { internal::ExplainMapPartitions<F, T>(); }
-  template <class F>
-  void Reduce(F) const { internal::ExplainReduce<F, T>(); }
+  template <class F> void MapPartitions(F) const { internal::ExplainMapPartitions<F, T>(); }
+  template <class F> void Reduce(F) const { internal::ExplainReduce<F, T>(); }
   template <class F>
   void ReduceByKey(F, ShuffleOptions = {}) const {
     internal::ExplainPairs<T, internal::kReduceByKey>();
@@ -396,16 +405,14 @@ class DStream {
     internal::ExplainPairs<T, internal::kUpdateStateByKey>();
     internal::ExplainUpdate<F, T, S>();
   }
-  template <class F>
-  void ForeachBatch(F) const { internal::ExplainForeachBatch<F, T>(); }
+  template <class F> void ForeachBatch(F) const { internal::ExplainForeachBatch<F, T>(); }
+  template <class F> void ForeachPartition(F) const { internal::ExplainForeachPartition<F, T>(); }
 
  private:
   friend struct internal::StreamAccess;
   DStream(std::shared_ptr<internal::GraphBuilder> graph, NodeId parent, std::string operators,
           Chain chain)
-      : graph_(std::move(graph)),
-        parent_(parent),
-        operators_(std::move(operators)),
+      : graph_(std::move(graph)), parent_(parent), operators_(std::move(operators)),
         chain_(std::move(chain)) {}
 
   std::shared_ptr<internal::GraphBuilder> graph_;
@@ -430,12 +437,9 @@ struct StreamAccess {
   }
   template <class S>
   static const std::shared_ptr<GraphBuilder>& graph(const S& s) { return s.graph_; }
-  template <class S>
-  static NodeId parent(const S& s) { return s.parent_; }
-  template <class S>
-  static const std::string& operators(const S& s) { return s.operators_; }
-  template <class S>
-  static const auto& chain(const S& s) { return s.chain_; }
+  template <class S> static NodeId parent(const S& s) { return s.parent_; }
+  template <class S> static const std::string& operators(const S& s) { return s.operators_; }
+  template <class S> static const auto& chain(const S& s) { return s.chain_; }
 
   // The stream as the input of a node whose kernel is made from its chain.
   template <class S>

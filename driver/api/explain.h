@@ -15,6 +15,8 @@ namespace sluice {
 
 template <Record T>
 class Batch;
+template <Record T>
+class PartitionBatch;
 template <Record S>
 class State;
 
@@ -243,6 +245,9 @@ using MapWithStateOptionsOf = typename MapWithStateTypes<T, F, S>::Options;
 template <class F, class T>
 concept BatchFunction = std::invocable<const F&, const Batch<T>&>;
 
+template <class F, class T>
+concept PartitionBatchFunction = std::invocable<const F&, const PartitionBatch<T>&>;
+
 // ---- explanations -------------------------------------------------------------------------
 
 template <class F, class R>
@@ -348,6 +353,12 @@ void ExplainUpdate() {
 template <class F, class T>
 void ExplainForeachBatch() {
   static_assert(BatchFunction<F, T>, "ForeachBatch needs a function of const sluice::Batch<T>&");
+}
+
+template <class F, class T>
+void ExplainForeachPartition() {
+  static_assert(PartitionBatchFunction<F, T>,
+                "ForeachPartition needs a function of const sluice::PartitionBatch<T>&");
 }
 
 }  // namespace internal

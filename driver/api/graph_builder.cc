@@ -3,17 +3,26 @@
 namespace sluice::internal {
 
 NodeId GraphBuilder::AddNode(Node node) {
-  if (frozen_) Fail(3, "the graph is fixed once the job has started: " + node.label);
+  if (frozen_) {
+    // Threads of the job read the graph: it must not change. Any node does for the handle.
+    Fail(3, "the graph is fixed once the job has started: " + node.label);
+    if (!graph_.nodes().empty()) return 0;
+  }
   return graph_.AddNode(std::move(node));
 }
 
 void GraphBuilder::AddOutput(Output output) {
-  if (frozen_) Fail(3, "the graph is fixed once the job has started: " + output.label);
+  if (frozen_) {
+    return Fail(3, "the graph is fixed once the job has started: " + output.label);
+  }
   graph_.AddOutput(std::move(output));
 }
 
 BatchValueId GraphBuilder::AddBatchValue(BatchValueSpec value) {
-  if (frozen_) Fail(3, "the graph is fixed once the job has started: " + value.name);
+  if (frozen_) {
+    Fail(3, "the graph is fixed once the job has started: " + value.name);
+    return 0;
+  }
   return graph_.AddBatchValue(std::move(value));
 }
 
@@ -56,13 +65,28 @@ void GraphBuilder::AddPrint(NodeId parent, const std::string& chain,
 void GraphBuilder::AddTextFiles(NodeId parent, const std::string& chain,
                                 std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
                                 std::string suffix, bool overwrite) {
+  AddFiles("SaveAsTextFiles", parent, chain, std::move(kernel), std::move(prefix),
+           std::move(suffix), overwrite, "");
+}
+
+void GraphBuilder::AddObjectFiles(NodeId parent, const std::string& chain,
+                                  std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
+                                  std::string suffix, bool overwrite, std::string record_type) {
+  AddFiles("SaveAsObjectFiles", parent, chain, std::move(kernel), std::move(prefix),
+           std::move(suffix), overwrite, std::move(record_type));
+}
+
+void GraphBuilder::AddFiles(std::string label, NodeId parent, const std::string& chain,
+                            std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
+                            std::string suffix, bool overwrite, std::string record_type) {
   const bool is_url = prefix.find("://") != std::string::npos;
   if (!prefix.starts_with('/') && !is_url && !prefix.empty()) {
-    Fail(2, "SaveAsTextFiles: the prefix must be an absolute path: " + prefix);
+    Fail(2, label + ": the prefix must be an absolute path: " + prefix);
   }
   Output output;
-  output.kind = OutputKind::kTextFiles;
-  output.label = "SaveAsTextFiles";
+  output.kind = record_type.empty() ? OutputKind::kTextFiles : OutputKind::kObjectFiles;
+  output.label = std::move(label);
+  output.record_type = std::move(record_type);
   output.parent = parent;
   output.chain = chain;
   output.kernel = std::move(kernel);
@@ -82,6 +106,19 @@ void GraphBuilder::AddForeachBatch(NodeId parent, const std::string& chain,
   output.chain = chain;
   output.kernel = std::move(kernel);
   output.foreach_batch = std::move(foreach_batch);
+  AddOutput(std::move(output));
+}
+
+void GraphBuilder::AddForeachPartition(NodeId parent, const std::string& chain,
+                                       std::shared_ptr<const NarrowKernel> kernel,
+                                       std::shared_ptr<const PartitionKernel> foreach_partition) {
+  Output output;
+  output.kind = OutputKind::kForeachPartition;
+  output.label = "ForeachPartition";
+  output.parent = parent;
+  output.chain = chain;
+  output.kernel = std::move(kernel);
+  output.foreach_partition = std::move(foreach_partition);
   AddOutput(std::move(output));
 }
 

@@ -53,6 +53,12 @@ class GraphBuilder {
   void AddTextFiles(NodeId parent, const std::string& chain,
                     std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
                     std::string suffix, bool overwrite);
+  void AddObjectFiles(NodeId parent, const std::string& chain,
+                      std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
+                      std::string suffix, bool overwrite, std::string record_type);
+  void AddForeachPartition(NodeId parent, const std::string& chain,
+                           std::shared_ptr<const NarrowKernel> kernel,
+                           std::shared_ptr<const PartitionKernel> foreach_partition);
   void AddForeachBatch(NodeId parent, const std::string& chain,
                        std::shared_ptr<const NarrowKernel> kernel,
                        std::shared_ptr<const ForeachKernel> foreach_batch);
@@ -70,7 +76,7 @@ class GraphBuilder {
   int NextOf(std::string_view what);
   std::string Numbered(std::string_view base);
 
-  // Turns further changes into an error: the graph is fixed once the job starts.
+  // From here on nothing is added, as threads of the job read the graph; trying to is an error.
   void Freeze() { frozen_ = true; }
   bool frozen() const { return frozen_; }
 
@@ -81,6 +87,10 @@ class GraphBuilder {
 
  private:
   void AddOutput(Output output);
+  // Lines of text, or object files of records of this type.
+  void AddFiles(std::string label, NodeId parent, const std::string& chain,
+                std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
+                std::string suffix, bool overwrite, std::string record_type);
 
   int64_t batch_interval_ms_;
   LineageGraph graph_;

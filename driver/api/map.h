@@ -59,6 +59,10 @@ struct Maps {
 
   template <class Other>
   static DStream<T> Union(const S& s, const DStream<T, Other>& other) {
+    if (StreamAccess::graph(other) != StreamAccess::graph(s)) {
+      StreamAccess::graph(s)->Fail(3, "Union needs streams of one context");
+      return Box(s);
+    }
     return AddNarrow("Union", s, {NarrowInput(s), Maps<T, Other>::NarrowInput(other)});
   }
 

@@ -1,4 +1,4 @@
-// Output operations: Print, SaveAsTextFiles, ForeachBatch.
+// Output operations: Print, SaveAsTextFiles, SaveAsObjectFiles, ForeachBatch, ForeachPartition.
 #pragma once
 
 #include "common/codec_text.h"
@@ -42,6 +42,40 @@ class Batch {
   std::span<const BatchView> records_;
 };
 
+// What ForeachPartition hands to its function. Valid during the call.
+template <Record T>
+class PartitionBatch {
+ public:
+  PartitionBatch(const PartitionIdentity& identity, const BatchView& records)
+      : identity_(identity), records_(records) {}
+
+  int64_t time_ms() const { return identity_.batch_ms; }
+  uint32_t partition() const { return identity_.partition; }
+  // (job instance, output, batch, partition): the same at every repeat. The fence never goes back:
+  // a sink that keeps the highest it has seen refuses whoever comes with a lower one.
+  const PartitionIdentity& identity() const { return identity_; }
+  uint64_t size() const { return records_.count; }
+  bool empty() const { return size() == 0; }
+
+  // f(row) for every record in order; a row may be a view, valid during the call.
+  template <class F>
+    requires RowFunction<F, View<T>>
+  void ForEach(F f) const {
+    internal::RowCaller<F, View<T>> call(f);
+    Stored<T>().Drive(TaskContext(), {&records_, 1}, [&](const auto& row) { call(row); });
+  }
+  // All records, owned.
+  std::vector<T> Collect() const {
+    std::vector<T> all;
+    ForEach([&](const View<T>& row) { all.push_back(internal::ToOwned(row)); });
+    return all;
+  }
+
+ private:
+  const PartitionIdentity& identity_;
+  const BatchView& records_;
+};
+
 namespace internal {
 
 // Ends a chain in lines of text; `limit` of them suffice.
@@ -79,6 +113,18 @@ class UserForeachKernel final : public ForeachKernel {
   F f_;
 };
 
+template <class T, class F>
+class UserPartitionKernel final : public PartitionKernel {
+ public:
+  explicit UserPartitionKernel(F f) : f_(std::move(f)) {}
+  void Run(const PartitionIdentity& identity, const BatchView& records) const override {
+    f_(PartitionBatch<T>(identity, records));
+  }
+
+ private:
+  F f_;
+};
+
 template <class T, class Chain>
 struct Outputs {
   using S = DStream<T, Chain>;
@@ -98,18 +144,33 @@ struct Outputs {
 
   template <class F>
   static void ForeachBatch(const S& s, F f) {
-    std::shared_ptr<const NarrowKernel> kernel;
-    if constexpr (std::same_as<Chain, Stored<T>>) {
-      kernel = std::make_shared<CopyKernel>(kFixedSize<T>);
-    } else {
-      kernel = std::make_shared<RecordKernel<Chain>>(StreamAccess::chain(s));
-    }
     StreamAccess::graph(s)->AddForeachBatch(
-        StreamAccess::parent(s), StreamAccess::operators(s), std::move(kernel),
+        StreamAccess::parent(s), StreamAccess::operators(s), Records(s),
         std::make_shared<UserForeachKernel<T, F>>(std::move(f)));
   }
 
+  static void SaveAsObjectFiles(const S& s, std::string prefix, std::string suffix,
+                                SaveOptions options) {
+    StreamAccess::graph(s)->AddObjectFiles(StreamAccess::parent(s), StreamAccess::operators(s),
+                                           Records(s), std::move(prefix), std::move(suffix),
+                                           options.overwrite, RecordName<T>());
+  }
+
+  template <class F>
+  static void ForeachPartition(const S& s, F f) {
+    StreamAccess::graph(s)->AddForeachPartition(
+        StreamAccess::parent(s), StreamAccess::operators(s), Records(s),
+        std::make_shared<UserPartitionKernel<T, F>>(std::move(f)));
+  }
+
  private:
+  static std::shared_ptr<const NarrowKernel> Records(const S& s) {
+    if constexpr (std::same_as<Chain, Stored<T>>) {
+      return std::make_shared<CopyKernel>(kFixedSize<T>);
+    } else {
+      return std::make_shared<RecordKernel<Chain>>(StreamAccess::chain(s));
+    }
+  }
   static std::shared_ptr<const NarrowKernel> Text(const S& s, uint64_t limit) {
     return std::make_shared<TextKernel<Chain>>(StreamAccess::chain(s), limit);
   }

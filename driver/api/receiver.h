@@ -108,8 +108,5 @@ class UserReceiverFactory final : public ReceiverFactory {
   R receiver_;
 };
 
-// Lines of a TCP server, to which it connects as a client.
-std::shared_ptr<const ReceiverFactory> MakeSocketReceiver(std::string host, int port);
-
 }  // namespace internal
 }  // namespace sluice

@@ -1,5 +1,5 @@
-// Lines of a TCP server. An end of stream, an error, or a server that is not there is no failure:
-// it connects again, with a back-off from 0.1 to 5 s that starts over after every line.
+// The bytes of a TCP server, for a framer. An end of stream, an error, or a server that is not
+// there is no failure: it connects again.
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "driver/api/receiver.h"
+#include "driver/api/framing.h"
 
 namespace sluice::internal {
 namespace {
@@ -19,7 +19,6 @@ constexpr int kPollMs = 50;
 constexpr int64_t kBackoffMinMs = 100;
 constexpr int64_t kBackoffMaxMs = 5000;
 constexpr size_t kReadSize = 256 << 10;
-constexpr size_t kLineMax = 64 << 20;
 
 class Socket {
  public:
@@ -52,13 +51,14 @@ bool Await(const Socket& socket, short events, ReceiverSink& sink, int64_t timeo
 
 class SocketReceiver final : public ReceiverBody {
  public:
-  SocketReceiver(std::string host, int port) : host_(std::move(host)), port_(port) {}
+  SocketReceiver(std::string host, int port, FramerFactory framers)
+      : host_(std::move(host)), port_(port), framers_(std::move(framers)) {}
 
   void Run(ReceiverSink& sink) override {
     int64_t backoff_ms = kBackoffMinMs;
     while (!sink.stopping()) {
       const Socket socket = Connect(sink);
-      if (socket.open() && ReadLines(socket, sink)) backoff_ms = kBackoffMinMs;
+      if (socket.open() && ReadAll(socket, sink)) backoff_ms = kBackoffMinMs;
       if (sink.stopping()) return;
       sink.ReportError(error_ + "; will connect again in " + std::to_string(backoff_ms) + " ms");
       if (sink.WaitStopping(backoff_ms)) return;
@@ -105,10 +105,10 @@ class SocketReceiver final : public ReceiverBody {
     return Socket();
   }
 
-  // Until the stream ends; true when a line came. A last line without its end is stored too.
-  bool ReadLines(const Socket& socket, ReceiverSink& sink) {
+  // Until the stream ends or its framer has enough; true when something came and was good.
+  bool ReadAll(const Socket& socket, ReceiverSink& sink) {
+    const std::unique_ptr<Framer> framer = framers_();
     bool any = false;
-    std::string pending;
     std::string buffer(kReadSize, '\0');
     while (true) {
       if (!Await(socket, POLLIN, sink, INT64_MAX)) return any;
@@ -116,59 +116,43 @@ class SocketReceiver final : public ReceiverBody {
       if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
       if (n <= 0) {
         error_ = Address() + (n == 0 ? " closed the stream" : std::string(": ") + strerror(errno));
-        if (!pending.empty()) StoreLine(pending, sink);
-        return any || !pending.empty();
-      }
-      any = true;
-      if (!StoreLines({buffer.data(), static_cast<size_t>(n)}, pending, sink)) return true;
-      if (pending.size() > kLineMax) {
-        error_ = Address() + ": a line is longer than 64 MiB";
+        framer->End(sink, error_);
         return any;
       }
-    }
-  }
-
-  static bool StoreLines(std::string_view bytes, std::string& pending, ReceiverSink& sink) {
-    while (true) {
-      const size_t end = bytes.find('\n');
-      if (end == std::string_view::npos) {
-        pending.append(bytes);
-        return true;
+      std::string error;
+      if (!framer->Feed({buffer.data(), static_cast<size_t>(n)}, sink, error)) {
+        error_ = Address() + ": " + error;
+        return any;
       }
-      std::string_view line = bytes.substr(0, end);
-      if (!pending.empty()) line = pending.append(line);
-      if (!StoreLine(line, sink)) return false;
-      pending.clear();
-      bytes.remove_prefix(end + 1);
+      any = true;
     }
-  }
-
-  static bool StoreLine(std::string_view line, ReceiverSink& sink) {
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    return sink.Store(line);
   }
 
   const std::string host_;
   const int port_;
+  const FramerFactory framers_;
   std::string error_;
 };
 
 class SocketReceiverFactory final : public ReceiverFactory {
  public:
-  SocketReceiverFactory(std::string host, int port) : host_(std::move(host)), port_(port) {}
+  SocketReceiverFactory(std::string host, int port, FramerFactory framers)
+      : host_(std::move(host)), port_(port), framers_(std::move(framers)) {}
   std::unique_ptr<ReceiverBody> New() const override {
-    return std::make_unique<SocketReceiver>(host_, port_);
+    return std::make_unique<SocketReceiver>(host_, port_, framers_);
   }
 
  private:
-  std::string host_;
-  int port_;
+  const std::string host_;
+  const int port_;
+  const FramerFactory framers_;
 };
 
 }  // namespace
 
-std::shared_ptr<const ReceiverFactory> MakeSocketReceiver(std::string host, int port) {
-  return std::make_shared<SocketReceiverFactory>(std::move(host), port);
+std::shared_ptr<const ReceiverFactory> MakeSocketReceiver(std::string host, int port,
+                                                          FramerFactory framers) {
+  return std::make_shared<SocketReceiverFactory>(std::move(host), port, std::move(framers));
 }
 
 }  // namespace sluice::internal

@@ -1,7 +1,11 @@
 #include "driver/api/streaming_context.h"
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <mutex>
+
+#include "driver/api/listener_bus.h"
 
 namespace sluice {
 namespace {
@@ -21,16 +25,49 @@ bool IsName(std::string_view name) {
 void InstallJobRunner(JobRunnerFactory factory) { g_runner_factory = factory; }
 
 struct StreamingContext::State {
+  // The runner's job goes on without anybody who waits for it.
+  bool Ended() const { return runner != nullptr && runner->Await(kNoTime).has_value(); }
+  ContextState Now() const {
+    const std::lock_guard lock(mutex);
+    if (stopped || Ended()) return ContextState::kStopped;
+    return runner == nullptr ? ContextState::kInitialized : ContextState::kActive;
+  }
+
+  static constexpr std::chrono::milliseconds kNoTime{0};
   JobOptions options;
   ConstantValues constants;
   bool constants_given = false;
   BuildFunction build = nullptr;
-  std::unique_ptr<JobRunner> runner;
+  std::shared_ptr<internal::GraphBuilder> graph;
+  internal::ListenerBus listeners;
+  mutable std::mutex mutex;           // of what follows
+  bool stopped = false;
+  std::unique_ptr<JobRunner> runner;  // ends first: it uses the others
 };
+
+namespace {
+
+// The one context of this process that may be active.
+std::mutex g_active_mutex;
+
+Outcome WithinTheJob(std::string_view call) {
+  return {3, std::string(call) + " was called in a listener or in a function of the job itself, "
+             "where it would wait for itself"};
+}
+
+bool IsWithinTheJob() { return internal::CallbackScope::Inside() || CurrentTask() != nullptr; }
+
+}  // namespace
+
+std::weak_ptr<StreamingContext::State>& StreamingContext::ActiveState() {
+  static auto* active = new std::weak_ptr<State>();
+  return *active;
+}
 
 StreamingContext::StreamingContext(JobOptions options, std::optional<ConstantValues> constants)
     : graph_(std::make_shared<internal::GraphBuilder>(options.batch_interval)),
-      state_(std::make_unique<State>()) {
+      state_(std::make_shared<State>()) {
+  state_->graph = graph_;
   if (options.batch_interval < std::chrono::milliseconds(5)) {
     graph_->Fail(3, "batch_interval must be at least 5 ms");
   }
@@ -47,6 +84,18 @@ StreamingContext StreamingContext::GetOrCreate(JobOptions options, BuildFunction
   context.state_->build = build;
   build(context);
   return context;
+}
+
+std::optional<StreamingContext> StreamingContext::GetActive() {
+  const std::lock_guard lock(g_active_mutex);
+  std::shared_ptr<State> state = ActiveState().lock();
+  if (state == nullptr || state->Now() != ContextState::kActive) return std::nullopt;
+  return StreamingContext(state->graph, state);
+}
+
+StreamingContext StreamingContext::GetActiveOrCreate(JobOptions options, BuildFunction build) {
+  std::optional<StreamingContext> active = GetActive();
+  return active.has_value() ? *std::move(active) : GetOrCreate(std::move(options), build);
 }
 
 NodeId StreamingContext::AddSource(std::string label, std::string record_type,
@@ -82,25 +131,56 @@ NodeId StreamingContext::AddQueue(std::string record_type, std::shared_ptr<Queue
   return AddSource("QueueStream", std::move(record_type), std::move(source));
 }
 
-DStream<std::string> StreamingContext::SocketTextStream(std::string host, int port) {
+NodeId StreamingContext::AddConstant(std::string record_type, const RecordBatch& records) {
+  SourceSpec source;
+  source.kind = SourceKind::kConstant;
+  source.stream = graph_->Numbered("constant");
+  std::string encoded;
+  EncodeBatch(records.view(), encoded);
+  source.constant = std::make_shared<const std::string>(std::move(encoded));
+  source.constant_records = records.count();
+  return AddSource("ConstantStream", std::move(record_type), std::move(source));
+}
+
+NodeId StreamingContext::AddSocket(std::string label, std::string record_type, std::string host,
+                                   int port, internal::FramerFactory framers) {
   if (port < 1 || port > 65535) {
     graph_->Fail(2, "a port must be between 1 and 65535; it is " + std::to_string(port));
   }
-  return internal::StreamAccess::Stream<std::string>(
-      graph_, AddReceiver("socket", "SocketTextStream", "text",
-                          internal::MakeSocketReceiver(std::move(host), port)));
+  return AddReceiver("socket", std::move(label), std::move(record_type),
+                     internal::MakeSocketReceiver(std::move(host), port, std::move(framers)));
+}
+
+DStream<std::string> StreamingContext::SocketTextStream(std::string host, int port) {
+  return Socket<std::string>("SocketTextStream", std::move(host), port, internal::LineFramers());
 }
 
 DStream<std::string> StreamingContext::TextFileStream(std::string directory, FileOptions options) {
+  return internal::StreamAccess::Stream<std::string>(
+      graph_, AddFiles("TextFileStream", "text", directory, FileFormat::kLines, 0, options));
+}
+
+DStream<std::string> StreamingContext::BinaryRecordsStream(std::string directory, uint32_t length,
+                                                           FileOptions options) {
+  if (length == 0) graph_->Fail(3, "BinaryRecordsStream needs records of at least one byte");
+  return internal::StreamAccess::Stream<std::string>(
+      graph_, AddFiles("BinaryRecordsStream", "text", directory, FileFormat::kFixedLength,
+                       std::max(length, 1u), options));
+}
+
+NodeId StreamingContext::AddFiles(std::string label, std::string record_type,
+                                  const std::string& directory, FileFormat format,
+                                  uint32_t record_length, const FileOptions& options) {
   SourceSpec source;
+  source.file_format = format;
+  source.record_length = record_length;
   source.kind = SourceKind::kFiles;
   source.stream = graph_->Numbered("files");
   std::error_code error;  // an empty path is none; that its flag is missing is said elsewhere
   const std::filesystem::path absolute = std::filesystem::absolute(directory, error);
   source.directory = error ? directory : absolute.lexically_normal().string();
   source.existing_files = options.existing == Existing::kTake;
-  return internal::StreamAccess::Stream<std::string>(
-      graph_, AddSource("TextFileStream", "text", std::move(source)));
+  return AddSource(std::move(label), std::move(record_type), std::move(source));
 }
 
 DStream<std::string> StreamingContext::PushStream(std::string name) {
@@ -120,6 +200,9 @@ std::chrono::milliseconds StreamingContext::batch_interval() const {
   return state_->options.batch_interval;
 }
 void StreamingContext::Set(std::string key, std::string value) {
+  if (state_->Now() != ContextState::kInitialized) {
+    return graph_->Fail(3, "settings are fixed once the job has started: " + key);
+  }
   state_->options.conf.emplace_back(std::move(key), std::move(value));
 }
 
@@ -152,33 +235,70 @@ Outcome StreamingContext::Check(bool complete) const {
   return {};
 }
 
+void StreamingContext::AddListener(std::shared_ptr<StreamingListener> listener) {
+  state_->listeners.Add(std::move(listener));
+}
+void StreamingContext::RemoveListener(const std::shared_ptr<StreamingListener>& listener) {
+  state_->listeners.Remove(listener);
+}
+
+ContextState StreamingContext::state() const { return state_->Now(); }
+
 Outcome StreamingContext::Start() {
-  if (state_->runner != nullptr) return {3, "the job has been started already"};
-  Outcome outcome = Check();
-  if (!outcome.ok()) return outcome;
+  const std::lock_guard lock(g_active_mutex);
+  if (state_->Now() == ContextState::kActive) return {3, "the job has been started already"};
+  if (state_->Now() == ContextState::kStopped) {
+    return {3, "a context that has stopped cannot be started again; make a new one"};
+  }
+  const std::shared_ptr<State> other = ActiveState().lock();
+  if (other != nullptr && other->Now() == ContextState::kActive) {
+    return {3, "another context of this process is active: " + other->options.name +
+               "; stop it first"};
+  }
+  Outcome started = Check();
   const JobRunnerFactory factory = g_runner_factory;
-  if (factory == nullptr) return {3, "this program is not linked with the Sluice runtime"};
+  if (started.ok() && factory == nullptr) {
+    started = {3, "this program is not linked with the Sluice runtime"};
+  }
   graph_->Freeze();
-  state_->runner = factory();
-  return state_->runner->Start(*this);
+  std::unique_ptr<JobRunner> runner = started.ok() ? factory() : nullptr;
+  if (started.ok()) started = runner->Start(*this);
+  const std::lock_guard state_lock(state_->mutex);
+  state_->stopped = !started.ok();
+  if (!started.ok()) return started;
+  state_->runner = std::move(runner);
+  ActiveState() = state_;
+  return started;
+}
+
+JobRunner* StreamingContext::Runner() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->runner.get();
 }
 
 Outcome StreamingContext::AwaitTermination() {
-  if (state_->runner == nullptr) return {3, "the job has not been started"};
-  return state_->runner->Await(std::nullopt).value_or(Outcome());
+  return AwaitTerminationOrTimeout(std::nullopt).value_or(Outcome());
 }
 
 std::optional<Outcome> StreamingContext::AwaitTerminationOrTimeout(
-    std::chrono::milliseconds timeout) {
-  if (state_->runner == nullptr) return Outcome{3, "the job has not been started"};
-  return state_->runner->Await(timeout);
+    std::optional<std::chrono::milliseconds> timeout) {
+  if (IsWithinTheJob()) return WithinTheJob("AwaitTermination");
+  JobRunner* const runner = Runner();
+  if (runner == nullptr) return Outcome{3, "the job has not been started"};
+  return runner->Await(timeout);
 }
 
 Outcome StreamingContext::Stop(StopOptions options) {
-  if (state_->runner == nullptr) return {};
-  return state_->runner->Stop(options);
+  if (IsWithinTheJob()) return WithinTheJob("Stop");
+  JobRunner* const runner = Runner();
+  const Outcome outcome = runner == nullptr ? Outcome() : runner->Stop(options);
+  graph_->Freeze();
+  const std::lock_guard lock(state_->mutex);
+  state_->stopped = true;
+  return outcome;
 }
 
+internal::ListenerBus* StreamingContext::listeners() const { return &state_->listeners; }
 const JobOptions& StreamingContext::options() const { return state_->options; }
 const ConstantValues& StreamingContext::constants() const { return state_->constants; }
 BuildFunction StreamingContext::build_function() const { return state_->build; }

@@ -22,15 +22,21 @@
 #include "driver/api/args.h"
 #include "driver/api/batch_value.h"
 #include "driver/api/dstream.h"
+#include "driver/api/framing.h"
+#include "driver/api/listener.h"
 #include "driver/api/map.h"
 #include "driver/api/options.h"
 #include "driver/api/queue.h"
 #include "driver/api/receiver.h"
+#include "driver/api/whole_files.h"
 #include "driver/api/transform.h"
 
 namespace sluice {
 
 class StreamingContext;
+namespace internal {
+class ListenerBus;
+}  // namespace internal
 using BuildFunction = void (*)(StreamingContext&);
 
 struct JobOptions {
@@ -60,7 +66,11 @@ void InstallJobRunner(JobRunnerFactory factory);
 // Values that only the job driver knows, by name and encoded; they travel in log and plan.
 using ConstantValues = std::vector<std::pair<std::string, std::string>>;
 
-// Not thread-safe, except Stop and the Await functions. Movable.
+// kStopped: Stop was called, the job has ended, or it could not be started.
+enum class ContextState { kInitialized, kActive, kStopped };
+
+// Not thread-safe, except state, listeners, Stop and the Await functions. A handle: what GetActive
+// gives is the same context, and the job ends with its last handle.
 class StreamingContext {
  public:
   // With `constants`, Constant answers from them and never calls its function.
@@ -73,13 +83,66 @@ class StreamingContext {
   // A context on which `build` has run. Where the options name a checkpoint that exists, Start
   // resumes from it.
   static StreamingContext GetOrCreate(JobOptions options, BuildFunction build);
+  // The context of this process that was started and has not stopped; there is one at most. The
+  // context that RunJob makes is not given out.
+  static std::optional<StreamingContext> GetActive();
+  static StreamingContext GetActiveOrCreate(JobOptions options, BuildFunction build);
 
   // ---- sources ------------------------------------------------------------------------------
 
   // Lines of a TCP server, connected to again and again. A line has no end-of-line characters.
   DStream<std::string> SocketTextStream(std::string host, int port);
-  // Lines of the files in a directory, each file once, when it is there as a whole.
+  // Records that `framing` finds in the bytes of a TCP server; what it looks like is in framing.h.
+  template <Record T, class F>
+    requires FramingFunction<F, T>
+  DStream<T> SocketStream(std::string host, int port, F framing) {
+    return Socket<T>("SocketStream", std::move(host), port, [framing = std::move(framing)] {
+      return std::make_unique<internal::UserFramer<T, F>>(framing);
+    });
+  }
+  // Batches of records that a TCP server has encoded as blocks are (docs/formats.md), each behind
+  // its length in 4 bytes, most significant first. They are checked as a whole and stored as they
+  // are; after a frame that is none the connection is opened anew.
+  template <Record T>
+  DStream<T> RawSocketStream(std::string host, int port) {
+    return Socket<T>("RawSocketStream", std::move(host), port,
+                     internal::RawFramers(kFixedSize<T>));
+  }
+  // Files of a directory, each file once, when it is there as a whole. One that changes later is
+  // not read again; a counter and one warning say so.
+  // Their lines:
   DStream<std::string> TextFileStream(std::string directory, FileOptions options = {});
+  // The elements of the range parse(path, contents), both std::string_view; a file is read by one
+  // task, and has 2 GiB at most.
+  template <class F>
+    requires std::invocable<const F&, std::string_view, std::string_view>
+  auto FileStream(std::string directory, F parse, FileOptions options = {}) {
+    return internal::StreamAccess::Stream<internal::WholeFile>(
+               graph_, AddFiles("FileStream", RecordName<internal::WholeFile>(),
+                                std::move(directory), FileFormat::kWhole, 0, options))
+        .FlatMap(internal::ParseWholeFile<F>{std::move(parse)});
+  }
+  // Records of `length` bytes. A file of another length fails its batch, which names it.
+  DStream<std::string> BinaryRecordsStream(std::string directory, uint32_t length,
+                                           FileOptions options = {});
+  // What SaveAsObjectFiles wrote into the directory, batch by batch as they appear, or files of
+  // such batches.
+  template <Record T>
+  DStream<T> ObjectFileStream(std::string directory, FileOptions options = {}) {
+    return internal::StreamAccess::Stream<T>(
+        graph_, AddFiles("ObjectFileStream", RecordName<T>(), std::move(directory),
+                         FileFormat::kObjects, 0, options));
+  }
+  // The same dataset at every batch. Every process has it from the build function.
+  template <Record T>
+  DStream<T> ConstantStream(const std::vector<T>& records) {
+    RecordBatch batch(kFixedSize<T>);
+    for (const T& record : records) {
+      EncodeRecord<T>(record, batch.bytes());
+      batch.EndRecord();
+    }
+    return internal::StreamAccess::Stream<T>(graph_, AddConstant(RecordName<T>(), batch));
+  }
   // Records that clients push under this name, each producer's exactly once.
   DStream<std::string> PushStream(std::string name);
 
@@ -171,11 +234,23 @@ class StreamingContext {
 
   // ---- life ---------------------------------------------------------------------------------
 
-  // Starts the job; an error when the program or its flags are wrong. The graph is fixed then.
+  // Hears of batches, output operations and receivers, in the job driver only.
+  void AddListener(std::shared_ptr<StreamingListener> listener);
+  void RemoveListener(const std::shared_ptr<StreamingListener>& listener);
+
+  ContextState state() const;
+  // Starts the job; an error when the program or its flags are wrong, when it was started or
+  // stopped before, or while another context of this process is active. The graph is fixed then:
+  // what is declared later is not added, and Check says so.
   Outcome Start();
   // Blocks until the job has ended, and says how; an error of the job is the outcome.
   Outcome AwaitTermination();
-  std::optional<Outcome> AwaitTerminationOrTimeout(std::chrono::milliseconds timeout);
+  // Nothing: the time was over first. Without a timeout it waits as long as it takes.
+  std::optional<Outcome> AwaitTerminationOrTimeout(
+      std::optional<std::chrono::milliseconds> timeout);
+  // Ends the job and gives its outcome; without effect once it has ended. A context that was never
+  // started cannot be started afterwards. Stop and AwaitTermination are errors in listeners and in
+  // functions that the job itself runs, where they would wait for themselves.
   Outcome Stop(StopOptions options = {});
 
   // ---- for what runs the job ----------------------------------------------------------------
@@ -186,6 +261,7 @@ class StreamingContext {
   const JobOptions& options() const;
   const ConstantValues& constants() const;
   BuildFunction build_function() const;
+  internal::ListenerBus* listeners() const;
 
  private:
   struct State;
@@ -195,6 +271,10 @@ class StreamingContext {
     std::vector<NodeInput> inputs;
     const DStream<T>* first = nullptr;
     for (const DStream<T>& stream : streams) {
+      if (internal::StreamAccess::graph(stream) != graph_) {
+        graph_->Fail(3, "Union needs streams of one context");
+        continue;
+      }
       if (first == nullptr) first = &stream;
       inputs.push_back(internal::Maps<T, Stored<T>>::NarrowInput(stream));
     }
@@ -205,6 +285,23 @@ class StreamingContext {
     return internal::Maps<T, Stored<T>>::AddNarrow("Union", *first, std::move(inputs));
   }
 
+  template <class T>
+  DStream<T> Socket(std::string label, std::string host, int port,
+                    internal::FramerFactory framers) {
+    return internal::StreamAccess::Stream<T>(
+        graph_, AddSocket(std::move(label), RecordName<T>(), std::move(host), port,
+                          std::move(framers)));
+  }
+
+  StreamingContext(std::shared_ptr<internal::GraphBuilder> graph, std::shared_ptr<State> state)
+      : graph_(std::move(graph)), state_(std::move(state)) {}
+  static std::weak_ptr<State>& ActiveState();
+  JobRunner* Runner() const;  // null before Start
+  NodeId AddSocket(std::string label, std::string record_type, std::string host, int port,
+                   internal::FramerFactory framers);
+  NodeId AddFiles(std::string label, std::string record_type, const std::string& directory,
+                  FileFormat format, uint32_t record_length, const FileOptions& options);
+  NodeId AddConstant(std::string record_type, const RecordBatch& records);
   NodeId AddSource(std::string label, std::string record_type, SourceSpec source);
   NodeId AddReceiver(std::string_view stream, std::string label, std::string record_type,
                      std::shared_ptr<const ReceiverFactory> receiver);
@@ -214,7 +311,7 @@ class StreamingContext {
   void BadConstant(const std::string& name);
 
   std::shared_ptr<internal::GraphBuilder> graph_;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace sluice

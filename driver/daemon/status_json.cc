@@ -36,6 +36,8 @@ Json Of(const proto::JobInfo& job) {
           {"driver_pid", job.driver_pid()},
           {"driver_restarts", job.driver_restarts()},
           {"under_replicated_blocks", s.under_replicated_blocks()},
+          {"changed_files", s.changed_files()},
+          {"input_problem", s.input_problem()},
           {"failure", s.failure()},
           {"lost_records", s.lost_records()},
           {"receivers", receivers},
@@ -106,6 +108,8 @@ std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& wor
        [](const proto::JobInfo& j) -> uint64_t { return j.status().kept_batches(); }},
       {"sluice_job_lost_records", "counter",
        [](const proto::JobInfo& j) -> uint64_t { return j.status().lost_records(); }},
+      {"sluice_job_changed_files", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().changed_files(); }},
       {"sluice_job_driver_restarts", "counter",
        [](const proto::JobInfo& j) -> uint64_t { return j.driver_restarts(); }}};
   std::ostringstream out;

@@ -104,12 +104,26 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
   return granted;
 }
 
-void BatchRunner::Grant(MonotonicTime now, int64_t decided_ms, int64_t sealed_ms,
-                        int64_t abandoned_ms, uint64_t durable_slot,
+proto::BatchGrant BatchRunner::Carrying(const Progress& progress) const {
+  proto::BatchGrant grant;
+  *grant.mutable_generation() = generation_;
+  grant.set_decided_ms(progress.decided_ms);
+  grant.set_sealed_ms(progress.sealed_ms);
+  grant.set_abandoned_checkpoint_ms(progress.abandoned_ms);
+  grant.set_durable_slot(progress.durable_slot);
+  if (plan_.graph().has_task_effects()) grant.set_effects_ms(progress.effects_ms);
+  return grant;
+}
+
+void BatchRunner::Grant(MonotonicTime now, const Progress& progress,
                         std::vector<DriverCommand>& out) {
   std::vector<BatchRun*> due;
   const auto under_way = std::count_if(runs_.begin(), runs_.end(),
                                        [](const BatchRun& run) { return run.granted; });
+  const bool next_waits = plan_.graph().has_task_effects() && under_way == 0 && !runs_.empty() &&
+                          !runs_.front().rebuild &&
+                          runs_.front().batch_ms > progress.effects_ms;
+  if (next_waits) return;
   // While enough are under way, those that are behind wait for each other and travel together.
   const bool more = under_way <= options_.batches_in_flight_max / 2;
   uint32_t in_flight = 0;
@@ -127,11 +141,7 @@ void BatchRunner::Grant(MonotonicTime now, int64_t decided_ms, int64_t sealed_ms
   for (uint32_t member = 0; member < members_in_.size(); ++member) {
     Send send{members_in_[member].address(), {}};
     auto& grant = *send.message.mutable_batch_grant();
-    *grant.mutable_generation() = generation_;
-    grant.set_decided_ms(decided_ms);
-    grant.set_sealed_ms(sealed_ms);
-    grant.set_abandoned_checkpoint_ms(abandoned_ms);
-    grant.set_durable_slot(durable_slot);
+    grant = Carrying(progress);
     for (const BatchRun* run : due) {
       if (run->reports.contains(members_in_[member].executor())) continue;
       *grant.add_batches() = ForMember(*run, member);
@@ -140,16 +150,10 @@ void BatchRunner::Grant(MonotonicTime now, int64_t decided_ms, int64_t sealed_ms
   }
 }
 
-void BatchRunner::Inform(int64_t decided_ms, int64_t sealed_ms, int64_t abandoned_ms,
-                         uint64_t durable_slot, std::vector<DriverCommand>& out) const {
+void BatchRunner::Inform(const Progress& progress, std::vector<DriverCommand>& out) const {
   for (const auto& member : members_in_) {
     Send send{member.address(), {}};
-    auto& grant = *send.message.mutable_batch_grant();
-    *grant.mutable_generation() = generation_;
-    grant.set_decided_ms(decided_ms);
-    grant.set_sealed_ms(sealed_ms);
-    grant.set_abandoned_checkpoint_ms(abandoned_ms);
-    grant.set_durable_slot(durable_slot);
+    *send.message.mutable_batch_grant() = Carrying(progress);
     out.push_back(std::move(send));
   }
 }
@@ -271,8 +275,8 @@ void BatchRunner::GatherOutputs(const BatchRun& run, BatchOutcome& outcome) cons
       }
     }
     // User code that runs before the decision leaves nothing to publish after it.
-    if (output.kind == OutputKind::kForeachBatch) staged.set_has_dataset(false);
-    if (output.kind == OutputKind::kTextFiles) {
+    if (RunsUserCode(output.kind)) staged.set_has_dataset(false);
+    if (WritesFiles(output.kind)) {
       std::string target = absl::StrCat(output.prefix, "-", run.batch_ms);
       if (!output.suffix.empty()) absl::StrAppend(&target, ".", output.suffix);
       staged.set_target_path(target);

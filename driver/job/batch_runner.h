@@ -42,6 +42,15 @@ struct BatchOutcome {
   std::map<uint32_t, std::vector<std::string>> foreach_parts;  // by output
 };
 
+// How far the log and the checkpoints are, as executors are told.
+struct Progress {
+  int64_t decided_ms = 0;
+  int64_t sealed_ms = 0;
+  int64_t abandoned_ms = 0;
+  int64_t effects_ms = 0;  // tasks up to this batch may have effects outside
+  uint64_t durable_slot = 0;
+};
+
 // Not thread-safe.
 class BatchRunner {
  public:
@@ -55,8 +64,9 @@ class BatchRunner {
   void Begin(const proto::Grant& grant);
   void Add(int64_t batch_ms, bool rebuild, bool checkpoint);
   // Sends what may be granted now, several batches in one message; repeats what got no report.
-  void Grant(MonotonicTime now, int64_t decided_ms, int64_t sealed_ms, int64_t abandoned_ms,
-             uint64_t durable_slot, std::vector<DriverCommand>& out);
+  // Where tasks have effects outside, a batch that would be alone under way is granted only with
+  // the permission for them, so that it costs no message of its own.
+  void Grant(MonotonicTime now, const Progress& progress, std::vector<DriverCommand>& out);
   void OnReport(const proto::BatchReport& report);
   // The oldest run, when all its reports are in; null otherwise.
   BatchRun* Whole();
@@ -71,11 +81,11 @@ class BatchRunner {
   uint32_t slots() const;
   // Index of the member that runs each of so many map tasks; empty without members.
   std::vector<uint32_t> MembersOfTasks(uint32_t tasks) const;
-  // Tells idle executors what was decided and sealed, when there is no batch to grant.
-  void Inform(int64_t decided_ms, int64_t sealed_ms, int64_t abandoned_ms, uint64_t durable_slot,
-              std::vector<DriverCommand>& out) const;
+  // Tells the executors of it when there is no batch to grant.
+  void Inform(const Progress& progress, std::vector<DriverCommand>& out) const;
 
  private:
+  proto::BatchGrant Carrying(const Progress& progress) const;
   bool InputReady(const proto::Composition& composition) const;
   proto::GrantedBatch ForMember(const BatchRun& run, uint32_t member) const;
   void CheckBalance(const BatchRun& run, BatchOutcome& outcome) const;

@@ -75,6 +75,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   ticks_.Take(tick_.batch_ms);
   planned_at_[tick_.batch_ms] = now;
   log_.Enqueue(std::move(entry));
+  events_->Submitted(now, state_.planned().at(tick_.batch_ms), out_);
   const bool last = stopping_ && receivers_stopped_ && members_.ReceiverWorkers().empty() &&
                     state_.waiting_blocks().empty();
   if (last) {
@@ -101,32 +102,58 @@ void JobDriverCore::AdvanceRuns(MonotonicTime now) {
     if (run == nullptr || !FinishRun(now, *run)) break;
   }
   if (phase_ != Phase::kRunning) return;
-  // In a rebuild the batches are decided already, in the order in which they are sent.
-  const int64_t rebuilding =
-      !runner_->runs().empty() && runner_->runs().front().rebuild
-          ? runner_->runs().front().batch_ms - 1
-          : INT64_MAX;
-  const int64_t decided = std::min(log_.durable().last_decided_ms(), rebuilding);
-  const int64_t sealed = log_.durable().sealed_ms();
+  const Progress progress = ProgressOfRuns();
   const size_t before = out_.size();
-  runner_->Grant(now, decided, sealed, checkpointer_.abandoned_ms(), log_.next_slot() - 1, out_);
-  const bool granted = out_.size() > before;
-  if (!granted && (decided != told_decided_ms_ || sealed != told_sealed_ms_) &&
-      (checkpointer_.in_progress_ms() != 0 || sealed != told_sealed_ms_)) {
-    runner_->Inform(decided, sealed, checkpointer_.abandoned_ms(), log_.next_slot() - 1, out_);
-    told_decided_ms_ = decided;
-    told_sealed_ms_ = sealed;
-  } else if (granted) {
-    told_decided_ms_ = decided;
-    told_sealed_ms_ = sealed;
+  runner_->Grant(now, progress, out_);
+  if (out_.size() > before) {
+    told_ = progress;
+    for (const BatchRun& run : runner_->runs()) {
+      if (run.granted && !run.rebuild) events_->Started(now, run.batch_ms, out_);
+    }
+    return;
   }
+  // A checkpoint in progress waits to hear of its batch's decision, a task with effects of its
+  // permission, and changes that are sealed are to be forgotten.
+  const bool sealed = progress.sealed_ms != told_.sealed_ms;
+  const bool decided = progress.decided_ms != told_.decided_ms;
+  const bool permits = graph_.has_task_effects() && !runner_->runs().empty() &&
+                       runner_->runs().front().granted && progress.effects_ms != told_.effects_ms;
+  if (sealed || permits || (decided && checkpointer_.in_progress_ms() != 0)) {
+    runner_->Inform(progress, out_);
+    told_ = progress;
+  }
+}
+
+Progress JobDriverCore::ProgressOfRuns() const {
+  Progress progress;
+  // In a rebuild the batches are decided already, in the order in which they are sent.
+  const bool rebuilding = !runner_->runs().empty() && runner_->runs().front().rebuild;
+  const int64_t decided = log_.durable().last_decided_ms();
+  progress.decided_ms =
+      rebuilding ? std::min(decided, runner_->runs().front().batch_ms - 1) : decided;
+  progress.sealed_ms = log_.durable().sealed_ms();
+  progress.abandoned_ms = checkpointer_.abandoned_ms();
+  const int64_t next = state_.FirstUndecided();
+  progress.effects_ms = next != 0 && EffectsAllowed(next) ? next : decided;
+  progress.durable_slot = log_.next_slot() - 1;
+  return progress;
+}
+
+// User code with an effect outside runs when it is durable that its batch is the next to be
+// decided, and what it is made of: a batch may have become empty by being skipped.
+bool JobDriverCore::EffectsAllowed(int64_t batch_ms) const {
+  const JobState& durable = log_.durable();
+  const auto planned = durable.planned().find(batch_ms);
+  return batch_ms == state_.FirstUndecided() && planned != durable.planned().end() &&
+         planned->second.empty() == state_.planned().at(batch_ms).empty() &&
+         durable.last_decided_ms() == state_.last_decided_ms();
 }
 
 // False: the run must wait, or the generation is over.
 bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
   BatchOutcome outcome = runner_->Outcome(run);
   if (!outcome.failure.empty()) {
-    OnBatchFailed(run.batch_ms, outcome.failure);
+    OnBatchFailed(now, run.batch_ms, outcome.failure);
     return false;
   }
   if (!outcome.imbalance.empty()) {
@@ -156,6 +183,7 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
   scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
   planned_at_.erase(run.batch_ms);
   ForgetBlame(now, run.batch_ms);
+  events_->Decided(run.batch_ms, outcome.decided.records());
   proto::Entry entry;
   *entry.mutable_decided() = std::move(outcome.decided);
   log_.Enqueue(std::move(entry));
@@ -163,16 +191,11 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
   return true;
 }
 
-// User code with an effect outside runs after planned(t) and decided(t-1) are durable.
 bool JobDriverCore::RunForeachOf(const BatchRun& run, const BatchOutcome& outcome) {
   if (outcome.foreach_parts.empty()) return true;
   BatchRun& mutable_run = *runner_->Find(run.batch_ms);
   if (!mutable_run.foreach_asked) {
-    const JobState& durable = log_.durable();
-    if (durable.last_planned_ms() < run.batch_ms ||
-        durable.last_decided_ms() != state_.last_decided_ms()) {
-      return false;
-    }
+    if (!EffectsAllowed(run.batch_ms)) return false;
     mutable_run.foreach_asked = true;
     for (const auto& [output, parts] : outcome.foreach_parts) {
       mutable_run.foreach_waiting.insert(output);
@@ -184,14 +207,16 @@ bool JobDriverCore::RunForeachOf(const BatchRun& run, const BatchOutcome& outcom
   return mutable_run.foreach_waiting.empty();
 }
 
-void JobDriverCore::OnBatchFailed(int64_t batch_ms, const std::string& cause) {
+void JobDriverCore::OnBatchFailed(MonotonicTime now, int64_t batch_ms, const std::string& cause) {
   if (batch_ms <= state_.last_decided_ms() || !options_.skip_failed_batches) {
+    events_->Failed(now, batch_ms, cause, out_);
     Fail(1, cause);
     return;
   }
   new_generation_wanted_ = true;
   phase_ = Phase::kForming;
   if (keeper_.busy()) return;  // this one will run again, and fail again
+  events_->Failed(now, batch_ms, cause, out_);
   out_.push_back(Say{Say::Level::kError, absl::StrCat("skipped: ", cause)});
   keeper_.Begin(batch_ms, cause);
 }
@@ -223,6 +248,9 @@ void JobDriverCore::AfterSeal() {
     if (decided != log_.durable().decided().end()) {
       entry.mutable_collected()->set_slot(decided->second.position.slot);
       entry.mutable_collected()->set_wall_ms(wall_ms_);
+    }
+    for (auto& file : files_->OnSealed()) {
+      *entry.mutable_collected()->add_forgotten() = std::move(file);
     }
     log_.Enqueue(std::move(entry));
     log_.AfterDurable(CollectStore{state_.CollectableSlot(wall_ms_)});

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/net/send.h"
 #include "proto/cluster.pb.h"
 #include "proto/log.pb.h"
@@ -44,7 +45,9 @@ struct ListedFile {
 // Answers ListSources: directories listed, queues and the functions of batch values asked.
 struct SourcesListed {
   int64_t batch_ms = 0;
-  std::map<uint32_t, std::vector<ListedFile>> files;  // by source node; in order of path
+  // By source node; in order of path. A node whose directory cannot be listed has an error too.
+  std::map<uint32_t, std::vector<ListedFile>> files;
+  std::map<uint32_t, std::string> errors;
   std::map<uint32_t, std::vector<proto::InlineRecords>> queued;  // empty vector: no dataset
   std::vector<std::string> values;  // as the graph numbers them
   std::string error;  // what such a function threw: the batch cannot be planned
@@ -115,6 +118,34 @@ struct KeepAside {
 // Deletes state parts and manifests that no kept manifest names, and the slots of the log below
 // this one as far as no kept manifest needs them.
 struct CollectStore { uint64_t below_slot = 0; };
+// For listeners. Times are monotonic; 0: not yet.
+struct BatchNews {
+  enum class What { kSubmitted, kStarted, kCompleted } what = What::kSubmitted;
+  struct Input {
+    uint32_t node = 0;
+    uint64_t records = 0;     // of blocks, queues and constants
+    uint64_t files = 0;
+    uint64_t file_bytes = 0;
+  };
+  int64_t batch_ms = 0;
+  uint64_t records = 0;  // of files only those that were read
+  std::vector<Input> inputs;
+  MonotonicTime submitted = 0, started = 0, ended = 0;
+  std::string failure;
+};
+struct OutputNews {
+  bool completed = false;
+  int64_t batch_ms = 0;
+  uint32_t output = 0;
+  MonotonicTime started = 0, ended = 0;
+  std::string failure;
+};
+struct ReceiverNews {
+  enum class What { kStarted, kError, kStopped } what = What::kStarted;
+  uint32_t stream = 0;
+  std::string worker;
+  std::string text;  // of an error
+};
 struct Say {
   enum class Level { kInfo, kWarning, kError } level = Level::kInfo;
   std::string text;
@@ -126,6 +157,7 @@ struct EndJob {
   std::string message;
 };
 using DriverCommand = std::variant<Send, AppendEntries, ListSources, PublishOutput, RunForeach,
-                                   PutManifest, KeepAside, CollectStore, Say, EndJob>;
+                                   PutManifest, KeepAside, CollectStore, BatchNews, OutputNews,
+                                   ReceiverNews, Say, EndJob>;
 
 }  // namespace sluice

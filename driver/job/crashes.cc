@@ -33,7 +33,7 @@ void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exi
                                     " ended by ", exited.cause(), "; it is tried again alone")});
   }
   if (failed.has_value()) {
-    OnBatchFailed(failed->batch_ms,
+    OnBatchFailed(now, failed->batch_ms,
                   absl::StrCat(Describe(*failed), ": it ended its executor ",
                                blame_.FailuresOf(*failed), " times, last by ", exited.cause()));
     ForgetBlame(now, failed->batch_ms);

@@ -100,12 +100,13 @@ void JobDriverCore::OnGrantDone(MonotonicTime now, const proto::GrantDone& done)
 // Decided batches since the checkpoint rebuild the state; undecided ones run whole.
 void JobDriverCore::RunGeneration(MonotonicTime now) {
   phase_ = Phase::kRunning;
-  told_decided_ms_ = told_sealed_ms_ = 0;
+  told_ = {};
   for (const auto& [batch_ms, composition] : state_.planned()) {
     if (batch_ms <= checkpointer_.chains_ms()) continue;
     const bool rebuild = batch_ms <= state_.last_decided_ms();
     if (rebuild && !stateful()) continue;
     runner_->Add(batch_ms, rebuild, false);
+    if (!rebuild) events_->Submitted(now, composition, out_);
   }
   if (!ticks_.started()) {
     ticks_.Start(now, wall_ms_, state_.job().zero_ms(), state_.last_planned_ms());

@@ -1,12 +1,10 @@
 #include "driver/job/job_driver.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "checkpoint/errors.h"
+#include "driver/job/directory_listing.h"
 #include "driver/job/publication.h"
 #include "glog/logging.h"
 
@@ -14,28 +12,6 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kLogRetryUs = 500'000;
-
-// Regular files in order of path; those that begin with a dot are not finished yet.
-std::vector<ListedFile> ListDirectory(const Node& node, int64_t first_start_ms) {
-  std::vector<ListedFile> files;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(node.source.directory, error)) {
-    if (entry.path().filename().string().starts_with(".")) continue;
-    struct stat status;
-    if (stat(entry.path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
-    const int64_t modified_ns =
-        int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
-    if (!node.source.existing_files && modified_ns < first_start_ms * 1'000'000) continue;
-    files.push_back({entry.path().string(), static_cast<uint64_t>(status.st_size), modified_ns});
-  }
-  if (error) {
-    LOG_EVERY_N(WARNING, 10) << "cannot list " << node.source.directory << ": "
-                             << error.message();
-  }
-  std::sort(files.begin(), files.end(),
-            [](const ListedFile& a, const ListedFile& b) { return a.path < b.path; });
-  return files;
-}
 
 }  // namespace
 
@@ -56,7 +32,8 @@ JobDriver::JobDriver(JobDriverParts parts, OpenedJob opened)
       loop_({.name = "job-core", .clock = parts_.clock}),
       log_loop_({.name = "job-log"}),
       io_loop_({.name = "job-io"}),
-      user_loop_({.name = "job-user"}) {}
+      user_loop_({.name = "job-user"}),
+      news_(parts_.graph, parts_.clock, parts_.listeners) {}
 
 JobDriver::~JobDriver() { Stop(); }
 
@@ -170,6 +147,12 @@ void JobDriver::Carry(DriverCommand command) {
         Feed(std::move(listed));
       });
     });
+  } else if (const auto* batch = std::get_if<BatchNews>(&command)) {
+    news_.Tell(*batch);
+  } else if (const auto* output = std::get_if<OutputNews>(&command)) {
+    news_.Tell(*output);
+  } else if (const auto* receiver = std::get_if<ReceiverNews>(&command)) {
+    news_.Tell(*receiver);
   } else if (auto* publish = std::get_if<PublishOutput>(&command)) {
     io_loop_.Post([this, publish = std::move(*publish)] { Publish(publish); });
   } else if (auto* run = std::get_if<RunForeach>(&command)) {
@@ -223,7 +206,14 @@ SourcesListed JobDriver::List(const ListSources& list) {
   for (const Node& node : parts_.graph->nodes()) {
     if (node.kind != NodeKind::kSource) continue;
     if (node.source.kind == SourceKind::kFiles) {
-      listed.files[node.id] = ListDirectory(node, list.zero_ms);
+      ListRules rules;
+      if (!node.source.existing_files) rules.from_ns = list.zero_ms * 1'000'000;
+      if (options_.file_settle_ms > 0) {
+        rules.to_ns = (parts_.clock->WallMs() - options_.file_settle_ms) * 1'000'000;
+      }
+      Listing listing = ListDirectory(node.source, rules);
+      listed.files[node.id] = std::move(listing.files);
+      if (!listing.error.empty()) listed.errors[node.id] = std::move(listing.error);
       if (!listed_before_ && !opened_.job.state.begun()) {
         LOG(INFO) << listed.files[node.id].size() << " files are in " << node.source.directory
                   << " at the first start";
@@ -265,7 +255,7 @@ void JobDriver::Publish(const PublishOutput& publish) {
   PublishDone done{publish.batch_ms, publish.staged.output(), "", false};
   if (output.kind == OutputKind::kPrint) {
     parts_.print(FormatPrinted(publish.batch_ms, publish.staged, output.print_limit));
-  } else if (output.kind == OutputKind::kTextFiles) {
+  } else if (WritesFiles(output.kind)) {
     const absl::Status status = PublishTextFiles(publish.staged, output.overwrite);
     if (status.ok()) {
       SweepStaged(publish.staged);

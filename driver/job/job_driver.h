@@ -14,6 +14,7 @@
 #include "common/event_loop.h"
 #include "common/net/transport.h"
 #include "driver/job/job_driver_core.h"
+#include "driver/job/listener_news.h"
 #include "driver/job/recovery.h"
 
 namespace sluice {
@@ -25,6 +26,7 @@ struct JobDriverParts {
   ObjectStore* objects = nullptr;
   const StatePartCodec* codec = nullptr;
   std::function<void(const std::string&)> print;  // of Print; called on one thread
+  internal::ListenerBus* listeners = nullptr;     // hears of batches and receivers; may be null
   std::function<uint64_t()> random;
   bool known_job = false;
   Clock* clock = &RealClock();
@@ -102,6 +104,7 @@ class JobDriver : public Transport::Handler {
   EventLoop log_loop_;
   EventLoop io_loop_;
   EventLoop user_loop_;
+  ListenerNews news_;
 };
 
 }  // namespace sluice

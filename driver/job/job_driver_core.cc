@@ -81,20 +81,27 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     if (!listed->error.empty()) {
       Fail(1, absl::StrCat("batch ", listed->batch_ms, " cannot be planned: ", listed->error));
     } else if (listed->batch_ms == tick_.batch_ms) {
+      files_->OnListed(*listed, out_);
       tick_.sources = *listed;
       tick_.listed = true;
     }
   } else if (const auto* published = std::get_if<PublishDone>(&event)) {
     if (published->fatal) {
+      events_->OutputEnded(now, published->batch_ms, published->output, published->error, out_);
+      events_->Failed(now, published->batch_ms, published->error, out_);
       Fail(1, published->error);
     } else {
       publisher_.OnDone(now, *published, out_);
+      if (published->error.empty()) {
+        events_->OutputEnded(now, published->batch_ms, published->output, "", out_);
+      }
     }
   } else if (const auto* done = std::get_if<ForeachDone>(&event)) {
     BatchRun* run = runner_ ? runner_->Find(done->batch_ms) : nullptr;
     if (run != nullptr && done->generation == generation_) {
       run->foreach_waiting.erase(done->output);
-      if (!done->error.empty()) OnBatchFailed(done->batch_ms, done->error);
+      events_->OutputEnded(now, done->batch_ms, done->output, done->error, out_);
+      if (!done->error.empty()) OnBatchFailed(now, done->batch_ms, done->error);
     }
   } else if (const auto* put = std::get_if<ManifestPut>(&event)) {
     checkpointer_.OnManifestPut(*put, out_);
@@ -164,6 +171,13 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
     case proto::Envelope::kBlockAnnounce:
       if (m.block_announce().epoch() <= epoch_) blocks_.OnAnnounce(from, m.block_announce(), out_);
       break;
+    case proto::Envelope::kReceiverError: {
+      const auto& error = m.receiver_error();
+      if (!members_.ReceiverAlive(error.stream(), error.incarnation())) return;
+      out_.push_back(ReceiverNews{ReceiverNews::What::kError, error.stream(),
+                                  members_.ReceiverOf(error.stream())->worker_id, error.text()});
+      return;
+    }
     case proto::Envelope::kProducerQuery:
       blocks_.OnProducerQuery(from, m.producer_query(), out_);
       break;
@@ -253,6 +267,12 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
     blocks_.OnWorkerLost(worker);
     out_.push_back(Say{Say::Level::kWarning, absl::StrCat("worker ", worker, " is lost")});
   }
+  for (const auto& [stream, worker] : news.receivers_up) {
+    out_.push_back(ReceiverNews{ReceiverNews::What::kStarted, stream, worker, ""});
+  }
+  for (const auto& [stream, worker] : news.receivers_down) {
+    out_.push_back(ReceiverNews{ReceiverNews::What::kStopped, stream, worker, ""});
+  }
   for (const auto& [stream, incarnation] : news.dead_receivers) {
     blocks_.OnReceiverDead(stream, incarnation, out_);
     losses_.OnDead(now, stream, incarnation);
@@ -271,6 +291,7 @@ void JobDriverCore::Advance(MonotonicTime now) {
     AdvanceTick(now);
     AdvanceRuns(now);
     publisher_.Advance(now, out_);
+    events_->Advance(now, log_.durable().last_decided_ms(), out_);
     checkpointer_.Advance(now, out_);
     losses_.Advance(now, graph_, /*at_once=*/final_ms_ != 0, out_);
     AfterSeal();

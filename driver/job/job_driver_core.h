@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "common/plan/stages.h"
+#include "driver/job/batch_events.h"
 #include "driver/job/batch_runner.h"
 #include "driver/job/blame.h"
 #include "driver/job/block_desk.h"
 #include "driver/job/checkpointer.h"
 #include "driver/job/commands.h"
+#include "driver/job/file_watch.h"
 #include "driver/job/input_keeper.h"
 #include "driver/job/job_options.h"
 #include "driver/job/job_state.h"
@@ -94,7 +96,9 @@ class JobDriverCore {
   void AdvanceRuns(MonotonicTime now);
   bool FinishRun(MonotonicTime now, BatchRun& run);
   bool RunForeachOf(const BatchRun& run, const BatchOutcome& outcome);
-  void OnBatchFailed(int64_t batch_ms, const std::string& cause);
+  bool EffectsAllowed(int64_t batch_ms) const;
+  Progress ProgressOfRuns() const;
+  void OnBatchFailed(MonotonicTime now, int64_t batch_ms, const std::string& cause);
   void AdvanceSkip(MonotonicTime now);
   void AfterSeal();
   bool stateful() const;
@@ -116,6 +120,8 @@ class JobDriverCore {
   TickClock ticks_;
   std::unique_ptr<StagePlan> plan_;
   std::unique_ptr<BatchRunner> runner_;
+  std::unique_ptr<FileWatch> files_;
+  std::unique_ptr<BatchEvents> events_;
   std::vector<DriverCommand> out_;
 
   Phase phase_ = Phase::kForming;
@@ -135,8 +141,7 @@ class JobDriverCore {
   } tick_;
   int64_t wall_ms_ = 0;
   int64_t collected_ms_ = 0;
-  int64_t told_decided_ms_ = 0;
-  int64_t told_sealed_ms_ = 0;
+  Progress told_;  // what executors know
   std::map<int64_t, MonotonicTime> planned_at_;
   int64_t scheduling_delay_ms_ = 0;
   Blame blame_;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -45,8 +46,9 @@ inline LineageGraph Graph() {
 // Workers and executors that answer at once; the log is durable when the test says so.
 class Cluster {
  public:
-  explicit Cluster(int workers, RecoveredJob recovered = {}, JobDriverOptions options = {})
-      : graph_(Graph()) {
+  explicit Cluster(int workers, RecoveredJob recovered = {}, JobDriverOptions options = {},
+                   LineageGraph graph = Graph())
+      : graph_(std::move(graph)) {
     options.job = "j";
     options.own_address = "driver";
     core_ = std::make_unique<JobDriverCore>(options, graph_, proto::ExecutorInit(),
@@ -117,6 +119,10 @@ class Cluster {
   proto::JobStatus status;  // the last one reported
   bool hold_log = false;
   bool hold_reports = false;
+  int fail_reports = 0;  // so many fail, and with the first the log begins to be held
+  std::vector<proto::BatchGrant> batch_grants;  // of the first executor
+  std::vector<DriverCommand> news;              // for listeners
+  uint32_t receiver_executor = 0;               // the last one that was started
   std::deque<std::vector<proto::Entry>> appends;
   bool reliable = true;           // the source of the blocks that are pushed from now on
   std::vector<std::pair<std::string, proto::StartExecutor>> starts;  // and where
@@ -133,12 +139,14 @@ class Cluster {
   std::string spoiled_at;         // a worker whose copies are damaged
   uint64_t fold_error = 0;  // records that "got lost" between push and fold
 
-  void MakeDurable() {
-    while (!appends.empty()) {
-      for (auto& entry : appends.front()) log.push_back(entry);
-      appends.pop_front();
-      Feed(LogDurable{++slot_, 5});
+  // The reports of a batch that were held.
+  void Release(int64_t batch_ms) {
+    for (const auto& [executor, generation, batch] : held_) {
+      if (batch.batch_ms() == batch_ms) Report(executor, generation, batch);
     }
+  }
+  void MakeDurable() {
+    while (!appends.empty()) MakeOneDurable();
   }
   void PutObjects() {  // what is on its way by now
     for (size_t left = puts.size(); left > 0; --left) {
@@ -165,11 +173,16 @@ class Cluster {
   }
 
  private:
+  void MakeOneDurable() {
+    for (auto& entry : appends.front()) log.push_back(entry);
+    appends.pop_front();
+    Feed(LogDurable{++slot_, 5});
+  }
   void Carry(DriverCommand command) {
     if (auto* send = std::get_if<Send>(&command)) return Answer(*send);
     if (auto* append = std::get_if<AppendEntries>(&command)) {
       appends.push_back(append->entries);
-      if (!hold_log) MakeDurable();
+      while (!hold_log && !appends.empty()) MakeOneDurable();
     } else if (auto* publish = std::get_if<PublishOutput>(&command)) {
       published.push_back(*publish);
       Feed(PublishDone{publish->batch_ms, publish->staged.output(), "", false});
@@ -182,6 +195,10 @@ class Cluster {
       if (say->level == Say::Level::kWarning) warnings.push_back(say->text);
     } else if (auto* ending = std::get_if<EndJob>(&command)) {
       end = *ending;
+    } else if (std::holds_alternative<BatchNews>(command) ||
+               std::holds_alternative<OutputNews>(command) ||
+               std::holds_alternative<ReceiverNews>(command)) {
+      news.push_back(command);
     }
   }
   void Answer(const Send& send) {
@@ -213,9 +230,14 @@ class Cluster {
       reply.mutable_grant_done()->set_executor(std::stoul(send.to.substr(1)));
       Deliver(send.to, reply);
     } else if (m.has_batch_grant()) {
+      if (send.to == FirstExecutor()) batch_grants.push_back(m.batch_grant());
       for (const auto& batch : m.batch_grant().batches()) {
         granted.emplace_back(send.to, batch);
-        if (!hold_reports) Report(send.to, m.batch_grant().generation(), batch);
+        if (hold_reports) {
+          held_.emplace_back(send.to, m.batch_grant().generation(), batch);
+        } else {
+          Report(send.to, m.batch_grant().generation(), batch);
+        }
       }
     } else if (m.has_block_verdict()) {
       verdicts.push_back(m.block_verdict());
@@ -253,7 +275,11 @@ class Cluster {
     if (worker == spoiled_at) (*fetched.mutable_data())[0] = '!';
     Deliver(worker, m);
   }
+  std::string FirstExecutor() const {
+    return grants.empty() ? "" : grants.back().members(0).address();
+  }
   void Start(const proto::StartExecutor& start) {
+    if (start.role() == "receivers") receiver_executor = start.executor();
     proto::Envelope hello;
     hello.mutable_executor_hello()->set_epoch(start.epoch());
     hello.mutable_executor_hello()->set_executor(start.executor());
@@ -270,6 +296,11 @@ class Cluster {
     *report.mutable_generation() = generation;
     report.set_batch_ms(batch.batch_ms());
     report.set_executor(std::stoul(executor.substr(1)));
+    if (fail_reports > 0) {
+      --fail_reports;
+      hold_log = true;
+      report.mutable_failure()->set_cause("it threw");
+    }
     uint64_t records = 0;
     for (const auto& stage : batch.stages()) {
       for (const auto& task : stage.tasks()) {
@@ -304,6 +335,7 @@ class Cluster {
   MonotonicTime now_ = 1'000'000;
   uint64_t random_ = kInstance;
   uint64_t slot_ = 1;
+  std::vector<std::tuple<std::string, proto::Generation, proto::GrantedBatch>> held_;
 };
 
 }  // namespace sluice

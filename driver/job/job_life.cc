@@ -49,6 +49,8 @@ void JobDriverCore::BeginJob() {
   runner_ = std::make_unique<BatchRunner>(
       options_, *plan_, &state_, &members_,
       [this](const BlockId& key) { return blocks_.HoldersOf(key); });
+  files_ = std::make_unique<FileWatch>(*plan_, &state_);
+  events_ = std::make_unique<BatchEvents>(*plan_, state_.job(), state_.last_decided_ms());
 }
 
 void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {
@@ -159,6 +161,10 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_failure(failure_);
   status.set_exit_code(exit_code_);
   status.set_under_replicated_blocks(blocks_.under_replicated());
+  if (files_ != nullptr) {
+    status.set_changed_files(files_->changed_files());
+    status.set_input_problem(files_->problem());
+  }
   for (const auto& [id, executor] : members_.executors()) {
     if (!executor.receivers || executor.phase != ExecutorEntry::Phase::kReady) continue;
     for (const auto& [stream, incarnation] : executor.streams) {

@@ -28,6 +28,7 @@ struct JobDriverOptions {
   bool skip_failed_batches = false;
   int64_t checkpoint_interval_ms = 10'000;
   int64_t drain_deadline_us = 30'000'000;
+  int64_t file_settle_ms = 0;               // a file younger than this waits
   uint64_t max_batch_input = 0;             // bytes of files in a batch; 0: no bound
   uint32_t batches_in_flight_max = 8;       // granted and not yet decided
   uint32_t batches_undecided_max = 64;      // beyond it a later batch takes all waiting input

@@ -95,6 +95,9 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
       return absl::OkStatus();
     case proto::Entry::kCollected:
       ApplyCollected(entry.collected());
+      for (const auto& file : entry.collected().forgotten()) {
+        files_.erase({file.stream(), file.path()});
+      }
       return absl::OkStatus();
     case proto::Entry::kReceiverRetired: {
       const auto& retired = entry.receiver_retired();

@@ -73,6 +73,10 @@ class JobState {
   bool FileTaken(uint32_t stream, const std::string& path) const {
     return files_.contains({stream, path});
   }
+  // By source stage and path.
+  const std::map<std::pair<uint32_t, std::string>, proto::TakenFile>& files() const {
+    return files_;
+  }
   const proto::TakenFile* TakenFileAt(uint32_t stream, const std::string& path) const;
   int64_t last_planned_ms() const { return last_planned_ms_; }
   int64_t last_decided_ms() const { return last_decided_ms_; }

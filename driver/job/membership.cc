@@ -61,7 +61,7 @@ void Membership::OnInventory(MonotonicTime now, const proto::WorkerInventory& in
   }
   worker.lost = worker.gone = false;
   news.answered_workers.push_back(inventory.worker_id());
-  for (const auto& live : inventory.receivers()) AdoptReceiver(now, worker, live);
+  for (const auto& live : inventory.receivers()) AdoptReceiver(now, worker, live, news);
 }
 
 void Membership::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {
@@ -103,6 +103,9 @@ void Membership::OnReady(MonotonicTime now, const proto::ExecutorReady& ready,
   backoff_.erase(BackoffKey(it->second));
   failed_starts_.erase(BackoffKey(it->second));
   news.executors_changed |= !it->second.receivers;
+  for (const auto& [stream, incarnation] : it->second.streams) {
+    news.receivers_up.emplace_back(stream, it->second.worker_id);
+  }
 }
 
 void Membership::OnExited(MonotonicTime now, const proto::ExecutorExited& exited,
@@ -223,6 +226,9 @@ void Membership::LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& ne
   if (executor.receivers) {
     for (const auto& [stream, incarnation] : executor.streams) {
       news.dead_receivers.emplace_back(stream, incarnation);
+      if (executor.phase == ExecutorEntry::Phase::kReady) {
+        news.receivers_down.emplace_back(stream, executor.worker_id);
+      }
     }
   } else {
     news.executors_changed = true;

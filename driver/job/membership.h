@@ -53,6 +53,8 @@ struct ExecutorEntry {
 struct MembershipNews {
   bool executors_changed = false;   // a task executor became ready or was lost
   std::vector<std::pair<uint32_t, uint64_t>> dead_receivers;  // (stream, incarnation)
+  // (stream, worker) of receivers that began to receive, or ended after they had.
+  std::vector<std::pair<uint32_t, std::string>> receivers_up, receivers_down;
   std::vector<std::string> lost_workers;
   std::vector<std::string> answered_workers;
   std::string refused;              // an executor cannot work: the job fails with 3
@@ -134,7 +136,7 @@ class Membership {
   void Resize(MonotonicTime now, MembershipNews& news, std::vector<DriverCommand>& out);
   void StartMissing(MonotonicTime now, std::vector<DriverCommand>& out);
   void AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
-                     const proto::WorkerInventory::LiveReceiver& live);
+                     const proto::WorkerInventory::LiveReceiver& live, MembershipNews& news);
   void PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out);
   void SendStart(MonotonicTime now, ExecutorEntry& executor, std::vector<DriverCommand>& out);
   std::vector<WorkerEntry*> Serving();

@@ -9,7 +9,8 @@ namespace sluice {
 // One that is not wanted was given up by a driver that could not end it: it is stopped. So is one
 // whose id an executor of this epoch has already, because its worker was away when that was given.
 void Membership::AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
-                               const proto::WorkerInventory::LiveReceiver& live) {
+                               const proto::WorkerInventory::LiveReceiver& live,
+                               MembershipNews& news) {
   if (ReceiverAlive(live.stream(), live.incarnation())) return;
   next_executor_ = std::max(next_executor_, live.executor() + 1);
   std::erase(worker.zombies, live.executor());
@@ -28,6 +29,7 @@ void Membership::AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
   executor.push_address = live.push_address();
   executor.started = now;
   executor.streams[live.stream()] = live.incarnation();
+  news.receivers_up.emplace_back(live.stream(), executor.worker_id);
 }
 
 void Membership::PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out) {

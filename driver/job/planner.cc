@@ -32,12 +32,26 @@ void PlanBlocks(const JobState& state, const PlanRequest& request, uint32_t stre
   }
 }
 
+// Where a file may be cut: at multiples of this; 0: nowhere.
+uint64_t CutUnit(const SourceSpec& source, uint64_t file_size) {
+  if (source.file_format == FileFormat::kLines) return 1;
+  const bool fits = source.file_format == FileFormat::kFixedLength &&
+                    file_size % source.record_length == 0;
+  return fits ? source.record_length : 0;
+}
+
+// The end of the piece that begins at `begin` where there is room for so many bytes.
+uint64_t PieceEnd(uint64_t begin, uint64_t room, uint64_t file_size, uint64_t unit) {
+  if (unit == 0 || file_size - begin <= room) return file_size;
+  return std::min(file_size, begin + std::max(room / unit, uint64_t{1}) * unit);
+}
+
 // Files in order of path, cut so that the tasks get about equal bytes, each a contiguous run.
-void PlanFiles(const JobState& state, const PlanRequest& request, uint32_t node,
+void PlanFiles(const JobState& state, const PlanRequest& request, const Node& node,
                proto::SourceInput& input) {
   std::vector<const ListedFile*> taken;
   uint64_t total = 0;
-  const auto listed = request.listed->files.find(node);
+  const auto listed = request.listed->files.find(node.id);
   if (listed == request.listed->files.end()) return;
   for (const ListedFile& file : listed->second) {
     if (state.FileTaken(input.stage(), file.path)) continue;
@@ -50,6 +64,7 @@ void PlanFiles(const JobState& state, const PlanRequest& request, uint32_t node,
   uint32_t task = 0;
   uint64_t filled = 0;
   for (const ListedFile* file : taken) {
+    const uint64_t unit = CutUnit(node.source, file->size);
     uint64_t begin = 0;
     do {
       if (filled >= share && task + 1 < request.tasks) {
@@ -58,7 +73,7 @@ void PlanFiles(const JobState& state, const PlanRequest& request, uint32_t node,
       }
       const bool last_task = task + 1 == request.tasks;
       const uint64_t room = last_task ? file->size : share - filled;
-      const uint64_t end = std::min(file->size, begin + room);
+      const uint64_t end = PieceEnd(begin, room, file->size, unit);
       auto& range = *input.mutable_tasks(task)->add_pieces()->mutable_file();
       range.set_path(file->path);
       range.set_begin(begin);
@@ -68,6 +83,20 @@ void PlanFiles(const JobState& state, const PlanRequest& request, uint32_t node,
       filled += end - begin;
       begin = end;
     } while (begin < file->size);
+  }
+}
+
+// An equal share for each task, the same at every batch.
+void PlanConstant(const PlanRequest& request, const SourceSpec& source,
+                  proto::SourceInput& input) {
+  const uint64_t records = source.constant_records;
+  for (uint64_t task = 0; task < request.tasks; ++task) {
+    const uint64_t begin = records * task / request.tasks;
+    const uint64_t end = records * (task + 1) / request.tasks;
+    if (begin == end) continue;
+    auto& range = *input.mutable_tasks(static_cast<int>(task))->add_pieces()->mutable_constant();
+    range.set_begin(static_cast<uint32_t>(begin));
+    range.set_end(static_cast<uint32_t>(end));
   }
 }
 
@@ -95,16 +124,20 @@ proto::Composition PlanBatch(const StagePlan& plan, const JobState& state,
     proto::SourceInput& input = *composition.add_sources();
     input.set_stage(stage.id);
     for (uint32_t task = 0; task < request.tasks; ++task) input.add_tasks();
-    switch (plan.graph().node(stage.root).source.kind) {
+    const Node& node = plan.graph().node(stage.root);
+    switch (node.source.kind) {
       case SourceKind::kReceiver:
       case SourceKind::kPush:
         PlanBlocks(state, request, stage.root, input);
         break;
       case SourceKind::kFiles:
-        PlanFiles(state, request, stage.root, input);
+        PlanFiles(state, request, node, input);
         break;
       case SourceKind::kQueue:
         PlanQueue(request, stage.root, input);
+        break;
+      case SourceKind::kConstant:
+        PlanConstant(request, node.source, input);
         break;
     }
   }
@@ -124,6 +157,8 @@ PlannedInput InputOf(const proto::SourceInput& source, JobState& state) {
         planned.file_bytes += piece.file().end() - piece.file().begin();
       } else if (piece.has_inlined()) {
         planned.inline_records += piece.inlined().records();
+      } else if (piece.has_constant()) {
+        planned.inline_records += piece.constant().end() - piece.constant().begin();
       }
     }
   }

@@ -115,7 +115,7 @@ TEST_F(SharedBlocksTest, OneCopyAtTheSealAndNoneWhenATaskReads) {
   MappingReader reader(client.get());
   TaskInputReader input;
   for (int task = 0; task < 10; ++task) {
-    ASSERT_TRUE(input.ReadPieces(TaskOf(sealed), &reader).ok());
+    ASSERT_TRUE(input.ReadPieces(TaskOf(sealed), Node(), &reader).ok());
     ASSERT_EQ(input.views().size(), 1u);
     const BatchView& records = input.views()[0];
     // The records that the kernels run over lie in the daemon's memory, as it was mapped.
@@ -157,7 +157,7 @@ TEST_F(SharedBlocksTest, WhatAnExecutorDoesToItsArenaAfterTheSealChangesNoBlock)
   auto client = *FdClient::Connect(socket_);
   MappingReader reader(client.get());
   TaskInputReader input;
-  ASSERT_TRUE(input.ReadPieces(TaskOf(sealed), &reader).ok());
+  ASSERT_TRUE(input.ReadPieces(TaskOf(sealed), Node(), &reader).ok());
   EXPECT_EQ(Crc32c(reader.mapped), sealed.crc32c);
   for (uint32_t i = 0; i < kRecords; ++i) ASSERT_EQ(input.views()[0].record(i), RecordAt(i));
 }

@@ -23,6 +23,7 @@ void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands
     case Kind::kExecutorBeat:
     case Kind::kSealSlices:
     case Kind::kProducerQuery:
+    case Kind::kReceiverError:
       return OnFromExecutor(now, event, out);
     case Kind::kSealDone:
       return OnSealDone(event.from, message.seal_done(), out);
@@ -271,6 +272,12 @@ void WorkerCore::OnFromExecutor(MonotonicTime now, worker::Received& event,
     if (job == jobs_.end() || job->second.epoch == 0) return;
     Send send{job->second.driver, {}};
     *send.message.mutable_producer_query() = message.producer_query();
+    out.push_back(std::move(send));
+  } else if (message.has_receiver_error()) {
+    auto job = jobs_.find(message.receiver_error().job_instance());
+    if (job == jobs_.end() || job->second.epoch == 0) return;
+    Send send{job->second.driver, {}};
+    *send.message.mutable_receiver_error() = std::move(*message.mutable_receiver_error());
     out.push_back(std::move(send));
   }
 }

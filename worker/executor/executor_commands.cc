@@ -89,6 +89,7 @@ absl::Status Executor::Impl::Build(const proto::ExecutorInit& init) {
   setup_.key_groups = init.key_groups();
   setup_.blocks = options_.blocks != nullptr ? options_.blocks : own_blocks_.get();
   setup_.outputs = options_.outputs;
+  setup_.effects = &effects_;
   setup_.board = options_.board;
   ExecutorCoreOptions core;
   core.executor = options_.executor;
@@ -141,11 +142,13 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
     bag_.Clear();  // tasks that run go on, for nobody
   }
   const GenerationId generation = command.generation;
+  effects_.Begin(generation);
   if (command.keep_state && state_ != nullptr) {
     return Post(ExecutorEvent(StateLoaded{generation, ""}));
   }
   state_ = std::make_shared<StateStore>(plan_.get());
   InBackground([this, generation, state = state_, grant = std::move(command.grant)] {
+    effects_.AwaitOlder(generation);
     const absl::Status loaded =
         state->Load(grant, PlaceUnder(grant, options_.executor), OwnersUnder(grant),
                     options_.objects, options_.codec);

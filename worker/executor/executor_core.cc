@@ -60,7 +60,7 @@ void ExecutorCore::On(GrantIn& event) {
   checkpoint_.reset();
   released_ms_ = merged_ms_ = grant.manifest_batch_ms();
   decided_ms_ = sealed_ms_ = grant.manifest_batch_ms();
-  abandoned_ms_ = 0;
+  abandoned_ms_ = effects_ms_ = 0;
   out_.push_back(DropAllAndLoad{generation, std::move(event.grant), keep_layers});
   ReplayHeld();
 }
@@ -113,6 +113,7 @@ void ExecutorCore::On(BatchGrantIn& event) {
   for (const proto::GrantedBatch& granted : event.grant.batches()) TakeBatch(granted);
   decided_ms_ = std::max(decided_ms_, event.grant.decided_ms());
   sealed_ms_ = std::max(sealed_ms_, event.grant.sealed_ms());
+  effects_ms_ = std::max(effects_ms_, event.grant.effects_ms());
   abandoned_ms_ = std::max(abandoned_ms_, event.grant.abandoned_checkpoint_ms());
   SettleCheckpoint();
 }

@@ -13,6 +13,8 @@
 // 5. A batch's layer is merged when the batch is finished here and decided, in order. A
 //    checkpoint is taken between the merge of its batch and the next; its changes are forgotten
 //    only when it is sealed.
+// 6. A stage with an output whose code has effects outside runs when the job driver permits the
+//    batch; in a batch that rebuilds state such outputs do not run at all.
 #pragma once
 
 #include <deque>
@@ -92,6 +94,7 @@ class ExecutorCore {
   bool AdvanceBatch(BatchWork& batch);
   const BatchWork* Predecessor(const BatchWork& batch, bool& known) const;
   bool MayRun(const BatchWork& batch, const Stage& stage) const;
+  bool EffectsAllowed(const BatchWork& batch, const Stage& stage) const;
   bool SharesAreIn(const BatchWork& batch, const Stage& stage) const;
   void StartStage(BatchWork& batch, const Stage& stage);
   std::vector<uint32_t> OwnTasks(const BatchWork& batch, const Stage& stage) const;
@@ -135,6 +138,7 @@ class ExecutorCore {
   int64_t decided_ms_ = 0;
   int64_t sealed_ms_ = 0;
   int64_t abandoned_ms_ = 0;
+  int64_t effects_ms_ = 0;  // batches up to this one may have effects outside
   std::optional<Checkpoint> checkpoint_;
   ShareBook shares_;
 

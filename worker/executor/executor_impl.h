@@ -73,6 +73,7 @@ class Executor::Impl {
   std::unique_ptr<ExecutorCore> core_;
   TaskSetup setup_;
   std::shared_ptr<StateStore> state_;
+  EffectGate effects_;
 
   std::mutex mutex_;
   std::condition_variable work_;

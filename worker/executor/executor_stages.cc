@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "common/mutations.h"
 #include "worker/executor/executor_core.h"
 
 namespace sluice {
@@ -65,7 +66,18 @@ bool ExecutorCore::MayRun(const BatchWork& batch, const Stage& stage) const {
       if (!known || (earlier != nullptr && !earlier->finished)) return false;
     }
   }
-  return stage.is_source || SharesAreIn(batch, stage);
+  return (stage.is_source || SharesAreIn(batch, stage)) && EffectsAllowed(batch, stage);
+}
+
+bool ExecutorCore::EffectsAllowed(const BatchWork& batch, const Stage& stage) const {
+  if (batch.granted->rebuild() || batch.granted->batch_ms() <= effects_ms_) return true;
+  if (kMutationEffectsNotHeldBack) return true;
+  return std::none_of(
+      stage.output_pieces.begin(), stage.output_pieces.end(), [&](uint32_t index) {
+        const OutputPiece& piece = plan_->output_pieces()[index];
+        return plan_->graph().outputs()[piece.output].kind == OutputKind::kForeachPartition &&
+               batch.presence->Has(piece.from);
+      });
 }
 
 bool ExecutorCore::SharesAreIn(const BatchWork& batch, const Stage& stage) const {

@@ -1,40 +1,17 @@
 #include "worker/executor/file_lines.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <memory>
 #include <string>
 
 #include "common/status.h"
+#include "worker/executor/taken_file.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 20;
 constexpr uint64_t kBatchBytes = uint64_t{64} << 20;
-
-absl::Status Error(const std::string& path, int error) {
-  const std::string text = path + ": " + std::strerror(error);
-  return error == ENOENT ? absl::NotFoundError(text) : absl::InternalError(text);
-}
-
-absl::Status CheckUnchanged(int fd, const proto::FileRange& range) {
-  struct stat now;
-  if (fstat(fd, &now) != 0) return Error(range.path(), errno);
-  const int64_t modified = int64_t{now.st_mtim.tv_sec} * 1'000'000'000 + now.st_mtim.tv_nsec;
-  if (static_cast<uint64_t>(now.st_size) == range.file_size() &&
-      modified == range.modified_ns()) {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(
-      range.path() + " was changed after it was taken: it had " +
-      std::to_string(range.file_size()) + " bytes and now has " + std::to_string(now.st_size));
-}
 
 // Splits what it is fed into lines.
 class LineCutter {
@@ -82,24 +59,10 @@ class LineCutter {
   std::deque<RecordBatch>& out_;
 };
 
-class File {
- public:
-  explicit File(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 }  // namespace
 
 absl::Status ReadFileLines(const proto::FileRange& range, std::deque<RecordBatch>& out) {
-  const File file(range.path());
-  if (file.fd() < 0) return Error(range.path(), errno);
-  RETURN_IF_ERROR(CheckUnchanged(file.fd(), range));
+  ASSIGN_OR_RETURN(const TakenFile file, TakenFile::Open(range));
   const auto buffer = std::make_unique<char[]>(kReadBytes);
   LineCutter lines(range, out);
   // One byte early: a line begins at `begin` if a newline lies before it.
@@ -107,15 +70,13 @@ absl::Status ReadFileLines(const proto::FileRange& range, std::deque<RecordBatch
   bool more = true;
   while (more && at < range.file_size()) {
     const size_t want = std::min<uint64_t>(kReadBytes, range.file_size() - at);
-    const ssize_t got = pread(file.fd(), buffer.get(), want, static_cast<off_t>(at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error(range.path(), errno);
+    ASSIGN_OR_RETURN(const size_t got, file.Read(at, buffer.get(), want));
     if (got == 0) break;  // shorter than it was: found below
-    more = lines.Feed(at, {buffer.get(), static_cast<size_t>(got)});
-    at += static_cast<uint64_t>(got);
+    more = lines.Feed(at, {buffer.get(), got});
+    at += got;
   }
   if (more) lines.EndOfFile();
-  return CheckUnchanged(file.fd(), range);
+  return file.CheckUnchanged();
 }
 
 }  // namespace sluice

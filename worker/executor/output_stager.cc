@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "common/object_file.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -67,18 +68,25 @@ absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status WriteLines(const std::string& path, const BatchView& lines) {
-  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) return Error("create", path);
+absl::Status WriteLines(int fd, const BatchView& lines, const std::string& path) {
   std::string buffer;
   for (uint32_t i = 0; i < lines.count; ++i) {
     buffer += lines.record(i);
     buffer += '\n';
     if (buffer.size() < kWriteBytes) continue;
-    RETURN_IF_ERROR(WriteAll(file.get(), buffer, path));
+    RETURN_IF_ERROR(WriteAll(fd, buffer, path));
     buffer.clear();
   }
-  RETURN_IF_ERROR(WriteAll(file.get(), buffer, path));
+  return WriteAll(fd, buffer, path);
+}
+
+absl::Status WriteRecords(const std::string& path, const StagedPart& part,
+                          const BatchView& records) {
+  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) return Error("create", path);
+  RETURN_IF_ERROR(part.record_type.empty()
+                      ? WriteLines(file.get(), records, path)
+                      : WriteAll(file.get(), EncodeObjectFile(part.record_type, records), path));
   if (fsync(file.get()) != 0) return Error("sync", path);
   return absl::OkStatus();
 }
@@ -97,7 +105,7 @@ std::string StagedDirectory(const StagedPart& part) {
 }
 
 absl::StatusOr<std::string> PosixOutputStager::Stage(const StagedPart& part,
-                                                     const BatchView& lines) {
+                                                     const BatchView& records) {
   static std::atomic<uint64_t> attempts = 0;
   const std::string directory = StagedDirectory(part);
   RETURN_IF_ERROR(MakeDirectory(directory));
@@ -106,7 +114,7 @@ absl::StatusOr<std::string> PosixOutputStager::Stage(const StagedPart& part,
   const std::string path = directory + "/" + name;
   const std::string aside = directory + "/." + name + "." + std::to_string(getpid()) + "." +
                             std::to_string(++attempts);
-  absl::Status status = WriteLines(aside, lines);
+  absl::Status status = WriteRecords(aside, part, records);
   if (status.ok() && rename(aside.c_str(), path.c_str()) != 0) status = Error("rename", aside);
   if (!status.ok()) {
     unlink(aside.c_str());

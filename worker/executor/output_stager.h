@@ -1,4 +1,4 @@
-// Where tasks put the parts of text output until the batch is decided.
+// Where tasks put the parts of file output until the batch is decided.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ struct StagedPart {
   uint32_t output = 0;
   GenerationId generation;
   uint32_t piece = 0;
+  std::string record_type{};  // not empty: an object file of such records, else lines of text
 };
 
 // "<dir of prefix>/.sluice-<job instance>-<batch>-<output>-e<epoch>g<generation>"
@@ -27,14 +28,14 @@ std::string StagedDirectory(const StagedPart& part);
 class OutputStager {
  public:
   virtual ~OutputStager() = default;
-  // Writes one line per record. Returns the directory when the part is there to stay: file and
-  // directory are synced. A part that is staged again replaces the former.
-  virtual absl::StatusOr<std::string> Stage(const StagedPart& part, const BatchView& lines) = 0;
+  // Writes one line per record, or an object file. Returns the directory when the part is there to
+  // stay: file and directory are synced. A part that is staged again replaces the former.
+  virtual absl::StatusOr<std::string> Stage(const StagedPart& part, const BatchView& records) = 0;
 };
 
 class PosixOutputStager : public OutputStager {
  public:
-  absl::StatusOr<std::string> Stage(const StagedPart& part, const BatchView& lines) override;
+  absl::StatusOr<std::string> Stage(const StagedPart& part, const BatchView& records) override;
 };
 
 }  // namespace sluice

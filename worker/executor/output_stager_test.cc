@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "common/object_file.h"
+
 namespace sluice {
 namespace {
 
@@ -52,6 +54,13 @@ TEST_F(OutputStagerTest, AnEmptyPartIsAFile) {
   const auto directory = stager_.Stage(part_, lines_.view());
   ASSERT_TRUE(directory.ok());
   EXPECT_TRUE(std::filesystem::exists(*directory + "/part-00007"));
+}
+
+TEST_F(OutputStagerTest, WritesObjectFilesWhereTheRecordsHaveAType) {
+  part_.record_type = "text";
+  const auto directory = stager_.Stage(part_, lines_.view());
+  ASSERT_TRUE(directory.ok()) << directory.status();
+  EXPECT_EQ(Content(*directory + "/part-00007"), EncodeObjectFile("text", lines_.view()));
 }
 
 TEST_F(OutputStagerTest, AnUnusableDirectoryIsNamed) {

@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
-#include "worker/executor/file_lines.h"
+#include "worker/executor/file_records.h"
 
 namespace sluice {
 namespace {
@@ -37,14 +37,14 @@ std::string DescribePieces(const proto::GrantedBatch::Task& task) {
 void TaskInputReader::Clear() {
   views_.clear();
   blocks_.clear();
-  lines_.clear();
+  owned_.clear();
   scratch_used_ = 0;
   records_ = 0;
   file_bytes_ = 0;
 }
 
 absl::Status TaskInputReader::ReadPieces(const proto::GrantedBatch::Task& task,
-                                         BlockReader* blocks) {
+                                         const Node& source, BlockReader* blocks) {
   Clear();
   static const proto::GrantedBatch::Holders kNobody;
   for (int i = 0; i < task.pieces_size(); ++i) {
@@ -53,10 +53,17 @@ absl::Status TaskInputReader::ReadPieces(const proto::GrantedBatch::Task& task,
     if (piece.has_block()) {
       RETURN_IF_ERROR(ReadBlock(piece.block(), holders, blocks));
     } else if (piece.has_file()) {
-      RETURN_IF_ERROR(ReadFile(piece.file()));
+      std::deque<RecordBatch> records;
+      RETURN_IF_ERROR(ReadFileRecords(source, piece.file(), records));
+      AddOwned(records);
+      file_bytes_ += piece.file().end() - piece.file().begin();
     } else if (piece.has_inlined()) {
       RETURN_IF_ERROR(
           AddEncoded(piece.inlined().batch(), piece.inlined().records(), Describe(piece)));
+    } else if (piece.has_constant()) {
+      std::deque<RecordBatch> records;
+      RETURN_IF_ERROR(ReadConstantRecords(source, piece.constant(), records));
+      AddOwned(records);
     }
   }
   return absl::OkStatus();
@@ -72,16 +79,12 @@ absl::Status TaskInputReader::ReadBlock(const proto::BlockInfo& block,
                     absl::StrCat("block ", block.name().number()));
 }
 
-absl::Status TaskInputReader::ReadFile(const proto::FileRange& range) {
-  std::deque<RecordBatch> lines;
-  RETURN_IF_ERROR(ReadFileLines(range, lines));
-  for (RecordBatch& batch : lines) {
+void TaskInputReader::AddOwned(std::deque<RecordBatch>& batches) {
+  for (RecordBatch& batch : batches) {
     records_ += batch.count();
-    lines_.push_back(std::move(batch));
-    views_.push_back(lines_.back().view());
+    owned_.push_back(std::move(batch));
+    views_.push_back(owned_.back().view());
   }
-  file_bytes_ += range.end() - range.begin();
-  return absl::OkStatus();
 }
 
 absl::Status TaskInputReader::AddEncoded(std::string_view encoded, uint64_t records,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/plan/graph.h"
 #include "common/record_batch.h"
 #include "proto/cluster.pb.h"
 #include "worker/executor/block_reader.h"
@@ -18,9 +19,10 @@ namespace sluice {
 // Reused from task to task. Not thread-safe. Views stay valid until the next call.
 class TaskInputReader {
  public:
-  // Blocks, file ranges and inlined batches of a map task, in order. Unavailable: a block cannot
-  // be had now. Any other error is for good.
-  absl::Status ReadPieces(const proto::GrantedBatch::Task& task, BlockReader* blocks);
+  // Blocks, file ranges, inlined and constant batches of a map task, in order. `source` is the node
+  // that the task reads. Unavailable: a block cannot be had now. Any other error is for good.
+  absl::Status ReadPieces(const proto::GrantedBatch::Task& task, const Node& source,
+                          BlockReader* blocks);
   // Shares of a shuffle task; views()[i] is that of shares[i].
   absl::Status ReadShares(std::span<const proto::ShareBundle::Share* const> shares);
   void Clear();
@@ -32,14 +34,14 @@ class TaskInputReader {
  private:
   absl::Status ReadBlock(const proto::BlockInfo& block,
                          const proto::GrantedBatch::Holders& holders, BlockReader* blocks);
-  absl::Status ReadFile(const proto::FileRange& range);
+  void AddOwned(std::deque<RecordBatch>& batches);
   absl::Status AddEncoded(std::string_view encoded, uint64_t records, const std::string& what);
 
   std::vector<BatchView> views_;
   uint64_t records_ = 0;
   uint64_t file_bytes_ = 0;
   std::vector<std::unique_ptr<BlockBytes>> blocks_;
-  std::deque<RecordBatch> lines_;
+  std::deque<RecordBatch> owned_;
   std::deque<std::vector<uint32_t>> scratch_;  // of misaligned end offsets
   size_t scratch_used_ = 0;
 };

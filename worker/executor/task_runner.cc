@@ -139,7 +139,8 @@ absl::Status TaskRunner::RunRoot(const Stage& stage, const RunTasks& run, const 
   operator_ = setup_.plan->graph().node(stage.root).label;
   if (!stage.is_source) return RunOperator(stage, run, work, attempt);
   if (work.input == nullptr) return absl::InternalError("a map task without input");
-  RETURN_IF_ERROR(input_.ReadPieces(*work.input, setup_.blocks));
+  RETURN_IF_ERROR(input_.ReadPieces(*work.input, setup_.plan->graph().node(stage.root),
+                                    setup_.blocks));
   result_.records_read = input_.records();
   result_.bytes_read = input_.file_bytes();
   datasets_[stage.fragments.front()].views.assign(input_.views().begin(), input_.views().end());
@@ -227,11 +228,24 @@ absl::Status TaskRunner::AddOutput(const Output& output, const RunTasks& run, ui
     for (uint32_t i = 0; i < count; ++i) part.add_printed(std::string(rows.record(i)));
   } else if (output.kind == OutputKind::kForeachBatch) {
     EncodeBatch(rows, *part.mutable_foreach_batch());
+  } else if (output.kind == OutputKind::kForeachPartition) {
+    RETURN_IF_ERROR(RunEffect(output, run, piece, rows));
   } else {
-    const StagedPart name{output.prefix, setup_.job_instance, run.batch_ms,
-                          output.id,     run.generation,      piece};
+    const StagedPart name{output.prefix,  setup_.job_instance, run.batch_ms,      output.id,
+                          run.generation, piece,               output.record_type};
     ASSIGN_OR_RETURN(*part.mutable_staged_path(), setup_.outputs->Stage(name, rows));
   }
+  return absl::OkStatus();
+}
+
+// User code with an effect of its own. An executor that has moved on to another generation runs
+// none of the former: the task fails, for nobody.
+absl::Status TaskRunner::RunEffect(const Output& output, const RunTasks& run, uint32_t piece,
+                                   const BatchView& rows) {
+  EffectGate::Pass pass(setup_.effects, run.generation);
+  if (!pass.Enter()) return absl::UnavailableError("its generation is over");
+  output.foreach_partition->Run(
+      {setup_.job_instance, output.id, run.batch_ms, piece, context_.fence}, rows);
   return absl::OkStatus();
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "common/plan/stages.h"
+#include "worker/executor/effect_gate.h"
 #include "worker/executor/executor_events.h"
 #include "worker/executor/output_stager.h"
 #include "worker/executor/state_store.h"
@@ -25,6 +26,7 @@ struct TaskSetup {
   uint32_t key_groups = 1024;
   BlockReader* blocks = nullptr;
   OutputStager* outputs = nullptr;
+  EffectGate* effects = nullptr;      // may be null where no output is a ForeachPartition
   RunningTaskBoard* board = nullptr;  // may be null
 };
 
@@ -58,6 +60,8 @@ class TaskRunner {
   void RunEdge(const Edge& edge);
   absl::Status RunOutput(uint32_t piece_index, const RunTasks& run);
   absl::Status AddOutput(const Output& output, const RunTasks& run, uint32_t piece);
+  absl::Status RunEffect(const Output& output, const RunTasks& run, uint32_t piece,
+                         const BatchView& rows);
   uint32_t PieceOf(uint32_t piece_index, const RunTasks& run) const;
   static uint32_t TotalTasks(const Stage& stage, const RunTasks& run);
   void DoneReading(FragmentId fragment);

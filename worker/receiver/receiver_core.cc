@@ -62,6 +62,22 @@ std::vector<proto::ReceiverTaken> ReceiverCore::taken() const {
   return all;
 }
 
+ReceiverCore::Stored ReceiverCore::StoreBlock(MonotonicTime now, uint32_t id,
+                                              const BatchView& records, uint32_t& from,
+                                              receiver::Commands& out) {
+  StreamState& stream = streams_.at(id);
+  const uint64_t first_size = records.record(from).size();
+  if (first_size > kRecordBytesMax) return Stored::kTooLarge;
+  SealOpen(now, id, stream, out);  // what came before stays before
+  stream.open.reset();
+  const std::unique_ptr<OpenBuffer> buffer =
+      pool_->Open({id, stream.incarnation, false, records.size, records.count}, first_size);
+  if (buffer == nullptr) return Stored::kNoRoom;
+  from += buffer->AppendFrom(records, from);
+  SealBuffer(now, id, stream, *buffer, {}, out);
+  return Stored::kYes;
+}
+
 void ReceiverCore::SealOpen(MonotonicTime now, uint32_t id, StreamState& stream,
                             receiver::Commands& out) {
   if (stream.open == nullptr || stream.open->records() == 0) return;

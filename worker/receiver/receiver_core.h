@@ -99,6 +99,10 @@ class ReceiverCore {
   // One record of an unreliable source. The fast path beside Step.
   Stored Store(MonotonicTime now, uint32_t stream, std::string_view record,
                receiver::Commands& out);
+  // Records [from, …) of an unreliable source, as many as fit into one block, sealed at once as a
+  // block of their own. Says in `from` how far it came.
+  Stored StoreBlock(MonotonicTime now, uint32_t stream, const BatchView& records, uint32_t& from,
+                    receiver::Commands& out);
   receiver::Commands Step(MonotonicTime now, const receiver::Event& event);
 
   // Everything that was stored has been handed to the daemon, and reliable stores have completed.

@@ -270,5 +270,45 @@ TEST_F(SmallReceiverCoreTest, UnnumberedRecordsAreStoredAtLeastOnce) {
   EXPECT_EQ(Done(), (Words{"seal 1: 10 11", "seal 2: 12", "room", "request 1 logged 0"}));
 }
 
+class SmallBlocksTest : public ReceiverCoreTest {
+ protected:
+  SmallBlocksTest()
+      : ReceiverCoreTest({.store_records = 2, .block_records = 2, .buffers = 2}) {}
+  // Stores words as a block, from this one on; where it came to.
+  uint32_t Block(const Words& words, uint32_t from = 0) {
+    RecordBatch batch;
+    for (const std::string& word : words) batch.Append(word);
+    receiver::Commands out;
+    stored_ = core_.StoreBlock(now_, kStream, batch.view(), from, out);
+    Take(std::move(out));
+    return from;
+  }
+  ReceiverCore::Stored stored_ = ReceiverCore::Stored::kYes;
+};
+
+TEST_F(SmallBlocksTest, AStoredBlockIsSealedAtOnceBehindWhatWasOpen) {
+  Store("a");
+  EXPECT_EQ(Block({"b", "c"}), 2u);
+  EXPECT_EQ(Done(), (Words{"seal 1: a", "seal 2: b c"}));
+}
+
+TEST_F(SmallBlocksTest, WhatDoesNotFitOneBlockGoesIntoTheNext) {
+  const Words words{"a", "b", "c"};
+  EXPECT_EQ(Block(words), 2u);
+  EXPECT_EQ(Block(words, 2), 3u);
+  EXPECT_EQ(Done(), (Words{"seal 1: a b", "seal 2: c"}));
+  EXPECT_EQ(Block(words), 0u);  // no buffer is free
+  EXPECT_EQ(stored_, ReceiverCore::Stored::kNoRoom);
+  Stored(1);
+  EXPECT_EQ(Block(words), 2u);
+  EXPECT_EQ(Done(), (Words{"room", "seal 3: a b"}));
+}
+
+TEST_F(SmallBlocksTest, ARecordAboveTheLargestSizeIsNoBlock) {
+  EXPECT_EQ(Block({std::string(kRecordBytesMax + 1, 'x'), "b"}), 0u);
+  EXPECT_EQ(stored_, ReceiverCore::Stored::kTooLarge);
+  EXPECT_EQ(Done(), Words{});
+}
+
 }  // namespace
 }  // namespace sluice

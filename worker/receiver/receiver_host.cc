@@ -9,6 +9,8 @@ namespace {
 
 constexpr int64_t kBackoffFirstMs = 100;
 constexpr int64_t kBackoffMaxMs = 10'000;
+constexpr int64_t kReportPauseUs = 100'000;
+constexpr size_t kReportBytesMax = 4096;
 constexpr int64_t kBurstUs = 10'000;  // how far a limited receiver may run ahead
 
 ReceiverCore::Options CoreOptions(const ReceiverHostOptions& options) {
@@ -28,6 +30,9 @@ class ReceiverHost::Sink : public ReceiverSink {
  public:
   Sink(ReceiverHost* host, const ReceiverStream& stream) : host_(host), stream_(stream) {}
   bool Store(std::string_view record) override { return host_->Store(stream_.id, record); }
+  bool StoreBlock(const BatchView& records) override {
+    return host_->StoreBlock(stream_.id, records);
+  }
   std::optional<int64_t> StoreReliably(const BatchView& records, std::string_view producer,
                                        int64_t first) override {
     return host_->StoreReliably(stream_.id, records, producer, first);
@@ -41,7 +46,7 @@ class ReceiverHost::Sink : public ReceiverSink {
   }
   bool WaitStopping(int64_t milliseconds) override { return host_->WaitStopping(milliseconds); }
   void ReportError(std::string_view message) override {
-    host_->options_.report("receiver " + stream_.name + ": " + std::string(message));
+    host_->Report(stream_, message);
   }
 
  private:
@@ -132,14 +137,32 @@ void ReceiverHost::Do(receiver::Commands& commands) {
   if (wake) changed_.notify_all();
 }
 
-bool ReceiverHost::AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream) {
+void ReceiverHost::Report(const ReceiverStream& stream, std::string_view message) {
+  options_.report("receiver " + stream.name + ": " + std::string(message));
+  const std::lock_guard lock(mutex_);
+  // For listeners; all of them are in the log.
+  const MonotonicTime now = loop_->clock().MonotonicUs();
+  const auto [reported, first] = reported_.try_emplace(stream.id, now);
+  if (!first && now - reported->second < kReportPauseUs) return;
+  reported->second = now;
+  proto::Envelope envelope;
+  auto& error = *envelope.mutable_receiver_error();
+  error.set_job_instance(options_.job_instance);
+  error.set_stream(stream.id);
+  error.set_incarnation(stream.incarnation);
+  error.set_text(std::string(message.substr(0, kReportBytesMax)));
+  transport_->Send(options_.daemon, std::move(envelope));
+}
+
+bool ReceiverHost::AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream,
+                             uint32_t records) {
   if (options_.max_rate <= 0) return true;
   MonotonicTime& next = next_store_[stream];
   while (!stopping_) {
     const MonotonicTime now = loop_->clock().MonotonicUs();
     next = std::max(next, now - kBurstUs);
     if (next <= now) {
-      next += static_cast<int64_t>(1e6 / options_.max_rate);
+      next += static_cast<int64_t>(1e6 * records / options_.max_rate);
       return true;
     }
     changed_.wait_for(lock, std::chrono::microseconds(next - now));
@@ -149,7 +172,7 @@ bool ReceiverHost::AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream
 
 bool ReceiverHost::Store(uint32_t stream, std::string_view record) {
   std::unique_lock lock(mutex_);
-  if (!AwaitRate(lock, stream)) return false;
+  if (!AwaitRate(lock, stream, 1)) return false;
   while (!stopping_) {
     receiver::Commands commands;
     const auto stored = core_.Store(loop_->clock().MonotonicUs(), stream, record, commands);
@@ -163,6 +186,23 @@ bool ReceiverHost::Store(uint32_t stream, std::string_view record) {
     changed_.wait(lock);
   }
   return false;
+}
+
+bool ReceiverHost::StoreBlock(uint32_t stream, const BatchView& records) {
+  std::unique_lock lock(mutex_);
+  if (!AwaitRate(lock, stream, records.count)) return false;
+  for (uint32_t from = 0; from < records.count && !stopping_;) {
+    receiver::Commands commands;
+    const auto stored =
+        core_.StoreBlock(loop_->clock().MonotonicUs(), stream, records, from, commands);
+    if (!commands.empty()) Do(commands);
+    if (stored == ReceiverCore::Stored::kNoRoom) changed_.wait(lock);
+    if (stored != ReceiverCore::Stored::kTooLarge) continue;
+    options_.report("a record of " + std::to_string(records.record(from).size()) +
+                    " bytes is above the largest size and was dropped");
+    ++from;
+  }
+  return !stopping_;
 }
 
 uint64_t ReceiverHost::StoreLater(uint32_t stream, const BatchView& records,

@@ -73,9 +73,12 @@ class ReceiverHost : public PushBackend {
   void Step(const receiver::Event& event);        // with mutex_ held
   void Do(receiver::Commands& commands);          // with mutex_ held
   bool Store(uint32_t stream, std::string_view record);
+  bool StoreBlock(uint32_t stream, const BatchView& records);
+  void Report(const ReceiverStream& stream, std::string_view message);
   std::optional<int64_t> StoreReliably(uint32_t stream, const BatchView& records,
                                        std::string_view producer, int64_t first);
-  bool AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream);
+  // Waits until `records` more are within the rate limit; false: stopping.
+  bool AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream, uint32_t records);
   bool WaitStopping(int64_t milliseconds);
 
   const ReceiverHostOptions options_;
@@ -88,6 +91,7 @@ class ReceiverHost : public PushBackend {
   uint64_t next_id_ = 1;
   std::map<uint64_t, Done> waiting_;             // of StoreLater and LastLogged, by id
   std::map<uint32_t, MonotonicTime> next_store_;  // with a rate limit: not before this
+  std::map<uint32_t, MonotonicTime> reported_;    // when an error was last sent
   bool stopping_ = false;
   bool stopped_ = false;
   EventLoop::TimerId timer_;

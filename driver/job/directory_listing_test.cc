@@ -1,0 +1,80 @@
+#include "driver/job/directory_listing.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class DirectoryListingTest : public testing::Test {
+ protected:
+  DirectoryListingTest() {
+    source_.directory = testing::TempDir() + "/listed";
+    std::filesystem::remove_all(source_.directory);
+    std::filesystem::create_directories(source_.directory);
+  }
+  void Put(const std::string& name, int64_t modified_s = 1000) {
+    const std::string path = source_.directory + "/" + name;
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    std::ofstream(path) << "x";
+    const timespec times[2] = {{modified_s, 0}, {modified_s, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  }
+  std::vector<std::string> Names(const ListRules& rules = {}) {
+    std::vector<std::string> names;
+    for (const ListedFile& file : ListDirectory(source_, rules).files) {
+      names.push_back(file.path.substr(source_.directory.size() + 1));
+    }
+    return names;
+  }
+  SourceSpec source_;
+};
+
+TEST_F(DirectoryListingTest, FilesInOrderOfPathWithoutHiddenOnesAndDirectories) {
+  Put("b");
+  Put("a");
+  Put(".c");
+  Put("inner/d");
+  EXPECT_THAT(Names(), ElementsAre("a", "b"));
+}
+
+TEST_F(DirectoryListingTest, TheTimesAreInclusive) {
+  Put("old", 999);
+  Put("first", 1000);
+  Put("last", 2000);
+  Put("young", 2001);
+  EXPECT_THAT(Names({1000 * 1'000'000'000ll, 2000 * 1'000'000'000ll}),
+              ElementsAre("first", "last"));
+}
+
+TEST_F(DirectoryListingTest, AnErrorIsGivenBack) {
+  source_.directory += "/none";
+  const Listing listing = ListDirectory(source_, {});
+  EXPECT_THAT(listing.files, IsEmpty());
+  EXPECT_THAT(listing.error, HasSubstr("cannot list " + source_.directory + ": No such file"));
+}
+
+TEST_F(DirectoryListingTest, ObjectFilesOfPublishedBatches) {
+  source_.file_format = FileFormat::kObjects;
+  Put("out-1000/part-00000");
+  Put("out-1000/part-00001");
+  Put("out-1000/_SUCCESS");
+  Put("out-2000/part-00000");  // not a whole batch
+  Put(".sluice-staged/part-00000");
+  Put(".sluice-staged/_SUCCESS");
+  Put("single");
+  EXPECT_THAT(Names(), ElementsAre("out-1000/part-00000", "out-1000/part-00001", "single"));
+}
+
+}  // namespace
+}  // namespace sluice
