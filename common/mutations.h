@@ -22,5 +22,7 @@ inline constexpr bool kMutationPublishedBeforeDecided = SLUICE_MUTATION == 5;
 inline constexpr bool kMutationProducerNumberNotChecked = SLUICE_MUTATION == 6;
 // Changes of state are forgotten before a checkpoint that has them is sealed.
 inline constexpr bool kMutationChangesForgottenEarly = SLUICE_MUTATION == 7;
+// User code with effects outside does not wait for what the driver permits.
+inline constexpr bool kMutationEffectsNotHeldBack = SLUICE_MUTATION == 8;
 
 }  // namespace sluice

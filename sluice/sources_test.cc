@@ -36,8 +36,8 @@ class Folder {
   }
   ~Folder() { fs::remove_all(path_); }
   void Put(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ + "/." + name, std::ios::binary) << content;
-    fs::rename(path_ + "/." + name, path_ + "/" + name);
+    std::ofstream(path_ + "/.aside", std::ios::binary) << content;
+    fs::rename(path_ + "/.aside", path_ + "/" + name);
   }
   const std::string& path() const { return path_; }
 

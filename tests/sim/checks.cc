@@ -221,6 +221,7 @@ class Checker {
     const std::string name =
         "output " + std::to_string(staged.output()) + " of batch " + std::to_string(batch_ms);
     const Output& output = site_.graph->outputs()[staged.output()];
+    if (output.kind == OutputKind::kForeachPartition) return CompareEffects(name, batch_ms, result);
     if (staged.has_dataset() != result.has_dataset) {
       Break("I2: " + name + " differs from the reference in whether there is a dataset");
       return;
@@ -258,6 +259,19 @@ class Checker {
             ? TotalsOf(parts) != TotalsOf(result.parts)
             : parts != result.parts) {
       Break("I2: " + name + " differs from the reference");
+    }
+  }
+
+  // I15: what the sink holds of a decided batch.
+  void CompareEffects(const std::string& name, int64_t batch_ms,
+                      const ReferenceInterpreter::OutputResult& result) {
+    for (uint32_t p = 0; p < result.parts.size(); ++p) {
+      const Rows* written = site_.sink->Find(batch_ms, p);
+      if (written == nullptr) {
+        return Break("I15: " + name + " lacks partition " + std::to_string(p));
+      }
+      site_.rows_compared += written->size();
+      if (*written != result.parts[p]) Break("I15: " + name + " differs from the reference");
     }
   }
 

@@ -78,6 +78,7 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     setup.key_groups = init.key_groups();
     setup.blocks = this;
     setup.outputs = this;
+    setup.effects = &effects_;
     runner_ = std::make_unique<TaskRunner>(setup, 0);
     ExecutorCoreOptions options;
     options.executor = request_.executor();
@@ -132,6 +133,7 @@ void ExecutorProcess::Do(SendBundle& command) {
 void ExecutorProcess::Do(DropAllAndLoad& command) {
   site_->world.Count("recovery: grant taken");
   const GenerationId generation = command.generation;
+  effects_.Begin(generation);
   if (command.keep_state && state_ != nullptr) {
     After(100, [this, generation] { Feed(StateLoaded{generation, ""}); });
     return;

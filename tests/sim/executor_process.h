@@ -53,6 +53,7 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   std::unique_ptr<ExecutorCore> core_;
   std::unique_ptr<TaskRunner> runner_;
   std::shared_ptr<StateStore> state_;
+  EffectGate effects_;
   std::optional<proto::ExecutorReady> ready_;
   bool granted_ = false;
   uint64_t wake_ = 0;

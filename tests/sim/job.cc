@@ -126,6 +126,17 @@ class Rows : public NarrowKernel {
   uint32_t output_fixed_size() const override { return 0; }
 };
 
+class EffectKernel : public PartitionKernel {
+ public:
+  explicit EffectKernel(Effect effect) : effect_(std::move(effect)) {}
+  void Run(const PartitionIdentity& identity, const BatchView& records) const override {
+    effect_(identity, records);
+  }
+
+ private:
+  const Effect effect_;
+};
+
 Node StatefulNode(const std::string& name) {
   Node node;
   node.kind = NodeKind::kShuffle;
@@ -149,7 +160,7 @@ void AddOutput(LineageGraph& graph, NodeId parent, OutputKind kind, const std::s
 
 }  // namespace
 
-LineageGraph MakeJob(uint64_t* attempts, const std::string& poison) {
+LineageGraph MakeJob(uint64_t* attempts, const std::string& poison, Effect effect) {
   LineageGraph graph;
   Node pushed;
   pushed.label = "pushed";
@@ -173,6 +184,15 @@ LineageGraph MakeJob(uint64_t* attempts, const std::string& poison) {
   AddOutput(graph, summed, OutputKind::kTextFiles, "/out/sum");
   AddOutput(graph, spreaded, OutputKind::kTextFiles, "/out/spread");
   AddOutput(graph, summed, OutputKind::kPrint, "");
+  if (effect != nullptr) {
+    Output output;
+    output.kind = OutputKind::kForeachPartition;
+    output.label = "ForeachPartition";
+    output.parent = summed;
+    output.kernel = std::make_shared<Rows>();
+    output.foreach_partition = std::make_shared<EffectKernel>(std::move(effect));
+    graph.AddOutput(std::move(output));
+  }
   return graph;
 }
 

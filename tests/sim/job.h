@@ -3,15 +3,18 @@
 //   pushed, files -> Sum (by key, with state)          -> text files   exact, byte for byte
 //   pushed        -> Spread (split by attempt, state)  -> text files   only its totals are defined
 //   Sum           -> Print
+//   Sum           -> ForeachPartition, where there is an effect
 //
 // A record is "producer number", a line of a file "file number"; both are summed by number % 7.
 // One record may be poison: the batch that has it fails and is skipped.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <set>
 
 #include "common/plan/graph.h"
+#include "tests/sim/sink.h"
 
 namespace sluice::sim {
 
@@ -19,17 +22,20 @@ inline constexpr NodeId kPushedNode = 0;
 inline constexpr NodeId kFilesNode = 1;
 
 // Any job whose node 0 is a push source of the name "pushed" and whose node 1 is a file source,
-// with outputs to text files and one Print at most.
+// with outputs to text files and one Print and one ForeachPartition at most.
 struct Job {
   const LineageGraph* graph = nullptr;
   std::set<OutputId> loose;        // only their totals are defined
   int64_t batch_interval_ms = 0;   // 0: any
+  Sink* sink = nullptr;            // what its ForeachPartition writes into
 };
+
+using Effect = std::function<void(const PartitionIdentity&, const BatchView&)>;
 
 // The simulator's own, and which of its outputs is loose. `attempts` is counted up by every run of
 // the Spread kernel and decides how it splits. A task that meets the record `poison` throws; empty:
-// there is none.
+// there is none. With an effect there is a ForeachPartition.
 inline constexpr OutputId kSpreadOutput = 1;
-LineageGraph MakeJob(uint64_t* attempts, const std::string& poison);
+LineageGraph MakeJob(uint64_t* attempts, const std::string& poison, Effect effect);
 
 }  // namespace sluice::sim

@@ -14,8 +14,12 @@ constexpr int64_t kLookUs = 200'000;
 RunResult RunSeed(uint64_t seed, Counters* counters, bool trace) {
   uint64_t attempts = seed;
   const std::string poison = seed % 4 == 0 ? "a 10" : seed % 4 == 1 ? "a 30" : "";
-  const LineageGraph graph = MakeJob(&attempts, poison);
-  return RunJob({&graph, {kSpreadOutput}}, seed, counters, trace);
+  Sink sink;
+  const Effect effect = [&sink](const PartitionIdentity& identity, const BatchView& records) {
+    sink.Write(identity, records);
+  };
+  const LineageGraph graph = MakeJob(&attempts, poison, seed / 4 % 2 == 0 ? effect : nullptr);
+  return RunJob({.graph = &graph, .loose = {kSpreadOutput}, .sink = &sink}, seed, counters, trace);
 }
 
 RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) {
@@ -25,6 +29,8 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   if (job.batch_interval_ms != 0) site.knobs.batch_interval_ms = job.batch_interval_ms;
   site.graph = job.graph;
   site.loose_outputs = job.loose;
+  site.sink = job.sink;
+  if (job.sink != nullptr) job.sink->Attach(&site);
   RunResult result;
   {
     Cluster cluster(&site, &chaos);
@@ -80,7 +86,8 @@ const std::vector<std::string>& ExpectedCounters() {
       "recovery: checkpoint given up, changes kept", "recovery: block read from another node",
       "recovery: block released", "recovery: a former job driver was fenced",
       "recovery: producer sent again", "recovery: batch skipped, its input kept aside",
-      "recovery: input kept aside once more"};
+      "recovery: input kept aside once more", "recovery: effect repeated",
+      "recovery: late effect refused by its fence"};
   return all;
 }
 

@@ -14,6 +14,7 @@ absl::Status SimLog::PutIfAbsent(uint64_t slot, std::string_view bytes) {
   for (const std::string& payload : record->entries) {
     proto::Entry entry;
     if (!entry.ParseFromString(payload)) continue;
+    if (entry.has_planned()) planned_.insert(entry.planned().composition().batch_ms());
     if (entry.has_decided()) decided_.insert(entry.decided().batch_ms());
     if (entry.has_sealed()) last_sealed_ms_ = entry.sealed().batch_ms();
   }

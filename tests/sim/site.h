@@ -16,6 +16,7 @@
 #include "checkpoint/state_part.h"
 #include "common/plan/graph.h"
 #include "driver/job/commands.h"
+#include "tests/sim/sink.h"
 #include "tests/sim/world.h"
 
 namespace sluice::sim {
@@ -40,14 +41,16 @@ struct SimFiles {
   std::map<std::string, ListedFile> input;
 };
 
-// Written through as it comes in; knows which batches are durably decided.
+// Written through as it comes in; knows which batches are durably planned and decided.
 class SimLog : public MemoryLogStore {
  public:
   absl::Status PutIfAbsent(uint64_t slot, std::string_view bytes) override;
+  const std::set<int64_t>& planned() const { return planned_; }
   const std::set<int64_t>& decided() const { return decided_; }
   int64_t last_sealed_ms() const { return last_sealed_ms_; }
 
  private:
+  std::set<int64_t> planned_;
   std::set<int64_t> decided_;
   int64_t last_sealed_ms_ = 0;
 };
@@ -64,6 +67,7 @@ struct Site {
   MemoryObjectStore objects;
   std::unique_ptr<StatePartCodec> codec;
   SimFiles files;
+  const Sink* sink = nullptr;
   std::map<BlockId3, ArchivedBlock> blocks;
   std::map<std::string, int64_t> acknowledged;                 // by producer
   std::map<int64_t, std::vector<std::string>> printed;         // by batch
