@@ -45,7 +45,9 @@ for header in $(grep '\.h$' <<<"$seen" | sort -u); do
 done
 
 # What the examples share.
-put 644 examples/source.h "$prefix/include/sluice/examples/source.h"
+for header in examples/*.h; do
+  put 644 "$header" "$prefix/include/sluice/$header"
+done
 
 version=$(sed -n 's/.*kReleaseVersion\[\] = "\(.*\)".*/\1/p' common/role_flags.h)
 [ -n "$version" ] || { echo "install.sh: no version in common/role_flags.h" >&2; exit 1; }

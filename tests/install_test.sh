@@ -11,7 +11,7 @@ fail() { echo "install_test: $*" >&2; exit 1; }
 deploy/install.sh --prefix="$scratch/prefix"
 for file in bin/sluice include/sluice/sluice/sluice.h lib/libsluice.a lib/pkgconfig/sluice.pc \
   lib/cmake/Sluice/SluiceConfig.cmake lib/systemd/system/sluice-driver.service \
-  share/sluice/examples/{wordcount,error_filter,page_views}; do
+  share/sluice/examples/{wordcount,error_filter,page_views,online_regression,anomalies,follow}; do
   [ -e "$scratch/prefix/$file" ] || fail "$file was not installed"
 done
 grep -q '^KillMode=process$' "$scratch/prefix/lib/systemd/system/sluice-driver.service" ||
@@ -27,25 +27,36 @@ export PKG_CONFIG_PATH="$scratch/prefix/lib/pkgconfig"
 # shellcheck disable=SC2046
 g++ -std=c++20 -O2 job.cc $(pkg-config --cflags --libs sluice) -o job
 
+# The source of docs/adding_a_source.md, with no header of ours but the installed ones.
+mkdir "$scratch/source"
+cp "$OLDPWD/examples/follow.cc" "$OLDPWD/examples/follow_file.h" "$scratch/source/"
+sed -i 's|"examples/follow_file.h"|"follow_file.h"|' "$scratch/source/follow.cc"
+# shellcheck disable=SC2046
+g++ -std=c++20 -O2 "$scratch/source/follow.cc" $(pkg-config --cflags --libs sluice) -o follow
+
 # Counts with the job: totals of every word, in the last batch's files.
 printf 'to be or not to be\nthat is the question\n' >"$scratch/input/text"
-counts() {  # counts PROGRAM OUTPUT
-  "$1" --dir="$scratch/input" --output="$2" --conf batch_interval=100ms >"$2.log" 2>&1 &
-  local pid=$! tries=0
-  until compgen -G "$2-*/_SUCCESS" >/dev/null; do
-    kill -0 "$pid" 2>/dev/null || { cat "$2.log" >&2; fail "the job ended by itself"; }
-    [ $((tries += 1)) -le 300 ] || { kill -9 "$pid"; cat "$2.log" >&2; fail "no output"; }
+counts() {  # counts OUTPUT PROGRAM FLAG...
+  local output=$1 tries=0
+  shift
+  "$@" --output="$output" --conf batch_interval=100ms >"$output.log" 2>&1 &
+  local pid=$!
+  until grep -qs . "$output"-*/part-*; do
+    kill -0 "$pid" 2>/dev/null || { cat "$output.log" >&2; fail "the job ended by itself"; }
+    [ $((tries += 1)) -le 300 ] || { kill -9 "$pid"; cat "$output.log" >&2; fail "no output"; }
     sleep 0.1
   done
   kill -TERM "$pid"
-  wait "$pid" || { cat "$2.log" >&2; fail "the job did not drain"; }
+  wait "$pid" || { cat "$output.log" >&2; fail "the job did not drain"; }
   local last
-  last=$(printf '%s\n' "$2"-* | grep -v '\.log$' | sort | tail -n 1)
+  last=$(printf '%s\n' "$output"-* | grep -v '\.log$' | sort | tail -n 1)
   cat "$last"/part-* | sort
 }
 expected=$(printf '(be,2)\n(is,1)\n(not,1)\n(or,1)\n(question,1)\n(that,1)\n(the,1)\n(to,2)')
-counted=$(counts ./job "$scratch/totals")
+counted=$(counts "$scratch/totals" ./job --dir="$scratch/input")
 [ "$counted" = "$expected" ] || fail "wrong counts: $counted"
+counted=$(counts "$scratch/followed" ./follow --file="$scratch/input/text")
+[ "$counted" = "$expected" ] || fail "wrong counts of a source of one's own: $counted"
 
 mkdir "$scratch/cmake"
 cp job.cc "$scratch/cmake/"

@@ -1,10 +1,12 @@
 """Programs as users run them, in one process: the examples, a plain socket, an embedded context.
 
-usage: programs_test.py ERROR_FILTER PAGE_VIEWS EMBEDDED
+usage: programs_test.py ERROR_FILTER PAGE_VIEWS EMBEDDED ONLINE_REGRESSION ANOMALIES
 """
+import ast
 import collections
 import http.client
 import os
+import random
 import shutil
 import signal
 import socket
@@ -125,11 +127,13 @@ class Embedded:
 
 
 class Cases:
-    def __init__(self, folder, error_filter, page_views, embedded):
+    def __init__(self, folder, error_filter, page_views, embedded, regression, anomalies):
         self.folder = folder
         self.error_filter = error_filter
         self.page_views = page_views
         self.embedded = embedded
+        self.regression = regression
+        self.anomalies = anomalies
         self.running = []
 
     def place(self, name):
@@ -227,6 +231,68 @@ class Cases:
         self.drain(job)
         expect(saved(f"{place}/out", "errors"), given, "every line once")
 
+    def learns_a_model(self):
+        place = self.place("regression")
+        chance = random.Random(7)
+        truth = (3.0, -2.0, 0.5)
+
+        def sample():
+            a, b = chance.uniform(-1, 1), chance.uniform(-1, 1)
+            y = truth[0] * a + truth[1] * b + truth[2] + chance.gauss(0, 0.01)
+            return f"{a!r} {b!r} {y!r}"
+
+        def model(line):
+            return ast.literal_eval(line)  # (loss,[weights])
+
+        def models():
+            return [model(line) for line in saved(f"{place}/out", "model")]
+
+        def close(line):
+            return len(line[1]) == 3 and all(
+                abs(weight - wanted) < 0.02 for weight, wanted in zip(line[1], truth))
+        job = self.start("online_regression", [self.regression, f"--dir={place}/in", FAST,
+                                               f"--output={place}/out/model"])
+        for number in range(4):
+            drop_file(f"{place}/in", f"samples-{number}", [sample() for _ in range(250)])
+            wait_until(lambda: len([m for m in models() if m[0] > 0]) > number, "a model")
+        learned = [m for m in models() if m[0] > 0]  # of batches with samples
+        expect(close(learned[-1]), True, f"online_regression finds the weights: {learned[-1]}")
+        expect(learned[0][0] > 0.1 and learned[-1][0] < 0.001, True, "and its loss goes down")
+        self.drain(job)
+        printed = [line for line in job.tail(10_000).splitlines() if line.startswith("(")]
+        expect(any(close(model(line)) for line in printed), True, "it prints them")
+
+    def finds_anomalies(self):
+        place = self.place("anomalies")
+        chance = random.Random(7)
+        job = self.start("anomalies", [self.anomalies, f"--dir={place}/in", FAST,
+                                       f"--output={place}/out/odd"])
+
+        def clean(count):
+            return [f"{key} {chance.uniform(*around):.3f}" for _ in range(count)
+                    for key, around in (("web", (9, 11)), ("db", (-50, 50)))]
+
+        def flagged():
+            return sorted(saved(f"{place}/out", "odd"))
+
+        def read(name, lines):
+            before = len(batches(f"{place}/out", "odd"))
+            drop_file(f"{place}/in", name, lines)
+            # The one under way may have listed before; the one after that has the file.
+            wait_until(lambda: len(batches(f"{place}/out", "odd")) > before + 2, "two batches")
+        for number in range(3):
+            read(f"clean-{number}", clean(200))
+        expect(flagged(), [], "anomalies raises no false alarm")
+        planted = ["web 30.5", "db 10000", "web -4", "web 50", "db -900"]
+        lines = clean(50)
+        for place_of, reading in zip((10, 20, 30, 60, 99), planted):
+            lines.insert(place_of, reading)
+        read("planted", lines)
+        wanted = sorted(f"({reading.replace(' ', ',')})" for reading in planted)
+        wait_until(lambda: len(flagged()) >= len(wanted), "the planted ones")
+        expect(flagged(), wanted, "anomalies finds all planted ones and no other")
+        self.drain(job)
+
     def embeds_a_context(self):
         place = self.place("embedded")
         given = collections.Counter()
@@ -260,7 +326,7 @@ class Cases:
 
 
 def main():
-    programs = [os.path.abspath(path) for path in sys.argv[1:4]]
+    programs = [os.path.abspath(path) for path in sys.argv[1:6]]
     folder = tempfile.mkdtemp(prefix="sluice-test-")
     cases = Cases(folder, *programs)
     try:
@@ -268,6 +334,8 @@ def main():
         cases.counts_page_views()
         cases.reads_a_socket()
         cases.embeds_a_context()
+        cases.learns_a_model()
+        cases.finds_anomalies()
     finally:
         for process in cases.running:
             process.kill()
