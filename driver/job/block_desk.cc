@@ -172,7 +172,6 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
       continue;
     }
     if (it->second.info.reliable()) {
-      for (const std::string& worker : it->second.workers) ReleaseAt(worker, key);
       dropped_.insert(key);
       if (state_->LastNumber(key.stream, key.incarnation) + 1 == key.number) {
         // Its number is used up: should the receiver live after all, its next block may follow.
@@ -180,6 +179,7 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
         *entry.mutable_block_added()->mutable_block()->mutable_name() = it->second.info.name();
         log_->Enqueue(std::move(entry));
       }
+      for (const std::string& worker : it->second.workers) ReleaseAt(worker, key);
     } else if (state_->LastNumber(key.stream, key.incarnation) < key.number) {
       proto::BlockAnnounce announce;
       *announce.mutable_block() = it->second.info;

@@ -25,7 +25,7 @@ class BlockDesk {
   BlockDesk(const JobDriverOptions& options, JobState* state, LogQueue* log, Membership* members,
             uint64_t epoch)
       : options_(options), state_(state), log_(log), members_(members), epoch_(epoch),
-        releases_(state, members, epoch) {}
+        releases_(state, log, members, epoch) {}
 
   void OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                   std::vector<DriverCommand>& out);

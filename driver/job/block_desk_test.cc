@@ -128,8 +128,17 @@ class Books {
     proto::Entry sealed;
     sealed.mutable_sealed()->set_batch_ms(composition.batch_ms());
     log_.Enqueue(sealed);
+    MakeDurable();
     blocks_.Release(state_.TakeCoveredBlocks());
   }
+  // All that the log was told so far is durable.
+  void MakeDurable() {
+    std::vector<DriverCommand> out;
+    log_.Flush(out);
+    while (!log_.idle()) log_.OnDurable({slot_++, 0}, out);
+  }
+  // What follows is of a source that sends again what was not acknowledged.
+  void MakeReliable() { reliable_ = true; }
   // Both workers have answered their first sessions.
   void Greet() {
     Pass(1'000);
@@ -144,13 +153,14 @@ class Books {
   std::vector<Send> sent;
 
  private:
-  static proto::BlockInfo Block(uint64_t number) {
+  proto::BlockInfo Block(uint64_t number) const {
     proto::BlockInfo block;
     block.mutable_name()->set_job_instance(1);
     block.mutable_name()->set_incarnation(5);
     block.mutable_name()->set_number(number);
     block.set_records(1);
     block.set_bytes(10);
+    block.set_reliable(reliable_);
     return block;
   }
 
@@ -161,6 +171,8 @@ class Books {
   LogQueue log_;
   BlockDesk blocks_;
   MonotonicTime now_ = 1'000'000;
+  uint64_t slot_ = 1;
+  bool reliable_ = false;
 };
 
 using Names = std::vector<std::string>;
@@ -284,6 +296,24 @@ TEST(BlockDeskTest, ACopyThatIsAnnouncedAfterItsBlockWasCoveredIsReleased) {
   books.Announce(1, {"w0", "w1"});
   books.Pass(1'000);
   EXPECT_NE(books.ReleaseTo("w1"), nullptr);
+}
+
+// Simulator seed 56: a driver that was fenced before the log had it took away a block whose receiver
+// lived, and its successor waited for that block for ever.
+TEST(BlockDeskTest, WhatADeadReceiverLeftIsReleasedOnlyWhenTheLogHasItsNumber) {
+  Books books;
+  books.MakeReliable();
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number(), second = books.SessionTo("w1")->number();
+  books.Inventory("w0", first, {1});
+  books.Inventory("w1", second);
+  for (int i = 0; i < 3; ++i) {
+    books.Pass(kLeaseUs / 5);
+    EXPECT_EQ(books.ReleaseTo("w0"), nullptr);
+  }
+  books.MakeDurable();
+  books.Pass(kLeaseUs / 5);
+  EXPECT_NE(books.ReleaseTo("w0"), nullptr);
 }
 
 TEST(BlockDeskTest, AWorkerThatHoldsMoreThanIsKnownIsAskedForItsInventory) {

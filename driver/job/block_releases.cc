@@ -1,8 +1,5 @@
 #include "driver/job/block_releases.h"
 
-#include <algorithm>
-#include <utility>
-
 namespace sluice {
 namespace {
 
@@ -21,16 +18,23 @@ void BlockReleases::OnTaken(const proto::LeaseBeat& beat) {
   if (it->second.waiting.empty()) of_.erase(it);
 }
 
+void BlockReleases::TakeDue(OfWorker& releases) {
+  auto& waiting = releases.waiting;
+  while (!waiting.empty() && log_->IsDurable(waiting.front().after) &&
+         releases.under_way.size() < kNamesMax) {
+    releases.under_way.push_back(waiting.front().block);
+    waiting.pop_front();
+  }
+}
+
 void BlockReleases::Advance(MonotonicTime now, std::vector<DriverCommand>& out) {
   for (auto& [worker, releases] : of_) {
     const bool fresh = releases.under_way.empty();
     if (!members_->WorkerServes(worker) || (!fresh && now - releases.sent < kAgainUs)) continue;
     if (fresh) {
+      TakeDue(releases);
+      if (releases.under_way.empty()) continue;
       releases.number = ++last_number_;
-      const size_t count = std::min(releases.waiting.size(), kNamesMax);
-      const auto end = releases.waiting.begin() + static_cast<std::ptrdiff_t>(count);
-      releases.under_way.assign(releases.waiting.begin(), end);
-      releases.waiting.erase(releases.waiting.begin(), end);
     }
     releases.sent = now;
     Send send{members_->AddressOf(worker), {}};

@@ -109,7 +109,8 @@ void JobDriverCore::RunGeneration(MonotonicTime now) {
     if (!rebuild) events_->Submitted(now, composition, out_);
   }
   if (!ticks_.started()) {
-    ticks_.Start(now, wall_ms_, state_.job().zero_ms(), state_.last_planned_ms());
+    const int64_t wall_ms = wall_ms_ + (now - wall_seen_) / 1000;
+    ticks_.Start(now, wall_ms, state_.job().zero_ms(), state_.last_planned_ms());
   }
   ever_ran_ = true;
 }

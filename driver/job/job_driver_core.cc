@@ -57,6 +57,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
   if (ended_) return {};
   if (const auto* timer = std::get_if<TimerDue>(&event)) {
     wall_ms_ = timer->wall_ms;
+    wall_seen_ = now;
     // No worker hears of a job whose beginning could still be lost: the next driver would begin
     // another one beside what this one started.
     if (log_.durable().begun()) {

@@ -139,7 +139,8 @@ class JobDriverCore {
     MonotonicTime deadline = 0;
     SourcesListed sources;
   } tick_;
-  int64_t wall_ms_ = 0;
+  int64_t wall_ms_ = 0;           // as the last timer saw it
+  MonotonicTime wall_seen_ = 0;   // when that was
   int64_t collected_ms_ = 0;
   Progress told_;  // what executors know
   std::map<int64_t, MonotonicTime> planned_at_;

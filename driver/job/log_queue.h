@@ -24,6 +24,8 @@ class LogQueue {
   uint64_t Enqueue(proto::Entry entry);
   // Carried out when everything enqueued so far is durable.
   void AfterDurable(DriverCommand command) { after_.emplace_back(enqueued_, std::move(command)); }
+  // The sequence number of the newest entry.
+  uint64_t enqueued() const { return enqueued_; }
   bool IsDurable(uint64_t sequence) const { return sequence <= durable_sequence_; }
   // Issues the next append unless one is in flight.
   void Flush(std::vector<DriverCommand>& out);
