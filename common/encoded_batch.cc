@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 #include <utility>
 
 namespace sluice {
@@ -32,9 +33,9 @@ Header HeaderOf(uint32_t count, uint32_t size) {
 
 }  // namespace
 
-EncodedBatch::EncodedBatch() : encoded_(sizeof(Header), '\0') {}
-
-uint64_t EncodedBatch::size() const { return encoded_.size() - sizeof(Header); }
+EncodedBatch::EncodedBatch() : encoded_(sizeof(Header), '\0') {
+  static_assert(sizeof(Header) == kHeaderBytes);
+}
 
 void EncodedBatch::Reserve(uint64_t bytes, uint32_t records) {
   encoded_.reserve(OffsetsAt(bytes) + uint64_t{records} * sizeof(uint32_t));
@@ -44,6 +45,18 @@ void EncodedBatch::Reserve(uint64_t bytes, uint32_t records) {
 void EncodedBatch::Append(std::string_view record) {
   encoded_.append(record);
   ends_.push_back(static_cast<uint32_t>(size()));
+}
+
+void EncodedBatch::ThrowFull() {
+  throw std::length_error("more records than one batch can hold");
+}
+
+BatchView EncodedBatch::view() const {
+  return {.data = encoded_.data() + sizeof(Header),
+          .size = size(),
+          .ends = ends_.data(),
+          .count = count(),
+          .fixed_size = 0};
 }
 
 void EncodedBatch::Append(const BatchView& batch, uint32_t from, uint32_t to) {

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/encoded_batch.h"
 #include "common/record_batch.h"
 
 namespace sluice {
@@ -155,8 +156,8 @@ class ReceiverSink {
   // the first record; an empty producer means unnumbered. Returns the last logged number of the
   // producer (at least the last of these records on success), or nothing when the records could
   // not be stored and must be sent again. Records at or below the last logged number are dropped.
-  virtual std::optional<int64_t> StoreReliably(const BatchView& records,
-                                               std::string_view producer, int64_t first) = 0;
+  virtual std::optional<int64_t> StoreReliably(EncodedBatch records, std::string_view producer,
+                                               int64_t first) = 0;
   // The last logged number of a producer, 0 when it is new; waits for the job driver.
   virtual std::optional<int64_t> LastLogged(std::string_view producer) = 0;
   virtual bool stopping() const = 0;

@@ -129,8 +129,9 @@ class ListSink final : public ReceiverSink {
     records.emplace_back(record);
     return records.size() < stop_at;
   }
-  std::optional<int64_t> StoreReliably(const BatchView& batch, std::string_view producer,
+  std::optional<int64_t> StoreReliably(EncodedBatch stored, std::string_view producer,
                                        int64_t first) override {
+    const BatchView batch = stored.view();
     for (uint32_t i = 0; i < batch.count; ++i) records.emplace_back(batch.record(i));
     last_producer = producer;
     return first + batch.count - 1;

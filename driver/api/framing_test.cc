@@ -22,7 +22,7 @@ class ListSink final : public ReceiverSink {
     ++blocks;
     return ReceiverSink::StoreBlock(batch);
   }
-  std::optional<int64_t> StoreReliably(const BatchView&, std::string_view, int64_t) override {
+  std::optional<int64_t> StoreReliably(EncodedBatch, std::string_view, int64_t) override {
     return std::nullopt;
   }
   std::optional<int64_t> LastLogged(std::string_view) override { return 0; }

@@ -270,14 +270,15 @@ class ReduceKernel final : public ShuffleKernel {
  private:
   std::optional<T> Fold(const TaskContext& context, std::span<const BatchView> input) {
     if constexpr (kFoldsFromZero<F, T>) {
-      // Without a branch for the first row the compiler need not branch for filters either.
+      // Without a branch for the first row the compiler need not branch for filters either; and
+      // with one update per row it makes a move of it. Whether there was a row is in doubt only
+      // where the total is that of none.
       T total{};
-      bool any = false;
       chain_.Drive(context, input, [&](const auto& row) SLUICE_INLINED {
         total = static_cast<T>(total + row);
-        any = true;
       });
-      return any ? std::optional<T>(total) : std::nullopt;
+      if (total != T{} || AnyRow(context, input)) return total;
+      return std::nullopt;
     } else {
       std::optional<T> total;
       chain_.Drive(context, input, [&](const auto& row) {
@@ -286,6 +287,12 @@ class ReduceKernel final : public ShuffleKernel {
       });
       return total;
     }
+  }
+
+  bool AnyRow(const TaskContext& context, std::span<const BatchView> input) const {
+    bool any = false;
+    chain_.Drive(context, input, [&](const auto&) { any = true; });
+    return any;
   }
 
   Chain chain_;

@@ -46,15 +46,15 @@ class Receiving {
   template <class R>
     requires std::same_as<Own<R>, T>
   std::optional<int64_t> Store(std::span<const R> records, Numbering numbering) {
-    // The memory is kept for the thread's next call.
-    thread_local RecordBatch kept(kFixedSize<T>);
-    RecordBatch& batch = kept;
-    batch.Clear();
+    thread_local uint64_t bytes_before = 0;  // stores of one thread are about equally large
+    EncodedBatch batch;
+    batch.Reserve(bytes_before + bytes_before / 16, static_cast<uint32_t>(records.size()));
     for (const R& record : records) {
       EncodeRecord<T>(record, batch.bytes());
       batch.EndRecord();
     }
-    return sink_.StoreReliably(batch.view(), numbering.producer, numbering.first);
+    bytes_before = batch.size();
+    return sink_.StoreReliably(std::move(batch), numbering.producer, numbering.first);
   }
 
   // The last logged number of a producer, 0 for a new one.

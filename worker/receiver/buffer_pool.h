@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "common/encoded_batch.h"
 #include "common/record_batch.h"
 #include "proto/cluster.pb.h"
 
@@ -19,6 +20,9 @@ class OpenBuffer {
   virtual bool Append(std::string_view record) = 0;
   // Appends as many records of `batch` as fit, from `from` on; how many those were.
   virtual uint32_t AppendFrom(const BatchView& batch, uint32_t from) = 0;
+  // Takes the batch as it is where this is still empty and can hold it without a copy. False:
+  // nothing was taken.
+  virtual bool Adopt(EncodedBatch& batch) = 0;
   virtual uint32_t records() const = 0;
   // Ends the filling: says in `slice` where the bytes are. `number` is that of the block.
   virtual void Seal(uint64_t number, proto::SealSlices::Slice* slice) = 0;

@@ -30,8 +30,9 @@ class HeapPool : public BufferPool {
 
 class HeapPool::Buffer : public OpenBuffer {
  public:
-  Buffer(HeapPool* pool, uint64_t id, uint64_t bytes_max, uint32_t records_max)
-      : pool_(pool), id_(id), bytes_max_(bytes_max), records_max_(records_max) {}
+  Buffer(HeapPool* pool, uint64_t id, const BufferOwner& owner, uint64_t bytes_max,
+         uint32_t records_max)
+      : pool_(pool), id_(id), owner_(owner), bytes_max_(bytes_max), records_max_(records_max) {}
   ~Buffer() override {
     if (!sealed_) pool_->Free(id_);
   }
@@ -42,12 +43,22 @@ class HeapPool::Buffer : public OpenBuffer {
     return true;
   }
   uint32_t AppendFrom(const BatchView& records, uint32_t from) override {
+    if (batch_.count() == 0 && owner_.bytes_hint > 0) {
+      batch_.Reserve(std::min(owner_.bytes_hint, bytes_max_),
+                     std::min(owner_.records_hint, records_max_));
+    }
     const uint32_t fit = RecordsThatFit(records, from, bytes_max_ - batch_.size(),
                                         records_max_ - batch_.count());
     batch_.Append(records, from, from + fit);
     return fit;
   }
-  void Reserve(uint64_t bytes, uint32_t records) { batch_.Reserve(bytes, records); }
+  bool Adopt(EncodedBatch& batch) override {
+    if (batch_.count() != 0 || batch.size() > bytes_max_ || batch.count() > records_max_) {
+      return false;
+    }
+    batch_ = std::move(batch);
+    return true;
+  }
   uint32_t records() const override { return batch_.count(); }
   void Seal(uint64_t, proto::SealSlices::Slice* slice) override {
     sealed_ = true;
@@ -59,6 +70,7 @@ class HeapPool::Buffer : public OpenBuffer {
  private:
   HeapPool* const pool_;
   const uint64_t id_;
+  const BufferOwner owner_;
   const uint64_t bytes_max_;
   const uint32_t records_max_;
   bool sealed_ = false;
@@ -71,11 +83,9 @@ std::unique_ptr<OpenBuffer> HeapPool::Open(const BufferOwner& owner, uint64_t re
   used_.insert(id);
   const uint64_t bytes = std::min(owner.bytes_hint, options_.store_bytes);
   const uint32_t records = std::min(owner.records_hint, options_.store_records);
-  auto buffer = std::make_unique<Buffer>(this, id,
-                                         std::max({options_.block_bytes, record_bytes, bytes}),
-                                         std::max(options_.block_records, records));
-  if (bytes > 0) buffer->Reserve(bytes, records);
-  return buffer;
+  return std::make_unique<Buffer>(this, id, owner,
+                                  std::max({options_.block_bytes, record_bytes, bytes}),
+                                  std::max(options_.block_records, records));
 }
 
 class ArenaPool : public BufferPool {
@@ -108,6 +118,7 @@ class ArenaPool::Buffer : public OpenBuffer {
   uint32_t AppendFrom(const BatchView& batch, uint32_t from) override {
     return slice_.AppendFrom(batch, from);
   }
+  bool Adopt(EncodedBatch&) override { return false; }  // a slice is shared memory
   uint32_t records() const override { return slice_.records(); }
   void Seal(uint64_t number, proto::SealSlices::Slice* slice) override {
     sealed_ = true;

@@ -271,7 +271,13 @@ bool ReceiverCore::Gather(Request& request, Producer* producer, OpenBuffer& buff
     next = static_cast<uint32_t>(std::clamp<int64_t>(skip, 0, records.count));
   }
   const uint32_t begin = next;
-  if (next < records.count) next += buffer.AppendFrom(records, next);
+  EncodedBatch* const whole = request.store.whole;
+  if (begin == 0 && records.count > 0 && whole != nullptr && buffer.Adopt(*whole)) {
+    request.adopted = true;
+    next = records.count;
+  } else if (next < records.count) {
+    next += buffer.AppendFrom(records, next);
+  }
   request.taken = next;
   if (producer != nullptr && next > begin) {
     const int64_t first = request.store.first + begin;
@@ -373,6 +379,10 @@ void ReceiverCore::OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdi
     stream.retry_at = now + (verdict.last().empty() ? kRefusedRetryUs : 0);
     std::erase_if(stream.requests, [&](Request& request) {
       if (request.taken == 0 && request.refused == 0) return false;
+      if (request.adopted) {  // whoever stored it has the records still
+        out.push_back(receiver::Completed{request.store.id, std::nullopt});
+        return true;
+      }
       if (request.store.producer.empty()) request.taken = request.logged;
       if (++request.refused <= kRefusalsMax) return false;
       out.push_back(receiver::Completed{request.store.id, std::nullopt});

@@ -36,13 +36,15 @@ struct Tick {};
 struct Received {
   proto::Envelope message;
 };
-// Records to be stored reliably. `records` is borrowed until Completed{id}.
+// Records to be stored reliably. `records` is borrowed until Completed{id}; where `whole` is given
+// they are its records, and it may be taken.
 struct StoreRequest {
   uint64_t id = 0;  // unique
   uint32_t stream = 0;
   BatchView records;
   std::string producer;  // empty: not numbered
   int64_t first = 0;
+  EncodedBatch* whole = nullptr;
 };
 // Asks for the last logged number of a producer.
 struct Ask {
@@ -125,6 +127,7 @@ class ReceiverCore {
     uint32_t taken = 0;      // records that are in blocks, logged or on their way
     uint32_t logged = 0;     // of those, in logged blocks; unnumbered requests only
     int refused = 0;
+    bool adopted = false;    // its batch became a block: the records are not here any more
     int64_t last() const { return store.first + store.records.count - 1; }
   };
   // The reliable block of a stream that waits for its verdict.

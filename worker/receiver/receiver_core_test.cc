@@ -36,6 +36,7 @@ class ReceiverCoreTest : public testing::Test {
                   std::to_string(range.last()) + ")";
         }
         words_.push_back(word);
+        last_sealed_ = view->data;
         offsets_[slice.block().name().number()] = slice.arena_offset();
       }
       if (e.has_producer_query()) words_.push_back("ask " + e.producer_query().producer());
@@ -63,6 +64,15 @@ class ReceiverCoreTest : public testing::Test {
     RecordBatch& batch = batches_.emplace_back();
     for (int64_t n = first; n <= last; ++n) batch.Append(producer + std::to_string(n));
     Take(core_.Step(now_, receiver::StoreRequest{id, kStream, batch.view(), producer, first}));
+  }
+  // The same, as a batch that may be taken. Returns where its records were.
+  const char* RequestWhole(uint64_t id, const std::string& producer, int64_t first, int64_t last) {
+    EncodedBatch& batch = whole_.emplace_back();
+    batch.Reserve(6, 3);  // exactly
+    for (int64_t n = first; n <= last; ++n) batch.Append(producer + std::to_string(n));
+    const BatchView view = batch.view();
+    Take(core_.Step(now_, receiver::StoreRequest{id, kStream, view, producer, first, &batch}));
+    return view.data;
   }
   void After(int64_t ms) {
     now_ += ms * 1000;
@@ -104,7 +114,41 @@ class ReceiverCoreTest : public testing::Test {
   Words words_;
   std::map<uint64_t, uint64_t> offsets_;
   std::list<RecordBatch> batches_;
+  std::list<EncodedBatch> whole_;
+  const char* last_sealed_ = nullptr;  // only to be compared
 };
+
+TEST_F(ReceiverCoreTest, AWholeStoreBecomesABlockWithoutACopy) {
+  RequestWhole(1, "p", 1, 3);
+  Done();
+  Answer("p", 0);
+  EXPECT_EQ(Done(), (Words{"seal 1: p1 p2 p3 (p 1-3)"}));
+  Stored(1);
+  Verdict(1, true);
+  EXPECT_EQ(Done(), (Words{"room", "request 1 logged 3"}));
+  const char* records = RequestWhole(2, "p", 4, 6);
+  EXPECT_EQ(Done(), (Words{"seal 2: p4 p5 p6 (p 4-6)"}));
+  EXPECT_EQ(last_sealed_, records);
+}
+
+TEST_F(ReceiverCoreTest, AWholeStoreThatBeginsWithLoggedRecordsIsTrimmed) {
+  RequestWhole(1, "p", 1, 3);
+  Done();
+  Answer("p", 2);
+  EXPECT_EQ(Done(), (Words{"seal 1: p3 (p 3-3)"}));
+}
+
+// The batch is gone with the block that was refused: whoever stored it sends it again.
+TEST_F(ReceiverCoreTest, AWholeStoreThatWasRefusedFails) {
+  RequestWhole(1, "p", 1, 3);
+  Answer("p", 0);
+  Stored(1);
+  Done();
+  Verdict(1, false, {{"p", 2}});
+  EXPECT_EQ(Done(), (Words{"request 1 failed"}));
+  RequestWhole(2, "p", 1, 3);
+  EXPECT_EQ(Done(), (Words{"seal 2: p3 (p 3-3)"}));
+}
 
 TEST_F(ReceiverCoreTest, SealsAtTheBlockIntervalAndAtTheTick) {
   Store("a");

@@ -33,9 +33,9 @@ class ReceiverHost::Sink : public ReceiverSink {
   bool StoreBlock(const BatchView& records) override {
     return host_->StoreBlock(stream_.id, records);
   }
-  std::optional<int64_t> StoreReliably(const BatchView& records, std::string_view producer,
+  std::optional<int64_t> StoreReliably(EncodedBatch records, std::string_view producer,
                                        int64_t first) override {
-    return host_->StoreReliably(stream_.id, records, producer, first);
+    return host_->StoreReliably(stream_.id, std::move(records), producer, first);
   }
   std::optional<int64_t> LastLogged(std::string_view producer) override {
     return host_->LastLogged(stream_.id, std::string(producer));
@@ -207,6 +207,10 @@ bool ReceiverHost::StoreBlock(uint32_t stream, const BatchView& records) {
 
 uint64_t ReceiverHost::StoreLater(uint32_t stream, const BatchView& records,
                                   const std::string& producer, int64_t first, Done done) {
+  return Request({0, stream, records, producer, first}, std::move(done));
+}
+
+uint64_t ReceiverHost::Request(receiver::StoreRequest request, Done done) {
   std::lock_guard lock(mutex_);
   const uint64_t id = next_id_++;
   if (stopping_) {
@@ -214,7 +218,8 @@ uint64_t ReceiverHost::StoreLater(uint32_t stream, const BatchView& records,
     return id;
   }
   waiting_[id] = std::move(done);
-  Step(receiver::StoreRequest{id, stream, records, producer, first});
+  request.id = id;
+  Step(std::move(request));
   return id;
 }
 
@@ -224,15 +229,16 @@ void ReceiverHost::Cancel(uint32_t stream, uint64_t id) {
   Step(receiver::Cancel{id, stream});
 }
 
-std::optional<int64_t> ReceiverHost::StoreReliably(uint32_t stream, const BatchView& records,
+std::optional<int64_t> ReceiverHost::StoreReliably(uint32_t stream, EncodedBatch records,
                                                    std::string_view producer, int64_t first) {
   std::optional<int64_t> last;
   bool completed = false;  // under mutex_
   const uint64_t id =
-      StoreLater(stream, records, std::string(producer), first, [&](std::optional<int64_t> l) {
-        last = l;
-        completed = true;
-      });
+      Request({0, stream, records.view(), std::string(producer), first, &records},
+              [&](std::optional<int64_t> l) {
+                last = l;
+                completed = true;
+              });
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return completed || stopping_; });
   if (completed) return last;

@@ -75,7 +75,8 @@ class ReceiverHost : public PushBackend {
   bool Store(uint32_t stream, std::string_view record);
   bool StoreBlock(uint32_t stream, const BatchView& records);
   void Report(const ReceiverStream& stream, std::string_view message);
-  std::optional<int64_t> StoreReliably(uint32_t stream, const BatchView& records,
+  uint64_t Request(receiver::StoreRequest request, Done done);
+  std::optional<int64_t> StoreReliably(uint32_t stream, EncodedBatch records,
                                        std::string_view producer, int64_t first);
   // Waits until `records` more are within the rate limit; false: stopping.
   bool AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream, uint32_t records);

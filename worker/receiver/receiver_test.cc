@@ -196,11 +196,14 @@ TEST_F(ReceiverTest, AReliableStoreReturnsTheLastLoggedNumberAndDropsDuplicates)
   std::atomic<bool> gap{true};
   StartHost(std::make_shared<Bodies>([&](ReceiverSink& sink) {
     asked = sink.LastLogged("p").value_or(-2);
-    RecordBatch batch;
-    for (int n = 4; n <= 8; ++n) batch.Append("r" + std::to_string(n));
-    stored = sink.StoreReliably(batch.view(), "p", 4).value_or(-2);
-    again = sink.StoreReliably(batch.view(), "p", 4).value_or(-2);
-    gap = sink.StoreReliably(batch.view(), "p", 100).has_value();
+    const auto batch = [] {
+      EncodedBatch five;
+      for (int n = 4; n <= 8; ++n) five.Append("r" + std::to_string(n));
+      return five;
+    };
+    stored = sink.StoreReliably(batch(), "p", 4).value_or(-2);
+    again = sink.StoreReliably(batch(), "p", 4).value_or(-2);
+    gap = sink.StoreReliably(batch(), "p", 100).has_value();
     sink.ReportError("done");
     sink.WaitStopping(1'000'000);
   }));
