@@ -1,6 +1,7 @@
 // The kit for tests of jobs, used as its users do.
 #include "sluice/testing.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 
@@ -192,6 +193,27 @@ TEST(TestContextTest, AValueOfTheBatchIsTheSameEverywhereAndAskedOnce) {
     EXPECT_THAT(*numbered.last(), UnorderedElementsAre(10 + batch, 10 + batch, 20 + batch));
   }
   EXPECT_THAT(seen, ElementsAre(1, 2, 3));
+}
+
+TEST(TestContextTest, AStaticDatasetIsTheOneOfTheBatchAndLoadedOnce) {
+  TestContext test;
+  TestInput<std::string> lines(test);
+  std::atomic<int> loads = 0;
+  const auto sizes = test.ssc().StaticDataset<std::string, int64_t>(
+      "sizes", [version = 0](int64_t) mutable { return std::to_string(version++ / 2); },
+      [&loads](const std::string& version) {
+        ++loads;
+        return std::vector<std::pair<std::string, int64_t>>{{"a", std::stoll(version)}};
+      });
+  TestOutput sized(test, lines.stream()
+                             .Map([](std::string_view line) { return std::pair{line, true}; })
+                             .Join(sizes));
+  for (int64_t batch = 0; batch < 4; ++batch) {
+    lines.Push({"a", "b"});
+    ASSERT_TRUE(test.RunBatch().ok());
+    EXPECT_THAT(*sized.last(), ElementsAre(Pair("a", Pair(true, batch / 2))));
+  }
+  EXPECT_EQ(loads, 2);
 }
 
 TEST(TestContextTest, SaysWhatAValueOfTheBatchThrew) {

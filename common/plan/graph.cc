@@ -34,6 +34,7 @@ void AddNode(const Node& node, Fingerprinter& print) {
   print.Add(node.source.record_length);
   if (node.source.constant != nullptr) print.Add(*node.source.constant);
   print.Add(node.partitions);
+  print.Add(int64_t{node.partitioner != nullptr});
   print.Add(node.state_name);
   print.Add(node.state_type);
   for (const NodeInput& input : node.inputs) {

@@ -56,6 +56,7 @@ struct Node {
   std::vector<NodeInput> inputs;
   // kShuffle:
   uint32_t partitions = 0;     // 0: the job's default
+  std::shared_ptr<const KeyPartitioner> partitioner;  // null: the hash of the key
   std::shared_ptr<const PartitionOperatorFactory> partition_operator;
   std::string state_name;      // not empty: stateful; unique
   std::string state_type;      // codecs of key and value, as text

@@ -179,7 +179,8 @@ struct ReferenceInterpreter::Run {
       any |= parent.exists || (!node.state_name.empty() && Slides(node.inputs[i].parent));
       for (const Partition& from : parent.partitions) {
         const auto kernel = node.inputs[i].shuffle->New();
-        With(from, [&](const TaskContext& context, std::span<const BatchView> records) {
+        With(from, [&](TaskContext context, std::span<const BatchView> records) {
+          context.partitioner = node.partitioner.get();
           kernel->Run(context, records, count);
         });
         for (uint32_t p = 0; p < count; ++p) shares[p].emplace_back(i, kernel->shares()[p]);
@@ -199,6 +200,7 @@ struct ReferenceInterpreter::Run {
       for (const auto& [input, records] : shares[p]) views.push_back({input, records.view()});
       OperatorContext context{ContextOf(stage, p, partitions), partitions, dataset.exists,
                               self.StateOf(node, p)};
+      context.task.partitioner = node.partitioner.get();
       const auto partition_operator = node.partition_operator->New();
       Partition to;
       to.stage = stage;

@@ -18,6 +18,15 @@
 
 namespace sluice {
 
+// Says where a shuffle sends a key, given by its canonical bytes, instead of the hash of the key.
+class KeyPartitioner {
+ public:
+  virtual ~KeyPartitioner() = default;
+  // Below `partitions`, and always the same. Throws std::out_of_range where the user's function
+  // gives another number.
+  virtual uint32_t PartitionOf(std::string_view key, uint32_t partitions) const = 0;
+};
+
 // Where and when a kernel runs. Equal on every replay of the batch, but for the fence.
 struct TaskContext {
   int64_t batch_ms = 0;
@@ -31,6 +40,8 @@ struct TaskContext {
   uint64_t job_instance = 0;
   uint64_t fence = 0;        // of the generation that runs it; never goes back
   std::span<const std::string> values;  // the batch's values, as the graph numbers them
+  // Of the shuffle that the kernel feeds, or the partition operator reads; null: the hash.
+  const KeyPartitioner* partitioner = nullptr;
 };
 
 // Grows with every generation of a job, whoever drives it.

@@ -67,7 +67,8 @@ class CombineByKeyKernel final : public ShuffleKernel {
     shares_.Start(context, partitions, kFixedSize<std::pair<K, C>>);
     const CombineTable<C>& table = combiners_.table();
     for (const auto& entry : table.entries()) {
-      PutPair<K, C>(table.KeyOf(entry), entry.value, shares_.of_hash(entry.hash));
+      const std::string_view key = table.KeyOf(entry);
+      PutPair<K, C>(key, entry.value, shares_.OfKey(key, entry.hash));
     }
   }
   std::span<const RecordBatch> shares() const override { return shares_.get(); }
@@ -134,7 +135,8 @@ struct Combines {
       const DStream<T, Chain>& s, std::shared_ptr<const ShuffleKernelFactory> shuffle,
       std::shared_ptr<const PartitionOperatorFactory> partition_operator, CombineOptions options) {
     return AddShuffle<std::pair<K, C>>(s, "CombineByKey", std::move(shuffle),
-                                       std::move(partition_operator), options.partitions);
+                                       std::move(partition_operator),
+                                       Partitioning::Of<K>(options));
   }
 
   template <class Create, class Merge, class MergeCombiners>

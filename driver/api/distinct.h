@@ -27,8 +27,9 @@ class DistinctKernel final : public ShuffleKernel {
                  [&](const auto& row) { seen_.FindOrAdd(KeyBytes<T>(row, scratch_), added); });
     shares_.Start(context, partitions, kFixedSize<T>);
     for (const auto& entry : seen_.entries()) {
-      RecordBatch& out = shares_.of_hash(entry.hash);
-      out.bytes().append(seen_.KeyOf(entry));
+      const std::string_view key = seen_.KeyOf(entry);
+      RecordBatch& out = shares_.OfKey(key, entry.hash);
+      out.bytes().append(key);
       CloseRecord(out);
     }
   }
@@ -59,7 +60,8 @@ struct Distincts {
   static DStream<T> Distinct(const DStream<T, Chain>& s, ShuffleOptions options) {
     return AddShuffle<T>(s, "Distinct",
                          MakeShuffle<DistinctKernel<Chain>>(StreamAccess::chain(s)),
-                         MakeOperator<DistinctOperator>(kFixedSize<T>), options.partitions);
+                         MakeOperator<DistinctOperator>(kFixedSize<T>),
+                         Partitioning::Of<T>(options));
   }
 };
 

@@ -29,6 +29,9 @@
 
 namespace sluice {
 
+template <KeyRecord K, Record V>
+class StaticDataset;  // static_dataset.h
+
 namespace internal {
 template <class T, class Chain> struct Maps;      // map.h
 template <class T, class Chain> struct Samples;   // sample.h
@@ -38,6 +41,7 @@ template <class T, class Chain> struct Distincts; // distinct.h
 template <class T, class Chain> struct Sorts;     // sort.h
 template <class T, class Chain> struct Combines;  // combine.h
 template <class T, class Chain> struct Joins;     // join.h
+template <class T, class Chain> struct StaticJoins;  // static_dataset.h
 template <class T, class Chain> struct Windows;   // window.h
 template <class T, class Chain> struct WindowForms;  // window_forms.h
 template <class T, class Chain> struct States;    // state.h
@@ -132,6 +136,10 @@ class DStream {
   auto TransformWith(const DStream<U, Other>& other, F f) const {
     return internal::Transforms<T, Chain>::TransformWith(*this, other, std::move(f));
   }
+
+  // The same records, computed once per batch however many consumers the stream has, and stored as
+  // long as the batch runs. Without it a fused chain runs once for each consumer.
+  DStream<T> Persist() const { return internal::Maps<T, Chain>::Box(*this); }
 
   // The same records, spread evenly over exactly n partitions.
   DStream<T> Repartition(uint32_t n) const {
@@ -230,6 +238,17 @@ class DStream {
   template <class U, class Other>
   auto FullOuterJoin(const DStream<U, Other>& other, ShuffleOptions options = {}) const {
     return internal::Joins<T, Chain>::FullOuter(*this, other, options);
+  }
+
+  // The same with a dataset that is no stream, in the map task: nothing is sent. The dataset's
+  // version is the one that the job driver found when it planned the batch.
+  template <class K, class W>
+  auto Join(const StaticDataset<K, W>& dataset) const {
+    return internal::StaticJoins<T, Chain>::template Join<false>(*this, dataset, "Join");
+  }
+  template <class K, class W>
+  auto LeftOuterJoin(const StaticDataset<K, W>& dataset) const {
+    return internal::StaticJoins<T, Chain>::template Join<true>(*this, dataset, "LeftOuterJoin");
   }
 
   // ---- windows ------------------------------------------------------------------------------
@@ -421,30 +440,6 @@ class DStream {
   Chain chain_;
 };
 
-namespace internal {
-
-// How the operators reach into streams and make new ones.
-struct StreamAccess {
-  template <class Chain>
-  static auto Make(std::shared_ptr<GraphBuilder> graph, NodeId parent, std::string operators,
-                   Chain chain) {
-    return DStream<Own<typename Chain::Out>, Chain>(std::move(graph), parent, std::move(operators),
-                                                    std::move(chain));
-  }
-  template <class T>
-  static DStream<T> Stream(std::shared_ptr<GraphBuilder> graph, NodeId node) {
-    return Make(std::move(graph), node, "", Stored<T>{});
-  }
-  template <class S>
-  static const std::shared_ptr<GraphBuilder>& graph(const S& s) { return s.graph_; }
-  template <class S> static NodeId parent(const S& s) { return s.parent_; }
-  template <class S> static const std::string& operators(const S& s) { return s.operators_; }
-  template <class S> static const auto& chain(const S& s) { return s.chain_; }
-
-  // The stream as the input of a node whose kernel is made from its chain.
-  template <class S>
-  static NodeInput Input(const S& s) { return {s.parent_, s.operators_, nullptr, nullptr}; }
-};
-
-}  // namespace internal
 }  // namespace sluice
+
+#include "driver/api/stream_access.h"

@@ -40,7 +40,9 @@ NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
       Fail(3, node.label + " needs streams of the same slide");
     }
   }
-  node.partitions = spec.partitions;
+  node.partitions = spec.partitions.count;
+  node.partitioner = spec.partitions.partitioner;
+  if (!spec.partitions.fits) Fail(3, node.label + " has a partitioner for another type of key");
   node.partition_operator = spec.partition_operator;
   node.state_name = spec.state_name;
   node.state_type = spec.state_type;

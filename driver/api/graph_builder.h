@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/codec.h"
 #include "common/plan/graph.h"
 
 namespace sluice {
@@ -22,6 +23,23 @@ struct Outcome {
 
 namespace internal {
 
+// How many partitions a shuffle has, and who says which is a key's.
+struct Partitioning {
+  Partitioning(uint32_t partitions) : count(partitions) {}  // by hash, or not by key at all
+  // Of an operator whose keys are of type K.
+  template <KeyRecord K, class Options>
+  static Partitioning Of(const Options& options) {
+    Partitioning partitioning(options.partitions);
+    partitioning.partitioner = options.partitioner.function;
+    partitioning.fits = partitioning.partitioner == nullptr ||
+                        options.partitioner.key_type == RecordName<K>();
+    return partitioning;
+  }
+  uint32_t count;  // 0: the job's default
+  std::shared_ptr<const KeyPartitioner> partitioner{};
+  bool fits = true;  // it was made for the type of these keys
+};
+
 // A shuffle node with one input, or two.
 struct ShuffleSpec {
   const char* label;
@@ -30,7 +48,7 @@ struct ShuffleSpec {
   const std::string* chain;
   std::shared_ptr<const ShuffleKernelFactory> shuffle;
   std::shared_ptr<const PartitionOperatorFactory> partition_operator;
-  uint32_t partitions = 0;
+  Partitioning partitions = 0;
   int64_t slide_batches = 0;    // 0: as the parent
   std::string state_name{};     // not empty: stateful
   std::string state_type{};

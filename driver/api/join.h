@@ -179,7 +179,7 @@ struct Joins {
     right.shuffle = MakeShuffle<RouteByKeyKernel<Other, K, ValueOf<U>>>(StreamAccess::chain(other));
     return AddShuffle<Out>(s, label,
                            MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
-                           std::move(partition_operator), options.partitions, &right);
+                           std::move(partition_operator), Partitioning::Of<K>(options), &right);
   }
 };
 

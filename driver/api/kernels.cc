@@ -12,6 +12,7 @@ void AdviseHugePages(void* memory, size_t size) {
 }
 
 void Shares::Start(const TaskContext& context, uint32_t partitions, uint32_t fixed_size) {
+  partitioner_ = context.partitioner;
   if (batches_.size() < partitions) batches_.resize(partitions);
   for (uint32_t p = 0; p < partitions; ++p) {
     batches_[p].Clear();

@@ -36,11 +36,15 @@ std::shared_ptr<const PartitionOperatorFactory> MakeOperator(Args... args) {
 }
 
 // The shares of one task, one batch per partition, reused from task to task; and which partition a
-// key's hash belongs to.
+// key belongs to.
 class Shares {
  public:
   void Start(const TaskContext& context, uint32_t partitions, uint32_t fixed_size);
-  RecordBatch& of_hash(uint64_t hash) {
+  // By the canonical bytes of a key and their hash.
+  RecordBatch& OfKey(std::string_view key, uint64_t hash) {
+    if (partitioner_ != nullptr) [[unlikely]] {
+      return batches_[partitioner_->PartitionOf(key, partitions_)];
+    }
     return batches_[partition_of_group_[KeyGroupOf(hash, key_groups_)]];
   }
   RecordBatch& operator[](size_t partition) { return batches_[partition]; }
@@ -52,6 +56,7 @@ class Shares {
   std::vector<uint32_t> partition_of_group_;
   uint32_t partitions_ = 0;
   uint32_t key_groups_ = 0;
+  const KeyPartitioner* partitioner_ = nullptr;
 };
 
 // A reduce function over values of type V, fed with rows that may be views of V.
@@ -139,7 +144,8 @@ class CombineKernel final : public ShuffleKernel {
     table_.Flush(make, merge);
     shares_.Start(context, partitions, kFixedSize<std::pair<K, V>>);
     for (const auto& entry : table_.entries()) {
-      PutPair<K, V>(table_.KeyOf(entry), entry.value, shares_.of_hash(entry.hash));
+      const std::string_view key = table_.KeyOf(entry);
+      PutPair<K, V>(key, entry.value, shares_.OfKey(key, entry.hash));
     }
   }
   std::span<const RecordBatch> shares() const override { return shares_.get(); }
@@ -163,7 +169,7 @@ class RouteByKeyKernel final : public ShuffleKernel {
     shares_.Start(context, partitions, kFixedSize<std::pair<K, V>>);
     chain_.Drive(context, input, [&](const auto& row) {
       const std::string_view key = KeyBytes<K>(row.first, scratch_);
-      PutPair<K, V>(key, row.second, shares_.of_hash(KeyHash(key)));
+      PutPair<K, V>(key, row.second, shares_.OfKey(key, KeyHash(key)));
     });
   }
   std::span<const RecordBatch> shares() const override { return shares_.get(); }

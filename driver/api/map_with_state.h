@@ -241,7 +241,7 @@ struct StateMaps {
              std::make_shared<const typename Operator::Initial>(
                  std::move(options.initial_state)),
              std::shared_ptr<const bool>(snapshots)),
-         .partitions = options.partitions,
+         .partitions = Partitioning::Of<K>(options),
          .state_name = std::move(name),
          .state_type = RecordName<K>() + " -> " + RecordName<State>(),
          .name_in_label = true});

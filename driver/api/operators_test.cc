@@ -131,5 +131,22 @@ TEST(Operators, PrintTakesOneMoreThanItShows) {
   EXPECT_EQ(program.Parts({{"a", "b", "c", "d"}}), (std::vector<Rows>{{"a", "b", "c"}}));
 }
 
+TEST(Operators, APersistedStreamIsComputedOnceForAllItsConsumers) {
+  static int calls = 0;
+  calls = 0;
+  Program program([](StreamingContext&, DStream<std::string> lines) {
+    const auto marked = lines
+                            .Map([](std::string_view line) {
+                              ++calls;
+                              return std::string(line) + "!";
+                            })
+                            .Persist();
+    marked.Print();
+    marked.Count().Print();
+  });
+  EXPECT_EQ(program.Sorted({{"a", "b"}}, 0), (Rows{"a!", "b!"}));
+  EXPECT_EQ(calls, 2);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -6,10 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "driver/api/partitioner.h"
+
 namespace sluice {
 
 struct ShuffleOptions {
   uint32_t partitions = 0;  // 0: the job's `partitions`
+  Partitioner partitioner{};
 };
 
 struct SortOptions {
@@ -20,12 +23,14 @@ struct SortOptions {
 struct CombineOptions {
   uint32_t partitions = 0;  // 0: the job's `partitions`
   bool map_side = true;     // combine in the map task before anything is sent
+  Partitioner partitioner{};
 };
 
 struct WindowOptions {
   std::chrono::milliseconds length{0};
   std::chrono::milliseconds slide{0};  // 0: the stream's own slide
   uint32_t partitions = 0;             // 0: the job's `partitions`
+  Partitioner partitioner{};           // of the forms that go by key
 };
 
 // kCall: the update function runs for every key at every batch. kSkip: for keys with new values
@@ -39,6 +44,7 @@ struct StateOptions {
   IdleKeys idle_keys = IdleKeys::kCall;
   uint32_t partitions = 0;  // 0: the job's `partitions`
   std::vector<std::pair<K, S>> initial_state{};
+  Partitioner partitioner{};
 };
 
 template <class K, class S>
@@ -46,6 +52,7 @@ struct MapWithStateOptions {
   std::chrono::milliseconds idle_timeout{0};  // 0: never; a change counts from the next touch on
   uint32_t partitions = 0;                    // 0: the job's `partitions`
   std::vector<std::pair<K, S>> initial_state{};
+  Partitioner partitioner{};
 };
 
 struct SaveOptions {

@@ -111,7 +111,7 @@ template <class Out, class T, class Chain>
 DStream<Out> AddShuffle(const DStream<T, Chain>& s, const char* label,
                         std::shared_ptr<const ShuffleKernelFactory> shuffle,
                         std::shared_ptr<const PartitionOperatorFactory> partition_operator,
-                        uint32_t partitions, const NodeInput* second = nullptr) {
+                        Partitioning partitions, const NodeInput* second = nullptr) {
   const auto& graph = StreamAccess::graph(s);
   return StreamAccess::Stream<Out>(
       graph, graph->AddShuffle({.label = label,
@@ -120,7 +120,7 @@ DStream<Out> AddShuffle(const DStream<T, Chain>& s, const char* label,
                                 .chain = &StreamAccess::operators(s),
                                 .shuffle = std::move(shuffle),
                                 .partition_operator = std::move(partition_operator),
-                                .partitions = partitions,
+                                .partitions = std::move(partitions),
                                 .second = second}));
 }
 
@@ -131,25 +131,25 @@ struct Shuffles {
   using V = ValueOf<T>;
 
   template <class F>
-  static DStream<T> ReduceByKey(const S& s, F f, ShuffleOptions options) {
+  static DStream<T> ReduceByKey(const S& s, F f, const ShuffleOptions& options) {
     return AddShuffle<T>(
         s, "ReduceByKey",
         MakeShuffle<CombineKernel<Chain, PairSplit, K, V, F>>(StreamAccess::chain(s), f),
-        MakeOperator<FoldByKeyOperator<K, V, F>>(f), options.partitions);
+        MakeOperator<FoldByKeyOperator<K, V, F>>(f), Partitioning::Of<K>(options));
   }
 
-  static auto GroupByKey(const S& s, ShuffleOptions options) {
+  static auto GroupByKey(const S& s, const ShuffleOptions& options) {
     return AddShuffle<std::pair<K, std::vector<V>>>(
         s, "GroupByKey", MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
-        MakeOperator<GroupByKeyOperator<K, V>>(), options.partitions);
+        MakeOperator<GroupByKeyOperator<K, V>>(), Partitioning::Of<K>(options));
   }
 
-  static auto CountByValue(const S& s, ShuffleOptions options) {
+  static auto CountByValue(const S& s, const ShuffleOptions& options) {
     using F = std::plus<>;
     return AddShuffle<std::pair<T, int64_t>>(
         s, "CountByValue",
         MakeShuffle<CombineKernel<Chain, CountSplit, T, int64_t, F>>(StreamAccess::chain(s), F()),
-        MakeOperator<FoldByKeyOperator<T, int64_t, F>>(F()), options.partitions);
+        MakeOperator<FoldByKeyOperator<T, int64_t, F>>(F()), Partitioning::Of<T>(options));
   }
 
   static DStream<T> Repartition(const S& s, uint32_t n) {

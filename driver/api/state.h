@@ -108,7 +108,7 @@ struct States {
              .partition_operator = MakeOperator<UpdateStateOperator<K, V, S, F>>(
                  std::move(f), options.idle_keys,
                  std::make_shared<const Initial>(std::move(options.initial_state))),
-             .partitions = options.partitions,
+             .partitions = Partitioning::Of<K>(options),
              .state_name = std::move(name),
              .state_type = RecordName<K>() + " -> " + RecordName<S>(),
              .name_in_label = true}));

@@ -29,6 +29,7 @@
 #include "driver/api/queue.h"
 #include "driver/api/receiver.h"
 #include "driver/api/whole_files.h"
+#include "driver/api/static_dataset.h"
 #include "driver/api/transform.h"
 
 namespace sluice {
@@ -224,12 +225,30 @@ class StreamingContext {
     requires Record<Own<std::invoke_result_t<F, int64_t>>>
   auto PerBatch(std::string name, F f) {
     using T = Own<std::invoke_result_t<F, int64_t>>;
+    auto encoded = [f = std::move(f)](int64_t batch_ms) mutable {
+      std::string bytes;
+      EncodeRecord<T>(f(batch_ms), bytes);
+      return bytes;
+    };
     return BatchValue<T>(
-        graph_->AddBatchValue({std::move(name), RecordName<T>(), [f](int64_t batch_ms) {
-                                 std::string bytes;
-                                 EncodeRecord<T>(f(batch_ms), bytes);
-                                 return bytes;
-                               }}));
+        graph_->AddBatchValue({std::move(name), RecordName<T>(), std::move(encoded)}));
+  }
+
+  // A dataset to join streams with. version(batch time in ms) is called in the job driver when it
+  // plans a batch and says which version the batch sees: a file's name, a day, a number as text.
+  // load(version) is called in each process that needs it, once and again after a while, and gives
+  // the pairs (key, value): the same for one version, always.
+  template <KeyRecord K, Record V, class Version, class Load>
+    requires std::is_invocable_r_v<std::string, Version&, int64_t> &&
+             std::is_invocable_r_v<std::vector<std::pair<K, V>>, const Load&, const std::string&>
+  auto StaticDataset(std::string name, Version version, Load load) {
+    return sluice::StaticDataset<K, V>(
+        PerBatch(std::move(name),
+                 [version = std::move(version)](int64_t batch_ms) mutable {
+                   return std::string(version(batch_ms));
+                 }),
+        std::make_shared<internal::StaticTables>(
+            internal::TableLoader<K, V>(std::move(load))));
   }
 
   // ---- life ---------------------------------------------------------------------------------

@@ -74,8 +74,11 @@ void PutInitial(const std::vector<std::pair<K, S>>& initial, const OperatorConte
   for (const auto& [user_key, user_value] : initial) {
     key.clear();
     EncodeKey<K>(user_key, key);
+    const KeyPartitioner* partitioner = context.task.partitioner;
     const uint32_t partition =
-        PartitionOf(KeyHash(key), context.task.key_groups, context.partitions);
+        partitioner != nullptr
+            ? partitioner->PartitionOf(key, context.partitions)
+            : PartitionOf(KeyHash(key), context.task.key_groups, context.partitions);
     if (partition != context.task.task) continue;
     value.clear();
     EncodeRecord<S>(user_value, value);

@@ -313,7 +313,7 @@ struct Windows {
   using V = ValueOf<T>;
 
   static DStream<T> Window(const S& s, WindowOptions window) {
-    const Sliding sliding = Slide(s, "Window", window);
+    const Sliding sliding = Slide<void>(s, "Window", window);
     return Add<T>(s, sliding, "Window", "records ",
                MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s)),
                MakeOperator<WindowOperator>(sliding.span, kFixedSize<T>));
@@ -321,21 +321,21 @@ struct Windows {
 
   template <class F>
   static DStream<T> Reduce(const S& s, F f, WindowOptions window) {
-    const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
+    const Sliding sliding = Slide<K>(s, "ReduceByKeyAndWindow", window);
     return Add<T>(s, sliding, "ReduceByKeyAndWindow", "stacks of ", Combined(s, f),
                MakeOperator<StackWindowOperator<K, V, F>>(sliding.span, f));
   }
 
   template <class F, class G>
   static DStream<T> ReduceInverse(const S& s, F f, G inverse, WindowOptions window) {
-    const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
+    const Sliding sliding = Slide<K>(s, "ReduceByKeyAndWindow", window);
     return Add<T>(s, sliding, "ReduceByKeyAndWindow", "running ", Combined(s, f),
                MakeOperator<InverseWindowOperator<K, V, F, G>>(sliding.span, f, inverse));
   }
 
   template <class F, class G, class Filter>
   static auto ReduceFiltered(const S& s, F f, G inverse, WindowOptions window, Filter filter) {
-    const Sliding sliding = Slide(s, "ReduceByKeyAndWindow", window);
+    const Sliding sliding = Slide<K>(s, "ReduceByKeyAndWindow", window);
     using Operator = InverseWindowOperator<K, V, F, G, Filter>;
     return Add<T>(s, sliding, "ReduceByKeyAndWindow", "filtered ", Combined(s, f),
                   MakeOperator<Operator>(sliding.span, f, inverse, filter));
@@ -346,9 +346,11 @@ struct Windows {
   struct Sliding {
     WindowSpan span;
     int64_t slide_batches;
-    uint32_t partitions;
+    Partitioning partitions;
   };
 
+  // `Key`: by which records are shuffled; void: by none.
+  template <class Key>
   static Sliding Slide(const S& s, const std::string& what, WindowOptions window) {
     const auto& graph = StreamAccess::graph(s);
     const int64_t own = graph->slide_of(StreamAccess::parent(s));
@@ -356,7 +358,10 @@ struct Windows {
     const int64_t length = graph->Batches(what + " length", window.length, own);
     const int64_t slide =
         window.slide.count() == 0 ? own : graph->Batches(what + " slide", window.slide, own);
-    return {{length * interval, slide * interval}, slide, window.partitions};
+    Partitioning partitions = window.partitions;
+    if constexpr (std::is_void_v<Key>) partitions.fits = window.partitioner.function == nullptr;
+    else partitions = Partitioning::Of<Key>(window);
+    return {{length * interval, slide * interval}, slide, std::move(partitions)};
   }
 
   template <class Out>

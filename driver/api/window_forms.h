@@ -70,7 +70,7 @@ struct WindowForms {
 
   static DStream<int64_t> CountByWindow(const S& s, WindowOptions window) {
     window.partitions = 1;
-    const auto sliding = Windows<T, Chain>::Slide(s, "CountByWindow", window);
+    const auto sliding = Windows<T, Chain>::template Slide<void>(s, "CountByWindow", window);
     return Windows<T, Chain>::template Add<int64_t>(
         s, sliding, "CountByWindow", "counts ",
         MakeShuffle<CountKernel<Chain>>(StreamAccess::chain(s)),
@@ -82,7 +82,8 @@ struct WindowForms {
                                 "message cannot, as equal messages need not have equal bytes");
     using Plus = std::plus<>;
     using Minus = std::minus<>;
-    const auto sliding = Windows<T, Chain>::Slide(s, "CountByValueAndWindow", window);
+    const auto sliding =
+        Windows<T, Chain>::template Slide<T>(s, "CountByValueAndWindow", window);
     return Windows<T, Chain>::template Add<std::pair<T, int64_t>>(
         s, sliding, "CountByValueAndWindow", "running ",
         MakeShuffle<CombineKernel<Chain, CountSplit, T, int64_t, Plus>>(StreamAccess::chain(s),
@@ -95,7 +96,8 @@ struct WindowForms {
     static_assert(PairRecord<T>, "GroupByKeyAndWindow needs a stream of pairs (key, value)");
     using K = KeyOf<T>;
     using V = ValueOf<T>;
-    const auto sliding = Windows<T, Chain>::Slide(s, "GroupByKeyAndWindow", window);
+    const auto sliding =
+        Windows<T, Chain>::template Slide<K>(s, "GroupByKeyAndWindow", window);
     return Windows<T, Chain>::template Add<std::pair<K, std::vector<V>>>(
         s, sliding, "GroupByKeyAndWindow", "records ",
         MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),

@@ -298,8 +298,8 @@ TEST(BlockDeskTest, ACopyThatIsAnnouncedAfterItsBlockWasCoveredIsReleased) {
   EXPECT_NE(books.ReleaseTo("w1"), nullptr);
 }
 
-// Simulator seed 56: a driver that was fenced before the log had it took away a block whose receiver
-// lived, and its successor waited for that block for ever.
+// Simulator seed 56: a driver that was fenced before the log had it took away a block whose
+// receiver lived, and its successor waited for that block for ever.
 TEST(BlockDeskTest, WhatADeadReceiverLeftIsReleasedOnlyWhenTheLogHasItsNumber) {
   Books books;
   books.MakeReliable();

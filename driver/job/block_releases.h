@@ -17,8 +17,8 @@ namespace sluice {
 
 // Nothing is released before all that the log was told until then is durable: a driver that is
 // fenced in between must not take away what its successor still has to judge. One message is under
-// way to a worker at a time; it is repeated, under its number, until a beat of the worker names that
-// number. Not thread-safe.
+// way to a worker at a time; it is repeated, under its number, until a beat of the worker names
+// that number. Not thread-safe.
 class BlockReleases {
  public:
   BlockReleases(const JobState* state, const LogQueue* log, const Membership* members,

@@ -165,6 +165,7 @@ absl::Status TaskRunner::RunOperator(const Stage& stage, const RunTasks& run,
   Dataset& dataset = datasets_[stage.fragments.front()];
   dataset.buffer.Clear();
   dataset.buffer.SetFixedSize(partition_operator->output_fixed_size());
+  context_.partitioner = node.partitioner.get();
   OperatorContext context{context_, stage.partitions, run.presence->Has(stage.fragments.front()),
                           attempt.state()};
   partition_operator->Run(context, shares_, dataset.buffer);
@@ -192,6 +193,7 @@ void TaskRunner::RunEdge(const Edge& edge) {
   if (kernel == nullptr) kernel = node.inputs[edge.input].shuffle->New();
   const std::string& chain = node.inputs[edge.input].chain;
   operator_ = chain.empty() ? node.label : chain + ", " + node.label;
+  context_.partitioner = node.partitioner.get();
   kernel->Run(context_, datasets_[edge.from].views, setup_.plan->stage_of(edge.id).partitions);
   const auto shares = kernel->shares();
   for (uint32_t p = 0; p < shares.size(); ++p) {

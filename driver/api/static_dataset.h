@@ -1,0 +1,138 @@
+// Joins with a dataset that is no stream: a table that every process loads for itself, by version.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "common/key_hash.h"
+#include "driver/api/batch_value.h"
+#include "driver/api/dstream.h"
+#include "driver/api/map.h"
+
+namespace sluice {
+namespace internal {
+
+// Canonical key bytes to the encoded values of the key, in the order of loading. Immutable once
+// filled.
+class StaticTable {
+ public:
+  void Add(std::string key, std::string value);
+  // Empty: the table does not have the key.
+  const std::vector<std::string>& Find(std::string_view key) const;
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view key) const { return KeyHash(key); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(std::string_view a, std::string_view b) const { return a == b; }
+  };
+  std::unordered_map<std::string, std::vector<std::string>, Hash, Equal> values_;
+};
+
+// The versions that one process has loaded. The newest few are kept: batches are at most a few
+// versions apart, and one that was dropped is loaded again. Thread-safe.
+class StaticTables {
+ public:
+  using Load = std::function<std::shared_ptr<const StaticTable>(const std::string& version)>;
+  explicit StaticTables(Load load) : load_(std::move(load)) {}
+  // Loads it in the calling task where it is not there; what loading throws fails the attempt.
+  std::shared_ptr<const StaticTable> Of(std::string_view version);
+
+ private:
+  static constexpr size_t kKept = 3;
+  const Load load_;
+  std::mutex mutex_;
+  std::vector<std::pair<std::string, std::shared_ptr<const StaticTable>>> tables_;  // newest last
+};
+
+}  // namespace internal
+
+// Made by StreamingContext::StaticDataset. A handle.
+template <KeyRecord K, Record V>
+class StaticDataset {
+ public:
+  StaticDataset(BatchValue<std::string> version, std::shared_ptr<internal::StaticTables> tables)
+      : version_(version), tables_(std::move(tables)) {}
+
+  // Of the batch at hand.
+  std::shared_ptr<const internal::StaticTable> Table() const { return tables_->Of(*version_); }
+
+ private:
+  BatchValue<std::string> version_;
+  std::shared_ptr<internal::StaticTables> tables_;
+};
+
+namespace internal {
+
+// Makes the loader of encoded tables from load(version), which gives pairs (key, value).
+template <class K, class V, class Load>
+StaticTables::Load TableLoader(Load load) {
+  return [load](const std::string& version) {
+    auto table = std::make_shared<StaticTable>();
+    for (const auto& [key, value] : load(version)) {
+      std::string key_bytes, value_bytes;
+      EncodeKey<K>(key, key_bytes);
+      EncodeRecord<V>(value, value_bytes);
+      table->Add(std::move(key_bytes), std::move(value_bytes));
+    }
+    return std::shared_ptr<const StaticTable>(std::move(table));
+  };
+}
+
+// (key, (value of the row, value of the table)); with kOuter also rows whose key the table does not
+// have, and the table's value is an optional.
+template <class Chain, class K, class W, bool kOuter>
+struct StaticJoinChain {
+  using In = typename Chain::Out;
+  using Key = std::remove_cvref_t<decltype(std::declval<const In&>().first)>;
+  using Left = std::remove_cvref_t<decltype(std::declval<const In&>().second)>;
+  using Right = std::conditional_t<kOuter, std::optional<View<W>>, View<W>>;
+  using Out = std::pair<Key, std::pair<Left, Right>>;
+  Chain chain;
+  StaticDataset<K, W> dataset;
+
+  template <class Sink>
+  void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
+    const std::shared_ptr<const StaticTable> table = dataset.Table();
+    std::string scratch;
+    View<W> value{};
+    chain.Drive(context, batches, [&](const auto& row) {
+      const std::vector<std::string>& values = table->Find(KeyBytes<K>(row.first, scratch));
+      if constexpr (kOuter) {
+        if (values.empty()) sink(Out{row.first, {row.second, std::nullopt}});
+      }
+      for (const std::string& bytes : values) {
+        if (!DecodeRecord<W>(bytes, value)) ThrowBadRecord(RecordName<W>(), 0, bytes.size());
+        sink(Out{row.first, {row.second, value}});
+      }
+    });
+  }
+};
+
+template <class T, class Chain>
+struct StaticJoins {
+  template <bool kOuter, class K, class W>
+  static auto Join(const DStream<T, Chain>& s, const StaticDataset<K, W>& dataset,
+                   const char* label) {
+    static_assert(PairRecord<T>, "a join needs a stream of pairs (key, value)");
+    if constexpr (PairRecord<T>) {
+      static_assert(std::same_as<KeyOf<T>, K>,
+                    "a join needs a stream and a dataset with the same type of key");
+      return Maps<T, Chain>::Extend(
+          s, label, StaticJoinChain<Chain, K, W, kOuter>{StreamAccess::chain(s), dataset});
+    }
+  }
+};
+
+}  // namespace internal
+}  // namespace sluice
