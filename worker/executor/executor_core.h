@@ -104,6 +104,7 @@ class ExecutorCore {
   void CountResults(BatchWork& batch, const Stage& stage, std::vector<TaskResult>& results);
   void SendBundles(BatchWork& batch, const Stage& stage, std::vector<TaskResult>& results);
   void FailBatch(BatchWork& batch, const proto::TaskFailure& failure);
+  void RefuseTooLarge(proto::BatchReport& report) const;
   void SendReport(BatchWork& batch);
 
   // executor_upkeep.cc: merging, checkpoints, repeats.

@@ -89,6 +89,19 @@ TEST_F(ExecutorCoreTest, ABatchRunsFromGrantToReport) {
   EXPECT_EQ(reports[0].edges(0).folded(), 4u);
 }
 
+// It was sent again and again, and the job stood still.
+TEST_F(ExecutorCoreTest, AReportThatNoMessageCanCarryIsAFailure) {
+  Join(1);
+  Step(EndWell(Only<RunTasks>(Grant(100)).at(0), 4));
+  TasksEnded ended = EndWell(Only<RunTasks>(PeerBundle(100)).at(0), 4);
+  ended.results.at(0).outputs.emplace_back().set_foreach_batch(std::string(65 << 20, 'x'));
+  const auto reports = Reports(Step(std::move(ended)));
+  ASSERT_EQ(reports.size(), 1u);
+  EXPECT_EQ(reports[0].failure().operator_name(), "Print");
+  EXPECT_NE(reports[0].failure().cause().find("ForeachPartition"), std::string::npos);
+  EXPECT_LT(reports[0].ByteSizeLong(), 10'000u);
+}
+
 TEST_F(ExecutorCoreTest, NothingRunsBeforeTheStateIsLoaded) {
   Step(TestGrant(1, {1, 2}));
   EXPECT_TRUE(Only<RunTasks>(Grant(100)).empty());

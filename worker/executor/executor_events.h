@@ -28,7 +28,7 @@ inline GenerationId IdOf(const proto::Generation& generation) {
 
 // ---- what tasks leave behind -----------------------------------------------------------------
 
-// What one task has for one partition of one edge.
+// What one task has for one partition of one edge; a large share is several of them, in order.
 struct OutShare {
   EdgeId edge = 0;
   uint32_t partition = 0;

@@ -1,12 +1,19 @@
 // The executor's core: which stage of which batch runs when, and what becomes of its results.
 #include <algorithm>
 #include <iterator>
+#include <string>
 #include <utility>
 
 #include "common/mutations.h"
 #include "worker/executor/executor_core.h"
 
 namespace sluice {
+namespace {
+
+// Of a report; the largest message has room for a little more.
+constexpr uint64_t kReportBytesMax = uint64_t{64} << 20;
+
+}  // namespace
 
 // Starts whatever may start, oldest batch first, until nothing changes.
 void ExecutorCore::Advance() {
@@ -168,7 +175,8 @@ void ExecutorCore::AddShares(const BatchWork& batch, const Stage& stage,
     }
   }
   for (TaskWork& work : command.tasks) {
-    std::sort(work.shares.begin(), work.shares.end(), [](const auto* a, const auto* b) {
+    // The pieces of one share come from one sender, in order.
+    std::stable_sort(work.shares.begin(), work.shares.end(), [](const auto* a, const auto* b) {
       return std::pair(a->edge(), a->task()) < std::pair(b->edge(), b->task());
     });
   }
@@ -255,8 +263,27 @@ void ExecutorCore::FailBatch(BatchWork& batch, const proto::TaskFailure& failure
   SendReport(batch);
 }
 
+// A report that no message can carry would be repeated for ever: the batch fails instead.
+void ExecutorCore::RefuseTooLarge(proto::BatchReport& report) const {
+  const proto::OutputPart* largest = nullptr;
+  for (const auto& part : report.outputs()) {
+    if (largest == nullptr || part.ByteSizeLong() > largest->ByteSizeLong()) largest = &part;
+  }
+  if (largest == nullptr || report.ByteSizeLong() <= kReportBytesMax) return;
+  proto::TaskFailure failure;
+  failure.set_operator_name(plan_->graph().outputs()[largest->output()].label);
+  failure.set_task(largest->piece());
+  failure.set_record(-1);
+  failure.set_cause("the rows for the job driver are " + std::to_string(report.ByteSizeLong()) +
+                    " bytes on one executor, above " + std::to_string(kReportBytesMax) +
+                    ": write them where they are, with ForeachPartition or SaveAsTextFiles");
+  report.clear_outputs();
+  *report.mutable_failure() = std::move(failure);
+}
+
 void ExecutorCore::SendReport(BatchWork& batch) {
   batch.report_sent = now_;
+  RefuseTooLarge(batch.report);
   if (batch.report.processing_us() == 0) batch.report.set_processing_us(now_ - batch.started);
   proto::Envelope message;
   *message.mutable_batch_report() = batch.report;

@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "common/encoded_batch.h"
 #include "common/plan/task_seed.h"
 #include "common/status.h"
 
@@ -197,14 +198,25 @@ void TaskRunner::RunEdge(const Edge& edge) {
   kernel->Run(context_, datasets_[edge.from].views, setup_.plan->stage_of(edge.id).partitions);
   const auto shares = kernel->shares();
   for (uint32_t p = 0; p < shares.size(); ++p) {
-    if (shares[p].empty()) continue;
-    OutShare& out = result_.shares.emplace_back();
-    out.edge = edge.id;
-    out.partition = p;
-    out.records = shares[p].count();
-    EncodeBatch(shares[p].view(), out.batch);
+    if (!shares[p].empty()) AddShare(edge.id, p, shares[p].view());
   }
   DoneReading(edge.from);
+}
+
+void TaskRunner::AddShare(EdgeId edge, uint32_t partition, const BatchView& records) {
+  if (records.size <= setup_.share_piece_bytes) {
+    OutShare& out = result_.shares.emplace_back(OutShare{edge, partition, records.count, ""});
+    EncodeBatch(records, out.batch);
+    return;
+  }
+  for (uint32_t from = 0; from < records.count;) {
+    const uint32_t fit = RecordsThatFit(records, from, setup_.share_piece_bytes, records.count);
+    const uint32_t count = std::max(fit, 1u);
+    EncodedBatch piece;
+    piece.Append(records, from, from + count);
+    result_.shares.push_back({edge, partition, count, piece.Take()});
+    from += count;
+  }
 }
 
 absl::Status TaskRunner::RunOutput(uint32_t piece_index, const RunTasks& run) {

@@ -28,6 +28,8 @@ struct TaskSetup {
   OutputStager* outputs = nullptr;
   EffectGate* effects = nullptr;      // may be null where no output is a ForeachPartition
   RunningTaskBoard* board = nullptr;  // may be null
+  // A share above this travels in pieces, so that a message can hold each; one record is not cut.
+  uint64_t share_piece_bytes = 8 << 20;
 };
 
 using TaskOutcome = std::variant<TaskResult, FailedTask>;
@@ -58,6 +60,7 @@ class TaskRunner {
   bool CountsOutput(const OutputPiece& piece, const RunTasks& run) const;
   void RunFragment(const Fragment& fragment);
   void RunEdge(const Edge& edge);
+  void AddShare(EdgeId edge, uint32_t partition, const BatchView& records);
   absl::Status RunOutput(uint32_t piece_index, const RunTasks& run);
   absl::Status AddOutput(const Output& output, const RunTasks& run, uint32_t piece);
   absl::Status RunEffect(const Output& output, const RunTasks& run, uint32_t piece,

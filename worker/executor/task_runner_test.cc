@@ -87,6 +87,22 @@ TEST_F(TaskRunnerTest, AMapTaskMakesSharesAndCountsWhatItRead) {
   EXPECT_EQ(result.shares[0].records + result.shares[1].records, 3u);
 }
 
+TEST_F(TaskRunnerTest, ALargeShareTravelsInPiecesInOrder) {
+  setup_.share_piece_bytes = 4;
+  runner_ = std::make_unique<TaskRunner>(setup_, 3);
+  const TaskOutcome outcome = Map({"aa", "ba", "longa", "ca"});
+  std::vector<std::string> pieces;
+  for (const OutShare& share : std::get<TaskResult>(outcome).shares) {
+    std::vector<uint32_t> scratch;
+    const auto view = DecodeBatch(share.batch, scratch);
+    ASSERT_TRUE(view.has_value());
+    EXPECT_EQ(view->count, share.records);
+    std::string& words = pieces.emplace_back();
+    for (uint32_t i = 0; i < view->count; ++i) words += std::string(view->record(i)) + " ";
+  }
+  EXPECT_EQ(pieces, (std::vector<std::string>{"aa ba ", "longa ", "ca "}));
+}
+
 TEST_F(TaskRunnerTest, AReduceTaskFoldsAndPrintsOneRowAboveTheLimit) {
   const TaskOutcome outcome = Reduce({"a", "b", "c", "a"}, 1);
   const auto& result = std::get<TaskResult>(outcome);

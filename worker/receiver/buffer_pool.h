@@ -50,6 +50,6 @@ class BufferPool {
 };
 
 // Records above this are refused, whatever the pool.
-inline constexpr uint64_t kRecordBytesMax = uint64_t{16} << 20;
+inline constexpr uint64_t kRecordBytesMax = uint64_t{64} << 20;
 
 }  // namespace sluice
