@@ -119,6 +119,8 @@ class KeyedState {
   // one time in insertion order. One that the visitor puts off is not visited either. The cost is
   // by what is due or was put since, not by what is held.
   virtual void ForEachDue(int64_t before_ms, const Visitor& visit) = 0;
+  // A hint that this key will be asked for some calls from now; nothing changes.
+  virtual void Prefetch(std::string_view) {}
   virtual uint64_t size() const = 0;
 };
 

@@ -85,7 +85,13 @@ class MapWithStateOperator final : public PartitionOperator {
   void MapRecords(const BatchView& records, UserState& state, RecordBatch& out) {
     std::string_view key;
     View<V> value{};
+    const bool prefetches = state.prefetches();
     for (uint32_t i = 0; i < records.count; ++i) {
+      if (prefetches && i + kAhead < records.count) {
+        const std::string_view later = records.record(i + kAhead);
+        ByteReader in{later.data(), later.data() + later.size()};
+        if (TakeKeyField<K>(in, key)) state.Prefetch(key);
+      }
       TakePair<K, V>(records.record(i), key, value);
       bool added;
       auto& place = places_.FindOrAdd(key, added);
@@ -103,7 +109,13 @@ class MapWithStateOperator final : public PartitionOperator {
 
   // In the order of the keys' first records. Without a timeout a state that was only read stays.
   void Save(UserState& state) {
-    for (const auto& entry : places_.entries()) {
+    const auto& entries = places_.entries();
+    const bool prefetches = state.prefetches();
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (prefetches && i + kAhead < entries.size()) {
+        state.Prefetch(places_.KeyOf(entries[i + kAhead]));
+      }
+      const auto& entry = entries[i];
       const Touched& touched = touched_[entry.value];
       if (!touched.changed && idle_ms_ == 0) continue;
       const std::string_view key = places_.KeyOf(entry);
@@ -144,6 +156,8 @@ class MapWithStateOperator final : public PartitionOperator {
     RecordCodec<Out>::template Put<false>(row, out.bytes());
     CloseRecord(out);
   }
+
+  static constexpr uint32_t kAhead = 16;  // records or keys between hint and use
 
   Mapper mapper_;
   const int64_t idle_ms_;

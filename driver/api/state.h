@@ -31,7 +31,11 @@ class UpdateStateOperator final : public PartitionOperator {
         Update(state, key, bytes, group, context.emits ? &out : nullptr);
       });
     }
+    const bool prefetches = idle_keys_ == IdleKeys::kSkip && state.prefetches();
     for (size_t i = 0; i < groups.size(); ++i) {
+      if (prefetches && i + kAhead < groups.size()) {
+        state.Prefetch(groups_.KeyOf(groups[i + kAhead]));
+      }
       if (done_[i]) continue;
       const std::string_view key = groups_.KeyOf(groups[i]);
       Update(state, key, state.Get(key), &groups[i], context.emits ? &out : nullptr);
@@ -41,6 +45,7 @@ class UpdateStateOperator final : public PartitionOperator {
 
  private:
   using Group = ValueGroups::Entry;
+  static constexpr size_t kAhead = 16;  // keys between hint and use
   using T = std::pair<K, V>;
 
   void Update(UserState& state, std::string_view key, std::optional<std::string_view> before,

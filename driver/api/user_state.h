@@ -32,6 +32,9 @@ class UserState {
     state_.PutTimed(EntryKey(key), value, due_ms);
   }
   void Remove(std::string_view key) { state_.Remove(EntryKey(key)); }
+  // Worth its price where the state does not fit the cache.
+  bool prefetches() const { return state_.size() > kCachedEntries; }
+  void Prefetch(std::string_view key) { state_.Prefetch(key); }
   template <class Visit>
   void ForEach(const Visit& visit) {
     state_.ForEach(OfUser(visit));
@@ -43,6 +46,7 @@ class UserState {
 
  private:
   static constexpr char kEscape = '\xff';
+  static constexpr uint64_t kCachedEntries = 4096;
   static bool IsEscaped(std::string_view entry_key) {
     return !entry_key.empty() && entry_key[0] == kEscape;
   }

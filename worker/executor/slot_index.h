@@ -23,6 +23,13 @@ class SlotIndex {
       if (cell.tag == tag && equal(cell.slot)) return cell.slot;
     }
   }
+  // In two steps, some calls apart: the cell, then the slot that it most likely names, or kNone.
+  void Prefetch(uint64_t hash) const {
+    __builtin_prefetch(&cells_[static_cast<uint32_t>(hash) & mask()]);
+  }
+  uint32_t Likely(uint64_t hash) const {
+    return Find(hash, [](uint32_t) { return true; });
+  }
   // `slot` must not be in the index.
   void Insert(uint64_t hash, uint32_t slot) {
     if ((count_ + 1) * 3 > cells_.size() * 2) Grow(cells_.size() * 2);

@@ -86,6 +86,9 @@ void StateTable::MergeUpTo(int64_t batch_ms) {
 
 void StateTable::MergeLayer(Layer& layer) {
   for (uint32_t i = 0; i < layer.count; ++i) {
+    if (i + kAhead < layer.count && layer.version(i + kAhead).slot != kNone) {
+      PrefetchSlot(layer.version(i + kAhead).slot);
+    }
     Version& version = layer.version(i);
     if (version.slot != kNone) MergeVersion(version);
   }

@@ -70,6 +70,20 @@ void StateTable::OpenAttempt() {
   attempt_.count = 0;
 }
 
+void StateTable::PrefetchSlot(uint32_t i) const {
+  const char* at = reinterpret_cast<const char*>(&slot(i));
+  __builtin_prefetch(at);
+  __builtin_prefetch(at + sizeof(Slot) - 1);
+}
+
+void StateTable::Prefetch(std::string_view key) {
+  const uint64_t hash = KeyHash(key);
+  index_.Prefetch(hash);
+  const uint32_t likely = index_.Likely(std::exchange(ahead_[ahead_at_], hash));
+  ahead_at_ = (ahead_at_ + 1) % kAhead;
+  if (likely != kNone) PrefetchSlot(likely);
+}
+
 std::optional<std::string_view> StateTable::Get(std::string_view key) {
   const uint32_t index = Find(key, KeyHash(key));
   if (index == kNone) return std::nullopt;
@@ -137,6 +151,7 @@ LayerDigest StateTable::KeepAttempt(int64_t batch_ms) {
   LayerDigest result;
   attempt_.batch_ms = batch_ms;
   for (uint32_t i = 0; i < attempt_.count; ++i) {
+    if (i + kAhead < attempt_.count) PrefetchSlot(attempt_.version(i + kAhead).slot);
     Version& version = attempt_.version(i);
     if (!IsChange(version)) {
       const uint32_t index = version.slot;

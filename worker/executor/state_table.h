@@ -17,6 +17,7 @@
 //    two sets of pending changes: `current`, or `writing` while a checkpoint has it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -81,6 +82,7 @@ class StateTable : public KeyedState {
   void Remove(std::string_view key) override;
   void ForEach(const Visitor& visit) override;
   void ForEachDue(int64_t before_ms, const Visitor& visit) override;
+  void Prefetch(std::string_view key) override;
   uint64_t size() const override { return visible_size_; }
 
   // ---- layers; not within an attempt ----------------------------------------------------------
@@ -171,6 +173,13 @@ class StateTable : public KeyedState {
   uint64_t PendingBytes() const;
   void Compact();
   void SortRestored();
+
+  void PrefetchSlot(uint32_t i) const;
+
+  // Hashes of the last Prefetch calls: their slots are asked for when their cells have come.
+  static constexpr size_t kAhead = 8;
+  std::array<uint64_t, kAhead> ahead_{};
+  size_t ahead_at_ = 0;
 
   internal::SlotIndex index_;
   std::vector<std::unique_ptr<Slot[]>> slots_;
