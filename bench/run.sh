@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 source deploy/bazel_lib.sh
 
 end_own_bazel_server_at_exit
-bazel build --noshow_progress --ui_event_filters=-info //bench:kernels_bench //bench:local_bench //bench:batches_bench \
-  //bench:floors_bench //bench/jobs:cluster_job //sluice/cli:sluice
+bazel build --noshow_progress --ui_event_filters=-info //bench:kernels_bench //bench:local_bench \
+  //bench:batches_bench //bench:floors_bench //bench/jobs:cluster_job //sluice/cli:sluice
 
 parts=${*:-kernels local batches grep words empty recovery}
 printf '%s; %s cores; load %s\n' "$(date -u +%F)" "$(nproc)" "$(cut -d' ' -f1-3 /proc/loadavg)"

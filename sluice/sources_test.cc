@@ -182,6 +182,18 @@ TEST(ObjectFiles, OfAnotherTypeFailTheBatchAndAreNamed) {
   EXPECT_THAT(outcome.message, HasSubstr("part-00000: its records are int64, not"));
 }
 
+// The counts of its batch did not balance, and the job ended with 1 at every relaunch.
+TEST(FileStream, AnEmptyFileAloneIsABatchToo) {
+  const Folder in("empty-file");
+  TestContext test;
+  TestOutput sizes(test, test.ssc().FileStream(in.path(), [](std::string_view, std::string_view b) {
+    return std::vector<int64_t>{static_cast<int64_t>(b.size())};
+  }));
+  in.Put("empty", "");
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(sizes.last(), Optional(ElementsAre(0)));
+}
+
 TEST(TextFileStream, AFileThatChangesLaterIsNotReadAgain) {
   const Folder in("changed-later");
   TestContext test;

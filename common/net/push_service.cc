@@ -106,8 +106,12 @@ class PushService::Impl::Call {
     for (const std::string& record : request.records()) pending->records.Append(record);
     Pending* raw = pending.get();
     {
-      std::lock_guard lock(mutex_);
-      if (failed_) return false;
+      std::unique_lock lock(mutex_);
+      if (failed_) {
+        lock.unlock();
+        Release(raw->bytes);
+        return false;
+      }
       call_bytes_ += raw->bytes;
       pending_.push_back(std::move(pending));
     }
@@ -139,8 +143,9 @@ class PushService::Impl::Call {
       return service_->stopping_ || context_->IsCancelled() || service_->bytes_ == 0 ||
              service_->bytes_ + bytes <= kTotalBytesMax;
     });
+    if (service_->stopping_) return false;
     service_->bytes_ += bytes;
-    return !service_->stopping_;
+    return true;
   }
 
   // Writes acknowledgements until the reader is done and nothing is left, or a store failed.

@@ -236,7 +236,7 @@ void BatchRunner::CheckBalance(const BatchRun& run, BatchOutcome& outcome) const
   for (const auto& source : state_->planned().at(run.batch_ms).sources()) {
     const PlannedInput planned = InputOf(source, *state_);
     const auto read = sources[source.stage()];
-    const bool whole = planned.file_bytes > 0
+    const bool whole = planned.files
                            ? read.second == planned.file_bytes
                            : read.first == planned.block_records + planned.inline_records;
     if (!whole) {

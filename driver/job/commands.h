@@ -41,6 +41,7 @@ struct ListedFile {
   std::string path;
   uint64_t size = 0;
   int64_t modified_ns = 0;
+  bool settling = false;  // changed a moment ago: it is there, and not to be taken yet
 };
 // Answers ListSources: directories listed, queues and the functions of batch values asked.
 struct SourcesListed {

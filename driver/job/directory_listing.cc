@@ -25,9 +25,9 @@ void ListOne(const std::string& path, const ListRules& rules, Listing& listing,
     if (!S_ISREG(status.st_mode) || name == "_SUCCESS") continue;
     const int64_t modified_ns =
         int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
-    if (modified_ns < rules.from_ns || modified_ns > rules.to_ns) continue;
-    listing.files.push_back(
-        {entry->path().string(), static_cast<uint64_t>(status.st_size), modified_ns});
+    if (modified_ns < rules.from_ns) continue;
+    listing.files.push_back({entry->path().string(), static_cast<uint64_t>(status.st_size),
+                             modified_ns, modified_ns > rules.to_ns});
   }
   if (error) listing.error = "cannot list " + path + ": " + error.message();
 }

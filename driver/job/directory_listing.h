@@ -11,7 +11,8 @@
 
 namespace sluice {
 
-// Modification times between which a file is listed, both inclusive.
+// Modification times: a file from before the first is not listed, one from after the second is
+// still settling.
 struct ListRules {
   int64_t from_ns = std::numeric_limits<int64_t>::min();
   int64_t to_ns = std::numeric_limits<int64_t>::max();

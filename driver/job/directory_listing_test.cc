@@ -30,9 +30,11 @@ class DirectoryListingTest : public testing::Test {
     const timespec times[2] = {{modified_s, 0}, {modified_s, 0}};
     ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
   }
+  // Of the files that may be taken now.
   std::vector<std::string> Names(const ListRules& rules = {}) {
     std::vector<std::string> names;
     for (const ListedFile& file : ListDirectory(source_, rules).files) {
+      if (file.settling) continue;
       names.push_back(file.path.substr(source_.directory.size() + 1));
     }
     return names;

@@ -117,5 +117,15 @@ TEST_F(FileWatchTest, ADirectoryThatCannotBeListedLosesNoFile) {
   for (int seal = 0; seal < 5; ++seal) EXPECT_THAT(Seal(), IsEmpty());
 }
 
+// It counted as gone, was forgotten, and was read again, whole, when the writer paused.
+TEST_F(FileWatchTest, ATakenFileThatKeepsChangingIsNotForgotten) {
+  Take({{"/in/a", 1, 10}});
+  EXPECT_EQ(List({{"/in/a", 2, 20, true}}).size(), 1u);
+  for (int seal = 0; seal < 5; ++seal) {
+    List({{"/in/a", 2, 20, true}});
+    EXPECT_THAT(Seal(), IsEmpty());
+  }
+}
+
 }  // namespace
 }  // namespace sluice

@@ -71,6 +71,8 @@ void JobDriverCore::AdvanceStop(MonotonicTime now) {
     receivers_stopped_ = true;
     members_.StopReceivers(out_);
   }
+  // A block of a receiver that has ended may be announced when the last batch is planned already.
+  if (final_ms_ != 0 && !state_.waiting_blocks().empty()) final_ms_ = 0;
   const bool nothing_ran = !ever_ran_ && state_.last_planned_ms() == 0;
   const bool done = final_ms_ != 0 && log_.durable().sealed_ms() >= final_ms_ &&
                     publisher_.idle() && log_.idle();

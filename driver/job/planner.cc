@@ -54,7 +54,7 @@ void PlanFiles(const JobState& state, const PlanRequest& request, const Node& no
   const auto listed = request.listed->files.find(node.id);
   if (listed == request.listed->files.end()) return;
   for (const ListedFile& file : listed->second) {
-    if (state.FileTaken(input.stage(), file.path)) continue;
+    if (file.settling || state.FileTaken(input.stage(), file.path)) continue;
     const bool over = request.max_batch_input != 0 && total + file.size > request.max_batch_input;
     if (over && !taken.empty()) break;
     taken.push_back(&file);
@@ -154,6 +154,7 @@ PlannedInput InputOf(const proto::SourceInput& source, JobState& state) {
         const LoggedBlock* block = state.FindBlock(BlockIdOf(piece.block().name()));
         if (block == nullptr || !block->lost) planned.block_records += piece.block().records();
       } else if (piece.has_file()) {
+        planned.files = true;
         planned.file_bytes += piece.file().end() - piece.file().begin();
       } else if (piece.has_inlined()) {
         planned.inline_records += piece.inlined().records();

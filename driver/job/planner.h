@@ -32,6 +32,7 @@ proto::Composition PlanBatch(const StagePlan& plan, const JobState& state,
 struct PlannedInput {
   uint64_t block_records = 0;
   uint64_t file_bytes = 0;
+  bool files = false;  // there are pieces of files, empty ones too
   uint64_t inline_records = 0;
 };
 PlannedInput InputOf(const proto::SourceInput& source, JobState& state);

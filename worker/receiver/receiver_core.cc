@@ -73,7 +73,9 @@ ReceiverCore::Stored ReceiverCore::StoreBlock(MonotonicTime now, uint32_t id,
   const std::unique_ptr<OpenBuffer> buffer =
       pool_->Open({id, stream.incarnation, false, records.size, records.count}, first_size);
   if (buffer == nullptr) return Stored::kNoRoom;
-  from += buffer->AppendFrom(records, from);
+  const uint32_t appended = buffer->AppendFrom(records, from);
+  from += appended;
+  stream.taken += appended;
   SealBuffer(now, id, stream, *buffer, {}, out);
   return Stored::kYes;
 }

@@ -109,7 +109,8 @@ class ReceiverCore {
 
   // Everything that was stored has been handed to the daemon, and reliable stores have completed.
   bool idle() const;
-  // How many records Store has taken of each stream. Streams of which it took none are left out.
+  // How many records Store and StoreBlock have taken of each stream; streams of which they took
+  // none are left out.
   std::vector<proto::ReceiverTaken> taken() const;
   // The daemon has taken all that was sealed.
   bool sealed() const { return sealed_.empty(); }

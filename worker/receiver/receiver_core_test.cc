@@ -336,6 +336,13 @@ TEST_F(SmallBlocksTest, AStoredBlockIsSealedAtOnceBehindWhatWasOpen) {
   EXPECT_EQ(Done(), (Words{"seal 1: a", "seal 2: b c"}));
 }
 
+// A raw socket's losses were not counted.
+TEST_F(SmallBlocksTest, RecordsOfStoredBlocksCountAsTaken) {
+  Block({"b", "c"});
+  ASSERT_EQ(core_.taken().size(), 1u);
+  EXPECT_EQ(core_.taken()[0].records(), 2u);
+}
+
 TEST_F(SmallBlocksTest, WhatDoesNotFitOneBlockGoesIntoTheNext) {
   const Words words{"a", "b", "c"};
   EXPECT_EQ(Block(words), 2u);

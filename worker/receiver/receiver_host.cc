@@ -283,6 +283,10 @@ void ReceiverHost::Stop() {
     std::lock_guard lock(mutex_);
     stopped_ = true;
     Step(receiver::SealAll{});
+    // Whoever waits may free its records when it hears that they were not stored.
+    for (const auto& [id, done] : waiting_) {
+      for (const ReceiverStream& stream : options_.streams) Step(receiver::Cancel{id, stream.id});
+    }
     for (auto& [id, done] : std::exchange(waiting_, {})) done(std::nullopt);
     changed_.notify_all();
   }
