@@ -9,7 +9,6 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kSealSlackMaxUs = 20'000;
-constexpr MonotonicTime kListPatienceUs = 10'000'000;
 constexpr int kImbalancesMax = 3;
 
 }  // namespace
@@ -46,7 +45,6 @@ void JobDriverCore::BeginTick(MonotonicTime now, int64_t batch_ms) {
   });
   tick_.listed = !asks && graph_.batch_values().empty();
   if (!tick_.listed) {
-    tick_.deadline = std::min(tick_.deadline, now + kListPatienceUs);
     out_.push_back(ListSources{batch_ms, state_.job().zero_ms()});
   }
 }
