@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -57,6 +58,11 @@ TEST_F(DirectoryListingTest, TheTimesAreInclusive) {
   Put("young", 2001);
   EXPECT_THAT(Names({1000 * 1'000'000'000ll, 2000 * 1'000'000'000ll}),
               ElementsAre("first", "last"));
+  // One that is still settling is there, so that nobody takes it for gone.
+  const auto files = ListDirectory(source_, {0, 2000 * 1'000'000'000ll}).files;
+  EXPECT_EQ(std::count_if(files.begin(), files.end(),
+                          [](const ListedFile& file) { return file.settling; }),
+            1);
 }
 
 TEST_F(DirectoryListingTest, AnErrorIsGivenBack) {

@@ -161,6 +161,27 @@ TEST(JobDriverCoreTest, DrainTakesWhatWaitsSealsAndEndsWithZero) {
   EXPECT_EQ(cluster.core().state().records_total(), 7u);
 }
 
+// The job ended FINISHED without it.
+TEST(JobDriverCoreTest, DrainTakesABlockThatIsAnnouncedBehindTheLastBatch) {
+  Cluster cluster(2);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+  cluster.hold_reports = true;
+  cluster.Feed(StopRequested{});
+  const int64_t planned = cluster.core().state().last_planned_ms();
+  ASSERT_TRUE(cluster.RunUntil([&] {
+    return cluster.core().state().last_planned_ms() > planned + 100;
+  }));
+  cluster.PushBlock(9, 1, 1, 7);
+  cluster.hold_reports = false;
+  for (int64_t ms = 0; ms <= cluster.core().state().last_planned_ms(); ms += 100) {
+    cluster.Release(ms);
+  }
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->state, "FINISHED");
+  EXPECT_EQ(cluster.core().state().records_total(), 7u);
+}
+
 TEST(JobDriverCoreTest, AFencedDriverEndsWithSeven) {
   Cluster cluster(1);
   cluster.Announce();
