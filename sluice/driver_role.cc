@@ -7,7 +7,6 @@
 #include <optional>
 #include <random>
 
-#include "checkpoint/checkpoint_url.h"
 #include "checkpoint/errors.h"
 #include "common/exit_status.h"
 #include "common/net/grpc_transport.h"
@@ -61,13 +60,13 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
 }
 
 proto::ExecutorInit InitFor(const StreamingContext& context, const Config& config,
-                            const std::string& objects_path) {
+                            const std::string& store_url) {
   proto::ExecutorInit init;
   for (const auto& [name, bytes] : context.constants()) {
     (*init.mutable_constants())[name] = bytes;
   }
   for (const auto& [key, value] : config.Values()) (*init.mutable_conf())[key] = value;
-  (*init.mutable_conf())[kObjectsPathKey] = objects_path;
+  (*init.mutable_conf())[kStoreUrlKey] = store_url;
   return init;
 }
 
@@ -107,12 +106,8 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   if (!built.ok()) return built;
 
   JobStoreOptions store_options;
-  store_options.directory = role.data + "/store";
-  if (!program.flags.checkpoint.empty()) {
-    absl::StatusOr<CheckpointUrl> url = ParseCheckpointUrl(program.flags.checkpoint);
-    if (!url.ok()) return FromStatus(url.status());
-    store_options.directory = url->directory;
-  }
+  store_options.url = program.flags.checkpoint.empty() ? "rocksdb:" + role.data + "/store"
+                                                       : program.flags.checkpoint;
   store_options.sync = program.config.On("log_sync");
   store_options.fresh = program.flags.fresh;
   store_options.discard_checkpoint = program.flags.discard_checkpoint;
@@ -150,7 +145,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.binary_digest = role.digest;
   driver_options.args = program.program_words;
   (*driver)->Start(std::move(driver_options),
-                   InitFor(*program.context, program.config, store->objects_path),
+                   InitFor(*program.context, program.config, store->url),
                    transport->get());
   std::optional<JobEnding> ending;
   while (!(ending = (*driver)->Await(kRotateMs))) RotateOwnOutput(role.data + "/" + kOutputFile);

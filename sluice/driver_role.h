@@ -33,7 +33,7 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
 
 // What executors must know to build the same graph.
 proto::ExecutorInit InitFor(const StreamingContext& context, const Config& config,
-                            const std::string& objects_path);
+                            const std::string& store_url);
 
 // The job before must have been left so that this program can go on (exit code 3), or be the same.
 ExitStatus CheckResume(const JobState& recovered, const Config& config, uint64_t fingerprint);

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "checkpoint/open_store.h"
 #include "common/clock.h"
 #include "common/exit_status.h"
 #include "common/net/grpc_transport.h"
@@ -29,8 +30,8 @@ namespace {
 // The store's place is known when the job driver has answered, which is before any use of it.
 class LateObjects : public ObjectStore {
  public:
-  absl::Status Open(const std::string& path) {
-    absl::StatusOr<std::unique_ptr<ObjectStore>> opened = OpenObjects(path);
+  absl::Status Open(const std::string& url) {
+    absl::StatusOr<std::unique_ptr<ObjectStore>> opened = OpenObjectStore(url);
     if (!opened.ok()) return opened.status();
     store_ = *std::move(opened);
     return absl::OkStatus();
@@ -142,9 +143,9 @@ ExitStatus TasksRole(const ExecutorRoleFlags& role, const std::vector<std::strin
     absl::StatusOr<ExecutorProgram> program = BuildForExecutor(init, words, options, build);
     if (!program.ok()) return program.status();
     board.SetTimeout(program->config.DurationMs("task_timeout") * 1000);
-    const auto path = init.conf().find(kObjectsPathKey);
-    if (path == init.conf().end()) return absl::InternalError("no place for checkpoints is named");
-    const absl::Status opened = objects.Open(path->second);
+    const auto url = init.conf().find(kStoreUrlKey);
+    if (url == init.conf().end()) return absl::InternalError("no place for checkpoints is named");
+    const absl::Status opened = objects.Open(url->second);
     if (!opened.ok()) return opened;
     return BuiltGraph{program->graph, program->config.DurationMs("batch_interval")};
   };

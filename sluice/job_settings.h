@@ -17,6 +17,6 @@ ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, C
 JobDriverOptions DriverOptionsFrom(const Config& config);
 
 // Settings that travel to executors, and the one extra that only processes of the job exchange.
-inline constexpr char kObjectsPathKey[] = "@objects";
+inline constexpr char kStoreUrlKey[] = "@store";
 
 }  // namespace sluice

@@ -3,10 +3,11 @@
 #include <filesystem>
 #include <fstream>
 
+#include "checkpoint/checkpoint_url.h"
 #include "checkpoint/errors.h"
 #include "checkpoint/memory_log_store.h"
 #include "checkpoint/memory_object_store.h"
-#include "checkpoint/posix_object_store.h"
+#include "checkpoint/open_store.h"
 #include "checkpoint/rocksdb_log_store.h"
 #include "checkpoint/rocksdb_state_part.h"
 #include "common/status.h"
@@ -49,8 +50,9 @@ absl::Status Mark(const std::string& directory) {
 }  // namespace
 
 absl::StatusOr<JobStore> OpenJobStore(const JobStoreOptions& options) {
-  if (options.directory.empty()) return InMemory();
-  const std::string& directory = options.directory;
+  if (options.url.empty()) return InMemory();
+  ASSIGN_OR_RETURN(const CheckpointUrl url, ParseCheckpointUrl(options.url));
+  const std::string& directory = url.directory;
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) return RefusedError("cannot make " + directory + ": " + error.message());
@@ -71,15 +73,10 @@ absl::StatusOr<JobStore> OpenJobStore(const JobStoreOptions& options) {
     ASSIGN_OR_RETURN(store.log, OpenRocksDbLogStore(directory, log_options));
   }
   RETURN_IF_ERROR(Mark(directory));
-  store.objects_path = directory + "/objects";
-  ASSIGN_OR_RETURN(store.objects, OpenObjects(store.objects_path));
+  store.url = url.text();
+  ASSIGN_OR_RETURN(store.objects, OpenObjectStore(store.url));
   store.codec = DiskStateParts();
   return store;
-}
-
-absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<PosixObjectStore> objects, PosixObjectStore::Open(path));
-  return std::unique_ptr<ObjectStore>(std::move(objects));
 }
 
 std::unique_ptr<StatePartCodec> DiskStateParts() { return NewRocksDbStatePartCodec(); }

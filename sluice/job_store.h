@@ -1,4 +1,4 @@
-// Where a job keeps its log and its checkpoints, opened: in memory, or in a directory.
+// Where a job keeps its log and its checkpoints, opened: in memory, or where a URL says.
 #pragma once
 
 #include <memory>
@@ -15,12 +15,12 @@ struct JobStore {
   std::unique_ptr<LogStore> log;
   std::unique_ptr<ObjectStore> objects;
   std::unique_ptr<StatePartCodec> codec;
-  std::string objects_path;  // for executors; empty: in memory
-  bool known = false;        // a job has lived here before
+  std::string url;    // for executors, which open its objects; empty: in memory
+  bool known = false;  // a job has lived here before
 };
 
 struct JobStoreOptions {
-  std::string directory;   // absolute; empty: in memory
+  std::string url;  // of the checkpoint; empty: in memory
   bool sync = true;
   bool fresh = false;               // a new job, refused where one has lived
   bool discard_checkpoint = false;  // with fresh: delete that one first
@@ -29,8 +29,7 @@ struct JobStoreOptions {
 // Held by another process: exit 7; refused: 3; damaged: 8 (checkpoint/errors.h).
 absl::StatusOr<JobStore> OpenJobStore(const JobStoreOptions& options);
 
-// The objects of a job as an executor reads and writes them.
-absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const std::string& path);
+// The encoding of state parts in every store but the one in memory.
 std::unique_ptr<StatePartCodec> DiskStateParts();
 
 }  // namespace sluice

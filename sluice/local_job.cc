@@ -104,7 +104,7 @@ absl::Status LocalJob::Begin(const StreamingContext& context) {
   driver_options.replication = 1;  // there is one worker
   driver_options.replication_min = 1;
   driver_->Start(std::move(driver_options),
-                 InitFor(context, options_.config, store_.objects_path),
+                 InitFor(context, options_.config, store_.url),
                  driver_transport_.get());
   proto::Envelope members;
   auto& worker = *members.mutable_cluster_members()->add_workers();

@@ -6,7 +6,6 @@
 #include <iostream>
 #include <thread>
 
-#include "checkpoint/checkpoint_url.h"
 #include "checkpoint/errors.h"
 #include "common/exit_status.h"
 #include "sluice/job_settings.h"
@@ -51,11 +50,7 @@ absl::StatusOr<std::unique_ptr<LocalJob>> StartLocal(const StreamingContext& con
   options.store.sync = config.On("log_sync");
   options.store.fresh = flags.fresh;
   options.store.discard_checkpoint = flags.discard_checkpoint;
-  if (!flags.checkpoint.empty()) {
-    const absl::StatusOr<CheckpointUrl> url = ParseCheckpointUrl(flags.checkpoint);
-    if (!url.ok()) return url.status();
-    options.store.directory = url->directory;
-  }
+  options.store.url = flags.checkpoint;
   return LocalJob::Start(context, std::move(options));
 }
 

@@ -49,7 +49,7 @@ Outcome TestContext::State::Start() {
   local.name = context.options().name;
   local.slots = options.slots;
   local.clock = &clock;
-  local.store.directory = options.checkpoint;
+  if (!options.checkpoint.empty()) local.store.url = "rocksdb:" + options.checkpoint;
   local.print = [this](const std::string& text) {
     std::lock_guard lock(mutex);
     printed += text;

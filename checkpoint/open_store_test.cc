@@ -1,0 +1,34 @@
+#include "checkpoint/open_store.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "checkpoint/errors.h"
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+TEST(OpenStoreTest, AllWhoOpenOneUrlSeeTheSameObjects) {
+  const std::string folder = testing::TempDir() + "opened_" + std::to_string(::getpid());
+  {
+    auto writer = OpenObjectStore("rocksdb:" + folder);
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    EXPECT_TRUE((*writer)->PutIfAbsent("part-1", "state").ok());
+    auto reader = OpenObjectStore("rocksdb:" + folder + "/");
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    EXPECT_EQ(*(*reader)->Get("part-1"), "state");
+    EXPECT_TRUE(std::filesystem::exists(folder + "/objects/part-1"));
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(OpenStoreTest, WhatIsNoUrlOpensNothing) {
+  EXPECT_EQ(ExitCodeOf(OpenObjectStore("").status()), kExitUsage);
+  EXPECT_EQ(ExitCodeOf(OpenObjectStore("/a/b").status()), kExitUsage);
+  EXPECT_EQ(ExitCodeOf(OpenObjectStore("hdfs://host/x").status()), kExitRefused);
+}
+
+}  // namespace
+}  // namespace sluice
