@@ -9,11 +9,10 @@
 #include <deque>
 #include <random>
 
+#include "bench/bench_main.h"
 #include "bench/lines.h"
 #include "bench/table.h"
 #include "common/key_hash.h"
-#include "common/net/heap.h"
-#include "glog/logging.h"
 #include "sluice/testing.h"
 
 namespace sluice::bench {
@@ -290,17 +289,8 @@ void State() {
 }  // namespace sluice::bench
 
 int main(int argc, char** argv) {
-  sluice::Args args = sluice::Args::Parse({argv + 1, argv + argc});
-  const std::string only = args.Get("only", "");
-  const sluice::Outcome outcome = args.Check();
-  if (!outcome.ok()) {
-    std::fprintf(stderr, "%s\n", outcome.message.c_str());
-    return outcome.exit_code;
-  }
-  sluice::KeepHeap();
-  FLAGS_logtostderr = true;
-  FLAGS_minloglevel = google::WARNING;
-  google::InitGoogleLogging(argv[0]);
-  if (only.empty() || only == "windows") sluice::bench::Windows();
-  if (only.empty() || only == "state") sluice::bench::State();
+  using namespace sluice::bench;
+  const BenchArgs args = BeginBench(argc, argv);
+  if (args.Wants("windows")) Windows();
+  if (args.Wants("state")) State();
 }

@@ -1,65 +1,54 @@
 #include "bench/feed.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 namespace sluice::bench {
 
-Feed::Feed(const Lines& lines, uint64_t window) : window_(window) {
-  uint32_t begin = 0;
-  for (const uint32_t end : lines.ends) {
-    lines_.emplace_back(lines.bytes.data() + begin, end - begin);
-    begin = end;
-  }
-}
-
-void Feed::Allow(uint64_t passes) {
+void FeedGate::AllowPass() {
   std::lock_guard lock(mutex_);
-  allowed_ += passes * lines_.size();
+  allowed_ += records_;
   changed_.notify_all();
 }
 
-void Feed::Close() {
+void FeedGate::Close() {
   std::lock_guard lock(mutex_);
   closed_ = true;
   changed_.notify_all();
 }
 
-std::span<const std::string_view> Feed::Next(uint64_t most) {
+FeedGate::Range FeedGate::Next(uint64_t most) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] {
     return closed_ || (sent_ < allowed_ && sent_ < decided_ + window_);
   });
   if (closed_) return {};
-  const uint64_t at = sent_ % lines_.size();
-  const uint64_t count = std::min({most, lines_.size() - at, allowed_ - sent_});
+  const uint64_t at = sent_ % records_;
+  const uint64_t count = std::min({most, records_ - at, allowed_ - sent_});
   sent_ += count;
-  return {lines_.data() + at, count};
+  return {at, count};
 }
 
-void Feed::Decided(uint64_t lines) {
-  std::lock_guard lock(mutex_);
-  decided_ += lines;
-  changed_.notify_all();
-}
-
-void Feed::AwaitDecided() {
+void FeedGate::AwaitDecided() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return decided_ >= allowed_; });
 }
 
-void FeedReceiver::Run(Receiving<std::string>& receiving) {
-  int64_t number = 1;
-  while (!receiving.stopping()) {
-    const std::span<const std::string_view> lines = feed_->Next(lines_per_store_);
-    if (lines.empty()) {
-      receiving.WaitStopping(1000);
-      continue;
-    }
-    while (!receiving.Store(lines, {.producer = "feed", .first = number})) {
-      if (receiving.stopping()) return;
-    }
-    number += static_cast<int64_t>(lines.size());
+uint64_t FeedGate::batches() const {
+  std::lock_guard lock(mutex_);
+  return batches_;
+}
+
+void FeedGate::OnBatchCompleted(const BatchInfo& batch) {
+  if (!batch.failure.empty()) {
+    std::fprintf(stderr, "a batch has failed: %s\n", batch.failure.c_str());
+    std::exit(1);
   }
+  std::lock_guard lock(mutex_);
+  decided_ += batch.records;
+  batches_ += batch.records == 0 ? 0 : 1;
+  changed_.notify_all();
 }
 
 }  // namespace sluice::bench

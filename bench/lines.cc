@@ -3,23 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bench/random.h"
+
 namespace sluice::bench {
 namespace {
-
-class SplitMix64 {
- public:
-  explicit SplitMix64(uint64_t seed) : state_(seed) {}
-  uint64_t Next() {
-    uint64_t z = state_ += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
-  double NextUnit() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
-
- private:
-  uint64_t state_;
-};
 
 std::vector<std::string> MakeVocabulary(uint32_t size) {
   SplitMix64 random(42);
@@ -80,6 +67,17 @@ Lines MakeLines(uint64_t count, uint32_t vocabulary, uint64_t partition, bool ma
   }
   std::memset(lines.bytes.data() + count * kLineSize, 0, 64);
   return lines;
+}
+
+std::vector<std::string_view> Views(const Lines& lines) {
+  std::vector<std::string_view> views;
+  views.reserve(lines.ends.size());
+  uint32_t begin = 0;
+  for (const uint32_t end : lines.ends) {
+    views.emplace_back(lines.bytes.data() + begin, end - begin);
+    begin = end;
+  }
+  return views;
 }
 
 }  // namespace sluice::bench

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sluice::bench {
@@ -18,5 +19,8 @@ inline constexpr size_t kLineSize = 99;
 
 // Lines of partition `partition`; a thousandth of them hold "zqxj" at column 40 when `marked`.
 Lines MakeLines(uint64_t count, uint32_t vocabulary, uint64_t partition, bool marked);
+
+// One view per line. `lines` outlives them.
+std::vector<std::string_view> Views(const Lines& lines);
 
 }  // namespace sluice::bench

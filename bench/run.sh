@@ -1,23 +1,22 @@
 #!/usr/bin/env bash
 # All benchmarks in one table: builds them, runs them one after another, and ends with a non-zero
-# code where an output differs from the floor's. Takes about six minutes once built.
+# code where an output differs from the floor's. Takes about ten minutes once built.
 #
 #   bench/run.sh            # everything
-#   bench/run.sh kernels local batches grep words empty recovery    # these parts only
+#   bench/run.sh kernels local ysb nexmark shuffle batches grep words empty recovery   # these only
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source deploy/bazel_lib.sh
 
 end_own_bazel_server_at_exit
-bazel build --noshow_progress --ui_event_filters=-info //bench:kernels_bench //bench:local_bench \
-  //bench:batches_bench //bench:floors_bench //bench/jobs:cluster_job //sluice/cli:sluice
+bazel build --noshow_progress --ui_event_filters=-info //bench/... //sluice/cli:sluice
 
-parts=${*:-kernels local batches grep words empty recovery}
+parts=${*:-kernels local ysb nexmark shuffle batches grep words empty recovery}
 printf '%s; %s cores; load %s\n' "$(date -u +%F)" "$(nproc)" "$(cut -d' ' -f1-3 /proc/loadavg)"
 printf '%-50s | %-25s | %-16s | %-16s | %s\n' "what" "value" "floor -O2" "floor -O3 native" "output"
 for part in $parts; do
   case $part in
-    kernels | local | batches) "bazel-bin/bench/${part}_bench" ;;
+    kernels | local | ysb | nexmark | shuffle | batches) "bazel-bin/bench/${part}_bench" ;;
     *) python3 bench/cluster_bench.py bazel-bin/sluice/cli/sluice bazel-bin/bench/jobs/cluster_job \
       bazel-bin/bench/floors_bench --only="$part" ;;
   esac

@@ -8,20 +8,6 @@
 #include "bench/lines.h"
 
 namespace sluice::bench {
-namespace {
-
-std::vector<std::string_view> Views(const Lines& lines) {
-  std::vector<std::string_view> views;
-  uint32_t begin = 0;
-  for (const uint32_t end : lines.ends) {
-    views.emplace_back(lines.bytes.data() + begin, end - begin);
-    begin = end;
-  }
-  return views;
-}
-
-}  // namespace
-
 void Replay::Run(Receiving<std::string>& receiving) {
   const Lines lines = MakeLines(options_.lines, options_.vocabulary, 0, options_.marked);
   const std::vector<std::string_view> views = Views(lines);
