@@ -164,7 +164,8 @@ void Q5(const Events& events, SharedRows& out) {
              return std::pair{int64_t{0},
                               SliceCount{row.first.first, row.first.second, row.second}};
            })
-           .UpdateStateByKey("hot", CountHot, {.idle_keys = IdleKeys::kSkip, .partitions = 1})
+           .UpdateStateByKey("hot", CountHot,
+                             {.idle_keys = IdleKeys::kSkip, .partitions = 1})
            .FlatMap([](const std::pair<int64_t, HotItems>& row) { return row.second.closed; }),
        out, [](const SliceCount& row) {
          return std::apply([](const auto&... fields) { return RowOf(fields...); }, row);
