@@ -52,7 +52,7 @@ void Q2(const Events& events, SharedRows& out) {
        out, [](const std::pair<int64_t, int64_t>& bid) { return RowOf(bid.first, bid.second); });
 }
 
-// ---- q3: auctions of category 10 and their sellers in three states, whenever they come ---------
+// ---- q3: auctions of category 10 and their sellers in three states, whenever they come ------
 
 struct SellerData {
   std::string name, city, state;
@@ -113,7 +113,7 @@ void Q3(const Events& events, SharedRows& out) {
        });
 }
 
-// ---- q5: the auctions with most bids of the last 10 s, every 2 s --------------------------------
+// ---- q5: the auctions with most bids of the last 10 s, every 2 s ----------------------------
 
 using SliceCount = std::tuple<int64_t, int64_t, int64_t>;  // slice, auction, bids
 struct HotItems {
@@ -172,7 +172,7 @@ void Q5(const Events& events, SharedRows& out) {
        });
 }
 
-// ---- q7: the highest bids of each 10 s ----------------------------------------------------------
+// ---- q7: the highest bids of each 10 s ------------------------------------------------------
 
 struct Highest {
   int64_t newest = -1;
@@ -222,7 +222,7 @@ void Q7(const Events& events, SharedRows& out) {
        out, RowOfBid);
 }
 
-// ---- q8: people who sell within the 10 s in which they came ---------------------------------------
+// ---- q8: people who sell within the 10 s in which they came ---------------------------------
 
 struct Newcomer {
   std::optional<std::string> name;
