@@ -17,6 +17,7 @@ struct ReferenceInterpreter::Partition {
   uint32_t stage = 0;
   uint32_t task = 0;
   uint32_t total_tasks = 1;
+  uint64_t way = 0;  // through unions
 };
 
 struct ReferenceInterpreter::Dataset {
@@ -129,7 +130,8 @@ struct ReferenceInterpreter::Run {
       if (!view.has_value()) throw std::invalid_argument("an input batch does not decode");
       views.push_back(*view);
     }
-    const TaskContext context = ContextOf(partition.stage, partition.task, partition.total_tasks);
+    TaskContext context = ContextOf(partition.stage, partition.task, partition.total_tasks);
+    context.random_seed = SeedOnWay(context.random_seed, partition.way);
     const CurrentTaskScope scope(context);
     use(context, std::span<const BatchView>(views));
   }
@@ -153,7 +155,8 @@ struct ReferenceInterpreter::Run {
 
   void RunNarrow(const Node& node) {
     Dataset& dataset = datasets[node.id];
-    for (const NodeInput& input : node.inputs) {
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const NodeInput& input = node.inputs[i];
       const Dataset& parent = datasets[input.parent];
       dataset.exists |= parent.exists;
       for (const Partition& from : parent.partitions) {
@@ -161,6 +164,7 @@ struct ReferenceInterpreter::Run {
         to.stage = from.stage;
         to.task = from.task;
         to.total_tasks = from.total_tasks;
+        to.way = WayThrough(from.way, i, node.inputs.size());
         to.records.SetFixedSize(input.narrow->output_fixed_size());
         With(from, [&](const TaskContext& context, std::span<const BatchView> records) {
           input.narrow->Run(context, records, to.records);

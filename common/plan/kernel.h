@@ -36,7 +36,7 @@ struct TaskContext {
   uint32_t task = 0;         // map task or partition
   uint32_t total_tasks = 1;  // tasks of the stage in this batch
   uint32_t key_groups = 1024;
-  uint64_t random_seed = 0;  // of (job instance, batch, stage, task)
+  uint64_t random_seed = 0;  // of (job instance, batch, stage, task, way through unions)
   uint64_t job_instance = 0;
   uint64_t fence = 0;        // of the generation that runs it; never goes back
   std::span<const std::string> values;  // the batch's values, as the graph numbers them

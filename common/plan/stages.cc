@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/plan/task_seed.h"
+
 namespace sluice {
 namespace {
 
@@ -21,7 +23,9 @@ StagePlan::StagePlan(const LineageGraph& graph, uint32_t default_partitions) : g
         for (const FragmentId parent : of_node[node.inputs[i].parent]) {
           const StageId stage = fragments_[parent].stage;
           const FragmentId id = static_cast<FragmentId>(fragments_.size());
-          fragments_.push_back({id, node.id, stage, static_cast<int>(i), parent});
+          fragments_.push_back(
+              {id, node.id, stage, static_cast<int>(i), parent,
+               WayThrough(fragments_[parent].way, i, node.inputs.size())});
           stages_[stage].fragments.push_back(id);
           of_node[node.id].push_back(id);
         }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/plan/graph.h"
+#include "common/plan/key_groups.h"
 
 namespace sluice {
 
@@ -27,6 +28,7 @@ struct Fragment {
   StageId stage = 0;
   int input = -1;            // which input of the narrow node; -1: the stage's root
   FragmentId parent = 0;     // fragment whose dataset the input reads; itself for a root
+  uint64_t way = 0;          // through unions, for random numbers (task_seed.h)
 };
 
 struct Edge {
@@ -129,13 +131,5 @@ class Ownership {
   std::map<std::pair<StageId, uint32_t>, uint32_t> apart_;
   uint32_t members_;
 };
-
-// Key groups: a fixed slice of the hash space each; a partition is a range of them.
-inline uint32_t KeyGroupOf(uint64_t hash, uint32_t key_groups) {
-  return static_cast<uint32_t>((static_cast<unsigned __int128>(hash) * key_groups) >> 64);
-}
-inline uint32_t PartitionOf(uint64_t hash, uint32_t key_groups, uint32_t partitions) {
-  return static_cast<uint32_t>(uint64_t{KeyGroupOf(hash, key_groups)} * partitions / key_groups);
-}
 
 }  // namespace sluice

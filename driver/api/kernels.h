@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/key_hash.h"
-#include "common/plan/stages.h"
+#include "common/plan/key_groups.h"
 #include "driver/api/chain.h"
 #include "driver/api/combine_table.h"
 

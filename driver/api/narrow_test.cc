@@ -96,6 +96,25 @@ TEST(Sample, DiffersByBatchTaskOperatorAndInstance) {
   EXPECT_NE(parts, program.Parts(kTwoThousand, 0));
 }
 
+// Of a thousand records that a union has twice, about 250 come twice; and none would come once if
+// both halves were sampled alike.
+TEST(Sample, DiffersBetweenTheHalvesOfAUnionWithItself) {
+  ScriptedProgram program([](StreamingContext&, DStream<std::string> lines) {
+    lines.Union(lines).Sample(0.5).CountByValue().Filter(
+        [](const std::pair<std::string_view, int64_t>& p) { return p.second == 2; }).Print(10000);
+    lines.Union(lines.Union(lines)).Sample(0.5).CountByValue().Filter(
+        [](const std::pair<std::string_view, int64_t>& p) { return p.second == 3; }).Print(10000);
+  });
+  Rows numbers;
+  for (int i = 0; i < 1000; ++i) numbers.push_back(std::to_string(i));
+  const Rows twice = program.Sorted({numbers});
+  EXPECT_GT(twice.size(), 180u);
+  EXPECT_LT(twice.size(), 320u);
+  const Rows thrice = program.SortedOf(1);  // an eighth
+  EXPECT_GT(thrice.size(), 70u);
+  EXPECT_LT(thrice.size(), 180u);
+}
+
 TEST(Sample, RefusesAFractionThatIsNone) {
   for (const double fraction : {-0.1, 1.5, std::nan("")}) {
     StreamingContext ssc({.name = "test", .batch_interval = std::chrono::seconds(1)});

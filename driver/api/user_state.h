@@ -13,7 +13,7 @@
 #include "common/codec.h"
 #include "common/key_hash.h"
 #include "common/plan/kernel.h"
-#include "common/plan/stages.h"
+#include "common/plan/key_groups.h"
 #include "driver/api/chain.h"
 
 namespace sluice::internal {

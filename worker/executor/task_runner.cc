@@ -69,7 +69,11 @@ void TaskRunner::SetContext(const RunTasks& run, const TaskWork& work) {
   context_.fence = FenceOf(run.generation.epoch, run.generation.number);
   values_.assign(run.batch->values().begin(), run.batch->values().end());
   context_.values = values_;
-  context_.random_seed = TaskSeed(setup_.job_instance, run.batch_ms, run.stage, work.task);
+  task_seed_ = TaskSeed(setup_.job_instance, run.batch_ms, run.stage, work.task);
+}
+
+void TaskRunner::SeedFor(FragmentId read) {
+  context_.random_seed = SeedOnWay(task_seed_, setup_.plan->fragments()[read].way);
 }
 
 absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, StateStore& state) {
@@ -183,6 +187,7 @@ void TaskRunner::RunFragment(const Fragment& fragment) {
   Dataset& dataset = datasets_[fragment.id];
   dataset.buffer.Clear();
   dataset.buffer.SetFixedSize(kernel.output_fixed_size());
+  SeedFor(fragment.parent);
   kernel.Run(context_, datasets_[fragment.parent].views, dataset.buffer);
   dataset.views.assign(1, dataset.buffer.view());
   DoneReading(fragment.parent);
@@ -195,6 +200,7 @@ void TaskRunner::RunEdge(const Edge& edge) {
   const std::string& chain = node.inputs[edge.input].chain;
   operator_ = chain.empty() ? node.label : chain + ", " + node.label;
   context_.partitioner = node.partitioner.get();
+  SeedFor(edge.from);
   kernel->Run(context_, datasets_[edge.from].views, setup_.plan->stage_of(edge.id).partitions);
   const auto shares = kernel->shares();
   for (uint32_t p = 0; p < shares.size(); ++p) {
@@ -225,6 +231,7 @@ absl::Status TaskRunner::RunOutput(uint32_t piece_index, const RunTasks& run) {
   operator_ = output.chain.empty() ? output.label : output.chain + ", " + output.label;
   rows_.Clear();
   rows_.SetFixedSize(output.kernel->output_fixed_size());
+  SeedFor(piece.from);
   output.kernel->Run(context_, datasets_[piece.from].views, rows_);
   DoneReading(piece.from);
   return AddOutput(output, run, PieceOf(piece_index, run));

@@ -69,11 +69,13 @@ class TaskRunner {
   static uint32_t TotalTasks(const Stage& stage, const RunTasks& run);
   void DoneReading(FragmentId fragment);
   void SetContext(const RunTasks& run, const TaskWork& work);
+  void SeedFor(FragmentId read);
   FailedTask Failure(const RunTasks& run, const TaskWork& work, const absl::Status& status) const;
 
   const TaskSetup setup_;
   const uint32_t slot_;
   TaskContext context_;
+  uint64_t task_seed_ = 0;
   std::vector<std::string> values_;  // of the batch
   TaskInputReader input_;
   TaskResult result_;
