@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "driver/api/dstream.h"
@@ -27,7 +26,7 @@ struct WholeRecord {
 template <class Key>
 bool GoesBefore(const Key& a, const Key& b, bool descending) {
   if constexpr (std::floating_point<Key>) {
-    if (std::isnan(a) || std::isnan(b)) return !std::isnan(a) && std::isnan(b);
+    if (a != a || b != b) return a == a && b != b;
   }
   return descending ? b < a : a < b;
 }

@@ -3,15 +3,12 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "common/key_hash.h"
 #include "driver/api/batch_value.h"
 #include "driver/api/dstream.h"
 #include "driver/api/map.h"
@@ -23,20 +20,15 @@ namespace internal {
 // filled.
 class StaticTable {
  public:
+  StaticTable();
+  ~StaticTable();
   void Add(std::string key, std::string value);
   // Empty: the table does not have the key.
   const std::vector<std::string>& Find(std::string_view key) const;
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view key) const { return KeyHash(key); }
-  };
-  struct Equal {
-    using is_transparent = void;
-    bool operator()(std::string_view a, std::string_view b) const { return a == b; }
-  };
-  std::unordered_map<std::string, std::vector<std::string>, Hash, Equal> values_;
+  struct Values;
+  std::unique_ptr<Values> values_;
 };
 
 // The versions that one process has loaded. The newest few are kept: batches are at most a few
@@ -44,15 +36,14 @@ class StaticTable {
 class StaticTables {
  public:
   using Load = std::function<std::shared_ptr<const StaticTable>(const std::string& version)>;
-  explicit StaticTables(Load load) : load_(std::move(load)) {}
+  explicit StaticTables(Load load);
+  ~StaticTables();
   // Loads it in the calling task where it is not there; what loading throws fails the attempt.
   std::shared_ptr<const StaticTable> Of(std::string_view version);
 
  private:
-  static constexpr size_t kKept = 3;
-  const Load load_;
-  std::mutex mutex_;
-  std::vector<std::pair<std::string, std::shared_ptr<const StaticTable>>> tables_;  // newest last
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace internal
