@@ -18,6 +18,7 @@
 #include "driver/api/receiver.h"
 #include "driver/api/sample.h"
 #include "driver/api/shuffle.h"
+#include "driver/api/slice.h"
 #include "driver/api/sort.h"
 #include "driver/api/split_words.h"
 #include "driver/api/state.h"

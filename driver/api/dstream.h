@@ -25,31 +25,13 @@
 #include "driver/api/chain.h"
 #include "driver/api/explain.h"
 #include "driver/api/graph_builder.h"
+#include "driver/api/operators.h"
 #include "driver/api/options.h"
 
 namespace sluice {
 
 template <KeyRecord K, Record V>
 class StaticDataset;  // static_dataset.h
-
-namespace internal {
-template <class T, class Chain> struct Maps;      // map.h
-template <class T, class Chain> struct Samples;   // sample.h
-template <class T, class Chain> struct Transforms; // transform.h
-template <class T, class Chain> struct Shuffles;  // shuffle.h
-template <class T, class Chain> struct Distincts; // distinct.h
-template <class T, class Chain> struct Sorts;     // sort.h
-template <class T, class Chain> struct Combines;  // combine.h
-template <class T, class Chain> struct Joins;     // join.h
-template <class T, class Chain> struct StaticJoins;  // static_dataset.h
-template <class T, class Chain> struct Windows;   // window.h
-template <class T, class Chain> struct WindowForms;  // window_forms.h
-template <class T, class Chain> struct States;    // state.h
-template <class T, class Chain> struct StateMaps; // map_with_state.h
-template <class T, class Chain> struct Outputs;   // output.h
-struct StreamAccess;
-struct WholeRecord;                               // sort.h
-}  // namespace internal
 
 template <Record T, class Chain = Stored<T>>
 class DStream {
@@ -313,6 +295,21 @@ class DStream {
   // (key, all its values of the window, oldest batch first).
   auto GroupByKeyAndWindow(WindowOptions window) const {
     return internal::WindowForms<T, Chain>::GroupByKeyAndWindow(*this, window);
+  }
+
+  // The datasets of past batches, oldest first: {.from = 5s, .to = 2s} has those of the times from
+  // five to two seconds before the batch at hand, both included. An end between two times of the
+  // stream means the one before it. Batches before the start count as absent.
+  DStream<T> Slice(SliceOptions options) const {
+    return internal::Slices<T, Chain>::Slice(*this, options);
+  }
+  // The same between times that f(batch time in ms) chooses, which runs in the job driver when the
+  // batch is planned. It may reach back as far as StreamingContext::Remember keeps; a batch whose
+  // slice begins before that fails. Times after the batch at hand have no dataset yet.
+  template <class F>
+    requires(!std::convertible_to<F, SliceOptions>)
+  DStream<T> Slice(F f, uint32_t partitions = 0) const {
+    return internal::Slices<T, Chain>::Chosen(*this, std::move(f), partitions);
   }
 
   // ---- state --------------------------------------------------------------------------------

@@ -26,6 +26,13 @@ BatchValueId GraphBuilder::AddBatchValue(BatchValueSpec value) {
   return graph_.AddBatchValue(std::move(value));
 }
 
+void GraphBuilder::Remember(std::chrono::milliseconds duration) {
+  if (frozen_) return Fail(3, "Remember comes too late: the job has started");
+  if (duration.count() <= 0) return Fail(3, "Remember needs a duration above 0");
+  if (*remember_ms_ != 0) return Fail(3, "Remember was called before; it counts for all streams");
+  *remember_ms_ = duration.count();
+}
+
 NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
   Node node;
   node.kind = NodeKind::kShuffle;

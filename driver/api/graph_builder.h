@@ -82,6 +82,13 @@ class GraphBuilder {
                        std::shared_ptr<const ForeachKernel> foreach_batch);
 
   BatchValueId AddBatchValue(BatchValueSpec value);
+  // How long slices keep datasets at least. Once, and positive.
+  void Remember(std::chrono::milliseconds duration);
+  // A slice reaches as far as Remember says.
+  void NeedRemember() { needs_remember_ = true; }
+  bool lacks_remember() const { return needs_remember_ && *remember_ms_ == 0; }
+  // Settled when the job starts; 0: nobody asked.
+  std::shared_ptr<const int64_t> remember_ms() const { return remember_ms_; }
 
   // The first thing that the program got wrong. Building goes on, so that later errors of the
   // same program do not hide behind a crash.
@@ -114,6 +121,8 @@ class GraphBuilder {
   LineageGraph graph_;
   Outcome error_;
   bool frozen_ = false;
+  bool needs_remember_ = false;
+  std::shared_ptr<int64_t> remember_ms_ = std::make_shared<int64_t>(0);
   std::vector<std::pair<std::string, int>> numbers_;
 };
 

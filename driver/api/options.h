@@ -55,6 +55,19 @@ struct MapWithStateOptions {
   Partitioner partitioner{};
 };
 
+// Ends of a slice before the batch at hand, both included; 0s is that batch itself.
+struct SliceOptions {
+  std::chrono::milliseconds from{0};
+  std::chrono::milliseconds to{0};
+  uint32_t partitions = 0;  // 0: the job's `partitions`
+};
+
+// Ends of a slice in milliseconds since the epoch, both included.
+struct SliceTimes {
+  int64_t from_ms = 0;
+  int64_t to_ms = 0;
+};
+
 struct SaveOptions {
   bool overwrite = false;  // replace a batch that another job left there
 };

@@ -230,6 +230,9 @@ Outcome StreamingContext::Check(bool complete) const {
   const Outcome flags = state_->options.args.Check(complete);
   if (!flags.ok()) return flags;
   if (!graph_->error().ok()) return graph_->error();
+  if (graph_->lacks_remember()) {
+    return {3, "a Slice between times that a function chooses needs StreamingContext::Remember"};
+  }
   std::string wrong = graph().Validate();
   if (!wrong.empty()) return {3, std::move(wrong)};
   return {};

@@ -201,6 +201,10 @@ class StreamingContext {
   // A setting by the program; the command line, environment and configuration file win over it.
   void Set(std::string key, std::string value);
 
+  // How long Slice keeps the datasets of its stream at least, each time counted from the batch at
+  // hand. Once per context.
+  void Remember(std::chrono::milliseconds duration) { graph_->Remember(duration); }
+
   // f(), called once, in the job driver only; every process sees its value.
   template <class F>
     requires Record<Own<std::invoke_result_t<F>>>

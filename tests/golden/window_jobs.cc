@@ -12,6 +12,12 @@ std::string Join(std::string_view a, std::string_view b) {
 }
 auto Sum = std::plus<>();
 auto Difference = std::minus<>();  // Difference(Sum(a, b), a) is b
+// Of the three batches behind each second one, the two oldest.
+SliceTimes TwoOfThree(int64_t batch_ms) {
+  const int64_t even_ms = batch_ms / 2000 * 2000;
+  return {even_ms - 2000, even_ms - 1000};
+}
+
 bool IsNotZero(std::string_view, int64_t sum) { return sum != 0; }
 
 }  // namespace
@@ -48,6 +54,11 @@ std::vector<Job> WindowJobs() {
       SLUICE_GOLDEN_JOB(words.CountByWindow({.length = 1s, .slide = 2s})),
       SLUICE_GOLDEN_JOB(words.CountByValueAndWindow({.length = 2s})),
       SLUICE_GOLDEN_JOB(pairs.GroupByKeyAndWindow({.length = 2s})),
+      SLUICE_GOLDEN_JOB(words.Slice({.from = 3s, .to = 2s})),
+      SLUICE_GOLDEN_JOB(words.Slice({.from = 1s})),
+      SLUICE_GOLDEN_JOB(
+          words.Window({.length = 2s, .slide = 2s}).Slice({.from = 3s, .to = 1s})),
+      SLUICE_GOLDEN_JOB((ssc.Remember(4s), words.Slice(TwoOfThree))),
   };
 }
 
