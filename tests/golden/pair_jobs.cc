@@ -25,6 +25,17 @@ std::vector<int64_t> Joined(std::vector<int64_t> a, const std::vector<int64_t>& 
   return a;
 }
 
+// "a" goes to the first partition, "b" to the second and so on, round and round.
+uint64_t ByLetter(std::string_view key, uint32_t partitions) {
+  return static_cast<uint64_t>(key[0] - 'a') % partitions;
+}
+
+std::optional<int64_t> AddUp(std::span<const int64_t> values, std::optional<int64_t> total) {
+  int64_t sum = total.value_or(0);
+  for (const int64_t value : values) sum += value;
+  return sum;
+}
+
 }  // namespace
 
 std::vector<Job> PairJobs() {
@@ -38,6 +49,12 @@ std::vector<Job> PairJobs() {
       SLUICE_GOLDEN_JOB(
           pairs.Repartition(2).CombineByKey(ListOf, Appended, Joined, {.map_side = false})),
       SLUICE_GOLDEN_JOB(pairs.ReduceByKey(Sum).MapValues(Tenfold).GroupByKey()),
+      SLUICE_GOLDEN_JOB(pairs.ReduceByKey(Sum, {.partitioner = PartitionBy<std::string>(ByLetter)})
+                            .SaveAsTextFiles(prefix)),
+      SLUICE_GOLDEN_JOB(
+          pairs.UpdateStateByKey("totals", AddUp,
+                                 {.partitioner = PartitionBy<std::string>(ByLetter)})
+              .SaveAsTextFiles(prefix)),
   };
 }
 

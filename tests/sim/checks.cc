@@ -221,7 +221,12 @@ class Checker {
     const std::string name =
         "output " + std::to_string(staged.output()) + " of batch " + std::to_string(batch_ms);
     const Output& output = site_.graph->outputs()[staged.output()];
-    if (output.kind == OutputKind::kForeachPartition) return CompareEffects(name, batch_ms, result);
+    if (output.kind == OutputKind::kForeachPartition) {
+      return CompareEffects(name, batch_ms, result, *site_.sink);
+    }
+    if (output.kind == OutputKind::kForeachBatch) {
+      return CompareEffects(name, batch_ms, result, site_.called);
+    }
     if (staged.has_dataset() != result.has_dataset) {
       Break("I2: " + name + " differs from the reference in whether there is a dataset");
       return;
@@ -264,9 +269,9 @@ class Checker {
 
   // I15: what the sink holds of a decided batch.
   void CompareEffects(const std::string& name, int64_t batch_ms,
-                      const ReferenceInterpreter::OutputResult& result) {
+                      const ReferenceInterpreter::OutputResult& result, const Sink& sink) {
     for (uint32_t p = 0; p < result.parts.size(); ++p) {
-      const Rows* written = site_.sink->Find(batch_ms, p);
+      const Rows* written = sink.Find(batch_ms, p);
       if (written == nullptr) {
         return Break("I15: " + name + " lacks partition " + std::to_string(p));
       }

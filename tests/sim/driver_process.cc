@@ -100,6 +100,11 @@ void DriverProcess::Carry(DriverCommand& command) {
       const PublishDone done = Publish(publish);
       After(200, [this, done] { Feed(done); });
     });
+  } else if (auto* run = std::get_if<RunForeach>(&command)) {
+    After(soon, [this, run = std::move(*run)] {
+      const ForeachDone done = Foreach(run);
+      After(200, [this, done] { Feed(done); });
+    });
   } else if (const auto* put = std::get_if<PutManifest>(&command)) {
     After(soon, [this, put = *put] {
       const ManifestPut done = Put(put);
@@ -160,6 +165,18 @@ void DriverProcess::FinishAppend(absl::StatusOr<LogPosition> position) {
     SetLogFaults();
     FinishAppend(opened_.log->Retry());
   });
+}
+
+// As one that does what its users are told: it goes by the identity and the fence.
+ForeachDone DriverProcess::Foreach(const RunForeach& run) {
+  const uint64_t fence = FenceOf(epoch(), run.generation);
+  for (uint32_t p = 0; p < run.parts.size(); ++p) {
+    std::vector<uint32_t> scratch;
+    const auto records = DecodeBatch(run.parts[p], scratch);
+    if (!records.has_value()) return {run.batch_ms, run.output, run.generation, "bad part"};
+    site_->called.Write({run.job_instance, run.output, run.batch_ms, p, fence}, *records);
+  }
+  return {run.batch_ms, run.output, run.generation, ""};
 }
 
 SourcesListed DriverProcess::List(int64_t batch_ms) const {

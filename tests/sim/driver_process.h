@@ -36,6 +36,7 @@ class DriverProcess : public Process {
   void Append(const AppendEntries& append);
   void FinishAppend(absl::StatusOr<LogPosition> position);
   SourcesListed List(int64_t batch_ms) const;
+  ForeachDone Foreach(const RunForeach& run);
   PublishDone Publish(const PublishOutput& publish);
   ManifestPut Put(const PutManifest& put);
   KeptAside Keep(const KeepAside& keep);

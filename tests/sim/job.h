@@ -22,7 +22,7 @@ inline constexpr NodeId kPushedNode = 0;
 inline constexpr NodeId kFilesNode = 1;
 
 // Any job whose node 0 is a push source of the name "pushed" and whose node 1 is a file source,
-// with outputs to text files and one Print and one ForeachPartition at most.
+// with outputs to text files and one Print, one ForeachBatch and one ForeachPartition at most.
 struct Job {
   const LineageGraph* graph = nullptr;
   std::set<OutputId> loose;        // only their totals are defined

@@ -31,6 +31,7 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   site.loose_outputs = job.loose;
   site.sink = job.sink;
   if (job.sink != nullptr) job.sink->Attach(&site);
+  site.called.Attach(&site);
   RunResult result;
   {
     Cluster cluster(&site, &chaos);

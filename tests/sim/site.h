@@ -68,6 +68,7 @@ struct Site {
   std::unique_ptr<StatePartCodec> codec;
   SimFiles files;
   const Sink* sink = nullptr;
+  Sink called;  // by a ForeachBatch: its partitions
   std::map<BlockId3, ArchivedBlock> blocks;
   std::map<std::string, int64_t> acknowledged;                 // by producer
   std::map<int64_t, std::vector<std::string>> printed;         // by batch
