@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/fake_s3.h"
 #include "checkpoint/lossy_disk.h"
 #include "checkpoint/memory_object_store.h"
 #include "checkpoint/posix_object_store.h"
+#include "checkpoint/s3_object_store.h"
 #include "gtest/gtest.h"
 
 namespace sluice {
@@ -35,6 +37,10 @@ class ObjectStoreTest : public testing::TestWithParam<std::string> {
     fs::remove_all(root_);
     if (GetParam() == "memory") {
       store_ = std::make_unique<MemoryObjectStore>();
+    } else if (GetParam().starts_with("s3")) {
+      const S3Place place{"a/prefix", 1, GetParam() == "s3_spread_first"};
+      auto bucket = std::make_shared<S3Bucket>("bucket", s3_.NewClient(&clock_));
+      store_ = std::make_unique<S3ObjectStore>(std::move(bucket), place);
     } else {
       auto store = PosixObjectStore::Open(root_ + "/objects");
       EXPECT_TRUE(store.ok()) << store.status();
@@ -44,6 +50,8 @@ class ObjectStoreTest : public testing::TestWithParam<std::string> {
   ~ObjectStoreTest() override { fs::remove_all(root_); }
 
   std::string root_;
+  ManualClock clock_{1'000'000, 1'700'000'000'000};
+  FakeS3 s3_;
   std::unique_ptr<ObjectStore> store_;
 };
 
@@ -93,7 +101,8 @@ TEST_P(ObjectStoreTest, NoNameLeavesTheRoot) {
   EXPECT_TRUE(store_->PutIfAbsent("1/2/3/4/5/6/7/A-z_0.sst", "x").ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ObjectStoreTest, testing::Values("memory", "posix"),
+INSTANTIATE_TEST_SUITE_P(All, ObjectStoreTest,
+                         testing::Values("memory", "posix", "s3", "s3_spread_first"),
                          [](const auto& info) { return info.param; });
 
 class PosixObjectStoreTest : public testing::Test {

@@ -1,18 +1,157 @@
 #include "checkpoint/open_store.h"
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
 #include <utility>
 
 #include "checkpoint/checkpoint_url.h"
+#include "checkpoint/errors.h"
 #include "checkpoint/posix_object_store.h"
+#include "checkpoint/rocksdb_log_store.h"
+#include "checkpoint/s3_life.h"
 #include "common/status.h"
 
 namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+// There from a job's first start on, so that a log that is gone is not taken for a new job.
+constexpr char kMarker[] = "/job";
+constexpr char kMarkerText[] = "A Sluice job keeps its log and its checkpoints here.\n";
+constexpr char kLogMarker[] = "A Sluice job keeps its log here and its checkpoints in ";
+
+// A log in a directory of the driver's node.
+struct LocalLog {
+  std::unique_ptr<LogStore> log;
+  bool known = false;
+};
+
+absl::Status Discard(const std::string& directory) {
+  std::error_code error;
+  for (const char* name : {"/log", "/log.witness", "/log.owner", "/objects", kMarker}) {
+    fs::remove_all(directory + name, error);
+    if (error) {
+      return absl::UnavailableError("cannot discard " + directory + name + ": " + error.message());
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string MarkerOf(const std::string& directory) {
+  std::ifstream marker(directory + kMarker);
+  return {std::istreambuf_iterator<char>(marker), std::istreambuf_iterator<char>()};
+}
+
+absl::Status Mark(const std::string& directory, const std::string& text) {
+  if (MarkerOf(directory) == text) return absl::OkStatus();
+  std::ofstream marker(directory + kMarker);
+  marker << text;
+  marker.close();
+  return marker.good() ? absl::OkStatus()
+                       : absl::UnavailableError("cannot write " + directory + kMarker);
+}
+
+absl::StatusOr<LocalLog> OpenLocalLog(const std::string& directory,
+                                      const DriverStoreOptions& options) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) return RefusedError("cannot make " + directory + ": " + error.message());
+  LocalLog opened;
+  opened.known = fs::exists(directory + kMarker);
+  if (opened.known && options.fresh && !options.discard_checkpoint) {
+    return RefusedError("a checkpoint exists in " + directory +
+                        "; --fresh needs --discard-checkpoint to give it up");
+  }
+  // The log's lock is taken first, so that a live job is never discarded under its feet.
+  RocksDbLogOptions log_options;
+  log_options.sync = options.sync;
+  ASSIGN_OR_RETURN(opened.log, OpenRocksDbLogStore(directory, log_options));
+  if (opened.known && options.fresh) {
+    opened.log.reset();
+    RETURN_IF_ERROR(Discard(directory));
+    opened.known = false;
+    ASSIGN_OR_RETURN(opened.log, OpenRocksDbLogStore(directory, log_options));
+  }
+  return opened;
+}
+
+absl::StatusOr<std::unique_ptr<PosixObjectStore>> OpenPosix(const CheckpointUrl& url) {
+  return PosixObjectStore::Open(url.objects_path());
+}
+
+absl::StatusOr<DriverStore> OpenLocal(const CheckpointUrl& url, const DriverStoreOptions& options) {
+  if (!options.log_url.empty() && options.log_url != url.text()) {
+    return RefusedError("--log is for checkpoints in s3://; this one keeps its log with it: " +
+                        url.text());
+  }
+  ASSIGN_OR_RETURN(LocalLog local, OpenLocalLog(url.directory, options));
+  if (local.known && MarkerOf(url.directory).starts_with(kLogMarker)) {
+    return RefusedError("in " + url.directory + " is the log of a job whose state is elsewhere: " +
+                        MarkerOf(url.directory));
+  }
+  RETURN_IF_ERROR(Mark(url.directory, kMarkerText));
+  ASSIGN_OR_RETURN(std::unique_ptr<PosixObjectStore> objects, OpenPosix(url));
+  return DriverStore{std::move(local.log), std::move(objects), local.known};
+}
+
+S3JobOptions S3OptionsOf(const DriverStoreOptions& options) {
+  std::random_device device;
+  S3JobOptions s3;
+  s3.fresh = options.fresh;
+  s3.discard_checkpoint = options.discard_checkpoint;
+  s3.nonce = uint64_t{device()} << 32 | device();
+  return s3;
+}
+
+// The log's directory is opened and marked before the life is begun: a life without that log has
+// lost it.
+absl::StatusOr<DriverStore> OpenS3WithLocalLog(std::shared_ptr<S3Bucket> bucket,
+                                               const CheckpointUrl& url, const CheckpointUrl& log,
+                                               const DriverStoreOptions& options) {
+  const std::string text = kLogMarker + url.text() + "\n";
+  ASSIGN_OR_RETURN(LocalLog local, OpenLocalLog(log.directory, options));
+  // A marker that is empty was cut short by a full disk.
+  const std::string marker = MarkerOf(log.directory);
+  if (!marker.empty() && marker != text) {
+    return RefusedError("in " + log.directory + " is the log of another job: " + marker);
+  }
+  RETURN_IF_ERROR(Mark(log.directory, text));
+  S3JobOptions s3_options = S3OptionsOf(options);
+  s3_options.log_place = log.text();
+  ASSIGN_OR_RETURN(S3JobStore s3, OpenS3JobStore(std::move(bucket), url, s3_options));
+  // A directory that was marked before there was a life: its driver crashed in between.
+  return DriverStore{std::move(local.log), std::move(s3.objects), s3.known};
+}
+
+absl::StatusOr<DriverStore> OpenS3(const CheckpointUrl& url, const DriverStoreOptions& options) {
+  ASSIGN_OR_RETURN(std::shared_ptr<S3Bucket> bucket, ConnectS3(url.bucket));
+  if (!options.log_url.empty() && options.log_url != url.text()) {
+    ASSIGN_OR_RETURN(const CheckpointUrl log, ParseCheckpointUrl(options.log_url));
+    if (log.s3()) return RefusedError("a log apart from its checkpoint is rocksdb:/absolute/dir");
+    return OpenS3WithLocalLog(std::move(bucket), url, log, options);
+  }
+  ASSIGN_OR_RETURN(S3JobStore s3, OpenS3JobStore(std::move(bucket), url, S3OptionsOf(options)));
+  return DriverStore{std::move(s3.log), std::move(s3.objects), s3.known};
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjectStore(const std::string& url) {
   ASSIGN_OR_RETURN(const CheckpointUrl parsed, ParseCheckpointUrl(url));
-  ASSIGN_OR_RETURN(std::unique_ptr<PosixObjectStore> objects,
-                   PosixObjectStore::Open(parsed.objects_path()));
+  if (parsed.s3()) {
+    ASSIGN_OR_RETURN(std::shared_ptr<S3Bucket> bucket, ConnectS3(parsed.bucket));
+    return OpenS3Objects(std::move(bucket), parsed);
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<PosixObjectStore> objects, OpenPosix(parsed));
   return std::unique_ptr<ObjectStore>(std::move(objects));
+}
+
+absl::StatusOr<DriverStore> OpenDriverStore(const DriverStoreOptions& options) {
+  ASSIGN_OR_RETURN(const CheckpointUrl url, ParseCheckpointUrl(options.url));
+  return url.s3() ? OpenS3(url, options) : OpenLocal(url, options);
 }
 
 }  // namespace sluice

@@ -31,6 +31,8 @@ constexpr ConfKey kKeys[] = {
     {"checkpoint_interval", ConfKind::kDuration, "10s", "state checkpoints", 1, kDayMs},
     {"log_sync", ConfKind::kChoice, "on", "off trades power-loss safety for latency", 0, 0,
      "on|off"},
+    {"log_url", ConfKind::kDirectoryUrl, "(with the checkpoint)",
+     "of a log apart from a checkpoint in s3://"},
     {"task_max_failures", ConfKind::kNumber, "4", "attempts that the task itself spoiled", 1,
      1000},
     {"task_timeout", ConfKind::kDuration, "10m", "then the task's executor is ended", 1,
@@ -104,6 +106,7 @@ std::string Expected(const ConfKey& key) {
       return "a number from " + std::to_string(key.least) + " to " + std::to_string(key.most);
     case ConfKind::kChoice: return "one of " + std::string(key.choices);
     case ConfKind::kPath: return "an absolute path";
+    case ConfKind::kDirectoryUrl: return "rocksdb:/absolute/dir";
   }
   return "";
 }
@@ -112,6 +115,7 @@ bool Takes(const ConfKey& key, std::string_view value) {
   if (value == "none" && key.otherwise == "none") return true;
   if (key.kind == ConfKind::kChoice) return IsChoice(key.choices, value);
   if (key.kind == ConfKind::kPath) return !value.empty() && value.front() == '/';
+  if (key.kind == ConfKind::kDirectoryUrl) return value.starts_with("rocksdb:/");
   const std::optional<int64_t> amount = ParseAmount(key.kind, value);
   return amount && *amount >= key.least && *amount <= key.most;
 }

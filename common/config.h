@@ -11,7 +11,7 @@
 
 namespace sluice {
 
-enum class ConfKind { kDuration, kBytes, kNumber, kChoice, kPath };
+enum class ConfKind { kDuration, kBytes, kNumber, kChoice, kPath, kDirectoryUrl };
 
 struct ConfKey {
   std::string_view name;

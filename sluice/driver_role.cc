@@ -105,9 +105,10 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   ExitStatus built = BuildProgram(words, std::move(options), build, true, &program);
   if (!built.ok()) return built;
 
-  JobStoreOptions store_options;
+  DriverStoreOptions store_options;
   store_options.url = program.flags.checkpoint.empty() ? "rocksdb:" + role.data + "/store"
                                                        : program.flags.checkpoint;
+  store_options.log_url = program.config.Text("log_url");
   store_options.sync = program.config.On("log_sync");
   store_options.fresh = program.flags.fresh;
   store_options.discard_checkpoint = program.flags.discard_checkpoint;

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "checkpoint/log_store.h"
 #include "checkpoint/object_store.h"
+#include "checkpoint/open_store.h"
 #include "checkpoint/state_part.h"
 
 namespace sluice {
@@ -15,19 +16,12 @@ struct JobStore {
   std::unique_ptr<LogStore> log;
   std::unique_ptr<ObjectStore> objects;
   std::unique_ptr<StatePartCodec> codec;
-  std::string url;    // for executors, which open its objects; empty: in memory
+  std::string url;     // for executors, which open its objects; empty: in memory
   bool known = false;  // a job has lived here before
 };
 
-struct JobStoreOptions {
-  std::string url;  // of the checkpoint; empty: in memory
-  bool sync = true;
-  bool fresh = false;               // a new job, refused where one has lived
-  bool discard_checkpoint = false;  // with fresh: delete that one first
-};
-
-// Held by another process: exit 7; refused: 3; damaged: 8 (checkpoint/errors.h).
-absl::StatusOr<JobStore> OpenJobStore(const JobStoreOptions& options);
+// In memory when `options.url` is empty; else as OpenDriverStore.
+absl::StatusOr<JobStore> OpenJobStore(const DriverStoreOptions& options);
 
 // The encoding of state parts in every store but the one in memory.
 std::unique_ptr<StatePartCodec> DiskStateParts();

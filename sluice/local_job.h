@@ -25,7 +25,7 @@ namespace sluice {
 struct LocalJobOptions {
   std::string name;
   uint32_t slots = 1;
-  JobStoreOptions store;
+  DriverStoreOptions store;
   Config config;
   std::function<void(const std::string&)> print;  // of Print; empty: standard output
   Clock* clock = &RealClock();                    // of the job driver: ticks follow it

@@ -47,6 +47,7 @@ absl::StatusOr<std::unique_ptr<LocalJob>> StartLocal(const StreamingContext& con
   options.name = context.options().name;
   options.slots = LocalSlots(flags);
   options.config = config;
+  options.store.log_url = config.Text("log_url");
   options.store.sync = config.On("log_sync");
   options.store.fresh = flags.fresh;
   options.store.discard_checkpoint = flags.discard_checkpoint;

@@ -33,7 +33,7 @@ bool* Switch(ProgramFlags& flags, const std::string& name) {
 
 bool TakesValue(const std::string& name) {
   return name == "checkpoint" || name == "conf" || name == "conf-file" || name == "http" ||
-         name == "slots";
+         name == "log" || name == "slots";
 }
 
 absl::Status Set(ProgramFlags& flags, const std::string& name, const std::string& value) {
@@ -43,6 +43,8 @@ absl::Status Set(ProgramFlags& flags, const std::string& name, const std::string
     flags.conf_file = value;
   } else if (name == "http") {
     flags.http = value;
+  } else if (name == "log") {
+    flags.conf.emplace_back("log_url", value);
   } else if (name == "conf") {
     const size_t equals = value.find('=');
     if (equals == 0 || equals == std::string::npos) {

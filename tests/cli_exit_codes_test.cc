@@ -148,7 +148,7 @@ TEST_F(CliTest, HelpAndVersionAreThereForEveryCommand) {
 TEST_F(CliTest, ADriverThatIsNotThereIsFour) {
   Check({{"job list --driver=127.0.0.1:1 --connect-timeout=200ms", 4, "127.0.0.1:1"},
          // What is typed goes before who can be reached, and that before what is refused.
-         {"submit --driver=127.0.0.1:1 --connect-timeout=200ms --name=wc --checkpoint=s3://b/p " +
+         {"submit --driver=127.0.0.1:1 --connect-timeout=200ms --name=wc --checkpoint=hdfs://b/p " +
               std::string(kJob), 4, "cannot reach"}});
 }
 
@@ -190,7 +190,7 @@ TEST_F(CliTest, WhatNoJobCanBeIsRefusedByTheDriver) {
   Check({{"submit --name=wc " + text, 3, "not a job binary"},
          {"submit --name=wc " + other, 3, "another machine"},
          {"submit --name=wc /bin/true", 3, "not a job binary"},
-         {"submit --name=wc --checkpoint=s3://bucket/p " + std::string(kJob), 3, "s3://"},
+         {"submit --name=wc --checkpoint=hdfs://host/p " + std::string(kJob), 3, "hdfs://"},
          {"submit --name=wc --conf=received_log=on " + std::string(kJob), 3, "received_log"},
          {"submit --name=wc --conf=nope=1 " + std::string(kJob) + " -- --output=/tmp/x", 3, "nope"},
          {"submit --name=wc " + std::string(kJob) + " -- --push=s --outptu=/tmp/x", 2, "--output"},

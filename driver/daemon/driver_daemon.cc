@@ -136,7 +136,8 @@ void DriverDaemon::CollectBinaries() {
   for (const std::string& text : core_->CheckpointsLeft()) {
     const auto url = ParseCheckpointUrl(text);
     std::error_code error;
-    if (url.ok() && !std::filesystem::exists(url->directory, error) && !error) gone.insert(text);
+    if (!url.ok() || url->s3()) continue;  // nobody is asked from this loop
+    if (!std::filesystem::exists(url->directory, error) && !error) gone.insert(text);
   }
   core_->SetCheckpointsGone(std::move(gone));
   const size_t removed = binaries_->Collect(core_->BinariesInUse());

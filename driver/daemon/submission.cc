@@ -2,13 +2,13 @@
 
 #include <set>
 
+#include "checkpoint/checkpoint_url.h"
 #include "common/status.h"
 #include "driver/daemon/names.h"
 
 namespace sluice::daemon {
 namespace {
 
-constexpr char kRocksDb[] = "rocksdb:/";
 constexpr size_t kArgumentsMax = 10'000;
 constexpr size_t kFilesMax = 1'000;
 
@@ -37,12 +37,8 @@ absl::Status CheckSpec(const proto::JobSpec& spec) {
     return absl::FailedPreconditionError("too many arguments for one job");
   }
   RETURN_IF_ERROR(CheckFiles(spec));
-  const std::string& url = spec.checkpoint();
-  if (url.rfind("s3://", 0) == 0) {
-    return absl::FailedPreconditionError("checkpoints in s3:// are not in this release: " + url);
-  }
-  if (!url.empty() && url.rfind(kRocksDb, 0) != 0) {
-    return absl::InvalidArgumentError("unknown scheme of a checkpoint URL: " + url);
+  if (!spec.checkpoint().empty()) {
+    RETURN_IF_ERROR(ParseCheckpointUrl(spec.checkpoint()).status());
   }
   auto log = spec.conf().find("received_log");
   if (log != spec.conf().end() && log->second != "off") {

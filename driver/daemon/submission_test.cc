@@ -29,8 +29,12 @@ TEST(Submission, RefusesWhatNoBinaryCouldMakeRight) {
   spec.set_binary_digest("../../etc/passwd");
   EXPECT_EQ(CodeOf(spec), kUsage);
   spec = Spec();
+  spec.set_checkpoint("hdfs://host/x");
+  EXPECT_EQ(CodeOf(spec), static_cast<int>(absl::StatusCode::kUnimplemented));  // exit 3 too
+  spec.set_checkpoint("s3://bucket");
+  EXPECT_EQ(CodeOf(spec), kUsage);
   spec.set_checkpoint("s3://bucket/x");
-  EXPECT_EQ(CodeOf(spec), kRefused);
+  EXPECT_EQ(CodeOf(spec), 0);
   spec.set_checkpoint("ftp://x");
   EXPECT_EQ(CodeOf(spec), kUsage);
   spec = Spec();

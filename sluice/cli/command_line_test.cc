@@ -110,9 +110,14 @@ TEST(Values, DurationsAndNumbers) {
 
 TEST(Values, CheckpointUrls) {
   EXPECT_TRUE(CheckCheckpointUrl("rocksdb:/data/wc").ok());
-  EXPECT_EQ(CheckCheckpointUrl("s3://bucket/wc").code(), absl::StatusCode::kFailedPrecondition);
-  for (const char* bad : {"", "rocksdb:", "rocksdb:data", "hdfs://x", "/data/wc"}) {
+  EXPECT_TRUE(CheckCheckpointUrl("s3://bucket/wc").ok());
+  EXPECT_EQ(CheckCheckpointUrl("hdfs://host/wc").code(), absl::StatusCode::kUnimplemented);
+  for (const char* bad : {"", "rocksdb:", "rocksdb:data", "ftp://x", "/data/wc", "s3://bucket"}) {
     EXPECT_EQ(CheckCheckpointUrl(bad).code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+  EXPECT_TRUE(CheckLogUrl("rocksdb:/data/log").ok());
+  for (const char* bad : {"", "rocksdb:data", "s3://bucket/log", "hdfs://host/log"}) {
+    EXPECT_EQ(CheckLogUrl(bad).code(), absl::StatusCode::kInvalidArgument) << bad;
   }
 }
 

@@ -57,6 +57,10 @@ absl::StatusOr<Submission> ReadTyped(const Typed& typed) {
     absl::Status url = CheckCheckpointUrl(spec.checkpoint());
     if (url.code() == absl::StatusCode::kInvalidArgument) return url;
   }
+  if (typed.Has("log")) {
+    RETURN_IF_ERROR(CheckLogUrl(typed.Get("log")));
+    (*spec.mutable_conf())["log_url"] = typed.Get("log");
+  }
   for (const std::string& text : typed.All("conf")) {
     ASSIGN_OR_RETURN(auto pair, ParseConf(text));
     (*spec.mutable_conf())[pair.first] = pair.second;
@@ -90,18 +94,21 @@ void ShowUpload(uint64_t sent, uint64_t total) {
             << std::flush;
 }
 
-// The checkpoint lies on the driver's node only: said when others' disks could have been meant.
+// Checkpoint or log lie on the driver's node only: said when others' disks could have been meant.
 void WarnOfOneDisk(Client* client, const Submission& submission) {
   proto::WorkerList workers;
-  if (submission.spec.checkpoint().rfind("rocksdb:", 0) != 0) return;
+  const auto log = submission.spec.conf().find("log_url");
+  const bool log_apart = log != submission.spec.conf().end();
+  const std::string& url = log_apart ? log->second : submission.spec.checkpoint();
+  if (url.rfind("rocksdb:", 0) != 0) return;
   if (!client->ListWorkers(&workers).ok()) return;
   std::string driver_host = client->address().substr(0, client->address().rfind(':'));
   for (const auto& worker : workers.workers()) {
     if (worker.host().empty() || worker.host() == driver_host) continue;
     if (IsLoopback(worker.host()) && IsLoopback(driver_host)) continue;
-    std::cerr << "sluice: the checkpoint is on the driver's node only and does not survive the "
-                 "loss of its disk: "
-              << submission.spec.checkpoint() << std::endl;
+    std::cerr << "sluice: the " << (log_apart ? "log" : "checkpoint")
+              << " is on the driver's node only and does not survive the loss of its disk: " << url
+              << std::endl;
     return;
   }
 }
@@ -158,7 +165,8 @@ Command SubmitCommand() {
   command.takes_rest = true;
   command.flags = ClientFlags(
       {{"name", "NAME", "of the job"},
-       {"checkpoint", "URL", "rocksdb:/absolute/dir on the driver's node"},
+       {"checkpoint", "URL", "rocksdb:/absolute/dir on the driver's node, or s3://bucket/prefix"},
+       {"log", "URL", "rocksdb:/absolute/dir: the log alone, of a checkpoint in s3://"},
        {"conf", "K=V", "one configuration value; may be repeated", true},
        {"file", "PATH", "ship this file into the job's working folder; may be repeated", true},
        {"fresh", "", "start anew; refused when a checkpoint exists"},

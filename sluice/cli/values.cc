@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "checkpoint/checkpoint_url.h"
 #include "common/units.h"
 #include "driver/daemon/names.h"
 
@@ -77,17 +78,14 @@ absl::StatusOr<std::pair<std::string, std::string>> ParseConf(const std::string&
 }
 
 absl::Status CheckCheckpointUrl(const std::string& url) {
-  static constexpr char kRocksDb[] = "rocksdb:";
-  if (url.rfind(kRocksDb, 0) == 0) {
-    std::string folder = url.substr(sizeof(kRocksDb) - 1);
-    if (!folder.empty() && folder[0] == '/') return absl::OkStatus();
-    return absl::InvalidArgumentError("the folder of a checkpoint URL is absolute: " + url);
-  }
-  if (url.rfind("s3://", 0) == 0) {
-    return absl::FailedPreconditionError("checkpoints in s3:// are not in this release: " + url);
-  }
-  return absl::InvalidArgumentError(
-      "unknown scheme of a checkpoint URL, expected rocksdb:/absolute/dir: " + url);
+  return ParseCheckpointUrl(url).status();
+}
+
+absl::Status CheckLogUrl(const std::string& url) {
+  const absl::StatusOr<CheckpointUrl> parsed = ParseCheckpointUrl(url);
+  if (parsed.ok() && !parsed->s3()) return absl::OkStatus();
+  return absl::InvalidArgumentError("a log apart from its checkpoint is rocksdb:/absolute/dir: '" +
+                                    url + "'");
 }
 
 absl::Status CheckFile(const std::string& path) {

@@ -26,9 +26,10 @@ absl::StatusOr<int64_t> ParseDurationMs(const std::string& flag, const std::stri
 // [A-Za-z0-9._-]{1,100}, not starting with a dot.
 absl::Status CheckName(const std::string& what, const std::string& name);
 absl::StatusOr<std::pair<std::string, std::string>> ParseConf(const std::string& text);
-// Checkpoint URLs: InvalidArgument for an unknown scheme or a relative folder, FailedPrecondition
-// for s3://, which is known but not in this release.
+// Checkpoint URLs, as ParseCheckpointUrl has them: InvalidArgument for what is typed wrong.
 absl::Status CheckCheckpointUrl(const std::string& url);
+// What --log takes: InvalidArgument for all but a directory.
+absl::Status CheckLogUrl(const std::string& url);
 absl::Status CheckFile(const std::string& path);
 
 }  // namespace sluice::cli

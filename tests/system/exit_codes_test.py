@@ -79,8 +79,8 @@ class Cases:
             f.seek(18)  # e_machine of the ELF header
             f.write((183).to_bytes(2, "little"))
         self.expect(3, "a binary for another machine", [s, "submit", to, "--name=x", other])
-        self.expect(3, "s3:// in this release",
-                    [s, "submit", to, "--name=x", "--checkpoint=s3://b/p", self.misfit])
+        self.expect(3, "hdfs:// in this release",
+                    [s, "submit", to, "--name=x", "--checkpoint=hdfs://h/p", self.misfit])
         self.expect(3, "an unknown configuration key",
                     [s, "submit", to, "--name=x", "--conf=worker_leas=1s", self.misfit],
                     "worker_lease")

@@ -1,0 +1,73 @@
+"""A real S3 server for whole-system tests: versitygw over a folder (tests/s3_server.sh has it)."""
+import glob
+import os
+import pwd
+import socket
+
+from cluster import Failure, Process, wait_until
+
+BUCKET = "bucket"
+
+
+def binary():
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    folder = os.environ.get("SLUICE_TEST_TOOLS", os.path.join(home, ".cache/sluice-test-tools"))
+    found = sorted(glob.glob(os.path.join(folder, "versitygw-*")))
+    if not found:
+        raise Failure("no S3 server: run tests/s3_server.sh first")
+    return found[-1]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class S3Server:
+    """One bucket; what is put outlives the process. Keys go by its environment, never by flags."""
+
+    def __init__(self, folder, access="test-access", secret="test-secret", flags=()):
+        self.folder, self.access, self.secret = folder, access, secret
+        self.flags = list(flags)
+        self.port = free_port()
+        self.process = None
+        for name in ("objects", "meta"):
+            os.makedirs(os.path.join(folder, "s3", name), exist_ok=True)
+        os.makedirs(os.path.join(folder, "s3", "objects", BUCKET), exist_ok=True)
+        self.start()
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self, keys=True):
+        """What clients need, beside what this process has."""
+        values = {"AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1"}
+        if keys:
+            values |= {"AWS_ACCESS_KEY_ID": self.access, "AWS_SECRET_ACCESS_KEY": self.secret}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        return clean | values
+
+    def start(self):
+        env = os.environ | {"ROOT_ACCESS_KEY": self.access, "ROOT_SECRET_KEY": self.secret}
+        path = os.path.join(self.folder, "s3")
+        self.process = Process("s3", [
+            binary(), "--port", f"127.0.0.1:{self.port}", "--keep-alive", "--quiet", *self.flags,
+            "posix", "--sidecar", os.path.join(path, "meta"), os.path.join(path, "objects")],
+            self.folder, env=env)
+
+        def accepts():
+            if self.process.popen.poll() is not None:
+                raise Failure(f"the S3 server ended:\n{self.process.tail()}")
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        wait_until(accepts, "the S3 server to accept")
+
+    def stop(self):
+        self.process.kill()
+
+    def keys(self):
+        root = os.path.join(self.folder, "s3", "objects", BUCKET)
+        return sorted(os.path.relpath(os.path.join(at, name), root)
+                      for at, _, names in os.walk(root) for name in names)
