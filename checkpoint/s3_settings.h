@@ -1,6 +1,7 @@
 // Which S3 endpoint is meant, by the AWS_* variables that every client of S3 reads.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct S3Settings {
   std::string region;
   std::string ca_bundle;  // file; empty: the system's
   bool exposed = false;   // no TLS, and not on this host
+  int64_t stalled_s = 10;  // a request ends when nothing moved for so long
 };
 
 // Refused (exit 3) when AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL is no URL of a host, with a port or

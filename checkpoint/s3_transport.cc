@@ -17,7 +17,6 @@ namespace sluice {
 namespace {
 
 constexpr long kConnectMs = 5'000;
-constexpr long kStalledS = 10;  // a try ends when less than a byte a second moved for so long
 constexpr size_t kIdleMax = 32;
 constexpr size_t kHeaderBytesMax = 64 << 10;
 
@@ -46,7 +45,15 @@ struct Incoming {
   S3Answer answer;
   uint64_t bytes_max = 0;
   size_t header_bytes = 0;
+  bool head_ended = false;
   bool too_large = false;
+
+  // libcurl takes a connection that is closed in the head of an answer, or behind a body of no
+  // given length, for its end. A cut must not pass for an empty object.
+  bool Whole(bool has_body) const {
+    return head_ended && (!has_body || answer.headers.contains("content-length") ||
+                          answer.headers.contains("transfer-encoding"));
+  }
 };
 
 size_t TakeBody(char* bytes, size_t, size_t size, void* to) {
@@ -64,8 +71,10 @@ size_t TakeHeader(char* bytes, size_t, size_t size, void* to) {
   const std::string_view line(bytes, size);
   if (line.starts_with("HTTP/")) {  // an answer begins; one of 100 may have gone before it
     incoming.answer.headers.clear();
+    incoming.head_ended = false;
     return size;
   }
+  if (line == "\r\n" || line == "\n") incoming.head_ended = true;
   incoming.header_bytes += size;
   if (incoming.header_bytes > kHeaderBytesMax) {
     incoming.too_large = true;
@@ -145,6 +154,9 @@ class HttpTransport : public S3Transport {
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     incoming.answer.status = static_cast<int>(status);
+    if (!incoming.Whole(request.method != "HEAD" && status != 204 && status != 304)) {
+      return absl::UnavailableError(what + ": the answer has no end");
+    }
     PutIdle(std::move(handle));
     return std::move(incoming.answer);
   }
@@ -187,7 +199,7 @@ class HttpTransport : public S3Transport {
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, kConnectMs);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_ms));
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, kStalledS);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings_.stalled_s));
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 256L << 10);
     curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);

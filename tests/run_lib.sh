@@ -26,19 +26,24 @@ targets_of() {
   fi 2>/dev/null
 }
 
-# Moves the targets that only root can run from `targets` to the skipped, unless this is root.
-set_aside_root_only() {
-  [ "$(id -u)" -ne 0 ] || return 0
-  local rooted label kept=()
-  rooted=" $(bazel query --noshow_progress "attr(tags, '\\bneeds_root\\b', tests(//...))" \
+# set_aside TAG REASON: moves the targets with this tag from `targets` to the skipped.
+set_aside() {
+  local tagged label kept=()
+  tagged=" $(bazel query --noshow_progress "attr(tags, '\\b$1\\b', tests(//...))" \
     2>/dev/null | tr '\n' ' ') "
   for label in "${targets[@]}"; do
-    case "$rooted" in
-      *" $label "*) skipped_names+=("$label (needs root)") ;;
+    case "$tagged" in
+      *" $label "*) skipped_names+=("$label ($2)") ;;
       *) kept+=("$label") ;;
     esac
   done
   targets=("${kept[@]+"${kept[@]}"}")
+}
+
+# What this machine cannot run.
+set_aside_impossible() {
+  [ "$(id -u)" -eq 0 ] || set_aside needs_root "needs root"
+  [ "$1" != system ] || tests/s3_server.sh >/dev/null || set_aside needs_s3 "needs an S3 server"
 }
 
 # run_part TITLE TAG [BAZEL OPTION ...]
@@ -48,7 +53,7 @@ run_part() {
   mapfile -t targets < <(targets_of "$tag")
   [ ${#targets[@]} -gt 0 ] || return 0
   echo "== $title: ${#targets[@]} targets"
-  set_aside_root_only
+  set_aside_impossible "$tag"
   if [ ${#targets[@]} -gt 0 ]; then
     local output
     output=$(mktemp)

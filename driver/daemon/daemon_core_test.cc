@@ -42,6 +42,22 @@ TEST_F(DaemonTest, ExitCodesEndTheJobOrNot) {
   }
 }
 
+TEST_F(DaemonTest, AJobWhoseStoreDeniesItsFirstStartIsNotTriedForMinutes) {
+  for (const int code : {4, 6}) {
+    Begin();
+    Submit("wc");
+    Do(DriverStarted{"wc", 10, 77});
+    Exit("wc", 10, code);
+    EXPECT_EQ(State("wc"), "FAILED");
+    EXPECT_EQ(core_->Job("wc")->status().exit_code(), code);
+    Begin();
+    Submit("wc");
+    StartUp("wc", 10);
+    Exit("wc", 10, code);
+    EXPECT_EQ(State("wc"), "RECOVERING") << "one that has run is tried again";
+  }
+}
+
 TEST_F(DaemonTest, ACrashedDriverIsRelaunchedWithBackOffAndNotAfresh) {
   Begin();
   Submit("wc");

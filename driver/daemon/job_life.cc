@@ -9,7 +9,7 @@ namespace {
 constexpr uint32_t kDefaultRestarts = 10;
 
 // Exit codes of the interface. Any other end, by a signal above all, is a crash.
-constexpr int kDone = 0, kFailed = 1, kForced = 5, kFenced = 7;
+constexpr int kDone = 0, kFailed = 1, kUnreachable = 4, kForced = 5, kDenied = 6, kFenced = 7;
 bool IsFinal(int exit_code) {
   return exit_code == kDone || exit_code == kFailed || exit_code == 2 || exit_code == 3 ||
          exit_code == kForced || exit_code == kFenced || exit_code == 8;
@@ -152,7 +152,9 @@ void JobLife::OnExited(MonotonicTime now, const DriverExited& event, Commands* o
   if (!code && reported_ && IsEndingState(record_.status().state())) {
     code = record_.status().exit_code();
   }
-  if (code && IsFinal(*code)) return EndBy(*code, event.last_line, out);
+  // Whoever submits is told that the store denies the job or is away; a job that has run waits.
+  const bool never_began = code && !record_.opened() && (*code == kUnreachable || *code == kDenied);
+  if (code && (IsFinal(*code) || never_began)) return EndBy(*code, event.last_line, out);
   if (idle_) return End("CANCELLED", kDone, "", out);
   if (forced_) {
     return End(record_.wish() == proto::JobRecord::CANCEL ? "CANCELLED" : "FAILED", kForced,

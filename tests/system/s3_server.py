@@ -1,12 +1,62 @@
 """A real S3 server for whole-system tests: versitygw over a folder (tests/s3_server.sh has it)."""
 import glob
+import http.server
 import os
 import pwd
 import socket
+import threading
 
 from cluster import Failure, Process, wait_until
 
 BUCKET = "bucket"
+
+
+class ForgetfulStore:
+    """A store that takes every condition and ignores it."""
+
+    def __init__(self):
+        self.objects = objects = {}
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *words):
+                pass
+
+            def answer(self, status, body=b""):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_PUT(self):
+                objects[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+                self.answer(200)
+
+            def do_GET(self):
+                if "list-type" in self.path:
+                    self.answer(200, b"<ListBucketResult></ListBucketResult>")
+                elif self.path in objects:
+                    self.answer(200, objects[self.path])
+                else:
+                    self.answer(404)
+
+            def do_POST(self):  # of deletions
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                for key in body.split("<Key>")[1:]:
+                    objects.pop(f"/{BUCKET}/" + key.split("<")[0], None)
+                self.answer(200, b"<DeleteResult></DeleteResult>")
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *error):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def binary():
@@ -66,6 +116,13 @@ class S3Server:
 
     def stop(self):
         self.process.kill()
+
+    def write_credentials(self, path):
+        """As a program that renews keys does it: whole at once, readable by its owner alone."""
+        with open(os.open(path + ".new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as f:
+            f.write(f"[default]\naws_access_key_id={self.access}\n"
+                    f"aws_secret_access_key={self.secret}\n")
+        os.rename(path + ".new", path)
 
     def keys(self):
         root = os.path.join(self.folder, "s3", "objects", BUCKET)

@@ -1,0 +1,293 @@
+"""Jobs whose log and state are in an S3 bucket, with real processes and a real S3 server.
+
+usage: s3_test.py SLUICE GATE CHECKS
+"""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster, Failure, wait_until  # noqa: E402
+from gate_job import GateJob, gate_lines  # noqa: E402
+from outputs import drop_file  # noqa: E402
+from s3_proxy import S3Proxy  # noqa: E402
+from s3_server import ForgetfulStore, S3Server  # noqa: E402
+
+CONF = ("worker_lease=1s", "checkpoint_interval=300ms")
+
+
+def ok(what):
+    print(f"ok {what}", flush=True)
+
+
+class S3Job(GateJob):
+    """A gate job with its checkpoint in the bucket, and what was fed to it."""
+
+    def __init__(self, cluster, name, gate):
+        super().__init__(cluster, name)
+        self.binary = gate
+        self.lines = []
+
+    def submit(self, *flags, code=0, conf=CONF, cluster=None):
+        cluster = cluster or self.cluster
+        words = cluster.client_words(
+            "submit", f"--driver={cluster.address}", f"--name={self.name}",
+            f"--checkpoint=s3://bucket/jobs/{self.name}", *flags,
+            *[f"--conf={pair}" for pair in conf], self.binary, "--", *self.flags())
+        done = subprocess.run(words, text=True, capture_output=True, timeout=120)
+        if done.returncode != code:
+            raise Failure(f"submit ended with {done.returncode}, not {code}: {done.stderr}")
+        return done.stderr
+
+    def feed(self, count=200):
+        more = gate_lines(len(self.lines), count)
+        drop_file(self.inputs, f"f{len(self.lines)}", more)
+        self.lines += more
+
+    def exact(self):
+        self.await_sums(self.lines)
+
+    def driver_pid(self):
+        return (self.cluster.job(self.name) or {}).get("driver_pid")
+
+    def said(self, words):
+        """What the job driver has written, if it has written these words."""
+        text = self.cluster.run("job", "logs", self.name, check=False)[1]
+        return words in text
+
+
+class Cases:
+    def __init__(self, cluster, s3, gate):
+        self.cluster, self.s3, self.gate = cluster, s3, gate
+
+    def job(self, name):
+        return S3Job(self.cluster, name, self.gate)
+
+    def start(self):
+        self.cluster.start_driver("--conf=worker_lease=1s")
+        for name in ("w0", "w1"):
+            self.cluster.start_worker(name)
+
+    def kill_everything(self):
+        """The driver daemon, workers, job drivers and executors, all at once."""
+        pids = [pid for pid in self.cluster.pids_with(self.cluster.folder)
+                if pid != self.s3.process.pid]
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for process in [self.cluster.driver, *self.cluster.workers.values()]:
+            process.popen.wait()
+        wait_until(lambda: not set(self.cluster.pids_with(self.cluster.folder)) & set(pids),
+                   "all to be dead")
+
+    def killed_at_once(self):
+        job = self.job("all")
+        job.submit()
+        job.feed()
+        job.exact()
+        for _ in range(3):
+            job.feed()
+            self.cluster.decided("all", self.cluster.job("all")["decided_batches"] + 1)
+            self.kill_everything()
+            job.feed()
+            self.start()
+            job.exact()
+        ok("everything killed at once, three times")
+
+        keys = self.s3.keys()
+        for part in ("/log/", "/manifest-", "/objects/"):
+            if not any(key.startswith("jobs/all/") and part in key for key in keys):
+                raise Failure(f"nothing in the bucket has {part}: {keys}")
+        job.feed()
+        self.kill_everything()
+        for name in ("driver", "w0", "w1"):
+            shutil.rmtree(self.cluster.path(name))
+        job.feed()
+        self.start()
+        job.submit()
+        job.exact()
+        ok("another node goes on from the bucket alone")
+        self.cluster.run("job", "drain", "all", "--deadline=30s")
+        job.expect_sums(job.lines)
+        if "--discard-checkpoint" not in job.submit("--fresh", code=3):
+            raise Failure("--fresh does not say what it needs")
+        ok("a checkpoint that exists is not begun anew by mistake")
+
+    def faulty_store(self, proxy):
+        dice = random.Random(17)
+
+        def fault(method, path):
+            if dice.random() > 0.2:
+                return None
+            kinds = [503, 500, "cut", "half"]
+            if method == "PUT":  # a lost answer is followed by 412 of our own object
+                kinds += ["lost", "lost", 409]
+            return dice.choice(kinds)
+        job = self.job("faulty")
+        job.submit()
+        proxy.fault = fault
+        for _ in range(8):
+            job.feed()
+            self.cluster.decided("faulty", self.cluster.job("faulty")["decided_batches"] + 5)
+        os.kill(job.driver_pid(), signal.SIGKILL)
+        job.feed()
+        job.exact()
+        proxy.fault = None
+        missing = {503, 500, "cut", "half", "lost", 409} - set(proxy.faults)
+        if missing:
+            raise Failure(f"these faults never happened: {missing}")
+        self.cluster.run("job", "cancel", "faulty")
+        ok(f"a faulty store: {sum(proxy.faults.values())} faults, totals exact")
+
+    def read_only_store(self, proxy):
+        job = self.job("readonly")
+        job.submit()
+        job.feed()
+        job.exact()
+        pid = job.driver_pid()
+        proxy.fault = lambda method, path: 403 if method in ("PUT", "POST") else None
+        job.feed()
+        wait_until(lambda: job.said("cannot be written and is tried again"), "it to be said")
+        proxy.fault = None
+        job.exact()
+        if job.driver_pid() != pid:
+            raise Failure("the job driver did not live through a store that only reads")
+        self.cluster.run("job", "cancel", "readonly")
+        ok("a bucket that cannot be written for a while costs nothing")
+
+    def fenced(self):
+        job = self.job("twice")
+        job.submit()
+        job.feed()
+        job.exact()
+        old = job.driver_pid()
+        os.kill(old, signal.SIGSTOP)
+        os.makedirs(self.cluster.path("other"))
+        with Cluster(self.cluster.sluice, self.cluster.path("other")) as other:
+            other.start_driver("--conf=worker_lease=1s")
+            other.start_worker("w0")
+            job.submit(cluster=other)
+            job.feed()
+            job.exact()
+            os.kill(old, signal.SIGCONT)
+            wait_until(lambda: self.cluster.job("twice")["state"] == "FENCED",
+                       "the driver that slept to be fenced")
+            job.feed()
+            job.exact()
+            other.run("job", "cancel", "twice")
+        ok("a driver that wakes after another took over is fenced and writes nothing")
+
+    def local_log(self):
+        job = self.job("apart")
+        log = self.cluster.path("apart-log")
+        job.submit(f"--log=rocksdb:{log}")
+        job.feed()
+        job.exact()
+        if any(key.startswith("jobs/apart/") and "/log/" in key for key in self.s3.keys()):
+            raise Failure("the log is in the bucket all the same")
+        self.kill_everything()
+        job.feed()
+        self.start()
+        job.exact()
+        self.cluster.run("job", "drain", "apart", "--deadline=30s")
+        if "--log" not in job.submit(code=3):
+            raise Failure("a log in another place is not told by name")
+        shutil.rmtree(log)
+        if "log" not in job.submit(f"--log=rocksdb:{log}", code=8):
+            raise Failure("a log that is gone is not told by name")
+        ok("a log apart from its state, and what its loss means")
+
+    def renewed_keys(self, path):
+        job = self.job("keys")
+        job.submit()
+        job.feed()
+        job.exact()
+        pid = job.driver_pid()
+        self.s3.stop()
+        self.s3.access, self.s3.secret = "next-access", "next-secret"
+        self.s3.start()
+        job.feed()
+        wait_until(lambda: job.said("cannot be written and is tried again"), "it to be said")
+        self.s3.write_credentials(path)
+        job.exact()
+        if job.driver_pid() != pid:
+            raise Failure("the job driver did not live through a change of keys")
+        os.chmod(path, 0o644)
+        refused = self.job("open").submit(code=6)
+        if "0600" not in refused:
+            raise Failure(f"a credentials file that all may read: {refused}")
+        os.chmod(path, 0o600)
+        self.cluster.run("job", "cancel", "keys")
+        ok("keys that are renewed in their file while a job runs")
+
+    def ignored_conditions(self):
+        with ForgetfulStore() as store:
+            env = dict(os.environ, AWS_ENDPOINT_URL=store.endpoint)
+            words = [self.gate, "--checkpoint=s3://bucket/x", *self.job("ignored").flags()]
+            done = subprocess.run(words, env=env, text=True, capture_output=True, timeout=60)
+            if done.returncode != 3 or "If-None-Match" not in done.stderr:
+                raise Failure(f"conditions ignored: {done.returncode} {done.stderr}")
+            if store.objects:
+                raise Failure(f"it was written to all the same: {store.objects}")
+        ok("an endpoint that ignores conditions is refused, with the reason")
+
+    def no_key_is_shown(self):
+        explained = self.cluster.run("conf", "explain", self.gate)[1]
+        for secret in ("test-secret", "next-secret"):
+            if secret in explained:
+                raise Failure("conf explain shows a key")
+            for at, _, names in os.walk(self.cluster.folder):
+                for name in names:
+                    path = os.path.join(at, name)
+                    if "/s3/" in path or name == "credentials" or not os.path.isfile(path):
+                        continue
+                    with open(path, "rb") as f:
+                        if secret.encode() in f.read():
+                            raise Failure(f"a key is in {path}")
+            if self.cluster.pids_with(secret):
+                raise Failure("a key is on a command line")
+        ok("no key in a log, a file or on a command line")
+
+
+def run(cluster, gate, checks):
+    s3 = S3Server(cluster.folder)
+    done = subprocess.run([checks], env=s3.environment(), capture_output=True, text=True)
+    print("".join(line + "\n" for line in done.stdout.splitlines() if " OK ]" in line), end="")
+    if done.returncode != 0:
+        raise Failure(done.stdout + done.stderr)
+    proxy = S3Proxy(s3.port)
+    credentials = cluster.path("credentials")
+    s3.write_credentials(credentials)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update({"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}",
+                       "AWS_SHARED_CREDENTIALS_FILE": credentials})
+    cases = Cases(cluster, s3, gate)
+    cases.start()
+    cases.killed_at_once()
+    cases.faulty_store(proxy)
+    cases.read_only_store(proxy)
+    cases.fenced()
+    cases.local_log()
+    cases.ignored_conditions()
+    cases.renewed_keys(credentials)
+    cases.no_key_is_shown()
+
+
+def main():
+    sluice, gate, checks = (os.path.abspath(p) for p in sys.argv[1:4])
+    with Cluster(sluice) as cluster:
+        run(cluster, gate, checks)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
