@@ -24,5 +24,7 @@ inline constexpr bool kMutationProducerNumberNotChecked = SLUICE_MUTATION == 6;
 inline constexpr bool kMutationChangesForgottenEarly = SLUICE_MUTATION == 7;
 // User code with effects outside does not wait for what the driver permits.
 inline constexpr bool kMutationEffectsNotHeldBack = SLUICE_MUTATION == 8;
+// A block is announced before it is in the received-data log.
+inline constexpr bool kMutationAckBeforeLogged = SLUICE_MUTATION == 9;
 
 }  // namespace sluice

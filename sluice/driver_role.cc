@@ -105,6 +105,8 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   ExitStatus built = BuildProgram(words, std::move(options), build, true, &program);
   if (!built.ok()) return built;
 
+  const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
+  if (!logged.ok()) return logged;
   DriverStoreOptions store_options;
   store_options.url = program.flags.checkpoint.empty() ? "rocksdb:" + role.data + "/store"
                                                        : program.flags.checkpoint;
@@ -145,6 +147,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.own_address = (*transport)->address();
   driver_options.binary_digest = role.digest;
   driver_options.args = program.program_words;
+  if (program.config.On("received_log")) driver_options.received_log = store->url;
   (*driver)->Start(std::move(driver_options),
                    InitFor(*program.context, program.config, store->url),
                    transport->get());

@@ -24,13 +24,16 @@ ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, C
     status = config->Set(ConfSource::kFlag, key, value);
     if (!status.ok()) return status;
   }
-  if (config->On("received_log")) {
-    return {kExitRefused, "received_log=on is not in this release"};
-  }
   if (config->Number("replication_min") > config->Number("replication")) {
     return {kExitRefused, "replication_min is above replication"};
   }
   return {};
+}
+
+ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint) {
+  if (!config.On("received_log") || !checkpoint.empty()) return {};
+  return {kExitRefused,
+          "received_log=on needs --checkpoint: its store is where received blocks are kept"};
 }
 
 JobDriverOptions DriverOptionsFrom(const Config& config) {

@@ -14,6 +14,9 @@ namespace sluice {
 ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config);
 
 // What the job driver takes from it; names and addresses are left to the caller.
+// Refused (3) when the received-data log is on and there is no checkpoint URL to keep it in.
+ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint);
+
 JobDriverOptions DriverOptionsFrom(const Config& config);
 
 // Settings that travel to executors, and the one extra that only processes of the job exchange.

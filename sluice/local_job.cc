@@ -69,6 +69,8 @@ std::shared_ptr<const LineageGraph> LocalJob::Graph() const {
 }
 
 absl::Status LocalJob::Begin(const StreamingContext& context) {
+  const ExitStatus logged = CheckReceivedLog(options_.config, options_.store.url);
+  if (!logged.ok()) return RefusedError(logged.message);
   ASSIGN_OR_RETURN(store_, OpenJobStore(options_.store));
   JobDriverParts parts;
   parts.graph = &graph_;
@@ -103,6 +105,7 @@ absl::Status LocalJob::Begin(const StreamingContext& context) {
   driver_options.own_address = kDriverAddress;
   driver_options.replication = 1;  // there is one worker
   driver_options.replication_min = 1;
+  if (options_.config.On("received_log")) driver_options.received_log = store_.url;
   driver_->Start(std::move(driver_options),
                  InitFor(context, options_.config, store_.url),
                  driver_transport_.get());

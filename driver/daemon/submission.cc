@@ -40,10 +40,9 @@ absl::Status CheckSpec(const proto::JobSpec& spec) {
   if (!spec.checkpoint().empty()) {
     RETURN_IF_ERROR(ParseCheckpointUrl(spec.checkpoint()).status());
   }
-  auto log = spec.conf().find("received_log");
-  if (log != spec.conf().end() && log->second != "off") {
-    return absl::FailedPreconditionError("received_log=" + log->second +
-                                         " is not in this release");
+  const auto log = spec.conf().find("received_log");
+  if (log != spec.conf().end() && log->second == "on" && spec.checkpoint().empty()) {
+    return absl::FailedPreconditionError("received_log=on needs --checkpoint");
   }
   return absl::OkStatus();
 }

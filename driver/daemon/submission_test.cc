@@ -38,6 +38,7 @@ TEST(Submission, RefusesWhatNoBinaryCouldMakeRight) {
   spec.set_checkpoint("ftp://x");
   EXPECT_EQ(CodeOf(spec), kUsage);
   spec = Spec();
+  spec.clear_checkpoint();
   (*spec.mutable_conf())["received_log"] = "on";
   EXPECT_EQ(CodeOf(spec), kRefused);
   spec = Spec();

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "driver/job/job_driver_core.h"
 #include "driver/job/planner.h"
 
@@ -10,6 +11,21 @@ namespace {
 
 constexpr MonotonicTime kSealSlackMaxUs = 20'000;
 constexpr int kImbalancesMax = 3;
+constexpr MonotonicTime kSourcesPatienceUs = 5'000'000;
+
+// What a tick asks outside: directories, queues, the functions of batch values.
+std::string SourcesAsked(const LineageGraph& graph) {
+  std::vector<std::string> asked;
+  for (const Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kSource) continue;
+    if (node.source.kind == SourceKind::kFiles) asked.push_back(node.source.directory);
+    if (node.source.kind == SourceKind::kQueue) asked.push_back(node.label);
+  }
+  for (const BatchValueSpec& value : graph.batch_values()) {
+    asked.push_back("batch value " + value.name);
+  }
+  return absl::StrJoin(asked, ", or ");
+}
 
 }  // namespace
 
@@ -23,6 +39,7 @@ void JobDriverCore::AdvanceTick(MonotonicTime now) {
     }
     if (due != 0 && undecided < options_.batches_undecided_max) BeginTick(now, due);
   }
+  if (tick_.batch_ms != 0 && !tick_.listed) WarnOfLateSources(now);
   if (tick_.batch_ms == 0 || !tick_.listed) return;
   if (tick_.seals_waiting.empty() || now >= tick_.deadline) FreezeBatch(now);
 }
@@ -30,6 +47,7 @@ void JobDriverCore::AdvanceTick(MonotonicTime now) {
 void JobDriverCore::BeginTick(MonotonicTime now, int64_t batch_ms) {
   tick_ = Tick{};
   tick_.batch_ms = batch_ms;
+  tick_.begun = now;
   tick_.deadline = now + std::min(options_.batch_interval_ms * 100, kSealSlackMaxUs);
   for (const std::string& worker : members_.ReceiverWorkers()) {
     tick_.seals_waiting.insert(worker);
@@ -47,6 +65,18 @@ void JobDriverCore::BeginTick(MonotonicTime now, int64_t batch_ms) {
   if (!tick_.listed) {
     out_.push_back(ListSources{batch_ms, state_.job().zero_ms()});
   }
+}
+
+// A directory that hangs, or a function of the program that does not return, holds up every batch.
+void JobDriverCore::WarnOfLateSources(MonotonicTime now) {
+  const MonotonicTime patience =
+      std::max(kSourcesPatienceUs, 10 * 1000 * options_.batch_interval_ms);
+  if (tick_.late || now - tick_.begun < patience) return;
+  tick_.late = true;
+  out_.push_back(Say{Say::Level::kWarning,
+                     absl::StrCat("batch ", tick_.batch_ms, " waits for its sources: ",
+                                  SourcesAsked(graph_), " has not answered for ",
+                                  (now - tick_.begun) / 1'000'000, " s")});
 }
 
 void JobDriverCore::FreezeBatch(MonotonicTime now) {

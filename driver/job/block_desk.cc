@@ -8,7 +8,6 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kCheckCopiesUs = 200'000;
-constexpr MonotonicTime kReplicateAgainUs = 3'000'000;
 constexpr int64_t kExcessLeases = 4;  // copies under way are not known yet either
 
 }  // namespace
@@ -52,18 +51,24 @@ void BlockDesk::NoteHolders(const BlockId& key, const proto::BlockAnnounce& anno
 
 void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
                            std::vector<DriverCommand>& out) {
-  // What was dropped may still have been announced before: its holders have it no more.
+  // What was dropped may still have been announced before: its holders have it no more. What is
+  // said to be in the received-data log may have been collected from it (received_collection.h):
+  // a reliable source, which would be told that it is safe there, sends it again.
+  const BlockId key = BlockIdOf(announce.block().name());
+  const bool forgotten = state_->Forgotten(key.stream, key.incarnation);
   const bool accepted =
-      !dropped_.contains(BlockIdOf(announce.block().name())) &&
+      !dropped_.contains(key) &&
+      !(forgotten && announce.block().in_store() && announce.block().reliable()) &&
       (kMutationProducerNumberNotChecked || state_->ProducersFollow(announce.block()));
   proto::Entry entry;
   auto& added = *entry.mutable_block_added();
   if (accepted) {
     *added.mutable_block() = announce.block();
+    if (forgotten) added.mutable_block()->set_in_store(false);
     *added.mutable_holders() = announce.holders();
-    NoteHolders(BlockIdOf(announce.block().name()), announce);
+    NoteHolders(key, announce);
   } else {  // its holders drop it
-    for (auto& [worker, held] : held_) held.erase(BlockIdOf(announce.block().name()));
+    for (auto& [worker, held] : held_) held.erase(key);
     *added.mutable_block()->mutable_name() = announce.block().name();  // its number is used up
   }
   log_->Enqueue(std::move(entry));
@@ -141,6 +146,19 @@ void BlockDesk::OnReceiverDead(uint32_t stream, uint64_t incarnation,
   }
 }
 
+void BlockDesk::OnOrphans(const ReceivedOrphans& orphans) {
+  if (!members_->InventoriesIn()) return;  // one may be alive at a worker that has not answered
+  for (const auto& [stream, incarnation] : orphans.receivers) {
+    if (members_->ReceiverAlive(stream, incarnation)) continue;
+    if (state_->Forgotten(stream, incarnation)) continue;
+    proto::Entry entry;
+    entry.mutable_receiver_retired()->set_stream(stream);
+    entry.mutable_receiver_retired()->set_incarnation(incarnation);
+    entry.mutable_receiver_retired()->set_forgotten(true);
+    log_->Enqueue(std::move(entry));
+  }
+}
+
 void BlockDesk::OnProducerQuery(const std::string& from, const proto::ProducerQuery& query,
                                 std::vector<DriverCommand>& out) {
   Send send{from, {}};
@@ -190,41 +208,10 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
   }
 }
 
-// True when some block has too few copies and a worker that could take one.
-bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) {
-  under_replicated_ = 0;
-  bool waiting = false;
-  for (const auto& [key, block] : state_->blocks()) {
-    if (block.lost) continue;
-    const std::vector<std::string> holders = HoldersOf(key);
-    if (holders.size() >= options_.replication || holders.empty()) continue;
-    std::string target;
-    for (const auto& [id, worker] : members_->workers()) {
-      const bool holds = std::find(holders.begin(), holders.end(), id) != holders.end();
-      if (holds || !members_->WorkerServes(id)) continue;
-      const bool other_host = members_->HostOf(id) != members_->HostOf(holders.front());
-      if (target.empty() || other_host) target = id;
-    }
-    ++under_replicated_;
-    if (target.empty()) continue;
-    waiting = true;
-    MonotonicTime& asked = replicating_[key];
-    if (asked != 0 && now - asked < kReplicateAgainUs) continue;
-    asked = now;
-    Send send{members_->AddressOf(holders.front()), {}};
-    auto& replicate = *send.message.mutable_replicate_block();
-    *replicate.mutable_name() = block.info.name();
-    replicate.set_target_worker(target);
-    replicate.set_target_address(members_->AddressOf(target));
-    replicate.set_epoch(epoch_);
-    out.push_back(std::move(send));
-  }
-  return waiting;
-}
-
 void BlockDesk::Release(const std::vector<BlockId>& blocks) {
   for (const BlockId& key : blocks) {
     replicating_.erase(key);
+    gone_from_store_.erase(key);
     for (auto& [worker, held] : held_) {
       if (held.erase(key) != 0) releases_.Add(worker, key);
     }
@@ -242,31 +229,6 @@ std::vector<std::string> BlockDesk::HoldersOf(const BlockId& key) const {
     if (held.contains(key) && members_->WorkerServes(worker)) holders.push_back(worker);
   }
   return holders;
-}
-
-bool BlockDesk::IsLost(MonotonicTime now, const BlockId& key) const {
-  const auto it = state_->blocks().find(key);
-  if (it == state_->blocks().end() || !HoldersOf(key).empty()) return false;
-  return std::all_of(it->second.holders.begin(), it->second.holders.end(),
-                     [&](const std::string& id) {
-                       const auto worker = members_->workers().find(id);
-                       if (worker == members_->workers().end()) return members_->InventoriesIn();
-                       if (!worker->second.lost) return worker->second.answered;
-                       return worker->second.gone ||
-                              now - worker->second.heard > 2 * options_.lease_us;
-                     });
-}
-
-std::vector<BlockId> BlockDesk::LostBlocks(MonotonicTime now) const {
-  std::vector<BlockId> lost;
-  for (const auto& [key, block] : state_->blocks()) {
-    const auto batch = state_->planned().find(block.batch_ms);
-    const bool skipped = batch != state_->planned().end() && batch->second.empty();
-    const bool needed =
-        block.batch_ms == 0 || (block.batch_ms > state_->sealed_ms() && !skipped);
-    if (needed && !block.lost && IsLost(now, key)) lost.push_back(key);
-  }
-  return lost;
 }
 
 void BlockDesk::SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,

@@ -30,6 +30,13 @@ class BlockDesk {
   void OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                   std::vector<DriverCommand>& out);
   void OnInventory(const proto::WorkerInventory& inventory);
+  // A worker could not read a block from the received-data log.
+  void OnNotRestored(const proto::BlockNotRestored& failed, std::vector<DriverCommand>& out);
+  // Receivers that are no more add nothing to the received-data log, from now on.
+  void OnOrphans(const ReceivedOrphans& orphans);
+  // A worker that said it has this block cannot give it: it counts as a holder no more.
+  void OnUnreadable(const std::string& worker_id, const BlockId& key,
+                    std::vector<DriverCommand>& out);
   // A worker that holds more blocks than it should know of is asked which, after a while.
   void OnBeat(MonotonicTime now, const proto::LeaseBeat& beat);
   void OnWorkerLost(const std::string& worker_id);
@@ -43,7 +50,8 @@ class BlockDesk {
   void Release(const std::vector<BlockId>& blocks);
 
   std::vector<std::string> HoldersOf(const BlockId& key) const;  // serving workers, by id
-  // Every holder that the log names has answered without it, or is gone for good.
+  // Every holder that the log names has answered without it, or is gone for good, and it is not
+  // in the received-data log either.
   bool IsLost(MonotonicTime now, const BlockId& key) const;
   // Planned or waiting blocks that are lost and not accepted as such.
   std::vector<BlockId> LostBlocks(MonotonicTime now) const;
@@ -63,6 +71,10 @@ class BlockDesk {
                      const std::vector<std::string>& holders);
   void ReleaseAt(const std::string& worker, const BlockId& key);
   void CheckUnlogged(std::vector<DriverCommand>& out);
+  bool NoWorkerHas(MonotonicTime now, const BlockId& key) const;
+  bool Needed(const LoggedBlock& block) const;
+  void Restore(MonotonicTime now, const BlockId& key, const LoggedBlock& block,
+               std::vector<DriverCommand>& out);
   bool CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out);
 
   struct HeldBack {
@@ -86,7 +98,10 @@ class BlockDesk {
   std::map<BlockId, HeldBack> early_;                   // a predecessor is still on its way
   std::map<BlockId, Unlogged> unlogged_;                // in inventories, not in the log
   std::set<BlockId> dropped_;                           // released without having been logged
-  std::map<BlockId, MonotonicTime> replicating_;
+  std::map<BlockId, MonotonicTime> replicating_;        // and restored: when that was asked for
+  std::set<BlockId> gone_from_store_;                   // the received-data log has them no more
+  uint32_t restores_ = 0;                               // under way, as this check counts them
+  size_t next_restorer_ = 0;                            // turns through the workers
   uint64_t under_replicated_ = 0;
   bool check_copies_ = true;
   MonotonicTime checked_ = 0;

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -74,13 +76,18 @@ struct KeptAside {
   std::string name;
   std::string error;  // empty: it is in the store, by this put or an earlier one
 };
+// Receivers whose blocks are in the received-data log and not known: by stream and incarnation.
+// Told after a collection.
+struct ReceivedOrphans {
+  std::set<std::pair<uint32_t, uint64_t>> receivers;
+};
 struct StopRequested {
   bool cancel = false;      // ends CANCELLED instead of FINISHED
   int64_t deadline_us = 0;  // from now
 };
 using DriverEvent = std::variant<TimerDue, MessageIn, PeerDown, LogDurable, LogFailed,
                                  SourcesListed, PublishDone, ForeachDone, ManifestPut,
-                                 KeptAside, StopRequested>;
+                                 KeptAside, ReceivedOrphans, StopRequested>;
 
 // ---- commands ------------------------------------------------------------------------------
 
@@ -116,8 +123,8 @@ struct KeepAside {
   std::string name;
   std::string bytes;
 };
-// Deletes state parts and manifests that no kept manifest names, and the slots of the log below
-// this one as far as no kept manifest needs them.
+// Deletes state parts and manifests that no kept manifest names, received blocks that none needs,
+// and the slots of the log below this one as far as no kept manifest needs them.
 struct CollectStore { uint64_t below_slot = 0; };
 // For listeners. Times are monotonic; 0: not yet.
 struct BatchNews {

@@ -16,6 +16,7 @@ namespace {
 constexpr uint64_t kChunkBytes = 1 << 20;
 constexpr MonotonicTime kAnswerUs = 1'000'000;   // then the next holder is asked
 constexpr MonotonicTime kAskAgainUs = 200'000;   // after an answer that does not help
+constexpr int kRefusalsMax = 2;  // then a holder counts as one no more
 constexpr MonotonicTime kBackoffFirstUs = 100'000;
 constexpr MonotonicTime kBackoffLastUs = 10'000'000;
 
@@ -41,6 +42,7 @@ void InputKeeper::Begin(int64_t batch_ms, std::string reason) {
   reason_ = std::move(reason);
   blocks_ = BlocksOf(state_->planned().at(batch_ms));
   next_ = 0;
+  refusals_.clear();
   asked_holder_ = 0;
   asked_ = not_before_ = backoff_ = 0;
   bytes_.clear();
@@ -82,6 +84,7 @@ std::string InputKeeper::List() const {
 
 void InputKeeper::Next() {
   ++next_;
+  refusals_.clear();
   bytes_.clear();
   asked_ = 0;
 }
@@ -119,7 +122,8 @@ void InputKeeper::Ask(MonotonicTime now, const proto::BlockInfo& block,
   if (holders.empty()) return;  // on their way back, or lost, which the job's status says
   if (asked_ != 0) ++asked_holder_;
   asked_ = now;
-  Send send{members_->AddressOf(holders[asked_holder_ % holders.size()]), {}};
+  asked_worker_ = holders[asked_holder_ % holders.size()];
+  Send send{members_->AddressOf(asked_worker_), {}};
   auto& fetch = *send.message.mutable_fetch_block();
   *fetch.mutable_name() = block.name();
   fetch.set_offset(bytes_.size());
@@ -128,8 +132,9 @@ void InputKeeper::Ask(MonotonicTime now, const proto::BlockInfo& block,
   out.push_back(std::move(send));
 }
 
-void InputKeeper::OnFetched(MonotonicTime now, const proto::FetchedBlock& fetched) {
-  if (!busy() || writing_ || asked_ == 0 || fetched.request() != request_) return;
+std::optional<std::pair<std::string, BlockId>> InputKeeper::OnFetched(
+    MonotonicTime now, const proto::FetchedBlock& fetched) {
+  if (!busy() || writing_ || asked_ == 0 || fetched.request() != request_) return std::nullopt;
   asked_ = 0;
   const proto::BlockInfo& block = blocks_[next_];
   const bool fits = fetched.found() && fetched.offset() == bytes_.size() &&
@@ -139,16 +144,18 @@ void InputKeeper::OnFetched(MonotonicTime now, const proto::FetchedBlock& fetche
     bytes_ += fetched.data();
     // Blocks of a daemon in this very process come without a checksum.
     const bool whole = bytes_.size() == block.bytes();
-    if (!whole || block.crc32c() == 0 || Crc32c(bytes_) == block.crc32c()) return;
+    if (!whole || block.crc32c() == 0 || Crc32c(bytes_) == block.crc32c()) return std::nullopt;
   }
   bytes_.clear();
   ++asked_holder_;
   not_before_ = now + kAskAgainUs;
+  if (++refusals_[asked_worker_] < kRefusalsMax) return std::nullopt;
+  return std::pair{asked_worker_, BlockIdOf(block.name())};
 }
 
 void InputKeeper::OnKept(MonotonicTime now, const KeptAside& kept,
                          std::vector<DriverCommand>& out) {
-  if (!busy() || !writing_) return;
+  if (!busy() || !writing_ || !kept.name.starts_with(Prefix())) return;
   writing_ = false;
   if (!kept.error.empty()) {
     if (backoff_ == 0) {

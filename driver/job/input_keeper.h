@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,7 +30,9 @@ class InputKeeper {
   bool busy() const { return batch_ms_ != 0; }
   // Sends what is due, repeats what got no answer. The entry to log once all is in the store.
   std::optional<proto::Skipped> Advance(MonotonicTime now, std::vector<DriverCommand>& out);
-  void OnFetched(MonotonicTime now, const proto::FetchedBlock& fetched);
+  // The worker that cannot give the block in turn, when it has said so twice.
+  std::optional<std::pair<std::string, BlockId>> OnFetched(MonotonicTime now,
+                                                           const proto::FetchedBlock& fetched);
   void OnKept(MonotonicTime now, const KeptAside& kept, std::vector<DriverCommand>& out);
 
  private:
@@ -50,6 +53,8 @@ class InputKeeper {
   std::string bytes_;          // of it, as far as they are here
   uint64_t request_ = 0;       // number of the last question
   size_t asked_holder_ = 0;    // turns through them
+  std::string asked_worker_;
+  std::map<std::string, int> refusals_;  // of the block in turn, by worker
   MonotonicTime asked_ = 0;    // 0: nothing is under way
   MonotonicTime not_before_ = 0;
   MonotonicTime backoff_ = 0;  // of the store

@@ -5,7 +5,9 @@
 
 #include "checkpoint/errors.h"
 #include "driver/job/directory_listing.h"
+#include "checkpoint/received_objects.h"
 #include "driver/job/publication.h"
+#include "driver/job/received_collection.h"
 #include "glog/logging.h"
 
 namespace sluice {
@@ -336,12 +338,25 @@ void JobDriver::Collect(uint64_t below_slot) {
   if (!kept.ok() || kept->size() < kCheckpointsKept) return;
   const absl::StatusOr<Manifest> oldest = checkpoints_.ReadManifest(kept->front().name);
   if (!oldest.ok()) return;
+  CollectReceivedBlocks(*oldest);
   const uint64_t below = std::min(below_slot, oldest->decided.slot);
   if (below == 0) return;
   log_loop_.Post([this, below] {
     const absl::Status deleted = opened_.log->DeleteBelow(below);
     if (!deleted.ok()) LOG(WARNING) << "cannot collect slots of the log: " << deleted;
   });
+}
+
+void JobDriver::CollectReceivedBlocks(const Manifest& oldest) {
+  proto::DriverState kept;
+  const absl::StatusOr<std::vector<ObjectInfo>> listed = parts_.objects->List(kReceivedFolder);
+  if (!listed.ok() || listed->empty() || !kept.ParseFromString(oldest.driver_payload)) return;
+  ReceivedCollection collection = CollectReceived(*listed, kept);
+  for (const std::string& name : collection.needless) {
+    const absl::Status deleted = parts_.objects->Delete(name);
+    if (!deleted.ok()) LOG(WARNING) << "cannot delete " << name << ": " << deleted;
+  }
+  if (!collection.unknown.empty()) Feed(ReceivedOrphans{std::move(collection.unknown)});
 }
 
 }  // namespace sluice

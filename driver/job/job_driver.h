@@ -84,6 +84,7 @@ class JobDriver : public Transport::Handler {
   void Put(const PutManifest& put);
   void Keep(const KeepAside& keep);
   void Collect(uint64_t below_slot);
+  void CollectReceivedBlocks(const Manifest& oldest);
 
   JobDriverParts parts_;
   OpenedJob opened_;

@@ -50,6 +50,9 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
   }
   members_.SetJob(state_.begun() ? state_.job().job_instance() : random_(), init_);
   members_.SetDurableSlot(log_.next_slot() - 1);
+  members_.SetForgotten([this](uint32_t stream, uint64_t incarnation) {
+    return state_.Forgotten(stream, incarnation);
+  });
 }
 
 std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEvent& event) {
@@ -107,7 +110,10 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
   } else if (const auto* put = std::get_if<ManifestPut>(&event)) {
     checkpointer_.OnManifestPut(*put, out_);
   } else if (const auto* kept = std::get_if<KeptAside>(&event)) {
+    OnMarked(now, *kept);
     keeper_.OnKept(now, *kept, out_);
+  } else if (const auto* orphans = std::get_if<ReceivedOrphans>(&event)) {
+    blocks_.OnOrphans(*orphans);
   } else if (const auto* stop = std::get_if<StopRequested>(&event)) {
     OnStop(now, *stop);
   }
@@ -179,11 +185,16 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
                                   members_.ReceiverOf(error.stream())->worker_id, error.text()});
       return;
     }
+    case proto::Envelope::kBlockNotRestored:
+      blocks_.OnNotRestored(m.block_not_restored(), out_);
+      break;
     case proto::Envelope::kProducerQuery:
       blocks_.OnProducerQuery(from, m.producer_query(), out_);
       break;
     case proto::Envelope::kFetchedBlock:
-      keeper_.OnFetched(now, m.fetched_block());
+      if (const auto failed = keeper_.OnFetched(now, m.fetched_block())) {
+        blocks_.OnUnreadable(failed->first, failed->second, out_);
+      }
       break;
     case proto::Envelope::kSealDone:
       if (m.seal_done().batch_ms() == tick_.batch_ms) {
@@ -298,6 +309,7 @@ void JobDriverCore::Advance(MonotonicTime now) {
     AfterSeal();
     if (stopping_) AdvanceStop(now);
   }
+  MarkStore(now);
   log_.Flush(out_);
   SendStatus(now);
 }

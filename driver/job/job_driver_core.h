@@ -81,6 +81,8 @@ class JobDriverCore {
   void End(int exit_code, const std::string& state, const std::string& message);
   void AcceptLosses(MonotonicTime now);
   void SendStatus(MonotonicTime now);
+  void MarkStore(MonotonicTime now);
+  void OnMarked(MonotonicTime now, const KeptAside& kept);
   std::string StateName() const;
   // Generations (generation.cc).
   void AdvanceGeneration(MonotonicTime now);
@@ -93,6 +95,7 @@ class JobDriverCore {
   void AdvanceTick(MonotonicTime now);
   void BeginTick(MonotonicTime now, int64_t batch_ms);
   void FreezeBatch(MonotonicTime now);
+  void WarnOfLateSources(MonotonicTime now);
   void AdvanceRuns(MonotonicTime now);
   bool FinishRun(MonotonicTime now, BatchRun& run);
   bool RunForeachOf(const BatchRun& run, const BatchOutcome& outcome);
@@ -137,6 +140,8 @@ class JobDriverCore {
     std::set<std::string> seals_waiting;
     bool listed = false;
     MonotonicTime deadline = 0;
+    MonotonicTime begun = 0;
+    bool late = false;  // that its sources do not answer was said
     SourcesListed sources;
   } tick_;
   int64_t wall_ms_ = 0;           // as the last timer saw it
@@ -163,6 +168,7 @@ class JobDriverCore {
   std::string end_state_;
   std::string failure_;
   MonotonicTime loss_checked_ = 0;
+  MonotonicTime mark_due_ = 0;  // of the store; kNever: it is marked
   std::string last_status_;
   MonotonicTime status_sent_ = 0;
 };

@@ -136,7 +136,7 @@ class Cluster {
   bool hold_objects = false;
   std::string objects_error;      // of every put
   std::set<std::string> mute;     // workers that answer no question for a block
-  std::string spoiled_at;         // a worker whose copies are damaged
+  std::set<std::string> spoiled;  // workers whose copies are damaged
   uint64_t fold_error = 0;  // records that "got lost" between push and fold
 
   // The reports of a batch that were held.
@@ -272,7 +272,7 @@ class Cluster {
     fetched.set_offset(fetch.offset());
     fetched.set_found(true);
     fetched.set_data(kBlockBytes.substr(fetch.offset(), fetch.length()));
-    if (worker == spoiled_at) (*fetched.mutable_data())[0] = '!';
+    if (spoiled.contains(worker)) (*fetched.mutable_data())[0] = '!';
     Deliver(worker, m);
   }
   std::string FirstExecutor() const {

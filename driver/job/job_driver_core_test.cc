@@ -255,5 +255,26 @@ TEST(TickClockTest, MissedTicksAreOneBatchAndTimeNeverGoesBack) {
   EXPECT_EQ(back.Due(1'100'000), 91'000);
 }
 
+TEST(JobDriverCoreTest, ADirectoryThatDoesNotAnswerIsNamedOnce) {
+  LineageGraph graph = Graph();
+  Node files;
+  files.kind = NodeKind::kSource;
+  files.label = "TextFileStream";
+  files.source.kind = SourceKind::kFiles;
+  files.source.directory = "/hangs";
+  graph.AddNode(files);
+  Cluster cluster(1, {}, {}, graph);  // which lists nothing
+  cluster.Announce();
+  const auto said = [&] {
+    return std::count_if(cluster.warnings.begin(), cluster.warnings.end(), [](const auto& text) {
+      return text.find("waits for its sources: /hangs has not answered") != std::string::npos;
+    });
+  };
+  ASSERT_TRUE(cluster.RunUntil([&] { return said() > 0; }, 3000));
+  EXPECT_NE(cluster.core().Status().input_problem(), "");
+  cluster.RunUntil([] { return false; }, 1000);
+  EXPECT_EQ(said(), 1);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_store.h"
+#include "checkpoint/received_objects.h"
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
@@ -13,6 +14,8 @@ constexpr MonotonicTime kStatusAgainUs = 1'000'000;
 constexpr MonotonicTime kRegisterAgainUs = 200'000;   // until the daemon has answered
 constexpr MonotonicTime kRegisterKeepUs = 2'000'000;
 constexpr MonotonicTime kLossCheckUs = 200'000;
+constexpr MonotonicTime kMarkAgainUs = 1'000'000;
+constexpr MonotonicTime kNever = INT64_MAX;
 
 }  // namespace
 
@@ -51,6 +54,23 @@ void JobDriverCore::BeginJob() {
       [this](const BlockId& key) { return blocks_.HoldersOf(key); });
   files_ = std::make_unique<FileWatch>(*plan_, &state_);
   events_ = std::make_unique<BatchEvents>(*plan_, state_.job(), state_.last_decided_ms());
+}
+
+// Daemons put received blocks only where they find this: a directory of that name on their own
+// node is another store.
+void JobDriverCore::MarkStore(MonotonicTime now) {
+  if (options_.received_log.empty() || now < mark_due_ || !log_.durable().begun()) return;
+  mark_due_ = now + kMarkAgainUs;
+  out_.push_back(KeepAside{JobMark(state_.job().job_instance()), options_.job + "\n"});
+}
+
+void JobDriverCore::OnMarked(MonotonicTime now, const KeptAside& kept) {
+  if (kept.name != JobMark(state_.job().job_instance())) return;
+  mark_due_ = kept.error.empty() ? kNever : now + kMarkAgainUs;
+  if (!kept.error.empty()) {
+    out_.push_back(Say{Say::Level::kWarning,
+                       absl::StrCat("received blocks cannot be kept in the store: ", kept.error)});
+  }
 }
 
 void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {
@@ -165,7 +185,9 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_under_replicated_blocks(blocks_.under_replicated());
   if (files_ != nullptr) {
     status.set_changed_files(files_->changed_files());
-    status.set_input_problem(files_->problem());
+    status.set_input_problem(tick_.late ? "the sources of batch " +
+                                              std::to_string(tick_.batch_ms) + " do not answer"
+                                        : files_->problem());
   }
   for (const auto& [id, executor] : members_.executors()) {
     if (!executor.receivers || executor.phase != ExecutorEntry::Phase::kReady) continue;

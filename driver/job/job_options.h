@@ -24,6 +24,7 @@ struct JobDriverOptions {
   int64_t lease_us = 5'000'000;
   uint32_t replication = 2;
   uint32_t replication_min = 1;
+  std::string received_log;                 // store that received blocks are in, too; empty: none
   uint32_t task_max_failures = 4;
   bool skip_failed_batches = false;
   int64_t checkpoint_interval_ms = 10'000;

@@ -33,7 +33,8 @@ void JobState::Restore(const proto::DriverState& kept) {
   program_ = kept.program();
   for (const auto& p : kept.producers()) producers_[{p.stream(), p.producer()}] = p.last();
   for (const auto& i : kept.incarnations()) {
-    incarnations_[{i.stream(), i.incarnation()}] = {i.number(), i.records(), i.taken()};
+    incarnations_[{i.stream(), i.incarnation()}] = {i.number(), i.records(), i.taken(),
+                                                        i.forgotten()};
   }
   for (const auto& f : kept.files()) files_[{f.stream(), f.path()}] = f;
   for (const auto& o : kept.outputs()) published_ms_[o.output()] = o.published_ms();
@@ -103,6 +104,7 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
       const auto& retired = entry.receiver_retired();
       Incarnation& incarnation = incarnations_[{retired.stream(), retired.incarnation()}];
       incarnation.taken = std::max(incarnation.taken, retired.taken());
+      incarnation.forgotten |= retired.forgotten();
       return absl::OkStatus();
     }
     case proto::Entry::ENTRY_NOT_SET:
@@ -234,6 +236,7 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
     i->set_number(incarnation.number);
     i->set_records(incarnation.records);
     i->set_taken(incarnation.taken);
+    i->set_forgotten(incarnation.forgotten);
   }
   for (const auto& [key, file] : files_) *kept.add_files() = file;
   for (const auto& [output, published_ms] : published_ms_) {
@@ -297,6 +300,11 @@ int64_t JobState::LastOfProducer(uint32_t stream, const std::string& producer) c
 uint64_t JobState::LastNumber(uint32_t stream, uint64_t incarnation) const {
   const auto it = incarnations_.find({stream, incarnation});
   return it == incarnations_.end() ? 0 : it->second.number;
+}
+
+bool JobState::Forgotten(uint32_t stream, uint64_t incarnation) const {
+  const auto it = incarnations_.find({stream, incarnation});
+  return it != incarnations_.end() && it->second.forgotten;
 }
 
 uint64_t JobState::RecordsLogged(uint32_t stream, uint64_t incarnation) const {

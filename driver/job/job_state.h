@@ -59,6 +59,8 @@ class JobState {
   uint64_t RecordsLogged(uint32_t stream, uint64_t incarnation) const;
   // Records that retired incarnations took and the log does not have.
   uint64_t lost_records() const;
+  // Nothing more of this incarnation counts as being in the received-data log.
+  bool Forgotten(uint32_t stream, uint64_t incarnation) const;
   // Highest block number that counts as added.
   uint64_t LastNumber(uint32_t stream, uint64_t incarnation) const;
 
@@ -102,6 +104,7 @@ class JobState {
     uint64_t number = 0;   // of the last block that counts as added
     uint64_t records = 0;  // logged, of an unreliable source
     uint64_t taken = 0;    // known when it is retired
+    bool forgotten = false;
   };
   void ApplyBlock(const proto::BlockAdded& added);
   void KeepBlocks(proto::DriverState& kept) const;

@@ -170,6 +170,7 @@ void Membership::SendSession(MonotonicTime now, WorkerEntry& worker,
   session.set_address(options_.own_address);
   session.set_replication(options_.replication);
   session.set_replication_min(options_.replication_min);
+  session.set_received_log(options_.received_log);
   for (const auto& [id, other] : workers_) {
     if (!other.lost) *session.mutable_members()->add_workers() = other.member;
   }

@@ -71,6 +71,9 @@ class Membership {
   void SetJob(uint64_t job_instance, proto::ExecutorInit init);
   uint64_t job_instance() const { return job_instance_; }
   void SetDurableSlot(uint64_t slot) { durable_slot_ = slot; }
+  // Incarnations of receivers, by stream, that are not adopted from a former epoch.
+  using IsForgotten = std::function<bool(uint32_t stream, uint64_t incarnation)>;
+  void SetForgotten(IsForgotten forgotten) { forgotten_ = std::move(forgotten); }
   void OnMembers(MonotonicTime now, const proto::ClusterMembers& members, MembershipNews& news);
   void OnInventory(MonotonicTime now, const proto::WorkerInventory& inventory,
                    MembershipNews& news);
@@ -147,6 +150,7 @@ class Membership {
   const JobDriverOptions& options_;
   const uint64_t epoch_;
   const std::vector<uint32_t> streams_;
+  IsForgotten forgotten_ = [](uint32_t, uint64_t) { return false; };
   std::function<uint64_t()> random_;
   uint64_t job_instance_ = 0;
   uint64_t durable_slot_ = 0;

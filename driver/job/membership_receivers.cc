@@ -14,8 +14,8 @@ void Membership::AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
   if (ReceiverAlive(live.stream(), live.incarnation())) return;
   next_executor_ = std::max(next_executor_, live.executor() + 1);
   std::erase(worker.zombies, live.executor());
-  if (receivers_stopped_ || ReceiverOf(live.stream()) != nullptr ||
-      executors_.contains(live.executor())) {
+  if (receivers_stopped_ || forgotten_(live.stream(), live.incarnation()) ||
+      ReceiverOf(live.stream()) != nullptr || executors_.contains(live.executor())) {
     worker.zombies.push_back(live.executor());
     worker.zombie_sends = 0;
     return;

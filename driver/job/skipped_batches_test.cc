@@ -65,11 +65,24 @@ TEST_F(SkippedBatchTest, AHolderThatDoesNotAnswerIsPassedOver) {
 }
 
 TEST_F(SkippedBatchTest, ADamagedCopyIsNotKept) {
-  cluster_.spoiled_at = "w0";
+  cluster_.spoiled = {"w0"};
   ASSERT_TRUE(Skipped());
   for (const auto& [name, bytes] : cluster_.objects) {
     EXPECT_TRUE(name == InLog()->kept() || bytes == kBlockBytes) << name;
   }
+}
+
+TEST_F(SkippedBatchTest, ABlockThatNoHolderCanReadIsALossThatMayBeAccepted) {
+  cluster_.spoiled = {"w0", "w1"};
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    return cluster_.core().Status().failure().find("1 received blocks are lost") == 0;
+  }, 2000));
+  EXPECT_EQ(InLog(), nullptr);
+  proto::Envelope accept;
+  accept.mutable_accept_loss();
+  cluster_.Deliver("daemon", accept);
+  ASSERT_TRUE(Skipped());
+  EXPECT_NE(ListText().find("lost: true"), std::string::npos) << ListText();
 }
 
 TEST_F(SkippedBatchTest, AStoreThatIsFullIsTriedAgainAndNothingIsSkippedMeanwhile) {

@@ -113,7 +113,7 @@ void WarnOfOneDisk(Client* client, const Submission& submission) {
   }
 }
 
-// Stays until the job runs, waits for slots, or has ended.
+// Stays until the job runs, waits for slots or for a person, or has ended.
 absl::StatusOr<proto::JobInfo> AwaitRunning(Client* client, const std::string& name) {
   proto::JobInfo last;
   RETURN_IF_ERROR(client->Watch(name, [&](const proto::JobInfo& job) {
@@ -121,7 +121,9 @@ absl::StatusOr<proto::JobInfo> AwaitRunning(Client* client, const std::string& n
     const std::string& state = job.status().state();
     bool up = job.reported() && (state == "RUNNING" || state == "DRAINING");
     bool waits = job.reported() && state == "WAITING" && job.slots() == 0;
-    return up || waits;
+    // It goes on when somebody has decided, say to accept a loss.
+    bool asks = job.reported() && !job.status().failure().empty();
+    return up || waits || asks;
   }));
   return last;
 }
@@ -142,7 +144,9 @@ int Submit(const Typed& typed) {
   WarnOfOneDisk(client->get(), *submission);
   bool waits = job->status().state() == "WAITING";
   std::cout << name << " " << job->status().state()
-            << (waits ? ": no free slot; it starts when there is one" : "") << std::endl;
+            << (waits ? ": no free slot; it starts when there is one" : "")
+            << (job->status().failure().empty() ? "" : ": " + job->status().failure())
+            << std::endl;
   if (!typed.Has("wait")) return kExitOk;
   absl::Status status = (*client)->Watch(name, [&](const proto::JobInfo& seen) {
     *job = seen;

@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/driver_log.h"
+#include "checkpoint/received_objects.h"
 #include "common/plan/interpreter.h"
 #include "common/plan/stages.h"
 #include "common/status.h"
@@ -293,6 +294,11 @@ class Checker {
     auto objects = site_.objects.List("");
     if (!objects.ok()) return;
     std::erase_if(*objects, [](const auto& o) { return o.name.starts_with(kKeptFolder); });
+    const auto received = std::erase_if(
+        *objects, [](const auto& o) { return o.name.starts_with(kReceivedFolder); });
+    if (received > 100) {
+      Break("I14: received blocks are not collected: " + std::to_string(received));
+    }
     if (objects->size() > 400) Break("I14: objects are not collected");
   }
 

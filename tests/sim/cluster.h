@@ -68,6 +68,7 @@ class Cluster : private Process {
   void PauseDriver();
   void CrashExecutor(bool receiver);
   void CrashDaemon(bool node);
+  void CrashAllNodes();
   void PauseNode();
   void CutHosts(bool both);
   void FillLog();

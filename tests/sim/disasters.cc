@@ -26,6 +26,7 @@ void Cluster::Disaster() {
       {f.crash_receiver, [this] { CrashExecutor(true); }},
       {f.crash_daemon, [this] { CrashDaemon(false); }},
       {f.crash_node, [this] { CrashDaemon(true); }},
+      {site_->knobs.received_log ? f.crash_all_nodes : 0, [this] { CrashAllNodes(); }},
       {f.pause_node, [this] { PauseNode(); }},
       {f.cut_one_way, [this] { CutHosts(false); }},
       {f.cut_both_ways, [this] { CutHosts(true); }},
@@ -103,11 +104,13 @@ void Cluster::CrashExecutor(bool receiver) {
   worker->Crash(key);
 }
 
-// Blocks are in the memory of two daemons: the last copy of none may go.
+// Blocks are in the memory of two daemons: without a received-data log the last copy of none may
+// go.
 void Cluster::CrashDaemon(bool node) {
   const size_t index = chaos_->Below(workers_.size());
   Slot& slot = workers_[index];
-  if (slot.process == nullptr || slot.process->HasLastCopies()) return;
+  if (slot.process == nullptr) return;
+  if (!site_->knobs.received_log && slot.process->HasLastCopies()) return;
   site_->world.Count(node ? "disaster: node crashed" : "disaster: worker daemon crashed");
   site_->world.Trace("chaos", slot.worker_id + " crashes");
   slot.process.reset();
@@ -116,6 +119,21 @@ void Cluster::CrashDaemon(bool node) {
     site_->world.SetHost(workers_[index].host, true);
     if (workers_[index].process == nullptr) StartWorker(index);
   });
+}
+
+void Cluster::CrashAllNodes() {
+  site_->world.Count("disaster: all nodes crashed");
+  site_->world.Trace("chaos", "all nodes crash");
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    Slot& slot = workers_[i];
+    slot.process.reset();
+    site_->world.SetHost(slot.host, false);
+    Later(chaos_->Between(100'000, 1'500'000), [this, i] {
+      site_->world.SetHost(workers_[i].host, true);
+      if (workers_[i].process == nullptr) StartWorker(i);
+    });
+  }
+  if (chaos_->Chance(0.3)) CrashDriver();
 }
 
 void Cluster::PauseNode() {

@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "checkpoint/errors.h"
+#include "checkpoint/received_objects.h"
 #include "common/status.h"
+#include "driver/job/received_collection.h"
 
 namespace sluice::sim {
 namespace {
@@ -43,7 +45,8 @@ void DriverProcess::Start() {
   options.partitions = site_->knobs.partitions;
   options.lease_us = site_->knobs.lease_us;
   options.replication = 2;
-  options.replication_min = 2;
+  options.replication_min = site_->knobs.received_log ? 1 : 2;
+  if (site_->knobs.received_log) options.received_log = "the store";
   options.skip_failed_batches = true;
   options.checkpoint_interval_ms = site_->knobs.checkpoint_interval_ms;
   options.batches_in_flight_max = site_->knobs.in_flight_max;
@@ -271,6 +274,16 @@ void DriverProcess::Collect() {
   }
   if (!names->empty()) site_->world.Count("recovery: checkpoints collected");
   for (const std::string& name : *names) (void)site_->objects.Delete(name);
+  const auto kept = checkpoints_.List();
+  if (!kept.ok() || kept->size() < kCheckpointsKept) return;
+  const auto oldest = checkpoints_.ReadManifest(kept->front().name);
+  proto::DriverState state;
+  if (!oldest.ok() || !state.ParseFromString(oldest->driver_payload)) return;
+  const auto listed = site_->objects.List(kReceivedFolder);
+  ReceivedCollection collection = CollectReceived(*listed, state);
+  if (!collection.needless.empty()) site_->world.Count("received log: blocks collected");
+  for (const std::string& name : collection.needless) (void)site_->objects.Delete(name);
+  if (!collection.unknown.empty()) Feed(ReceivedOrphans{std::move(collection.unknown)});
 }
 
 }  // namespace sluice::sim

@@ -40,6 +40,7 @@ struct Faults {
   int crash_receiver = 3;
   int crash_daemon = 3;            // and with it its executors and the blocks in its memory
   int crash_node = 2;
+  int crash_all_nodes = 2;         // at once; only where there is a received-data log
   int pause_node = 2;              // longer than a lease
   int cut_one_way = 4;             // one host does not hear another
   int cut_both_ways = 3;
@@ -63,6 +64,7 @@ struct Knobs {
   uint64_t chunk_bytes = 1 << 20;  // of share bundles
   uint32_t block_records = 64;
   uint32_t producers = 2;
+  bool received_log = false;       // and then nodes take the last copies of blocks along
   int64_t faults_until_us = 6'000'000;
 };
 
@@ -79,6 +81,7 @@ inline Knobs RandomKnobs(Random& random) {
   knobs.chunk_bytes = static_cast<uint64_t>(random.OneOf({100, 1 << 20}));
   knobs.block_records = static_cast<uint32_t>(random.OneOf({1, 4, 64}));
   knobs.producers = static_cast<uint32_t>(random.OneOf({1, 2}));
+  knobs.received_log = random.Chance(0.4);
   return knobs;
 }
 

@@ -76,7 +76,8 @@ const std::vector<std::string>& ExpectedCounters() {
       "disaster: job driver crashed", "disaster: job driver paused and replaced",
       "disaster: executor crashed", "disaster: receiver crashed",
       "disaster: worker daemon crashed", "disaster: node crashed", "disaster: node paused",
-      "disaster: cut in one direction", "disaster: cut in both directions",
+      "disaster: all nodes crashed", "disaster: cut in one direction",
+      "disaster: cut in both directions",
       "disaster: log full", "disaster: torn append", "disaster: wall clock jumped",
       "disaster: driver daemon crashed", "disaster: links reset",
       "recovery: job driver restored from a manifest", "recovery: append tried again",
@@ -88,7 +89,8 @@ const std::vector<std::string>& ExpectedCounters() {
       "recovery: block released", "recovery: a former job driver was fenced",
       "recovery: producer sent again", "recovery: batch skipped, its input kept aside",
       "recovery: input kept aside once more", "recovery: effect repeated",
-      "recovery: late effect refused by its fence"};
+      "recovery: late effect refused by its fence", "received log: block written",
+      "received log: blocks collected", "recovery: block read from the received log"};
   return all;
 }
 

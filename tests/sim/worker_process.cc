@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "checkpoint/received_objects.h"
 #include "common/crc32c.h"
+#include "common/status.h"
 
 namespace sluice::sim {
 namespace {
@@ -98,6 +100,44 @@ void WorkerProcess::Do(worker::SendCopy& command) {
   copy.set_data(block->second.bytes);
   copy.set_last(true);
   site_->world.Send(address(), command.to, std::move(message));
+}
+
+void WorkerProcess::Do(worker::LogBlock& command) {
+  After(site_->world.random.Between(200, 30'000), [this, key = command.block] {
+    const auto stream = static_cast<uint32_t>(key.stream);
+    const auto block = site_->blocks.find({stream, key.incarnation, key.number});
+    if (block == site_->blocks.end()) return;
+    site_->SetObjectFaults();
+    const absl::Status put = site_->objects.PutIfAbsent(
+        ObjectOf(ReceivedName{key.job_instance, stream, key.incarnation, key.number}),
+        EncodeReceived(block->second.bytes));
+    site_->objects.SetFaults({});
+    const bool there = put.ok() || absl::IsAlreadyExists(put);
+    if (there) site_->world.Count("received log: block written");
+    Feed(worker::BlockLogged{key, there ? "" : std::string(Message(put))});
+  });
+}
+
+void WorkerProcess::Do(worker::ReadLogged& command) {
+  After(site_->world.random.Between(200, 30'000), [this, info = command.info] {
+    const proto::BlockName& name = info.name();
+    worker::LoggedRead read{info, false, false, ""};
+    absl::StatusOr<std::string> bytes = site_->objects.Get(ObjectOf(ReceivedName{
+        name.job_instance(), name.stream(), name.incarnation(), name.number()}));
+    if (bytes.ok()) bytes = DecodeReceived(*std::move(bytes));
+    if (bytes.ok()) {
+      site_->world.Count("recovery: block read from the received log");
+      Keep(info, *bytes);
+      read.ok = true;
+    } else {
+      read.gone = absl::IsNotFound(bytes.status()) || absl::IsDataLoss(bytes.status());
+      read.error = std::string(Message(bytes.status()));
+      if (read.gone) {
+        site_->Break("I1: the received log lost block " + std::to_string(name.number()));
+      }
+    }
+    Feed(std::move(read));
+  });
 }
 
 void WorkerProcess::AnswerFetch(const std::string& from, const proto::FetchBlock& fetch) {

@@ -38,6 +38,8 @@ class WorkerProcess : public Process {
   void Do(Send& command) { site_->world.Send(address(), command.to, std::move(command.message)); }
   void Do(worker::StoreSlice& command);
   void Do(worker::SendCopy& command);
+  void Do(worker::LogBlock& command);
+  void Do(worker::ReadLogged& command);
   void Do(worker::DropBlock& command);
   void Do(worker::DropJob&) {}
   void Do(worker::FetchBinary&) {}

@@ -57,6 +57,7 @@ void BlockTable::Replicate(MonotonicTime now, const BlockKey& key, worker::Comma
       now < block.retry_at) {
     return;
   }
+  const bool logged = Logged(now, *job, block, out);  // under way while copies are made
   const size_t wanted = std::max<uint32_t>(job->replication, 1);
   const size_t least = std::max<uint32_t>(std::min(job->replication_min, job->replication), 1);
   if (block.holders.size() < wanted) {
@@ -75,6 +76,7 @@ void BlockTable::Replicate(MonotonicTime now, const BlockKey& key, worker::Comma
       return;
     }
   }
+  if (!logged) return;
   block.stage = Stage::kReady;
   AnnounceNext(now, IncarnationOf(key), out);
 }
@@ -301,6 +303,7 @@ void BlockTable::OnJobEnded(uint64_t job_instance, uint64_t epoch, worker::Comma
   std::erase_if(blocks_, [&](const auto& block) { return of_job(block.first); });
   std::erase_if(incarnations_, [&](const auto& entry) { return of_job(entry.first); });
   std::erase_if(active_, of_job);
+  std::erase_if(restoring_, of_job);
   out.push_back(worker::DropJob{job_instance});
   auto [ended, fresh] = ended_.try_emplace(job_instance, epoch);
   ended->second = std::max(ended->second, epoch);

@@ -6,8 +6,9 @@
 //      next one is announced only when the verdict on the one before is in: the log never sees a
 //      number before a lower one;
 //   2. a block is announced with the holders that said they have it, never with a hope;
-//   3. an announcement is repeated until there is a verdict, and again in a new epoch;
-//   4. a block leaves only by release, refusal, the end of its job, or, of a reliable source whose
+//   3. where the job has a received-data log, a block is in it before it is announced;
+//   4. an announcement is repeated until there is a verdict, and again in a new epoch;
+//   5. a block leaves only by release, refusal, the end of its job, or, of a reliable source whose
 //      receiver died, when no driver was ever told of it.
 #pragma once
 
@@ -50,6 +51,11 @@ class BlockTable {
   void OnCopied(MonotonicTime now, const std::string& from, const proto::BlockCopied& message,
                 worker::Commands& out);
   void OnCopyUnreadable(MonotonicTime now, const BlockKey& key, worker::Commands& out);
+
+  // ---- from the received-data log
+  void OnBlockLogged(MonotonicTime now, const worker::BlockLogged& event, worker::Commands& out);
+  void OnLoggedRead(MonotonicTime now, const worker::LoggedRead& event, worker::Commands& out);
+
   void OnPeerDown(MonotonicTime now, const std::string& address, bool refused,
                   worker::Commands& out);
   void OnLinkReset(MonotonicTime now, const std::string& address, worker::Commands& out);
@@ -63,6 +69,7 @@ class BlockTable {
                                                           const proto::ReleaseBlocks& message,
                                                           worker::Commands& out);
   void OnReplicate(MonotonicTime now, const proto::ReplicateBlock& message, worker::Commands& out);
+  void OnRestore(MonotonicTime now, const proto::RestoreBlock& message, worker::Commands& out);
   void OnNewEpoch(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
   void OnMembers(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
   // `epoch`: the last of the job's life that ended. A later one takes it up again.
@@ -106,6 +113,9 @@ class BlockTable {
     MonotonicTime announced_at = 0;
     bool announced_ever = false;
     int tell_again = 0;                   // holders changed after the verdict: announcements left
+    bool logging = false;                 // on its way into the received-data log
+    MonotonicTime log_at = 0;             // not before
+    MonotonicTime log_backoff = 0;
   };
   struct WaitingStore {
     ExecutorKey executor;
@@ -136,6 +146,8 @@ class BlockTable {
   void RetryStores(MonotonicTime now, worker::Commands& out);
 
   void Replicate(MonotonicTime now, const BlockKey& key, worker::Commands& out);
+  // True when the block need not be written to the received-data log, or is there.
+  bool Logged(MonotonicTime now, const WorkerJob& job, Block& block, worker::Commands& out);
   void CopyTo(MonotonicTime now, Block& block, const proto::ClusterMembers::Member& peer,
               worker::Commands& out);
   void CopyFailed(MonotonicTime now, const BlockKey& key, bool for_good, worker::Commands& out);
@@ -154,6 +166,7 @@ class BlockTable {
   std::map<BlockKey, Incarnation> incarnations_;  // by name with number 0
   std::set<BlockKey> active_;                     // blocks that Tick has to look at
   std::vector<BlockKey> settled_;
+  std::set<BlockKey> restoring_;                  // being read from the received-data log
   std::map<uint64_t, uint64_t> ended_;            // job instance to its last epoch
   std::deque<uint64_t> ended_order_;
 };

@@ -21,6 +21,7 @@ struct WorkerJob {
   uint64_t durable_slot = 0;     // highest seen
   uint32_t replication = 2;
   uint32_t replication_min = 1;
+  std::string received_log;      // store that blocks are in before they are announced; or empty
   proto::ClusterMembers members;
   MonotonicTime heard = 0;       // from the job driver
   MonotonicTime next_beat = 0;

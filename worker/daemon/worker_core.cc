@@ -90,6 +90,14 @@ void WorkerCore::On(MonotonicTime now, worker::CopyUnreadable& event, worker::Co
   blocks_.OnCopyUnreadable(now, event.block, out);
 }
 
+void WorkerCore::On(MonotonicTime now, worker::BlockLogged& event, worker::Commands& out) {
+  blocks_.OnBlockLogged(now, event, out);
+}
+
+void WorkerCore::On(MonotonicTime now, worker::LoggedRead& event, worker::Commands& out) {
+  blocks_.OnLoggedRead(now, event, out);
+}
+
 void WorkerCore::On(MonotonicTime now, worker::BinaryReady& event, worker::Commands& out) {
   executors_.OnBinary(now, event, out);
 }

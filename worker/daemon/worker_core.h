@@ -44,6 +44,8 @@ class WorkerCore {
   void On(MonotonicTime now, worker::SliceStored& event, worker::Commands& out);
   void On(MonotonicTime now, worker::CopyStored& event, worker::Commands& out);
   void On(MonotonicTime now, worker::CopyUnreadable& event, worker::Commands& out);
+  void On(MonotonicTime now, worker::BlockLogged& event, worker::Commands& out);
+  void On(MonotonicTime now, worker::LoggedRead& event, worker::Commands& out);
   void On(MonotonicTime now, worker::BinaryReady& event, worker::Commands& out);
   void On(MonotonicTime now, worker::ProcessStarted& event, worker::Commands& out);
   void On(MonotonicTime now, worker::ProcessReaped& event, worker::Commands& out);

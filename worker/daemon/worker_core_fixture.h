@@ -62,6 +62,7 @@ class WorkerCoreTest : public testing::Test {
       session->set_address("jd:" + std::to_string(epoch));
       session->set_replication(replication);
       session->set_replication_min(replication_min);
+      session->set_received_log(received_log_);
       for (const Peer& peer : peers) {
         auto* member = session->mutable_members()->add_workers();
         member->set_worker_id(peer.id);
@@ -148,6 +149,12 @@ class WorkerCoreTest : public testing::Test {
     if (const auto* copy = std::get_if<worker::SendCopy>(&command)) {
       return "copy " + std::to_string(copy->info.name().number()) + " to " + copy->to;
     }
+    if (const auto* log = std::get_if<worker::LogBlock>(&command)) {
+      return "log " + std::to_string(log->block.number);
+    }
+    if (const auto* read = std::get_if<worker::ReadLogged>(&command)) {
+      return "read " + std::to_string(read->info.name().number()) + " from " + read->store;
+    }
     if (const auto* drop = std::get_if<worker::DropBlock>(&command)) {
       return "drop " + std::to_string(drop->block.number);
     }
@@ -177,8 +184,9 @@ class WorkerCoreTest : public testing::Test {
     if (e.has_block_announce()) {
       std::string holders;
       for (const auto& holder : e.block_announce().holders()) holders += " " + holder;
-      return "announce " + std::to_string(e.block_announce().block().name().number()) + holders +
-             to;
+      const auto& block = e.block_announce().block();
+      return "announce " + std::to_string(block.name().number()) +
+             (block.in_store() ? " in store" : "") + holders + to;
     }
     if (e.has_sealed_slices() && e.sealed_slices().arena_offsets_size() > 0) {
       return "sealed " + std::to_string(e.sealed_slices().arena_offsets(0) / 100);
@@ -193,12 +201,16 @@ class WorkerCoreTest : public testing::Test {
       return "inventory of " + std::to_string(e.worker_inventory().blocks_size()) + " epoch " +
              std::to_string(e.worker_inventory().epoch()) + to;
     }
+    if (e.has_block_not_restored()) {
+      return (e.block_not_restored().gone() ? "gone" : "not restored") + to;
+    }
     if (e.has_block_copied()) return e.block_copied().ok() ? "copied" + to : "not copied" + to;
     return "";
   }
   using Words = std::vector<std::string>;
 
   const std::vector<Peer> kThree = {{"w1", "h1"}, {"w2", "h1"}, {"w3", "h3"}};
+  std::string received_log_;  // of sessions from now on
   WorkerCore core_;
   MonotonicTime now_ = 1'000'000'000;
   worker::Commands done_;

@@ -78,6 +78,12 @@ void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
         blocks_.OnReplicate(now, message.replicate_block(), out);
       }
       return;
+    case Kind::kRestoreBlock:
+      if (current(message.restore_block().block().name().job_instance(),
+                  message.restore_block().epoch())) {
+        blocks_.OnRestore(now, message.restore_block(), out);
+      }
+      return;
     case Kind::kSealTick:
       if (FromDriver(event.from, message.seal_tick().job_instance()) != nullptr) {
         OnSealTick(message.seal_tick(), out);
@@ -114,6 +120,7 @@ void WorkerCore::OnSession(MonotonicTime now, const proto::JobSession& message,
   job.durable_slot = std::max(job.durable_slot, message.durable_slot());
   job.replication = message.replication();
   job.replication_min = message.replication_min();
+  job.received_log = message.received_log();
   job.members = message.members();
   job.heard = now;
   job.silent = false;

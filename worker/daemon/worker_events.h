@@ -79,6 +79,18 @@ struct CopyUnreadable {
   BlockKey block;
   std::string error;
 };
+// The answer to LogBlock.
+struct BlockLogged {
+  BlockKey block;
+  std::string error;  // empty: the checkpoint store has it
+};
+// The answer to ReadLogged: the block is stored here, or not.
+struct LoggedRead {
+  proto::BlockInfo info;
+  bool ok = false;
+  bool gone = false;  // the checkpoint store answered, and does not have it whole
+  std::string error;
+};
 struct BinaryReady {
   std::string digest;
   std::string path;
@@ -110,8 +122,8 @@ struct DrainRequested {
 };
 
 using Event = std::variant<Tick, Received, PeerDown, PeerDenied, LinkReset, SliceStored,
-                           CopyStored, CopyUnreadable, BinaryReady, ProcessStarted, ProcessReaped,
-                           DrainRequested>;
+                           CopyStored, CopyUnreadable, BlockLogged, LoggedRead, BinaryReady,
+                           ProcessStarted, ProcessReaped, DrainRequested>;
 
 // ---- commands -----------------------------------------------------------------------------
 
@@ -124,6 +136,16 @@ struct StoreSlice {
 struct SendCopy {
   proto::BlockInfo info;
   std::string to;
+};
+// Write a block to the checkpoint store there. A block is named once at a time.
+struct LogBlock {
+  BlockKey block;
+  std::string store;
+};
+// Read a block from the checkpoint store there.
+struct ReadLogged {
+  proto::BlockInfo info;
+  std::string store;
 };
 struct DropBlock {
   BlockKey block;
@@ -158,8 +180,9 @@ struct Exit {
   std::string line;  // why, for people; may be empty
 };
 
-using Command = std::variant<Send, StoreSlice, SendCopy, DropBlock, DropJob, FetchBinary,
-                             KeepBinaries, StartProcess, EndProcess, ForgetExecutor, Say, Exit>;
+using Command =
+    std::variant<Send, StoreSlice, SendCopy, LogBlock, ReadLogged, DropBlock, DropJob,
+                 FetchBinary, KeepBinaries, StartProcess, EndProcess, ForgetExecutor, Say, Exit>;
 using Commands = std::vector<Command>;
 
 }  // namespace worker

@@ -5,6 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "checkpoint/open_store.h"
+
 namespace sluice {
 namespace {
 
@@ -27,6 +29,8 @@ void WorkerShell::Begin(const WorkerConfig& config, Transport* transport) {
         [this](const ExecutorKey& executor, uint64_t offset, uint32_t records) {
           return ArenaView(executor, offset, records);
         });
+    received_log_ = std::make_unique<ReceivedLog>(
+        store_, OpenObjectStore, [this](worker::Event event) { Post(std::move(event)); });
     Tick();
   });
 }
@@ -44,6 +48,7 @@ void WorkerShell::End() {
     events_.clear();
   });
   loop_->Sync();
+  received_log_.reset();
 }
 
 void WorkerShell::OnMessage(const std::string& from, proto::Envelope message) {
@@ -93,8 +98,13 @@ void WorkerShell::Do(worker::Command& command) {
                  [&](Send& c) { transport_->Send(c.to, std::move(c.message)); },
                  [&](worker::StoreSlice& c) { data_->Do(std::move(c)); },
                  [&](worker::SendCopy& c) { data_->Do(c); },
+                 [&](worker::LogBlock& c) { received_log_->Do(c); },
+                 [&](worker::ReadLogged& c) { received_log_->Do(c); },
                  [&](worker::DropBlock& c) { store_->Drop(c.block); },
-                 [&](worker::DropJob& c) { store_->DropJob(c.job_instance); },
+                 [&](worker::DropJob& c) {
+                   store_->DropJob(c.job_instance);
+                   received_log_->Forget(c.job_instance);
+                 },
                  [&](worker::FetchBinary& c) { FetchBinary(c); },
                  [&](worker::KeepBinaries& c) { KeepBinaries(c); },
                  [&](worker::StartProcess& c) { StartProcess(c); },

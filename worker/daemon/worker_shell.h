@@ -10,6 +10,7 @@
 #include "common/net/transport.h"
 #include "worker/daemon/block_store.h"
 #include "worker/daemon/data_plane.h"
+#include "worker/daemon/received_log.h"
 #include "worker/daemon/worker_core.h"
 
 namespace sluice {
@@ -59,6 +60,7 @@ class WorkerShell : public Transport::Handler {
   Transport* transport_ = nullptr;
   std::unique_ptr<WorkerCore> core_;
   std::unique_ptr<DataPlane> data_;
+  std::unique_ptr<ReceivedLog> received_log_;
   std::deque<worker::Event> events_;
   EventLoop::TimerId timer_;
   bool stepping_ = false;

@@ -1,0 +1,131 @@
+// How many copies of each block there are, and what is done when they are too few or none.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "driver/job/block_desk.h"
+
+namespace sluice {
+namespace {
+
+constexpr MonotonicTime kReplicateAgainUs = 3'000'000;
+constexpr uint32_t kRestoresMax = 64;  // under way at a time
+
+}  // namespace
+
+// True when some block has too few copies and a worker that could take one.
+bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) {
+  under_replicated_ = 0;
+  restores_ = 0;
+  bool waiting = false;
+  for (const auto& [key, block] : state_->blocks()) {
+    if (block.lost) continue;
+    const std::vector<std::string> holders = HoldersOf(key);
+    if (holders.empty() && block.info.in_store() && Needed(block)) {
+      waiting = true;
+      if (NoWorkerHas(now, key)) Restore(now, key, block, out);
+      continue;
+    }
+    if (holders.size() >= options_.replication || holders.empty()) continue;
+    std::string target;
+    for (const auto& [id, worker] : members_->workers()) {
+      const bool holds = std::find(holders.begin(), holders.end(), id) != holders.end();
+      if (holds || !members_->WorkerServes(id)) continue;
+      const bool other_host = members_->HostOf(id) != members_->HostOf(holders.front());
+      if (target.empty() || other_host) target = id;
+    }
+    ++under_replicated_;
+    if (target.empty()) continue;
+    waiting = true;
+    MonotonicTime& asked = replicating_[key];
+    if (asked != 0 && now - asked < kReplicateAgainUs) continue;
+    asked = now;
+    Send send{members_->AddressOf(holders.front()), {}};
+    auto& replicate = *send.message.mutable_replicate_block();
+    *replicate.mutable_name() = block.info.name();
+    replicate.set_target_worker(target);
+    replicate.set_target_address(members_->AddressOf(target));
+    replicate.set_epoch(epoch_);
+    out.push_back(std::move(send));
+  }
+  return waiting;
+}
+
+// By a worker each, in turn. Blocks are in order of stream and receiver, not of batches: those that
+// are asked for at a time are few.
+void BlockDesk::Restore(MonotonicTime now, const BlockId& key, const LoggedBlock& block,
+                        std::vector<DriverCommand>& out) {
+  if (gone_from_store_.contains(key)) return;
+  MonotonicTime& asked = replicating_[key];
+  if (asked != 0 && now - asked < kReplicateAgainUs) {
+    ++restores_;
+    return;
+  }
+  std::vector<std::string> workers;
+  for (const auto& [id, worker] : members_->workers()) {
+    if (members_->WorkerServes(id)) workers.push_back(id);
+  }
+  if (workers.empty() || restores_ >= kRestoresMax) return;
+  ++restores_;
+  asked = now;
+  Send send{members_->AddressOf(workers[next_restorer_++ % workers.size()]), {}};
+  auto& restore = *send.message.mutable_restore_block();
+  *restore.mutable_block() = block.info;
+  restore.set_store(options_.received_log);
+  restore.set_epoch(epoch_);
+  out.push_back(std::move(send));
+}
+
+bool BlockDesk::IsLost(MonotonicTime now, const BlockId& key) const {
+  const auto it = state_->blocks().find(key);
+  if (it == state_->blocks().end()) return false;
+  return NoWorkerHas(now, key) &&
+         (!it->second.info.in_store() || gone_from_store_.contains(key));
+}
+
+bool BlockDesk::NoWorkerHas(MonotonicTime now, const BlockId& key) const {
+  const auto it = state_->blocks().find(key);
+  if (it == state_->blocks().end() || !HoldersOf(key).empty()) return false;
+  return std::all_of(it->second.holders.begin(), it->second.holders.end(),
+                     [&](const std::string& id) {
+                       const auto worker = members_->workers().find(id);
+                       if (worker == members_->workers().end()) return members_->InventoriesIn();
+                       if (!worker->second.lost) return worker->second.answered;
+                       return worker->second.gone ||
+                              now - worker->second.heard > 2 * options_.lease_us;
+                     });
+}
+
+std::vector<BlockId> BlockDesk::LostBlocks(MonotonicTime now) const {
+  std::vector<BlockId> lost;
+  for (const auto& [key, block] : state_->blocks()) {
+    if (Needed(block) && !block.lost && IsLost(now, key)) lost.push_back(key);
+  }
+  return lost;
+}
+
+bool BlockDesk::Needed(const LoggedBlock& block) const {
+  const auto batch = state_->planned().find(block.batch_ms);
+  const bool skipped = batch != state_->planned().end() && batch->second.empty();
+  return block.batch_ms == 0 || (block.batch_ms > state_->sealed_ms() && !skipped);
+}
+
+void BlockDesk::OnNotRestored(const proto::BlockNotRestored& failed,
+                              std::vector<DriverCommand>& out) {
+  const BlockId key = BlockIdOf(failed.name());
+  if (state_->FindBlock(key) == nullptr || !HoldersOf(key).empty()) return;
+  if (failed.gone()) gone_from_store_.insert(key);
+  out.push_back(Say{failed.gone() ? Say::Level::kError : Say::Level::kWarning,
+                    absl::StrCat("worker ", failed.worker_id(), " cannot read ", ToString(key),
+                                 " from the received-data log: ", failed.error())});
+}
+
+void BlockDesk::OnUnreadable(const std::string& worker_id, const BlockId& key,
+                             std::vector<DriverCommand>& out) {
+  const auto held = held_.find(worker_id);
+  if (held == held_.end() || held->second.erase(key) == 0) return;
+  check_copies_ = true;
+  out.push_back(Say{Say::Level::kWarning, absl::StrCat("worker ", worker_id, " cannot read its "
+                                                       "copy of ", ToString(key))});
+}
+
+}  // namespace sluice

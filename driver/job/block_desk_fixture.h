@@ -1,0 +1,222 @@
+// The books of received blocks with the membership and the log that they need, for their tests.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "driver/job/block_desk.h"
+
+namespace sluice {
+
+inline constexpr uint64_t kEpoch = 3;
+inline constexpr int64_t kLeaseUs = 1'000'000;
+
+// Two workers, the books of one job driver, and what these books send.
+class Books {
+ public:
+  Books() : members_(options_, kEpoch, {}, [] { return uint64_t{7}; }),
+            log_(&state_, JobState(), 1),
+            blocks_(options_, &state_, &log_, &members_, kEpoch) {
+    options_.lease_us = kLeaseUs;
+    members_.SetJob(1, {});
+    for (const char* id : {"w0", "w1"}) {
+      auto& member = *both_.add_workers();
+      member.set_worker_id(id);
+      member.set_address(id);
+      member.set_host(id);
+      member.set_incarnation(1);
+      member.set_slots(1);
+    }
+    List();
+  }
+
+  // The driver daemon says which workers there are.
+  void List() {
+    MembershipNews news;
+    members_.OnMembers(now_, both_, news);
+  }
+  bool InventoriesIn() const { return members_.InventoriesIn(); }
+
+  // Lets time pass; what was sent since is in `sent`.
+  void Pass(int64_t us) {
+    now_ += us;
+    sent.clear();
+    std::vector<DriverCommand> out;
+    MembershipNews news;
+    members_.OnTimer(now_, news, out);
+    for (const std::string& worker : news.lost_workers) blocks_.OnWorkerLost(worker);
+    blocks_.OnTimer(now_, out);
+    log_.Flush(out);
+    Take(out);
+  }
+  // The session that `worker` was sent, or null.
+  const proto::JobSession* SessionTo(const std::string& worker) const {
+    for (const Send& send : sent) {
+      if (send.to == worker && send.message.has_job_session()) return &send.message.job_session();
+    }
+    return nullptr;
+  }
+  // The release that `worker` was sent, or null.
+  const proto::ReleaseBlocks* ReleaseTo(const std::string& worker) const {
+    for (const Send& send : sent) {
+      if (send.to == worker && send.message.has_release_blocks()) {
+        return &send.message.release_blocks();
+      }
+    }
+    return nullptr;
+  }
+  void Inventory(const std::string& worker, uint64_t session, std::vector<uint64_t> blocks = {},
+                 uint32_t receiver = 0) {
+    proto::WorkerInventory inventory;
+    inventory.set_worker_id(worker);
+    inventory.set_incarnation(1);
+    inventory.set_epoch(kEpoch);
+    inventory.set_session(session);
+    for (const uint64_t number : blocks) *inventory.add_blocks() = Block(number);
+    if (receiver != 0) {
+      auto& live = *inventory.add_receivers();
+      live.set_executor(receiver);
+      live.set_incarnation(100 + receiver);
+    }
+    MembershipNews news;
+    members_.OnInventory(now_, inventory, news);
+    blocks_.OnInventory(inventory);
+  }
+  std::vector<uint32_t> Started() const {
+    std::vector<uint32_t> started;
+    for (const Send& send : sent) {
+      if (send.message.has_start_executor()) {
+        started.push_back(send.message.start_executor().executor());
+      }
+    }
+    return started;
+  }
+  bool Stopped(const std::string& worker, uint32_t executor) const {
+    return std::any_of(sent.begin(), sent.end(), [&](const Send& send) {
+      return send.to == worker && send.message.has_stop_executor() &&
+             send.message.stop_executor().executor() == executor;
+    });
+  }
+  void Beat(const std::string& worker, uint64_t releases = 0, uint64_t blocks = 0) {
+    proto::LeaseBeat beat;
+    beat.set_worker_id(worker);
+    beat.set_incarnation(1);
+    beat.set_epoch(kEpoch);
+    beat.set_releases(releases);
+    beat.set_blocks(blocks);
+    members_.OnBeat(now_, beat);
+    blocks_.OnBeat(now_, beat);
+  }
+  void Announce(uint64_t number, std::vector<std::string> holders) {
+    proto::BlockAnnounce announce;
+    *announce.mutable_block() = Block(number);
+    for (const std::string& holder : holders) announce.add_holders(holder);
+    sent.clear();
+    std::vector<DriverCommand> out;
+    blocks_.OnAnnounce("w0", announce, out);
+    log_.Flush(out);
+    while (!log_.idle()) log_.OnDurable({slot_++, 0}, out);
+    Take(out);
+  }
+  // A checkpoint covers it.
+  void Cover(uint64_t number) {
+    proto::Entry planned;
+    auto& composition = *planned.mutable_planned()->mutable_composition();
+    composition.set_batch_ms(static_cast<int64_t>(1000 * number));
+    *composition.add_sources()->add_tasks()->add_pieces()->mutable_block() = Block(number);
+    log_.Enqueue(planned);
+    proto::Entry decided;
+    decided.mutable_decided()->set_batch_ms(composition.batch_ms());
+    log_.Enqueue(decided);
+    proto::Entry sealed;
+    sealed.mutable_sealed()->set_batch_ms(composition.batch_ms());
+    log_.Enqueue(sealed);
+    MakeDurable();
+    blocks_.Release(state_.TakeCoveredBlocks());
+  }
+  // All that the log was told so far is durable.
+  void MakeDurable() {
+    std::vector<DriverCommand> out;
+    log_.Flush(out);
+    while (!log_.idle()) log_.OnDurable({slot_++, 0}, out);
+  }
+  // What follows is of a source that sends again what was not acknowledged.
+  void MakeReliable() { reliable_ = true; }
+  // What follows is in the received-data log.
+  void MakeLogged() {
+    in_store_ = true;
+    options_.received_log = "store";
+    options_.replication = 1;
+  }
+  // The blocks that workers were told to read from there since the last Pass.
+  std::vector<uint64_t> Restored() const {
+    std::vector<uint64_t> numbers;
+    for (const Send& send : sent) {
+      if (!send.message.has_restore_block()) continue;
+      numbers.push_back(send.message.restore_block().block().name().number());
+    }
+    return numbers;
+  }
+  void NotRestored(uint64_t number, bool gone) {
+    proto::BlockNotRestored failed;
+    *failed.mutable_name() = Block(number).name();
+    failed.set_gone(gone);
+    std::vector<DriverCommand> out;
+    blocks_.OnNotRestored(failed, out);
+  }
+  void Orphan(uint64_t incarnation) { blocks_.OnOrphans({{{0, incarnation}}}); }
+  bool Lost(uint64_t number) const { return blocks_.IsLost(now_, {0, 5, number}); }
+  // The last answer to an announcement.
+  bool Accepted() const {
+    for (auto send = sent.rbegin(); send != sent.rend(); ++send) {
+      if (send->message.has_block_verdict()) return send->message.block_verdict().accepted();
+    }
+    return false;
+  }
+  const JobState& state() const { return state_; }
+  // Both workers have answered their first sessions.
+  void Greet() {
+    Pass(1'000);
+    const uint64_t first = SessionTo("w0")->number(), second = SessionTo("w1")->number();
+    Inventory("w0", first);
+    Inventory("w1", second);
+  }
+  std::vector<std::string> Holders(uint64_t number) const {
+    return blocks_.HoldersOf({0, 5, number});
+  }
+
+  std::vector<Send> sent;
+
+ private:
+  void Take(std::vector<DriverCommand>& out) {
+    for (DriverCommand& command : out) {
+      if (auto* send = std::get_if<Send>(&command)) sent.push_back(std::move(*send));
+    }
+  }
+  proto::BlockInfo Block(uint64_t number) const {
+    proto::BlockInfo block;
+    block.mutable_name()->set_job_instance(1);
+    block.mutable_name()->set_incarnation(5);
+    block.mutable_name()->set_number(number);
+    block.set_records(1);
+    block.set_bytes(10);
+    block.set_reliable(reliable_);
+    block.set_in_store(in_store_);
+    return block;
+  }
+
+  JobDriverOptions options_;
+  proto::ClusterMembers both_;
+  JobState state_;
+  Membership members_;
+  LogQueue log_;
+  BlockDesk blocks_;
+  MonotonicTime now_ = 1'000'000;
+  uint64_t slot_ = 1;
+  bool reliable_ = false;
+  bool in_store_ = false;
+};
+
+}  // namespace sluice

@@ -1,0 +1,108 @@
+// Blocks that are in the received-data log, in the job driver's books.
+#include <gtest/gtest.h>
+
+#include "driver/job/block_desk_fixture.h"
+
+namespace sluice {
+namespace {
+
+using Numbers = std::vector<uint64_t>;
+
+class LoggedBlocksTest : public testing::Test {
+ protected:
+  LoggedBlocksTest() {
+    books_.MakeLogged();
+    books_.Greet();
+  }
+  // Both workers start anew, with nothing.
+  void LoseAll() {
+    for (const char* worker : {"w0", "w1"}) books_.Inventory(worker, UINT64_MAX);
+    books_.Pass(300'000);
+  }
+  Books books_;
+};
+
+TEST_F(LoggedBlocksTest, ABlockThatNoWorkerHasIsReadFromTheStore) {
+  books_.Announce(1, {"w0"});
+  books_.Pass(300'000);
+  EXPECT_EQ(books_.Restored(), Numbers{});
+  LoseAll();
+  EXPECT_EQ(books_.Restored(), Numbers{1});
+  EXPECT_FALSE(books_.Lost(1));
+  books_.Pass(300'000);
+  EXPECT_EQ(books_.Restored(), Numbers{});  // it was asked for
+  books_.Announce(1, {"w1"});
+  EXPECT_EQ(books_.Holders(1), (std::vector<std::string>{"w1"}));
+  books_.Pass(300'000);
+  EXPECT_EQ(books_.Restored(), Numbers{});
+}
+
+TEST_F(LoggedBlocksTest, AReadThatFailsIsAskedForAgain) {
+  books_.Announce(1, {"w0"});
+  LoseAll();
+  books_.NotRestored(1, /*gone=*/false);
+  EXPECT_FALSE(books_.Lost(1));
+  for (int i = 0; i < 40 && books_.Restored().empty(); ++i) {
+    books_.Pass(100'000);
+    books_.Beat("w0");
+    books_.Beat("w1");
+  }
+  EXPECT_EQ(books_.Restored(), Numbers{1});
+}
+
+TEST_F(LoggedBlocksTest, AnObjectThatIsGoneIsALossAndIsNotAskedForAgain) {
+  books_.Announce(1, {"w0"});
+  LoseAll();
+  books_.NotRestored(1, /*gone=*/true);
+  EXPECT_TRUE(books_.Lost(1));
+  for (int i = 0; i < 40; ++i) {
+    books_.Pass(100'000);
+    books_.Beat("w0");
+    books_.Beat("w1");
+    EXPECT_EQ(books_.Restored(), Numbers{});
+  }
+}
+
+TEST_F(LoggedBlocksTest, SixtyFourBlocksAreReadAtATime) {
+  for (uint64_t number = 1; number <= 100; ++number) books_.Announce(number, {"w0"});
+  LoseAll();
+  EXPECT_EQ(books_.Restored().size(), 64u);
+  for (const uint64_t number : books_.Restored()) books_.Announce(number, {"w1"});
+  books_.Pass(300'000);
+  EXPECT_EQ(books_.Restored().size(), 36u);
+}
+
+TEST_F(LoggedBlocksTest, ABlockThatACheckpointCoversIsNotRead) {
+  books_.Announce(1, {"w0"});
+  books_.Cover(1);
+  LoseAll();
+  EXPECT_EQ(books_.Restored(), Numbers{});
+}
+
+// Its object may be collected: who relied on it would be wrong.
+TEST_F(LoggedBlocksTest, AForgottenReceiversBlockOfAReliableSourceIsRefused) {
+  books_.MakeReliable();
+  books_.Orphan(5);
+  books_.Announce(1, {"w0"});
+  EXPECT_FALSE(books_.Accepted());
+}
+
+TEST_F(LoggedBlocksTest, AForgottenReceiversOtherBlocksDoNotCountAsStored) {
+  books_.Orphan(5);
+  books_.Announce(1, {"w0"});
+  EXPECT_TRUE(books_.Accepted());
+  LoseAll();
+  EXPECT_TRUE(books_.Lost(1));
+}
+
+TEST_F(LoggedBlocksTest, WhoIsForgottenIsSoAfterARelaunch) {
+  books_.Orphan(5);
+  books_.MakeDurable();
+  JobState restored;
+  restored.Restore(books_.state().Keep(1));
+  EXPECT_TRUE(restored.Forgotten(0, 5));
+  EXPECT_FALSE(restored.Forgotten(0, 6));
+}
+
+}  // namespace
+}  // namespace sluice

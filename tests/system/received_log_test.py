@@ -1,0 +1,124 @@
+"""With the received-data log no node takes an acknowledged record along: all of them are killed at
+once, their disks are thrown away, and the job goes on from its checkpoint store alone.
+
+usage: received_log_test.py SLUICE WORDCOUNT
+"""
+import collections
+import os
+import re
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster, Failure, wait_until  # noqa: E402
+from outputs import latest  # noqa: E402
+
+ROUNDS = 3
+LINES = 400   # of a round, each three words
+WORKERS = ("w0", "w1")
+# One copy in the cluster, and no checkpoint but the log: what is not in the store is lost.
+CONF = ["received_log=on", "replication=1", "checkpoint_interval=10m", "batch_interval=300ms",
+        "worker_lease=1s"]
+
+
+def lines_of(rounds):
+    return [f"all w{i % 97} line{i}" for i in range(LINES * rounds)]
+
+
+def start(cluster, wordcount, output):
+    cluster.address = None
+    cluster.start_driver("--conf=worker_lease=1s")
+    for name in WORKERS:
+        cluster.start_worker(name)
+    return cluster.submit(wordcount, "kept", ["--push=words", f"--output={output}/totals"],
+                          conf=CONF)
+
+
+def push(cluster, lines):
+    """The same producer with all its lines from the first on: those that are stored are dropped."""
+    client = cluster.push("kept", "words", lines)
+    if client.wait() != 0 or f"acknowledged {len(lines)}" not in client.tail():
+        raise Failure(f"the push ended otherwise: {client.tail()}")
+
+
+def lose_every_node(cluster):
+    """Daemons, job driver, executors and receivers at once, and all disks but the store's."""
+    for pid in cluster.pids_with(cluster.folder):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    for process in [cluster.driver, *cluster.workers.values()]:
+        process.kill()
+    wait_until(lambda: not cluster.pids_with(cluster.folder), "every process to be gone")
+    for name in ("driver", *WORKERS):
+        shutil.rmtree(cluster.path(name))
+
+
+def received(cluster):
+    folder = cluster.path("checkpoint-kept", "objects", "received")
+    return [os.path.join(folder, name) for name in os.listdir(folder)]
+
+
+def totals(output):
+    pairs = [re.fullmatch(r"\((.*),(\d+)\)", line).groups() for line in latest(output, "totals")]
+    return {word: int(count) for word, count in pairs}
+
+
+def expected(lines):
+    return collections.Counter(word for line in lines for word in line.split())
+
+
+def finish(cluster):
+    cluster.run("job", "drain", "kept", "--deadline=60s", seconds=90)
+    wait_until(lambda: (cluster.job("kept") or {}).get("state") == "FINISHED", "the drain")
+
+
+def every_node(cluster, wordcount, output):
+    for turn in range(1, ROUNDS + 1):
+        start(cluster, wordcount, output)
+        push(cluster, lines_of(turn))
+        if not received(cluster):
+            raise Failure("no received block is in the store")
+        lose_every_node(cluster)
+    start(cluster, wordcount, output)
+    finish(cluster)
+    if totals(output) != expected(lines_of(ROUNDS)):
+        raise Failure(f"other totals than those of the input: all={totals(output).get('all')}")
+    print(f"exact: {LINES * ROUNDS} lines, every node lost {ROUNDS} times")
+
+
+def a_lost_object(cluster, wordcount, output):
+    """An object that is gone, too, is said to be lost; the rest goes on when that is accepted."""
+    start(cluster, wordcount, output)
+    push(cluster, lines_of(1))
+    blocks = received(cluster)
+    lose_every_node(cluster)
+    os.remove(max(blocks, key=os.path.getsize))
+    said = start(cluster, wordcount, output)
+    if "RECOVERING: 1 received blocks are lost" not in said:
+        raise Failure(f"submit does not say that a block is lost: {said}")
+    cluster.run("job", "accept-loss", "kept")
+    finish(cluster)
+    left = totals(output).get("all", 0)
+    if not 0 <= left < LINES:
+        raise Failure(f"{left} of {LINES} lines count, and one block of them is gone")
+    print(f"a lost object: {left} of {LINES} lines after the loss was accepted")
+
+
+def main():
+    sluice, wordcount = (os.path.abspath(p) for p in sys.argv[1:3])
+    for case in (every_node, a_lost_object):
+        with Cluster(sluice) as cluster:
+            output = cluster.path("out")
+            os.makedirs(output)
+            case(cluster, wordcount, output)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
