@@ -145,6 +145,11 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjectStore(const std::string& 
     ASSIGN_OR_RETURN(std::shared_ptr<S3Bucket> bucket, ConnectS3(parsed.bucket));
     return OpenS3Objects(std::move(bucket), parsed);
   }
+  // Not made here: a directory that is mounted elsewhere only would be another one.
+  if (!fs::exists(parsed.objects_path())) {
+    return absl::NotFoundError("no job has a checkpoint in " + parsed.directory +
+                               " as this node sees it; is it mounted here?");
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<PosixObjectStore> objects, OpenPosix(parsed));
   return std::unique_ptr<ObjectStore>(std::move(objects));
 }

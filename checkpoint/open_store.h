@@ -15,8 +15,9 @@ namespace sluice {
 // Takes no lock: several processes open the same one. Keys come from the environment of the opener,
 // never from the URL.
 //
-// Usage error or refused as ParseCheckpointUrl has it; not found when no job has a checkpoint in
-// that bucket; PermissionDenied without keys; unavailable when the store is out of reach.
+// Usage error or refused as ParseCheckpointUrl has it; not found when no job has a checkpoint
+// there, or its directory is not mounted here; PermissionDenied without keys; unavailable when the
+// store is out of reach.
 absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjectStore(const std::string& url);
 
 struct DriverStoreOptions {

@@ -12,7 +12,14 @@ namespace {
 
 TEST(OpenStoreTest, AllWhoOpenOneUrlSeeTheSameObjects) {
   const std::string folder = testing::TempDir() + "opened_" + std::to_string(::getpid());
+  // Whoever only looks makes nothing: it would be another directory where this is not mounted.
+  EXPECT_TRUE(absl::IsNotFound(OpenObjectStore("rocksdb:" + folder).status()));
+  EXPECT_FALSE(std::filesystem::exists(folder));
   {
+    DriverStoreOptions options;
+    options.url = "rocksdb:" + folder;
+    const auto driver = OpenDriverStore(options);
+    ASSERT_TRUE(driver.ok()) << driver.status();
     auto writer = OpenObjectStore("rocksdb:" + folder);
     ASSERT_TRUE(writer.ok()) << writer.status();
     EXPECT_TRUE((*writer)->PutIfAbsent("part-1", "state").ok());

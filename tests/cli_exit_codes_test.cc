@@ -137,7 +137,8 @@ TEST_F(CliTest, WhatIsTypedWrongIsFoundWithoutAskingAnybody) {
 TEST_F(CliTest, HelpAndVersionAreThereForEveryCommand) {
   for (const char* command : {"", "driver", "worker", "submit", "push", "job list", "job status",
                               "job drain", "job cancel", "job logs", "job accept-loss",
-                              "worker list", "conf explain", "checkpoint verify"}) {
+                              "worker list", "worker drain", "conf explain", "checkpoint list",
+                              "checkpoint verify", "job checkpoints"}) {
     Result result = Type(std::string(command) + " --help");
     EXPECT_EQ(result.code, 0) << command;
     EXPECT_NE(result.output.find("usage: sluice"), std::string::npos) << command;
@@ -152,11 +153,18 @@ TEST_F(CliTest, ADriverThatIsNotThereIsFour) {
               std::string(kJob), 4, "cannot reach"}});
 }
 
-TEST_F(CliTest, WhatThisReleaseDoesNotHaveIsRefused) {
-  Check({{"checkpoint list rocksdb:/x", 3, "not in this release"},
-         {"checkpoint verify rocksdb:/x", 3, "not in this release"},
-         {"job checkpoints wc", 3, "not in this release"},
-         {"worker drain w1", 3, "not in this release"}});
+TEST_F(CliTest, CheckpointsAndDrainsOfWhatIsNotThere) {
+  const std::string nobody = " --driver=127.0.0.1:1 --connect-timeout=200ms";
+  Check({{"checkpoint list rocksdb:" + root_ + "/none", 1, "no job has a checkpoint"},
+         {"checkpoint verify rocksdb:" + root_ + "/none", 1, "no job has a checkpoint"},
+         {"checkpoint list ftp://x", 2, "ftp://x"},
+         {"checkpoint verify hdfs://host/x", 3, "hdfs://"},
+         {"checkpoint list", 2, "URL"},
+         {"job checkpoints wc" + nobody, 4, "cannot reach"},
+         {"worker drain w1" + nobody, 4, "cannot reach"},
+         {"worker drain ../w1" + nobody, 2, "worker id"},
+         {"worker drain w1 --deadline=soon" + nobody, 2, "--deadline"}});
+  EXPECT_FALSE(fs::exists(root_ + "/none"));  // looking makes nothing
 }
 
 TEST_F(CliTest, ADaemonSaysWhyItCannotStart) {

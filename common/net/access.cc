@@ -16,6 +16,8 @@ constexpr MethodAccess kMethods[] = {
     {"/sluice.proto.Driver/DrainJob", kClient},
     {"/sluice.proto.Driver/CancelJob", kClient},
     {"/sluice.proto.Driver/AcceptLossOf", kClient},
+    {"/sluice.proto.Driver/JobCheckpoints", kClient},
+    {"/sluice.proto.Driver/DrainWorkerOf", kClient},
     {"/sluice.proto.Driver/JobLogs", kClient},
     {"/sluice.proto.Driver/ListWorkers", kClient},
     {"/sluice.proto.Driver/FetchBinary", kWorker},
@@ -52,6 +54,8 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kSealedSlices:
     case M::kBlockCopy:
     case M::kBlockCopied:
+    case M::kBlockNotRestored:
+    case M::kDrainWorker:
     case M::MESSAGE_NOT_SET:
       return false;
     // Job drivers and executors.
@@ -63,6 +67,7 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kBlockVerdict:
     case M::kReleaseBlocks:
     case M::kReplicateBlock:
+    case M::kRestoreBlock:
     case M::kProducerQuery:
     case M::kReceiverError:
     case M::kProducerAnswer:

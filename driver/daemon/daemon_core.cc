@@ -188,6 +188,18 @@ void DaemonCore::On(const AcceptJobLoss& event) {
         sent ? "" : "the job's driver is not up at the moment; try again: " + event.job);
 }
 
+void DaemonCore::On(const DrainWorkerWish& event) {
+  const auto worker = workers_.workers().find(event.worker);
+  if (worker == workers_.workers().end() || !worker->second.live) {
+    return Reply(event.request, 1, "no worker of this id is up: " + event.worker);
+  }
+  proto::Envelope message;
+  message.mutable_drain_worker()->set_deadline_ms(event.deadline_ms);
+  out_.push_back(Send{worker->second.link, std::move(message)});
+  out_.push_back(Say{"worker " + event.worker + " is to drain"});
+  Reply(event.request, 0, "");
+}
+
 void DaemonCore::On(const DrainAll& event) {
   for (auto& job : jobs_) {
     if (!job->ended()) job->Stop(now_, /*drain=*/true, event.deadline_ms, &out_);

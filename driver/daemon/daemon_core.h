@@ -48,6 +48,7 @@ class DaemonCore {
   void On(const SubmitJob& event);
   void On(const StopJob& event);
   void On(const AcceptJobLoss& event);
+  void On(const DrainWorkerWish& event);
   void On(const DrainAll& event);
   void On(const DriverStarted& event);
   void On(const DriverNotStarted& event);

@@ -47,6 +47,11 @@ struct AcceptJobLoss {
   uint64_t request = 0;
   std::string job;
 };
+struct DrainWorkerWish {
+  uint64_t request = 0;
+  std::string worker;
+  uint64_t deadline_ms = 0;
+};
 // The daemon itself was told to end and to drain all jobs first.
 struct DrainAll {
   uint64_t deadline_ms = 0;
@@ -73,8 +78,9 @@ struct FormerEnded {
   std::string job;
 };
 
-using Event = std::variant<Tick, Received, PeerDown, SubmitJob, StopJob, AcceptJobLoss, DrainAll,
-                           DriverStarted, DriverNotStarted, DriverExited, FormerEnded>;
+using Event = std::variant<Tick, Received, PeerDown, SubmitJob, StopJob, AcceptJobLoss,
+                           DrainWorkerWish, DrainAll, DriverStarted, DriverNotStarted,
+                           DriverExited, FormerEnded>;
 
 // ---- commands, to be carried out in their order ------------------------------------------------
 

@@ -5,6 +5,8 @@
 
 #include <random>
 
+#include "checkpoint/checkpoint_report.h"
+#include "checkpoint/open_store.h"
 #include "common/exit_code.h"
 #include "common/exit_status.h"
 #include "common/role_flags.h"
@@ -172,6 +174,48 @@ grpc::Status DriverService::AcceptLossOf(grpc::ServerContext*, const proto::JobR
                                          proto::JobReply* reply) {
   *reply->mutable_outcome() = daemon_->Call(
       [&](uint64_t number) { return AcceptJobLoss{number, request->name()}; });
+  return grpc::Status::OK;
+}
+
+grpc::Status DriverService::DrainWorkerOf(grpc::ServerContext*,
+                                          const proto::WorkerRequest* request,
+                                          proto::JobReply* reply) {
+  *reply->mutable_outcome() = daemon_->Call([&](uint64_t number) {
+    return DrainWorkerWish{number, request->id(), request->deadline_ms()};
+  });
+  return grpc::Status::OK;
+}
+
+grpc::Status DriverService::JobCheckpoints(grpc::ServerContext*, const proto::JobRequest* request,
+                                           proto::CheckpointList* reply) {
+  auto view = daemon_->view();
+  const proto::JobInfo* job = FindJob(*view, request->name());
+  if (job == nullptr) {
+    *reply->mutable_outcome() = Refusal(kExitFailed, "no job of this name: " + request->name());
+    return grpc::Status::OK;
+  }
+  const std::string url =
+      !job->checkpoint().empty()
+          ? job->checkpoint()
+          : "rocksdb:" + daemon_->folder().RunFolder(job->status().job(), job->run()) + "/store";
+  auto store = OpenObjectStore(url);
+  auto rows = store.ok() ? ReportCheckpoints(store->get())
+                         : absl::StatusOr<std::vector<CheckpointReport>>(store.status());
+  if (!rows.ok()) {
+    *reply->mutable_outcome() = Refusal(kExitFailed, std::string(Message(rows.status())));
+    return grpc::Status::OK;
+  }
+  reply->set_where(url);
+  for (const CheckpointReport& row : *rows) {
+    auto& out = *reply->add_checkpoints();
+    out.set_name(row.name);
+    out.set_sequence(row.sequence);
+    out.set_batch_ms(row.batch_ms);
+    out.set_decided_slot(row.decided_slot);
+    out.set_parts(row.parts);
+    out.set_bytes(row.bytes);
+    out.set_damage(row.damage);
+  }
   return grpc::Status::OK;
 }
 

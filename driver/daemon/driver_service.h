@@ -27,6 +27,10 @@ class DriverService : public proto::Driver::Service {
                          proto::JobReply* reply) override;
   grpc::Status AcceptLossOf(grpc::ServerContext* context, const proto::JobRequest* request,
                             proto::JobReply* reply) override;
+  grpc::Status JobCheckpoints(grpc::ServerContext* context, const proto::JobRequest* request,
+                              proto::CheckpointList* reply) override;
+  grpc::Status DrainWorkerOf(grpc::ServerContext* context, const proto::WorkerRequest* request,
+                             proto::JobReply* reply) override;
   grpc::Status JobLogs(grpc::ServerContext* context, const proto::LogRequest* request,
                        grpc::ServerWriter<proto::LogChunk>* writer) override;
   grpc::Status ListWorkers(grpc::ServerContext* context, const proto::ListRequest* request,

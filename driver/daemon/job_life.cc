@@ -273,6 +273,7 @@ proto::JobInfo JobLife::Info() const {
   info.set_reported(reported_);
   info.set_ended(ended());
   info.set_run(record_.run());
+  info.set_checkpoint(record_.spec().checkpoint());
   return info;
 }
 

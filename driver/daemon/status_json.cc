@@ -42,7 +42,8 @@ Json Of(const proto::JobInfo& job) {
           {"lost_records", s.lost_records()},
           {"receivers", receivers},
           {"exit_code", s.exit_code()},
-          {"slots", job.slots()}};
+          {"slots", job.slots()},
+          {"checkpoint", job.checkpoint()}};
 }
 
 Json Of(const proto::WorkerInfo& worker) {
@@ -71,6 +72,16 @@ void Metric(std::ostream& out, const char* name, const char* type, const std::st
 }
 
 }  // namespace
+
+std::string CheckpointJson(const proto::CheckpointRow& row) {
+  return Text({{"name", row.name()},
+               {"sequence", row.sequence()},
+               {"batch_ms", row.batch_ms()},
+               {"decided_slot", row.decided_slot()},
+               {"parts", row.parts()},
+               {"bytes", row.bytes()},
+               {"damage", row.damage()}});
+}
 
 std::string JobJson(const proto::JobInfo& job) { return Text(Of(job)); }
 std::string WorkerJson(const proto::WorkerInfo& worker) { return Text(Of(worker)); }

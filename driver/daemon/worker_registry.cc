@@ -36,8 +36,9 @@ bool WorkerRegistry::Heartbeat(MonotonicTime now, const proto::WorkerHeartbeat& 
   Worker& worker = entry->second;
   worker.last = heartbeat;
   worker.heard = now;
-  if (!worker.live) *changed = true;
-  worker.live = true;
+  const bool ends = heartbeat.drain() == "drained" || heartbeat.drain() == "forced";
+  if (worker.live == ends) *changed = true;
+  worker.live = !ends;
   return true;
 }
 
@@ -70,6 +71,15 @@ void WorkerRegistry::RenewAll(MonotonicTime now) {
   for (auto& [id, worker] : workers_) worker.heard = now;
 }
 
+// UP, DRAINING, DRAINED, FORCED (its drain's deadline passed) or LOST.
+static std::string StateOf(const WorkerRegistry::Worker& worker) {
+  const std::string& drain = worker.last.drain();
+  if (drain == "drained") return "DRAINED";
+  if (drain == "forced") return "FORCED";
+  if (!worker.live) return "LOST";
+  return drain == "draining" ? "DRAINING" : "UP";
+}
+
 std::vector<proto::WorkerInfo> WorkerRegistry::Infos() const {
   std::vector<proto::WorkerInfo> infos;
   for (const auto& [id, worker] : workers_) {
@@ -77,7 +87,7 @@ std::vector<proto::WorkerInfo> WorkerRegistry::Infos() const {
     info.set_id(id);
     info.set_address(worker.self.address());
     info.set_host(worker.self.host());
-    info.set_state(worker.live ? "UP" : "LOST");
+    info.set_state(StateOf(worker));
     info.set_slots(worker.self.slots());
     info.set_pid(worker.self.pid());
     if (worker.live) {

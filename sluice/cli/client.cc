@@ -228,6 +228,26 @@ absl::StatusOr<proto::Outcome> Client::Ask(Wish wish, const std::string& name,
   return reply.outcome();
 }
 
+absl::StatusOr<proto::CheckpointList> Client::Checkpoints(const std::string& job) {
+  Call call(security_, timeout_ms_);
+  proto::JobRequest request;
+  request.set_name(job);
+  proto::CheckpointList list;
+  RETURN_IF_ERROR(FromGrpc(grpc_->stub->JobCheckpoints(&call.context, request, &list), address_));
+  RETURN_IF_ERROR(FromOutcome(list.outcome()));
+  return list;
+}
+
+absl::Status Client::DrainWorker(const std::string& id, uint64_t deadline_ms) {
+  Call call(security_, timeout_ms_);
+  proto::WorkerRequest request;
+  request.set_id(id);
+  request.set_deadline_ms(deadline_ms);
+  proto::JobReply reply;
+  RETURN_IF_ERROR(FromGrpc(grpc_->stub->DrainWorkerOf(&call.context, request, &reply), address_));
+  return FromOutcome(reply.outcome());
+}
+
 absl::Status Client::Watch(const std::string& name,
                            const std::function<bool(const proto::JobInfo&)>& seen) {
   while (true) {

@@ -44,6 +44,8 @@ class Client {
   // Connects anew when the daemon goes away and comes back within the connect timeout.
   absl::Status Watch(const std::string& name,
                      const std::function<bool(const proto::JobInfo&)>& seen);
+  absl::StatusOr<proto::CheckpointList> Checkpoints(const std::string& job);
+  absl::Status DrainWorker(const std::string& id, uint64_t deadline_ms);
   absl::Status Logs(const std::string& name, bool follow,
                     const std::function<void(const proto::LogChunk&)>& seen);
   absl::StatusOr<proto::FindStreamReply> FindStream(const std::string& job,

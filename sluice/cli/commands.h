@@ -15,10 +15,11 @@ Command JobDrainCommand();      // job_stop_command.cc
 Command JobCancelCommand();
 Command JobAcceptLossCommand();
 Command JobLogsCommand();       // job_logs_command.cc
+Command JobCheckpointsCommand();  // checkpoint_commands.cc
+Command CheckpointListCommand();
+Command CheckpointVerifyCommand();
 Command WorkerListCommand();    // worker_list_command.cc
+Command WorkerDrainCommand();   // worker_drain_command.cc
 Command ConfExplainCommand();   // conf_explain_command.cc
-
-// Commands of the interface that this release does not have: they refuse (exit code 3).
-std::vector<Command> LaterCommands();  // later_commands.cc
 
 }  // namespace sluice::cli

@@ -11,12 +11,12 @@ namespace sluice::cli {
 namespace {
 
 std::vector<Command> AllCommands() {
-  std::vector<Command> commands = {
+  return {
       DriverCommand(),    WorkerCommand(),   SubmitCommand(),        PushCommand(),
       JobListCommand(),   JobStatusCommand(), JobDrainCommand(),     JobCancelCommand(),
-      JobLogsCommand(),   JobAcceptLossCommand(), WorkerListCommand(), ConfExplainCommand()};
-  for (Command& command : LaterCommands()) commands.push_back(command);
-  return commands;
+      JobLogsCommand(),   JobAcceptLossCommand(), JobCheckpointsCommand(),
+      WorkerListCommand(), WorkerDrainCommand(), CheckpointListCommand(),
+      CheckpointVerifyCommand(), ConfExplainCommand()};
 }
 
 int Run(std::vector<std::string> words) {

@@ -137,6 +137,23 @@ class Cases:
                          f"--dir={folder}", f"--output={self.cluster.path('out-' + misfit)}",
                          f"--misfit={misfit}"], says, 90)
 
+    def damaged_checkpoints(self, store):
+        """What `checkpoint list` and `checkpoint verify` say of a store, sound and damaged."""
+        s = self.cluster.sluice
+        self.expect(0, "checkpoint list", [s, "checkpoint", "list", f"rocksdb:{store}"])
+        self.expect(0, "checkpoint verify", [s, "checkpoint", "verify", f"rocksdb:{store}"])
+        copy = self.cluster.path("verify-manifest")
+        shutil.copytree(store, copy)
+        name = sorted(f for f in os.listdir(f"{copy}/objects") if f.startswith("manifest"))[-1]
+        self.flip(f"{copy}/objects/{name}")
+        for command in ("list", "verify"):
+            self.expect(8, f"checkpoint {command} with a bit-flipped manifest",
+                        [s, "checkpoint", command, f"rocksdb:{copy}"], name)
+        empty = self.cluster.path("verify-empty")
+        os.makedirs(f"{empty}/objects")
+        self.expect(1, "checkpoint list of an empty store",
+                    [s, "checkpoint", "list", f"rocksdb:{empty}"], "no checkpoint is there")
+
     def checkpoints(self):
         """A live owner is never displaced by a start; damage is named and never a fresh start."""
         store = self.cluster.path("local-store")
@@ -171,6 +188,7 @@ class Cases:
             damage(f"{copy}/log/{wal[-1]}")
             self.expect(8, f"a {what} log",
                         [w.replace(store, copy) for w in job], copy)
+        self.damaged_checkpoints(store)
         copy = self.cluster.path("damaged-manifest")
         shutil.copytree(store, copy)
         manifest = sorted(f for f in os.listdir(f"{copy}/objects") if f.startswith("manifest"))[-1]

@@ -4,6 +4,7 @@ once, their disks are thrown away, and the job goes on from its checkpoint store
 usage: received_log_test.py SLUICE WORDCOUNT
 """
 import collections
+import json
 import os
 import re
 import shutil
@@ -87,6 +88,42 @@ def every_node(cluster, wordcount, output):
     if totals(output) != expected(lines_of(ROUNDS)):
         raise Failure(f"other totals than those of the input: all={totals(output).get('all')}")
     print(f"exact: {LINES * ROUNDS} lines, every node lost {ROUNDS} times")
+    damage_is_named(cluster)
+
+
+def flip(path):
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) // 2)
+        byte = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte[0] ^ 1]))
+
+
+def damage_is_named(cluster):
+    """`checkpoint verify` reads parts of state and received blocks from end to end."""
+    objects = cluster.path("checkpoint-kept", "objects")
+    part = sorted(name for name in os.listdir(objects) if name.startswith("part-"))[-1]
+    block = os.path.basename(received(cluster)[0])
+    url = "rocksdb:" + cluster.path("checkpoint-kept")
+    verify = ["checkpoint", "verify", url]
+    code, out, err = cluster.run(*verify, check=False)
+    if code != 0 or "whole" not in out:
+        raise Failure(f"a sound store does not verify: {code} {out} {err}")
+    _, rows, _ = cluster.run("job", "checkpoints", "kept", "-o", "json")
+    listed = [json.loads(line) for line in rows.splitlines()]
+    if not listed or any(row["damage"] for row in listed):
+        raise Failure(f"job checkpoints: {rows}")
+    for name, path in ((block, "received/" + block), (part, part)):
+        flip(os.path.join(objects, path))
+        code, out, err = cluster.run(*verify, check=False)
+        if code != 8 or name not in err:
+            raise Failure(f"a flipped bit in {name}: {code} {out} {err}")
+        flip(os.path.join(objects, path))
+    os.remove(os.path.join(objects, part))
+    code, _, err = cluster.run("checkpoint", "list", url, check=False)
+    if code != 8 or part not in err:
+        raise Failure(f"a part that is missing: {code} {err}")
+    print("damage of parts and blocks is named")
 
 
 def a_lost_object(cluster, wordcount, output):

@@ -98,27 +98,35 @@ class Cases:
         self.cluster.start_driver()
         expect(self.cluster.job("stays")["state"], "FINISHED", "the job has finished")
 
-    def worker_hands_over(self):
+    def worker_hands_over(self, name_of_job, drain):
         """With one copy of each block, a worker that drains leaves its blocks with a peer."""
-        job = GateJob(self.cluster, "handed", shut=True)
+        job = GateJob(self.cluster, name_of_job, shut=True)
         job.submit(self.gate, "--push=lines", conf=["replication=1", "checkpoint_interval=60s"])
-        holder = wait_until(lambda: self.cluster.executors("handed", "receivers"), "a receiver")
+        holder = wait_until(lambda: self.cluster.executors(name_of_job, "receivers"),
+                            "a receiver")
         given = gate_lines(0, 1000)
-        push = self.cluster.push("handed", "lines", given)
+        push = self.cluster.push(name_of_job, "lines", given)
         expect(push.wait(), 0, "all is acknowledged while the gate is shut")
         job.held()
         name = next(name for name, process in self.cluster.workers.items()
                     if process.pid == self.pid_of(holder[0][0]))
         worker = self.cluster.workers.pop(name)
-        worker.kill(signal.SIGTERM)
+        drain(worker, holder[0][0])
         # Its executors wait at the gate: only then does its hand-over show to be none of theirs.
-        expect(worker.wait(), 0, "a worker drains at SIGTERM")
+        expect(worker.wait(), 0, "a worker drains")
         shutil.rmtree(self.cluster.path(name))
         job.open()
         job.await_sums(given)
-        code, _, _ = self.cluster.run("job", "drain", "handed", "--deadline=60s", check=False)
+        code, _, _ = self.cluster.run("job", "drain", name_of_job, "--deadline=60s", check=False)
         expect(code, 0, "the job drains after its worker is gone")
         job.expect_sums(given)
+
+    def drain_by_command(self, worker, worker_id):
+        code, out, err = self.cluster.run("worker", "drain", worker_id, "--deadline=20s",
+                                          check=False)
+        expect((code, out.strip()), (0, f"{worker_id} drained"), f"worker drain: {err}")
+        state = next(w["state"] for w in self.cluster.worker_list() if w["id"] == worker_id)
+        expect(state, "DRAINED", "the list of workers says so")
 
     def pid_of(self, worker_id):
         return next(w["pid"] for w in self.cluster.worker_list() if w["id"] == worker_id)
@@ -156,7 +164,9 @@ def main():
             cluster.start_worker(name)
         cases.drain_past_its_deadline()
         cases.driver_daemon_stops_jobs(*cases.driver_daemon_ends())
-        cases.worker_hands_over()
+        cases.worker_hands_over("signalled", lambda worker, _: worker.kill(signal.SIGTERM))
+        cluster.start_worker("w2")
+        cases.worker_hands_over("commanded", cases.drain_by_command)
         cases.worker_that_cannot_hand_over()
     print("signals_test passed")
 

@@ -29,6 +29,16 @@ void DriverLink::SayAway(worker::Commands& out) {
                             config_.driver_address});
 }
 
+void DriverLink::SayNow(const proto::WorkerHeartbeat& beat, worker::Commands& out) const {
+  if (config_.driver_address.empty()) return;
+  Send send{config_.driver_address, {}};
+  auto* message = send.message.mutable_worker_heartbeat();
+  *message = beat;
+  message->set_worker_id(config_.worker_id);
+  message->set_incarnation(config_.incarnation);
+  out.push_back(std::move(send));
+}
+
 void DriverLink::Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat,
                       worker::Commands& out) {
   if (config_.driver_address.empty() || now < next_) return;
@@ -45,12 +55,7 @@ void DriverLink::Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat,
     return;
   }
   next_ = now + lease_us_ / 10;
-  Send send{config_.driver_address, {}};
-  auto* message = send.message.mutable_worker_heartbeat();
-  *message = beat;
-  message->set_worker_id(config_.worker_id);
-  message->set_incarnation(config_.incarnation);
-  out.push_back(std::move(send));
+  SayNow(beat, out);
   // Once a lease it registers again: a driver that was replaced unnoticed learns of this worker,
   // and its answer shows that it is there.
   if (now - asked_ > lease_us_) {

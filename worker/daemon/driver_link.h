@@ -15,6 +15,8 @@ class DriverLink {
 
   // `beat` is what a heartbeat says besides who sends it.
   void Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat, worker::Commands& out);
+  // A heartbeat out of turn: the daemon's last word.
+  void SayNow(const proto::WorkerHeartbeat& beat, worker::Commands& out) const;
   void OnRegistered(MonotonicTime now, const proto::WorkerRegistered& message,
                     worker::Commands& out);
   void OnDown(MonotonicTime now, worker::Commands& out);

@@ -43,6 +43,7 @@ void WorkerCore::On(MonotonicTime now, worker::Tick& event, worker::Commands& ou
   proto::WorkerHeartbeat beat;
   beat.set_blocks_bytes(blocks_bytes_);
   beat.set_under_replicated_blocks(blocks_.UnderReplicated());
+  if (drain_deadline_ != 0) beat.set_drain("draining");
   executors_.AppendStatus(&beat);
   driver_.Tick(now, beat, out);
   executors_.Tick(now, out);
@@ -152,8 +153,12 @@ void WorkerCore::SettleSeals(worker::Commands& out) {
 }
 
 void WorkerCore::On(MonotonicTime now, worker::DrainRequested& event, worker::Commands& out) {
-  if (drain_deadline_ != 0) return;
-  drain_deadline_ = std::max<MonotonicTime>(event.deadline, 1);
+  const MonotonicTime deadline = std::max<MonotonicTime>(event.deadline, 1);
+  if (drain_deadline_ != 0) {
+    drain_deadline_ = std::min(drain_deadline_, deadline);
+    return;
+  }
+  drain_deadline_ = deadline;
   out.push_back(worker::Say{"draining: intake stops, blocks are handed to peers"});
   // Receivers seal what they have before they end.
   for (const auto& [instance, job] : jobs_) {
@@ -183,7 +188,12 @@ void WorkerCore::TickDrain(MonotonicTime now, worker::Commands& out) {
     const uint64_t sole = blocks_.SoleCopies();
     if (sole != 0) line += "; blocks that no other worker holds: " + std::to_string(sole);
   }
-  out.push_back(worker::Exit{line == "drained" ? 0 : 5, line});
+  const bool drained = line == "drained";
+  proto::WorkerHeartbeat last;
+  last.set_drain(drained ? "drained" : "forced");
+  last.set_blocks_bytes(blocks_bytes_);
+  driver_.SayNow(last, out);
+  out.push_back(worker::Exit{drained ? 0 : 5, line});
 }
 
 }  // namespace sluice

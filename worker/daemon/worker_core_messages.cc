@@ -17,6 +17,13 @@ void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands
         executors_.OnBinariesNeeded({needed.begin(), needed.end()}, out);
       }
       return driver_.OnRegistered(now, message.worker_registered(), out);
+    case Kind::kDrainWorker:
+      if (event.from == config_.driver_address) {
+        worker::DrainRequested drain{
+            now + static_cast<int64_t>(message.drain_worker().deadline_ms()) * 1000};
+        On(now, drain, out);
+      }
+      return;
     case Kind::kBlockCopied:
       return blocks_.OnCopied(now, event.from, message.block_copied(), out);
     case Kind::kExecutorAttach:
