@@ -4,12 +4,14 @@
 #
 #   bench/run.sh            # everything
 #   bench/run.sh kernels local ysb nexmark shuffle batches grep words empty recovery   # these only
+#   bench/run.sh s3         # a log in an S3 bucket, by name only: it needs tests/s3_server.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source deploy/bazel_lib.sh
 
 end_own_bazel_server_at_exit
-bazel build --noshow_progress --ui_event_filters=-info //bench/... //sluice/cli:sluice
+bazel build --noshow_progress --ui_event_filters=-info //bench/... //sluice/cli:sluice \
+  //tests/jobs:gate
 
 parts=${*:-kernels local ysb nexmark shuffle batches grep words empty recovery}
 printf '%s; %s cores; load %s\n' "$(date -u +%F)" "$(nproc)" "$(cut -d' ' -f1-3 /proc/loadavg)"
@@ -17,6 +19,10 @@ printf '%-50s | %-25s | %-16s | %-16s | %s\n' "what" "value" "floor -O2" "floor 
 for part in $parts; do
   case $part in
     kernels | local | ysb | nexmark | shuffle | batches) "bazel-bin/bench/${part}_bench" ;;
+    s3)
+      tests/s3_server.sh >/dev/null
+      python3 bench/s3_log.py bazel-bin/sluice/cli/sluice bazel-bin/tests/jobs/gate
+      ;;
     *) python3 bench/cluster_bench.py bazel-bin/sluice/cli/sluice bazel-bin/bench/jobs/cluster_job \
       bazel-bin/bench/floors_bench --only="$part" ;;
   esac

@@ -30,7 +30,7 @@ absl::StatusOr<LogPosition> DriverLog::Retry() {
 }
 
 absl::Status DriverLog::DeleteBelow(uint64_t slot) {
-  RETURN_IF_ERROR(core_.CollectBelow(slot));
+  RETURN_IF_ERROR(ForgetBelow(slot));
   return slot <= 1 ? absl::OkStatus() : store_->DeleteUpTo(slot - 1);
 }
 

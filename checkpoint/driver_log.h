@@ -38,6 +38,9 @@ class DriverLog {
 
   // Deletes the slots below `slot`, which must not be above the last one.
   absl::Status DeleteBelow(uint64_t slot);
+  // The half of it that asks no store: whoever called it may have the store delete them, from any
+  // thread.
+  absl::Status ForgetBelow(uint64_t slot) { return core_.CollectBelow(slot); }
 
   // Whether the log holds exactly this record. A manifest that disagrees is not to be used.
   bool Agrees(const LogPosition& position) const {

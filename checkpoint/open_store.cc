@@ -12,6 +12,7 @@
 #include "checkpoint/rocksdb_log_store.h"
 #include "checkpoint/s3_life.h"
 #include "common/status.h"
+#include "glog/logging.h"
 
 namespace sluice {
 namespace {
@@ -22,6 +23,8 @@ namespace fs = std::filesystem;
 constexpr char kMarker[] = "/job";
 constexpr char kMarkerText[] = "A Sluice job keeps its log and its checkpoints here.\n";
 constexpr char kLogMarker[] = "A Sluice job keeps its log here and its checkpoints in ";
+
+constexpr int64_t kAsideLeftS = 3'600;  // no writer is at one object for so long
 
 // A log in a directory of the driver's node.
 struct LocalLog {
@@ -94,6 +97,8 @@ absl::StatusOr<DriverStore> OpenLocal(const CheckpointUrl& url, const DriverStor
   }
   RETURN_IF_ERROR(Mark(url.directory, kMarkerText));
   ASSIGN_OR_RETURN(std::unique_ptr<PosixObjectStore> objects, OpenPosix(url));
+  const absl::Status swept = objects->SweepAside(kAsideLeftS);
+  LOG_IF(WARNING, !swept.ok()) << "what crashed writers left stays: " << swept;
   return DriverStore{std::move(local.log), std::move(objects), local.known};
 }
 

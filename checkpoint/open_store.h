@@ -21,8 +21,8 @@ namespace sluice {
 absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjectStore(const std::string& url);
 
 struct DriverStoreOptions {
-  std::string url;
-  std::string log_url;              // of the log where it is elsewhere ("rocksdb:/dir"), or empty
+  std::string url = {};
+  std::string log_url = {};         // of the log where it is elsewhere ("rocksdb:/dir"), or empty
   bool sync = true;                 // as in RocksDbLogOptions
   bool fresh = false;               // a new job, refused where one has lived
   bool discard_checkpoint = false;  // with fresh: delete that one first

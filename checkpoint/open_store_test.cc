@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <fstream>
 
 #include "checkpoint/errors.h"
 #include "gtest/gtest.h"
@@ -29,6 +31,29 @@ TEST(OpenStoreTest, AllWhoOpenOneUrlSeeTheSameObjects) {
     EXPECT_TRUE(std::filesystem::exists(folder + "/objects/part-1"));
   }
   std::filesystem::remove_all(folder);
+}
+
+TEST(OpenStoreTest, WhatCrashedWritersLeftIsSweptWhenADriverOpens) {
+  const std::string folder = testing::TempDir() + "swept_" + std::to_string(::getpid());
+  ASSERT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());
+  const std::string aside = folder + "/objects/.aside/";
+  for (const char* name : {"old", "new"}) std::ofstream(aside + name) << "half";
+  std::filesystem::last_write_time(aside + "old", std::filesystem::file_time_type::clock::now() -
+                                                      std::chrono::hours(2));
+  EXPECT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());
+  EXPECT_FALSE(std::filesystem::exists(aside + "old"));
+  EXPECT_TRUE(std::filesystem::exists(aside + "new")) << "somebody may be at it";
+  std::filesystem::remove_all(folder);
+}
+
+TEST(OpenStoreTest, ALogIsApartFromItsCheckpointOnlyInABucket) {
+  const std::string folder = testing::TempDir() + "apart_" + std::to_string(::getpid());
+  EXPECT_EQ(ExitCodeOf(OpenDriverStore({.url = "rocksdb:" + folder, .log_url = "rocksdb:/x"})
+                           .status()),
+            kExitRefused);
+  EXPECT_EQ(ExitCodeOf(OpenDriverStore({.url = "s3://bucket/x", .log_url = "s3://bucket/y"})
+                           .status()),
+            kExitRefused);
 }
 
 TEST(OpenStoreTest, WhatIsNoUrlOpensNothing) {

@@ -57,10 +57,10 @@ absl::StatusOr<S3Answer> S3Client::Call(const S3Request& request) {
   Trying trying;
   for (int tries = 1;; ++tries) {
     const absl::StatusOr<S3Keys> keys = keys_->Get();
-    if (absl::IsPermissionDenied(keys.status())) return keys.status();
     absl::StatusOr<S3Answer> answer =
         keys.ok() ? transport_->Send(request, *keys, StoreTimeS(), TryMs(request))
                   : absl::StatusOr<S3Answer>(keys.status());
+    if (!answer.ok() && !absl::IsUnavailable(answer.status())) return answer.status();
     Verdict verdict = Verdict::kAgain;
     if (answer.ok()) {
       verdict = Judge(request, *answer, &trying);

@@ -27,7 +27,7 @@ struct S3Life {
 };
 
 struct S3JobOptions {
-  std::string log_place;            // as in S3Life
+  std::string log_place = {};       // as in S3Life
   bool fresh = false;               // a new job, refused where one has lived
   bool discard_checkpoint = false;  // with fresh: give that one up
   uint64_t nonce = 0;               // random

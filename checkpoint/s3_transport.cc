@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "checkpoint/errors.h"
 #include "common/crypto.h"
 #include "common/status.h"
 
@@ -116,7 +117,12 @@ absl::Status Failed(const std::string& what, CURLcode code, const char* detail,
   if (incoming.too_large) {
     return absl::UnavailableError(what + ": the answer is larger than it may be");
   }
-  return absl::UnavailableError(what + ": " + (*detail != 0 ? detail : curl_easy_strerror(code)));
+  const std::string why = what + ": " + (*detail != 0 ? detail : curl_easy_strerror(code));
+  if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
+    return RefusedError("S3: the server's certificate is not to be trusted; AWS_CA_BUNDLE names "
+                        "the authorities that are: " + why);
+  }
+  return absl::UnavailableError(why);
 }
 
 class HttpTransport : public S3Transport {

@@ -34,6 +34,7 @@ JobDriver::JobDriver(JobDriverParts parts, OpenedJob opened)
       loop_({.name = "job-core", .clock = parts_.clock}),
       log_loop_({.name = "job-log"}),
       io_loop_({.name = "job-io"}),
+      store_loop_({.name = "job-store"}),
       user_loop_({.name = "job-user"}),
       news_(parts_.graph, parts_.clock, parts_.listeners) {}
 
@@ -43,6 +44,7 @@ void JobDriver::Stop() {
   loop_.Stop();
   log_loop_.Stop();
   io_loop_.Stop();
+  store_loop_.Stop();
   user_loop_.Stop();
 }
 
@@ -160,11 +162,11 @@ void JobDriver::Carry(DriverCommand command) {
   } else if (auto* run = std::get_if<RunForeach>(&command)) {
     user_loop_.Post([this, run = std::move(*run)] { Foreach(run); });
   } else if (auto* put = std::get_if<PutManifest>(&command)) {
-    io_loop_.Post([this, put = std::move(*put)] { Put(put); });
+    store_loop_.Post([this, put = std::move(*put)] { Put(put); });
   } else if (auto* keep = std::get_if<KeepAside>(&command)) {
-    io_loop_.Post([this, keep = std::move(*keep)] { Keep(keep); });
+    store_loop_.Post([this, keep = std::move(*keep)] { Keep(keep); });
   } else if (const auto* collect = std::get_if<CollectStore>(&command)) {
-    io_loop_.Post([this, below = collect->below_slot] { Collect(below); });
+    store_loop_.Post([this, below = collect->below_slot] { Collect(below); });
   } else if (const auto* say = std::get_if<Say>(&command)) {
     const auto level = say->level == Say::Level::kInfo      ? google::INFO
                        : say->level == Say::Level::kWarning ? google::WARNING
@@ -342,8 +344,15 @@ void JobDriver::Collect(uint64_t below_slot) {
   const uint64_t below = std::min(below_slot, oldest->decided.slot);
   if (below == 0) return;
   log_loop_.Post([this, below] {
-    const absl::Status deleted = opened_.log->DeleteBelow(below);
-    if (!deleted.ok()) LOG(WARNING) << "cannot collect slots of the log: " << deleted;
+    const absl::Status forgotten = opened_.log->ForgetBelow(below);
+    if (!forgotten.ok()) {
+      LOG(WARNING) << "cannot collect slots of the log: " << forgotten;
+      return;
+    }
+    store_loop_.Post([this, below] {  // no append waits for it
+      const absl::Status deleted = parts_.log_store->DeleteUpTo(below - 1);
+      if (!deleted.ok()) LOG(WARNING) << "cannot collect slots of the log: " << deleted;
+    });
   });
 }
 

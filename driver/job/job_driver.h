@@ -39,7 +39,8 @@ struct JobEnding {
 };
 
 // Thread-safe; one thread at a time in AwaitSettled. Threads: one runs the core, one appends to the
-// log, one does file work, one runs user code of output operations.
+// log, one lists sources and publishes, one puts and collects checkpoints (a store may be far away,
+// and publication must not wait for it), one runs user code of output operations.
 class JobDriver : public Transport::Handler {
  public:
   // Opens the log and an epoch in it, before anything else of the job starts. `options` lacks
@@ -104,6 +105,7 @@ class JobDriver : public Transport::Handler {
   EventLoop loop_;
   EventLoop log_loop_;
   EventLoop io_loop_;
+  EventLoop store_loop_;
   EventLoop user_loop_;
   ListenerNews news_;
 };

@@ -77,9 +77,10 @@ def free_port():
 class S3Server:
     """One bucket; what is put outlives the process. Keys go by its environment, never by flags."""
 
-    def __init__(self, folder, access="test-access", secret="test-secret", flags=()):
+    def __init__(self, folder, access="test-access", secret="test-secret", tls=None):
         self.folder, self.access, self.secret = folder, access, secret
-        self.flags = list(flags)
+        self.scheme = "https" if tls else "http"
+        self.flags = ["--cert", tls[0], "--key", tls[1]] if tls else []
         self.port = free_port()
         self.process = None
         for name in ("objects", "meta"):
@@ -89,7 +90,7 @@ class S3Server:
 
     @property
     def endpoint(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def environment(self, keys=True):
         """What clients need, beside what this process has."""
@@ -123,6 +124,14 @@ class S3Server:
             f.write(f"[default]\naws_access_key_id={self.access}\n"
                     f"aws_secret_access_key={self.secret}\n")
         os.rename(path + ".new", path)
+
+    def spoil(self, key):
+        """Flips a bit of an object, as a disk may."""
+        path = os.path.join(self.folder, "s3", "objects", BUCKET, key)
+        with open(path, "r+b") as f:
+            byte = f.read(1)[0]
+            f.seek(0)
+            f.write(bytes([byte ^ 1]))
 
     def keys(self):
         root = os.path.join(self.folder, "s3", "objects", BUCKET)

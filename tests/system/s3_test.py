@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from certificates import Authority  # noqa: E402
 from cluster import Cluster, Failure, wait_until  # noqa: E402
 from gate_job import GateJob, gate_lines  # noqa: E402
 from outputs import drop_file  # noqa: E402
@@ -26,9 +27,9 @@ def ok(what):
 class S3Job(GateJob):
     """A gate job with its checkpoint in the bucket, and what was fed to it."""
 
-    def __init__(self, cluster, name, gate):
+    def __init__(self, cluster, name, gate, source=None):
         super().__init__(cluster, name)
-        self.binary = gate
+        self.binary, self.source = gate, source
         self.lines = []
 
     def submit(self, *flags, code=0, conf=CONF, cluster=None):
@@ -36,7 +37,7 @@ class S3Job(GateJob):
         words = cluster.client_words(
             "submit", f"--driver={cluster.address}", f"--name={self.name}",
             f"--checkpoint=s3://bucket/jobs/{self.name}", *flags,
-            *[f"--conf={pair}" for pair in conf], self.binary, "--", *self.flags())
+            *[f"--conf={pair}" for pair in conf], self.binary, "--", *self.flags(self.source))
         done = subprocess.run(words, text=True, capture_output=True, timeout=120)
         if done.returncode != code:
             raise Failure(f"submit ended with {done.returncode}, not {code}: {done.stderr}")
@@ -46,6 +47,13 @@ class S3Job(GateJob):
         more = gate_lines(len(self.lines), count)
         drop_file(self.inputs, f"f{len(self.lines)}", more)
         self.lines += more
+
+    def push(self, count=200):
+        """The same producer with all its lines from the first on, until they are acknowledged."""
+        self.lines += gate_lines(len(self.lines), count)
+        client = self.cluster.push(self.name, "words", self.lines)
+        if client.wait() != 0 or f"acknowledged {len(self.lines)}" not in client.tail():
+            raise Failure(f"the push ended otherwise: {client.tail()}")
 
     def exact(self):
         self.await_sums(self.lines)
@@ -85,6 +93,10 @@ class Cases:
         wait_until(lambda: not set(self.cluster.pids_with(self.cluster.folder)) & set(pids),
                    "all to be dead")
 
+    def lose_disks(self):
+        for name in ("driver", "w0", "w1"):
+            shutil.rmtree(self.cluster.path(name))
+
     def killed_at_once(self):
         job = self.job("all")
         job.submit()
@@ -105,8 +117,7 @@ class Cases:
                 raise Failure(f"nothing in the bucket has {part}: {keys}")
         job.feed()
         self.kill_everything()
-        for name in ("driver", "w0", "w1"):
-            shutil.rmtree(self.cluster.path(name))
+        self.lose_disks()
         job.feed()
         self.start()
         job.submit()
@@ -114,9 +125,41 @@ class Cases:
         ok("another node goes on from the bucket alone")
         self.cluster.run("job", "drain", "all", "--deadline=30s")
         job.expect_sums(job.lines)
+        self.verified("all")
         if "--discard-checkpoint" not in job.submit("--fresh", code=3):
             raise Failure("--fresh does not say what it needs")
         ok("a checkpoint that exists is not begun anew by mistake")
+
+    def verified(self, name):
+        url = f"s3://bucket/jobs/{name}"
+        listed = self.cluster.run("checkpoint", "list", url)[1]
+        if "manifest-" not in listed:
+            raise Failure(f"checkpoint list {url}: {listed}")
+        if "whole" not in self.cluster.run("checkpoint", "verify", url)[1]:
+            raise Failure(f"checkpoint verify {url}")
+        part = [key for key in self.s3.keys() if f"jobs/{name}/" in key and "/part-" in key][-1]
+        self.s3.spoil(part)
+        code, out, err = self.cluster.run("checkpoint", "verify", url, check=False)
+        if code != 8 or part.rsplit("/", 1)[1] not in out + err:
+            raise Failure(f"a flipped bit in {part}: {code} {out} {err}")
+        self.s3.spoil(part)
+        self.cluster.run("checkpoint", "verify", url)
+        ok("checkpoints in a bucket are listed and verified, and a flipped bit is found")
+
+    def every_disk_lost(self):
+        job = S3Job(self.cluster, "pushed", self.gate, "--push=words")
+        conf = ["received_log=on", "replication=1", "checkpoint_interval=10m", "worker_lease=1s"]
+        job.submit(conf=conf)
+        for _ in range(2):
+            job.push()
+            self.kill_everything()
+            self.lose_disks()
+            self.start()
+            job.submit(conf=conf)
+        job.exact()
+        self.cluster.run("job", "drain", "pushed", "--deadline=30s")
+        job.expect_sums(job.lines)
+        ok("acknowledged records outlive every process and every disk of the cluster")
 
     def faulty_store(self, proxy):
         dice = random.Random(17)
@@ -254,12 +297,33 @@ class Cases:
         ok("no key in a log, a file or on a command line")
 
 
+def check(checks, env, code=0):
+    words = checks if isinstance(checks, list) else [checks]
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    if (done.returncode != 0) != (code != 0):
+        raise Failure(done.stdout + done.stderr)
+    return done.stdout
+
+
+def over_tls(cluster, checks):
+    folder = cluster.path("tls")
+    os.makedirs(folder)
+    authority = Authority(folder, "ca")
+    server = S3Server(folder, tls=authority.issue("s3", "127.0.0.1"))
+    env = server.environment() | {"AWS_CA_BUNDLE": authority.certificate}
+    check(checks, env)
+    del env["AWS_CA_BUNDLE"]
+    if "certificate" not in check([checks, "--gtest_filter=*PutOnce*"], env, code=1):
+        raise Failure("a certificate of nobody's is not what failed")
+    server.stop()
+    ok("the same over TLS, and a certificate that nobody vouches for is refused")
+
+
 def run(cluster, gate, checks):
     s3 = S3Server(cluster.folder)
-    done = subprocess.run([checks], env=s3.environment(), capture_output=True, text=True)
-    print("".join(line + "\n" for line in done.stdout.splitlines() if " OK ]" in line), end="")
-    if done.returncode != 0:
-        raise Failure(done.stdout + done.stderr)
+    shown = check(checks, s3.environment())
+    print("".join(line + "\n" for line in shown.splitlines() if " OK ]" in line), end="")
+    over_tls(cluster, checks)
     proxy = S3Proxy(s3.port)
     credentials = cluster.path("credentials")
     s3.write_credentials(credentials)
@@ -270,6 +334,7 @@ def run(cluster, gate, checks):
     cases = Cases(cluster, s3, gate)
     cases.start()
     cases.killed_at_once()
+    cases.every_disk_lost()
     cases.faulty_store(proxy)
     cases.read_only_store(proxy)
     cases.fenced()
