@@ -12,9 +12,32 @@ constexpr size_t kNameBytesMax = 65535;
 constexpr uint8_t kRemoved = 1;
 constexpr uint8_t kHasTimer = 2;
 
+// The first bytes of a key as a number of the same order.
+uint64_t HeadOf(std::string_view key) {
+  uint64_t head = 0;
+  for (size_t i = 0; i < 8; ++i) {
+    head = head << 8 | (i < key.size() ? static_cast<unsigned char>(key[i]) : 0);
+  }
+  return head;
+}
+
+// Entries are large: what is sorted are the heads of their keys, with their places.
+void SortByKey(std::vector<StateEntry>& entries) {
+  std::vector<std::pair<uint64_t, uint32_t>> order(entries.size());
+  for (uint32_t i = 0; i < order.size(); ++i) order[i] = {HeadOf(entries[i].key), i};
+  std::sort(order.begin(), order.end(), [&](const auto& a, const auto& b) {
+    if (a.first != b.first) return a.first < b.first;
+    return entries[a.second].key < entries[b.second].key;
+  });
+  std::vector<StateEntry> sorted;
+  sorted.reserve(entries.size());
+  for (const auto& [head, place] : order) sorted.push_back(std::move(entries[place]));
+  entries = std::move(sorted);
+}
+
 absl::Status SortEntries(StatePiece* piece) {
   const auto key_of = [](const StateEntry& entry) -> const std::string& { return entry.key; };
-  std::ranges::sort(piece->entries, {}, key_of);
+  SortByKey(piece->entries);
   if (std::ranges::adjacent_find(piece->entries, {}, key_of) != piece->entries.end()) {
     return absl::InvalidArgumentError("state part: a key of " + piece->operator_name +
                                       " is there twice");

@@ -54,12 +54,13 @@ inline ShortKey LoadShortKeyCarefully(const char* bytes, size_t size) {
 #endif
 #endif
 
-// Reads 16 bytes and masks, unless they could touch the next page: no branch on the length.
+// Reads 16 bytes and masks, unless they could touch the next page or are nowhere: no branch on the
+// length.
 inline ShortKey LoadShortKey(const char* bytes, size_t size) {
 #ifdef SLUICE_CAREFUL_LOADS
   return LoadShortKeyCarefully(bytes, size);
 #else
-  if ((reinterpret_cast<uintptr_t>(bytes) & 4095) > 4096 - 16) [[unlikely]] {
+  if (((reinterpret_cast<uintptr_t>(bytes) - 1) & 4095) >= 4096 - 16) [[unlikely]] {
     return LoadShortKeyCarefully(bytes, size);
   }
   static constexpr uint64_t kMask[32] = {
@@ -97,7 +98,7 @@ inline uint64_t KeyHash(std::string_view key) {
       state = Fold64(low ^ state, high ^ kHashB) + kHashC;
     }
   }
-  return HashTail(LoadShortKeyCarefully(at, left), state);
+  return HashTail(LoadShortKey(at, left), state);
 }
 
 }  // namespace sluice

@@ -119,8 +119,29 @@ class KeyedState {
   // one time in insertion order. One that the visitor puts off is not visited either. The cost is
   // by what is due or was put since, not by what is held.
   virtual void ForEachDue(int64_t before_ms, const Visitor& visit) = 0;
-  // A hint that this key will be asked for some calls from now; nothing changes.
-  virtual void Prefetch(std::string_view) {}
+
+  // ---- for operators that change what they have just read ----
+  // Where a key's entry is, or that it has none: spares a second search. `hash` is KeyHash(key).
+  struct Place {
+    uint64_t hash = 0;
+    uint32_t slot = 0;   // for the state only
+    bool known = false;  // false: PutAt searches
+  };
+  // As Get; `place` is good for PutAt in this attempt until the entry is put or removed.
+  virtual std::optional<std::string_view> Look(std::string_view key, uint64_t hash,
+                                               Place& place) {
+    place = Place{hash, 0, false};
+    return Get(key);
+  }
+  // As PutTimed, or as Put where `due_ms` is 0.
+  virtual void PutAt(const Place& /*place*/, std::string_view key, std::string_view value,
+                     int64_t due_ms) {
+    due_ms == 0 ? Put(key, value) : PutTimed(key, value, due_ms);
+  }
+  // Of the entry that a visitor is called with, within that call.
+  virtual Place Visited() const { return Place(); }
+  // A hint that a key of this hash will be asked for some calls from now; nothing changes.
+  virtual void Prefetch(uint64_t /*hash*/) {}
   virtual uint64_t size() const = 0;
 };
 

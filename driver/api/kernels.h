@@ -87,6 +87,14 @@ class Folder {
 // Appends a pair whose key is given by its canonical bytes.
 template <class K, class V, class Row>
 void PutPair(std::string_view key, const Row& value, RecordBatch& out) {
+  if constexpr (Number<K> && Number<V>) {
+    char bytes[sizeof(K) + sizeof(V)];
+    const V number = value;
+    std::memcpy(bytes, key.data(), sizeof(K));
+    std::memcpy(bytes + sizeof(K), &number, sizeof(V));
+    out.bytes().append(bytes, sizeof(bytes));
+    return CloseRecord(out);
+  }
   if constexpr (std::same_as<K, std::string> && Number<V>) {
     if (key.size() <= kShortKeyMax) {  // in one piece
       char bytes[1 + kShortKeyMax + sizeof(V)];

@@ -1,6 +1,8 @@
 // MapWithState: a function of every record that may read and change the state of the record's key.
 #pragma once
 
+#include <cstring>
+
 #include "driver/api/dstream.h"
 #include "driver/api/shuffle.h"
 #include "driver/api/state_mapper.h"
@@ -62,6 +64,7 @@ class MapWithStateOperator final : public PartitionOperator {
     if (state.Begin()) PutInitial(*initial_, context, due_ms_, state);
     places_.Clear();
     touched_.clear();
+    order_.clear();
     for (const Share& share : shares) MapRecords(share.records, state, out);
     Save(state);
     if (idle_ms_ != 0) TimeOut(state, out);
@@ -75,57 +78,101 @@ class MapWithStateOperator final : public PartitionOperator {
   }
 
  private:
-  // A key of the batch, from its first record on.
+  // A key of the batch whose state is kept decoded until the batch's records are over.
   struct Touched {
     std::optional<S> state;
+    UserState::Place place;
     bool stored = false;   // has an entry
     bool changed = false;  // the entry is not as it should be
+    bool ordered = false;  // is in order_
   };
+  // A state that costs next to nothing to decode is read and changed where it lies.
+  static constexpr bool kInPlace = kFixedSize<S> != 0 && kFixedSize<S> <= 64;
 
   void MapRecords(const BatchView& records, UserState& state, RecordBatch& out) {
     std::string_view key;
     View<V> value{};
     const bool prefetches = state.prefetches();
+    uint64_t hashes[kAhead] = {};  // of the records from the one at hand on
+    for (uint32_t i = 0; i < kAhead && i < records.count; ++i) hashes[i] = HashOf(records, i);
     for (uint32_t i = 0; i < records.count; ++i) {
-      if (prefetches && i + kAhead < records.count) {
-        const std::string_view later = records.record(i + kAhead);
-        ByteReader in{later.data(), later.data() + later.size()};
-        if (TakeKeyField<K>(in, key)) state.Prefetch(key);
+      const uint64_t hash = hashes[i % kAhead];
+      if (i + kAhead < records.count) {
+        hashes[i % kAhead] = HashOf(records, i + kAhead);
+        if (prefetches) state.Prefetch(hashes[i % kAhead]);
       }
       TakePair<K, V>(records.record(i), key, value);
-      bool added;
-      auto& place = places_.FindOrAdd(key, added);
-      if (added) {
-        place.value = static_cast<uint32_t>(touched_.size());
-        std::optional<S> before = DecodeState<S>(state.Get(key));
-        const bool stored = before.has_value();
-        touched_.push_back({std::move(before), stored, false});
+      if constexpr (kInPlace) {
+        if (touched_.empty() || places_.Find(key) == nullptr) {
+          MapInPlace(key, hash, value, state, out);
+          continue;
+        }
       }
-      Touched& touched = touched_[place.value];
+      Touched& touched = Touch(key, hash, state);
       touched.changed |= mapper_.Map(key, value, touched.state,
                                      [&](const auto& row) { Emit(row, out); });
+      if (touched.changed && touched.state.has_value() && !touched.ordered) {
+        touched.ordered = true;
+        order_.push_back(static_cast<uint32_t>(&touched - touched_.data()));
+      }
     }
   }
 
-  // In the order of the keys' first records. Without a timeout a state that was only read stays.
+  // Of a key that is not in touched_. A key keeps its place if it is removed and updated within a
+  // batch, so one that is removed goes on there.
+  void MapInPlace(std::string_view key, uint64_t hash, const View<V>& value, UserState& state,
+                  RecordBatch& out) {
+    UserState::Place place;
+    std::optional<S> one = DecodeState<S>(state.Look(key, hash, place));
+    const bool stored = one.has_value();
+    const bool changed =
+        mapper_.Map(key, value, one, [&](const auto& row) { Emit(row, out); });
+    if (!changed && (idle_ms_ == 0 || !stored)) return;
+    if (one.has_value()) {
+      state.PutAt(place, key, EncodeState<S>(*one, encoded_), due_ms_);
+    } else if (stored) {
+      Touched& touched = Touch(key, hash, state);
+      touched.state.reset();
+      touched.changed = true;
+    }
+  }
+
+  Touched& Touch(std::string_view key, uint64_t hash, UserState& state) {
+    bool added;
+    auto& entry = places_.FindOrAdd(key, added);
+    if (added) {
+      entry.value = static_cast<uint32_t>(touched_.size());
+      Touched& touched = touched_.emplace_back();
+      touched.state = DecodeState<S>(state.Look(key, hash, touched.place));
+      touched.stored = touched.state.has_value();
+    }
+    return touched_[entry.value];
+  }
+
+  static uint64_t HashOf(const BatchView& records, uint32_t i) {
+    const std::string_view record = records.record(i);
+    ByteReader in{record.data(), record.data() + record.size()};
+    std::string_view key;
+    if (!TakeKeyField<K>(in, key)) ThrowBadRecord(RecordName<std::pair<K, V>>(), i, record.size());
+    return KeyHash(key);
+  }
+
+  // Keys that are new come in the order in which they got their state.
   void Save(UserState& state) {
-    const auto& entries = places_.entries();
-    const bool prefetches = state.prefetches();
-    for (size_t i = 0; i < entries.size(); ++i) {
-      if (prefetches && i + kAhead < entries.size()) {
-        state.Prefetch(places_.KeyOf(entries[i + kAhead]));
-      }
-      const auto& entry = entries[i];
-      const Touched& touched = touched_[entry.value];
-      if (!touched.changed && idle_ms_ == 0) continue;
-      const std::string_view key = places_.KeyOf(entry);
-      if (touched.state.has_value()) {
-        encoded_.clear();
-        EncodeRecord<S>(*touched.state, encoded_);
-        state.Put(key, encoded_, due_ms_);
-      } else if (touched.stored) {
-        state.Remove(key);
-      }
+    for (const uint32_t place : order_) SaveOne(place, state);
+    for (uint32_t place = 0; place < touched_.size(); ++place) {
+      if (!touched_[place].ordered) SaveOne(place, state);
+    }
+  }
+  // Without a timeout a state that was only read stays.
+  void SaveOne(uint32_t place, UserState& state) {
+    const Touched& touched = touched_[place];
+    if (!touched.changed && idle_ms_ == 0) return;
+    const std::string_view key = places_.KeyOf(places_.entries()[place]);
+    if (touched.state.has_value()) {
+      state.PutAt(touched.place, key, EncodeState<S>(*touched.state, encoded_), due_ms_);
+    } else if (touched.stored) {
+      state.Remove(key);
     }
   }
 
@@ -152,12 +199,19 @@ class MapWithStateOperator final : public PartitionOperator {
 
   template <class Row>
   static void Emit(const Row& row, RecordBatch& out) {
-    out.bytes().push_back(static_cast<char>(RowKind::kMapped));
-    RecordCodec<Out>::template Put<false>(row, out.bytes());
+    if constexpr (Number<Out>) {
+      char bytes[1 + sizeof(Out)] = {static_cast<char>(RowKind::kMapped)};
+      const Out number = row;
+      std::memcpy(bytes + 1, &number, sizeof(Out));
+      out.bytes().append(bytes, sizeof(bytes));
+    } else {
+      out.bytes().push_back(static_cast<char>(RowKind::kMapped));
+      RecordCodec<Out>::template Put<false>(row, out.bytes());
+    }
     CloseRecord(out);
   }
 
-  static constexpr uint32_t kAhead = 16;  // records or keys between hint and use
+  static constexpr uint32_t kAhead = 16;  // records or keys between hint and use; a power of 2
 
   Mapper mapper_;
   const int64_t idle_ms_;
@@ -165,8 +219,9 @@ class MapWithStateOperator final : public PartitionOperator {
   const std::shared_ptr<const bool> snapshots_;
   int64_t batch_ms_ = 0;
   int64_t due_ms_ = 0;
-  CombineTable<uint32_t> places_;  // of the batch's keys in touched_
+  CombineTable<uint32_t> places_;  // of keys in touched_, which has them in the same order
   std::vector<Touched> touched_;
+  std::vector<uint32_t> order_;    // places in touched_, by when they got a state in the batch
   std::string encoded_;
 };
 

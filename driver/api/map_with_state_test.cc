@@ -214,6 +214,20 @@ std::string Step(BatchTime time, std::string_view key, std::optional<int64_t> va
   return at + (state.Exists() ? std::to_string(state.Get()) : "none");
 }
 
+// The same over a state that has no fixed size.
+std::string StepInText(BatchTime time, std::string_view key, std::optional<int64_t> value,
+                       State<std::string>& state) {
+  const std::string at = std::string(key) + "@" + std::to_string(time.ms()) + " ";
+  if (!value.has_value()) return at + "out " + state.Get();
+  if (*value % 5 == 0) {
+    state.Remove();
+  } else if (*value % 3 != 0) {
+    const int64_t before = state.Exists() ? std::stoll(state.Get()) : 0;
+    state.Update(std::to_string(before * 2 + *value));
+  }
+  return at + (state.Exists() ? state.Get() : "none");
+}
+
 class Model {
  public:
   explicit Model(int64_t idle_ms) : idle_ms_(idle_ms) {}
@@ -221,7 +235,8 @@ class Model {
   // One partition: what Step gives, in order.
   Rows Batch(int64_t batch_ms, const std::vector<Rows>& tasks) {
     Rows out;
-    std::vector<std::string> order;  // keys of the batch by first record
+    std::vector<std::string> order;  // keys of the batch
+    std::vector<std::string> got;    // those that had state in it, by its first update
     std::map<std::string, Held> before = held_;
     for (const Rows& task : tasks) {
       for (const std::string& line : task) {
@@ -230,13 +245,19 @@ class Model {
         if (std::find(order.begin(), order.end(), key) == order.end()) order.push_back(key);
         if (value % 5 == 0) held_.erase(key);
         else if (value % 3 != 0) held_[key].value = held_[key].value * 2 + value;
+        if (value % 5 != 0 && value % 3 != 0 &&
+            std::find(got.begin(), got.end(), key) == got.end()) {
+          got.push_back(key);
+        }
         const std::string at = key + "@" + std::to_string(batch_ms) + " ";
         out.push_back(at + (held_.contains(key) ? std::to_string(held_[key].value) : "none"));
       }
     }
-    for (const std::string& key : order) {  // a key that is there before and after keeps its place
+    for (const std::string& key : order) {
+      if (held_.contains(key)) held_[key].touched_ms = batch_ms;
+    }
+    for (const std::string& key : got) {  // a key that is there before and after keeps its place
       if (!held_.contains(key)) continue;
-      held_[key].touched_ms = batch_ms;
       held_[key].number = before.contains(key) ? before[key].number : ++numbers_;
     }
     TimeOut(batch_ms, out);
@@ -270,15 +291,20 @@ class Model {
   int numbers_ = 0;
 };
 
-TEST(MapWithState, IsWhatThePlainModelGives) {
+template <auto kStep>
+void Steps(StreamingContext&, DStream<std::string> lines) {
+  auto steps = lines.Map(KeyAndNumber).MapWithState("steps", kStep, {.idle_timeout = 3s});
+  steps.Print(1000);
+  steps.StateSnapshots().Print(1000);
+}
+
+class MapWithStateTest
+    : public testing::TestWithParam<void (*)(StreamingContext&, DStream<std::string>)> {};
+INSTANTIATE_TEST_SUITE_P(States, MapWithStateTest, testing::Values(Steps<Step>, Steps<StepInText>));
+
+TEST_P(MapWithStateTest, IsWhatThePlainModelGives) {
   for (const uint32_t partitions : {1, 2, 7}) {
-    ScriptedProgram program(
-        [](StreamingContext&, DStream<std::string> lines) {
-          auto steps = lines.Map(KeyAndNumber).MapWithState("steps", Step, {.idle_timeout = 3s});
-          steps.Print(1000);
-          steps.StateSnapshots().Print(1000);
-        },
-        partitions);
+    ScriptedProgram program(GetParam(), partitions);
     Model model(3000);
     std::mt19937 random(partitions);
     size_t timeouts = 0;

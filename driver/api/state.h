@@ -28,17 +28,19 @@ class UpdateStateOperator final : public PartitionOperator {
       state.ForEach([&](std::string_view key, std::string_view bytes) {
         const Group* group = groups_.Find(key);
         if (group != nullptr) done_[group - groups.data()] = true;
-        Update(state, key, bytes, group, context.emits ? &out : nullptr);
+        Update(state, key, state.Visited(), bytes, group, context.emits ? &out : nullptr);
       });
     }
     const bool prefetches = idle_keys_ == IdleKeys::kSkip && state.prefetches();
     for (size_t i = 0; i < groups.size(); ++i) {
       if (prefetches && i + kAhead < groups.size()) {
-        state.Prefetch(groups_.KeyOf(groups[i + kAhead]));
+        state.Prefetch(groups[i + kAhead].hash);
       }
       if (done_[i]) continue;
       const std::string_view key = groups_.KeyOf(groups[i]);
-      Update(state, key, state.Get(key), &groups[i], context.emits ? &out : nullptr);
+      UserState::Place place;
+      const auto before = state.Look(key, groups[i].hash, place);
+      Update(state, key, place, before, &groups[i], context.emits ? &out : nullptr);
     }
   }
   uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, S>>; }
@@ -48,8 +50,8 @@ class UpdateStateOperator final : public PartitionOperator {
   static constexpr size_t kAhead = 16;  // keys between hint and use
   using T = std::pair<K, V>;
 
-  void Update(UserState& state, std::string_view key, std::optional<std::string_view> before,
-              const Group* group, RecordBatch* out) {
+  void Update(UserState& state, std::string_view key, const UserState::Place& place,
+              std::optional<std::string_view> before, const Group* group, RecordBatch* out) {
     values_.clear();
     View<V> value{};
     if (group != nullptr) {
@@ -64,9 +66,7 @@ class UpdateStateOperator final : public PartitionOperator {
       return;
     }
     if (out != nullptr) PutPair<K, S>(key, *after, *out);
-    encoded_.clear();
-    EncodeRecord<S>(*after, encoded_);
-    state.Put(key, encoded_);
+    state.PutAt(place, key, EncodeState<S>(*after, encoded_));
   }
 
   std::optional<S> Call(std::string_view key, std::optional<S> before) {

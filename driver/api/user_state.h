@@ -5,6 +5,7 @@
 // another 0xff in front. The mark is 0xff and "begun", which is no such key.
 #pragma once
 
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,7 +35,19 @@ class UserState {
   void Remove(std::string_view key) { state_.Remove(EntryKey(key)); }
   // Worth its price where the state does not fit the cache.
   bool prefetches() const { return state_.size() > kCachedEntries; }
-  void Prefetch(std::string_view key) { state_.Prefetch(key); }
+  // `hash` is KeyHash(key).
+  void Prefetch(uint64_t hash) { state_.Prefetch(hash); }
+  using Place = KeyedState::Place;
+  std::optional<std::string_view> Look(std::string_view key, uint64_t hash, Place& place) {
+    if (!IsEscaped(key)) [[likely]] return state_.Look(key, hash, place);
+    const std::string_view entry_key = EntryKey(key);
+    return state_.Look(entry_key, KeyHash(entry_key), place);
+  }
+  void PutAt(const Place& place, std::string_view key, std::string_view value,
+             int64_t due_ms = 0) {
+    state_.PutAt(place, EntryKey(key), value, due_ms);
+  }
+  Place Visited() const { return state_.Visited(); }
   template <class Visit>
   void ForEach(const Visit& visit) {
     state_.ForEach(OfUser(visit));
@@ -96,6 +109,21 @@ View<K> DecodeKey(std::string_view key) {
   View<K> view{};
   if (!DecodeRecord<K>(key, view)) ThrowBadRecord(RecordName<K>(), 0, key.size());
   return view;
+}
+
+// A state as an entry holds it; valid until the next call with the same scratch.
+template <class S>
+std::string_view EncodeState(const S& state, std::string& scratch) {
+  if constexpr (Number<S>) {
+    static_assert(kFixedSize<S> == sizeof(S));
+    if (scratch.size() < sizeof(S)) scratch.resize(sizeof(S));
+    std::memcpy(scratch.data(), &state, sizeof(S));
+    return {scratch.data(), sizeof(S)};
+  } else {
+    scratch.clear();
+    EncodeRecord<S>(state, scratch);
+    return scratch;
+  }
 }
 
 // The state that an entry holds; nothing for a key without one.

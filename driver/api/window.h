@@ -121,7 +121,7 @@ class InverseWindowOperator final : public PartitionOperator {
 
   bool Load(KeyedState& state, std::string_view key, Running& running) {
     entry_key_.assign(1, 'R').append(key);
-    const auto bytes = state.Get(entry_key_);
+    const auto bytes = state.Look(entry_key_, KeyHash(entry_key_), place_);
     if (!bytes.has_value()) return false;
     ByteReader in{bytes->data(), bytes->data() + bytes->size()};
     View<V> view{};
@@ -136,7 +136,7 @@ class InverseWindowOperator final : public PartitionOperator {
     encoded_.assign(reinterpret_cast<const char*>(&running.presence), 4);
     if (kFilters) encoded_.append(reinterpret_cast<const char*>(&running.since_ms), 8);
     RecordCodec<V>::template Put<false>(running.value, encoded_);
-    state.Put(entry_key_, encoded_);
+    state.PutAt(place_, entry_key_, encoded_, 0);
   }
 
   void Leave(KeyedState& state, int64_t time_ms) {
@@ -201,6 +201,7 @@ class InverseWindowOperator final : public PartitionOperator {
   [[no_unique_address]] const Filter filter_;
   RecordBatch leaving_{kFixedSize<std::pair<K, V>>};
   std::string entry_key_;
+  KeyedState::Place place_;  // of the key that was loaded
   std::string encoded_;
 };
 
@@ -247,7 +248,8 @@ class StackWindowOperator final : public PartitionOperator {
     V total{};
     for (const auto& entry : batch_.table().entries()) {
       entry_key_.assign(1, 'R').append(batch_.table().KeyOf(entry));
-      const auto bytes = state.Get(entry_key_);
+      KeyedState::Place place;
+      const auto bytes = state.Look(entry_key_, KeyHash(entry_key_), place);
       encoded_.clear();
       if (bytes.has_value()) {
         DecodeField<V>(*bytes, view);
@@ -257,7 +259,7 @@ class StackWindowOperator final : public PartitionOperator {
       } else {
         RecordCodec<V>::template Put<false>(entry.value, encoded_);
       }
-      state.Put(entry_key_, encoded_);
+      state.PutAt(place, entry_key_, encoded_, 0);
     }
   }
 

@@ -6,9 +6,13 @@
 #include <string_view>
 #include <utility>
 
+#include "common/key_hash.h"
+
 namespace sluice::internal {
 
 class SmallBytes {
+  static constexpr uint32_t kInline = 12;
+
  public:
   SmallBytes() = default;
   ~SmallBytes() { Free(); }
@@ -23,14 +27,25 @@ class SmallBytes {
     return *this;
   }
 
+  // A short string in the form in which it would be kept, to be compared with many.
+  class Image {
+   public:
+    // IsInline(bytes).
+    explicit Image(std::string_view bytes) {
+      const ShortKey key = LoadShortKey(bytes.data(), bytes.size());
+      low_ = bytes.size() | key.low << 32;
+      high_ = key.low >> 32 | key.high << 32;
+    }
+
+   private:
+    uint64_t low_, high_;
+  };
+
   // `bytes` may be a part of this string. Keeps memory that is large enough and not wasteful.
   void Assign(std::string_view bytes) {
     const uint32_t size = static_cast<uint32_t>(bytes.size());
     if (size <= kInline) {
-      char copy[kInline] = {};
-      if (size != 0) std::memcpy(copy, bytes.data(), size);
-      Free();
-      std::memcpy(rest_, copy, kInline);
+      return AssignImage(Image(bytes));
     } else if (on_heap() && size <= capacity() && size >= capacity() / 4) {
       std::memmove(heap(), bytes.data(), size);
     } else {
@@ -41,13 +56,25 @@ class SmallBytes {
   void Clear() {
     Free();
     size_ = 0;
+    std::memset(rest_, 0, kInline);
+  }
+
+  static bool IsInline(std::string_view bytes) { return bytes.size() <= kInline; }
+  bool Equals(const Image& image) const {
+    return std::memcmp(static_cast<const void*>(this), &image, sizeof(image)) == 0;
+  }
+  bool Equals(std::string_view bytes) const {
+    return IsInline(bytes) ? Equals(Image(bytes)) : view() == bytes;
   }
 
   std::string_view view() const { return {on_heap() ? heap() : rest_, size_}; }
   uint32_t size() const { return size_; }
 
  private:
-  static constexpr uint32_t kInline = 12;
+  void AssignImage(const Image& image) {
+    Free();
+    std::memcpy(static_cast<void*>(this), &image, sizeof(image));
+  }
 
   bool on_heap() const { return size_ > kInline; }
   char* heap() const {

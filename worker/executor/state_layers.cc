@@ -22,21 +22,32 @@ void StateTable::FreeIfDead(uint32_t index) {
   }
 }
 
+uint32_t StateTable::DirectFormer(uint32_t index) const {
+  return slot(index).has_former ? formers_.at(index) : kNone;
+}
+
+void StateTable::SetFormer(uint32_t index, uint32_t former) {
+  if (slot(index).has_former) formers_.erase(index);
+  slot(index).has_former = former != kNone;
+  if (former != kNone) formers_[index] = former;
+}
+
 // The life of the key before this one that is still kept. Free slots keep their links.
-uint32_t StateTable::Former(const Slot& s) const {
-  uint32_t former = s.former;
-  while (former != kNone && slot(former).base == kFree) former = slot(former).former;
+uint32_t StateTable::Former(uint32_t index) const {
+  uint32_t former = DirectFormer(index);
+  while (former != kNone && slot(former).base == kFree) former = DirectFormer(former);
   return former;
 }
 
 void StateTable::FreeSlot(uint32_t index) {
   Slot& s = slot(index);
-  if (Find(s.key.view(), s.hash) == index) {
-    const uint32_t former = Former(s);
+  const uint64_t hash = HashOf(s);
+  if (Find(s.key.view(), hash) == index) {
+    const uint32_t former = Former(index);
     if (former != kNone) {
-      index_.Replace(s.hash, index, former);
+      index_.Replace(hash, index, former);
     } else {
-      index_.Erase(s.hash, index);
+      index_.Erase(hash, index);
     }
   }
   s.key.Clear();
@@ -117,28 +128,39 @@ void StateTable::MarkPending(uint32_t index) {
 
 // Moves what lives together, in order. No attempt is open.
 void StateTable::Compact() {
-  for (uint32_t i = 0; i < slot_count_; ++i) slot(i).former = Former(slot(i));
+  std::unordered_map<uint32_t, uint32_t> formers;
+  for (const auto& [index, direct] : formers_) {
+    const uint32_t former = Former(index);
+    if (slot(index).base != kFree && former != kNone) formers[index] = former;
+  }
+  formers_.clear();
   std::vector<uint32_t> place(slot_count_, kNone);
   uint32_t used = 0;
   for (uint32_t i = 0; i < slot_count_; ++i) {
-    if (slot(i).base == kFree) continue;
+    if (slot(i).base == kFree) {
+      slot(i).has_former = false;
+      continue;
+    }
     place[i] = used;
     if (i != used) {
       slot(used) = std::move(slot(i));
       slot(i).base = kFree;
+      slot(i).has_former = false;
       slot(i).head = nullptr;
     }
+    slot(used).has_former = false;
     ++used;
   }
+  for (const auto& [index, former] : formers) SetFormer(place[index], place[former]);
   index_.Clear();
   for (uint32_t i = 0; i < used; ++i) {
     Slot& s = slot(i);
-    if (s.former != kNone) s.former = place[s.former];
     for (Version* v = s.head; v != nullptr; v = v->older) v->slot = i;
-    if (s.former != kNone) {
-      index_.Replace(s.hash, s.former, i);
+    const uint32_t former = DirectFormer(i);
+    if (former != kNone) {
+      index_.Replace(HashOf(s), former, i);
     } else {
-      index_.Insert(s.hash, i);
+      index_.Insert(HashOf(s), i);
     }
   }
   RenameFiled(place);

@@ -40,8 +40,8 @@ StateSnapshot StateTable::Snapshot(const EntryVisitor& visit) {
         continue;
       }
       // A removal is written once, by the key's last life in the base, if that has ended.
-      uint32_t last = Find(s.key.view(), s.hash);
-      while (slot(last).base == kAbsent) last = Former(slot(last));
+      uint32_t last = Find(s.key.view(), HashOf(s));
+      while (slot(last).base == kAbsent) last = Former(last);
       if (last == index) write(s);
     }
   }
@@ -121,7 +121,7 @@ void StateTable::SortRestored() {
   for (uint32_t i = 0; i < order.size(); ++i) {
     Slot& to = sorted[i >> kChunkBits][i & (kChunk - 1)];
     to = std::move(slot(order[i]));
-    index_.Insert(to.hash, i);
+    index_.Insert(HashOf(to), i);
   }
   slots_ = std::move(sorted);
   slot_count_ = static_cast<uint32_t>(order.size());

@@ -14,26 +14,28 @@ using internal::MixHash;
 StateTable::StateTable() = default;
 StateTable::~StateTable() = default;
 
+uint64_t StateTable::HashOf(const Slot& s) { return KeyHash(s.key.view()); }
+
 uint32_t StateTable::Find(std::string_view key, uint64_t hash) const {
-  return index_.Find(hash, [&](uint32_t i) {
-    const Slot& s = slot(i);
-    return s.hash == hash && s.key.view() == key;
-  });
+  if (internal::SmallBytes::IsInline(key)) {
+    const internal::SmallBytes::Image image(key);
+    return index_.Find(hash, [&](uint32_t i) { return slot(i).key.Equals(image); });
+  }
+  return index_.Find(hash, [&](uint32_t i) { return slot(i).key.view() == key; });
 }
 
 uint32_t StateTable::NewSlot(std::string_view key, uint64_t hash, uint32_t former) {
   const uint32_t index = slot_count_++;
   if ((index >> kChunkBits) == slots_.size()) slots_.push_back(std::make_unique<Slot[]>(kChunk));
   Slot& s = slot(index);
-  s.hash = hash;
   s.number = next_number_++;
   s.key.Assign(key);
   s.timer_ms = 0;
   s.filed_ms = 0;
   s.head = nullptr;
-  s.former = former;
   s.base = kAbsent;
   s.pending = 0;
+  SetFormer(index, former);
   if (former == kNone) {
     index_.Insert(hash, index);
   } else {
@@ -42,7 +44,7 @@ uint32_t StateTable::NewSlot(std::string_view key, uint64_t hash, uint32_t forme
   return index;
 }
 
-StateTable::Version& StateTable::AddVersion(uint32_t index) {
+StateTable::Version& StateTable::AddVersion(uint32_t index, uint64_t hash) {
   const uint32_t i = attempt_.count++;
   if ((i >> kChunkBits) == attempt_.chunks.size()) {
     if (spare_chunks_.empty()) spare_chunks_.push_back(std::make_unique<Version[]>(kChunk));
@@ -52,15 +54,18 @@ StateTable::Version& StateTable::AddVersion(uint32_t index) {
   Version& version = attempt_.version(i);
   Slot& s = slot(index);
   version.older = s.head;
+  version.hash = hash;
   version.slot = index;
   version.layer = attempt_.serial;
   version.timer_ms = 0;
   version.removed = false;
+  version.doubtful = false;
   s.head = &version;
   return version;
 }
 
 void StateTable::OpenAttempt() {
+  visited_ = kNone;
   if (free_slots_ > kChunk && free_slots_ > slot_count_ / 2) Compact();
   attempt_open_ = true;
   attempt_.serial = next_serial_++;
@@ -70,14 +75,9 @@ void StateTable::OpenAttempt() {
   attempt_.count = 0;
 }
 
-void StateTable::PrefetchSlot(uint32_t i) const {
-  const char* at = reinterpret_cast<const char*>(&slot(i));
-  __builtin_prefetch(at);
-  __builtin_prefetch(at + sizeof(Slot) - 1);
-}
+void StateTable::PrefetchSlot(uint32_t i) const { __builtin_prefetch(&slot(i)); }
 
-void StateTable::Prefetch(std::string_view key) {
-  const uint64_t hash = KeyHash(key);
+void StateTable::Prefetch(uint64_t hash) {
   index_.Prefetch(hash);
   const uint32_t likely = index_.Likely(std::exchange(ahead_[ahead_at_], hash));
   ahead_at_ = (ahead_at_ + 1) % kAhead;
@@ -85,7 +85,14 @@ void StateTable::Prefetch(std::string_view key) {
 }
 
 std::optional<std::string_view> StateTable::Get(std::string_view key) {
-  const uint32_t index = Find(key, KeyHash(key));
+  Place place;
+  return Look(key, KeyHash(key), place);
+}
+
+std::optional<std::string_view> StateTable::Look(std::string_view key, uint64_t hash,
+                                                 Place& place) {
+  const uint32_t index = Find(key, hash);
+  place = {hash, index, true};
   if (index == kNone) return std::nullopt;
   const Slot& s = slot(index);
   if (!Visible(s)) return std::nullopt;
@@ -94,30 +101,47 @@ std::optional<std::string_view> StateTable::Get(std::string_view key) {
 
 void StateTable::PutTimed(std::string_view key, std::string_view value, int64_t timer_ms) {
   const uint64_t hash = KeyHash(key);
-  uint32_t index = Find(key, hash);
+  PutIn(Find(key, hash), hash, key, value, timer_ms);
+}
+
+void StateTable::PutAt(const Place& place, std::string_view key, std::string_view value,
+                       int64_t timer_ms) {
+  if (!place.known) return PutTimed(key, value, timer_ms);
+  // A visited entry comes without its hash, which only a change needs.
+  PutIn(place.slot, place.hash, key, value, timer_ms);
+}
+
+// `index`: the key's newest slot, or none. `hash` 0: not known.
+void StateTable::PutIn(uint32_t index, uint64_t hash, std::string_view key,
+                       std::string_view value, int64_t timer_ms) {
   if (index == kNone || !Visible(slot(index))) {
+    if (hash == 0) hash = KeyHash(key);
     index = NewSlot(key, hash, index);
     ++visible_size_;
   }
   Slot& s = slot(index);
-  if (!InAttempt(s)) {
-    if (s.head != nullptr ? s.head->timer_ms == timer_ms && s.head->value.view() == value
-                          : s.base == kLive && s.timer_ms == timer_ms && s.value.view() == value) {
+  if (InAttempt(s)) {
+    s.head->doubtful = true;
+  } else {
+    if (s.head != nullptr ? s.head->timer_ms == timer_ms && s.head->value.Equals(value)
+                          : s.base == kLive && s.timer_ms == timer_ms && s.value.Equals(value)) {
       return;
     }
-    AddVersion(index);
+    AddVersion(index, hash != 0 ? hash : KeyHash(key));
   }
   s.head->value.Assign(value);
   s.head->timer_ms = timer_ms;
-  File(index, timer_ms);
+  if (timer_ms != 0) File(index, timer_ms);
 }
 
 void StateTable::Remove(std::string_view key) {
-  const uint32_t index = Find(key, KeyHash(key));
+  const uint64_t hash = KeyHash(key);
+  const uint32_t index = Find(key, hash);
   if (index == kNone || !Visible(slot(index))) return;
   Slot& s = slot(index);
-  Version& version = InAttempt(s) ? *s.head : AddVersion(index);
+  Version& version = InAttempt(s) ? *s.head : AddVersion(index, hash);
   version.removed = true;
+  version.doubtful = true;
   version.value.Clear();
   version.timer_ms = 0;
   --visible_size_;
@@ -131,9 +155,11 @@ void StateTable::ForEach(const Visitor& visit) {
     for (uint32_t i = 0; i < count; ++i) {
       const Slot& s = chunk[i];
       if (!Visible(s)) continue;
+      visited_ = first + i;
       visit(s.key.view(), s.head != nullptr ? s.head->value.view() : s.value.view());
     }
   }
+  visited_ = kNone;
 }
 
 // Whether the version differs from what lies below it.
@@ -151,20 +177,18 @@ LayerDigest StateTable::KeepAttempt(int64_t batch_ms) {
   LayerDigest result;
   attempt_.batch_ms = batch_ms;
   for (uint32_t i = 0; i < attempt_.count; ++i) {
-    if (i + kAhead < attempt_.count) PrefetchSlot(attempt_.version(i + kAhead).slot);
     Version& version = attempt_.version(i);
-    if (!IsChange(version)) {
+    if (version.doubtful && !IsChange(version)) {
       const uint32_t index = version.slot;
       Unlink(version);
       FreeIfDead(index);
       continue;
     }
-    const Slot& s = slot(version.slot);
     // A key that was removed and put again counts once, as put.
     if (version.removed && !EndsKey(version.slot)) continue;
     const uint64_t content =
         version.removed ? 0x5bd1e995u : KeyHash(version.value.view()) + 2 * version.timer_ms + 1;
-    result.digest += MixHash(s.hash, content);
+    result.digest += MixHash(version.hash, content);
     ++result.entries;
   }
   attempt_open_ = false;
@@ -176,7 +200,7 @@ LayerDigest StateTable::KeepAttempt(int64_t batch_ms) {
 // Whether the slot is the last life of its key that is still there at the top.
 bool StateTable::EndsKey(uint32_t index) const {
   const Slot& s = slot(index);
-  const uint32_t newest = Find(s.key.view(), s.hash);
+  const uint32_t newest = Find(s.key.view(), HashOf(s));
   return newest == index || !Visible(slot(newest));
 }
 

@@ -24,6 +24,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "common/plan/kernel.h"
@@ -82,7 +83,12 @@ class StateTable : public KeyedState {
   void Remove(std::string_view key) override;
   void ForEach(const Visitor& visit) override;
   void ForEachDue(int64_t before_ms, const Visitor& visit) override;
-  void Prefetch(std::string_view key) override;
+  std::optional<std::string_view> Look(std::string_view key, uint64_t hash,
+                                       Place& place) override;
+  void PutAt(const Place& place, std::string_view key, std::string_view value,
+             int64_t timer_ms) override;
+  Place Visited() const override { return {0, visited_, visited_ != kNone}; }
+  void Prefetch(uint64_t hash) override;
   uint64_t size() const override { return visible_size_; }
 
   // ---- layers; not within an attempt ----------------------------------------------------------
@@ -110,24 +116,27 @@ class StateTable : public KeyedState {
 
   struct Version {
     Version* older = nullptr;
-    uint32_t slot = kNone;  // none: the version was no change after all
-    uint32_t layer = 0;
+    uint64_t hash = 0;      // of the key
     internal::SmallBytes value;
     int64_t timer_ms = 0;
+    uint32_t slot = kNone;  // none: the version was no change after all
+    uint32_t layer = 0;
     bool removed = false;
+    bool doubtful = false;  // may be what lies below it
   };
-  struct Slot {
-    uint64_t hash = 0;
-    uint64_t number = 0;
+  // One cache line.
+  struct alignas(64) Slot {
+    uint64_t number : 56 = 0;
+    uint64_t base : 4 = kFree;
+    uint64_t pending : 3 = 0;
+    uint64_t has_former : 1 = 0;  // formers_ has the key's slot before this one
     internal::SmallBytes key;
     internal::SmallBytes value;
     int64_t timer_ms = 0;
-    int64_t filed_ms = 0;     // 0: in no file
+    int64_t filed_ms = 0;         // 0: in no file
     Version* head = nullptr;
-    uint32_t former = kNone;  // the key's slot before this one; may be free by now
-    Base base = kFree;
-    uint8_t pending = 0;
   };
+  static_assert(sizeof(Slot) == 64);
   // Versions do not move while they live; chunks are reused from batch to batch.
   struct Layer {
     int64_t batch_ms = 0;
@@ -143,9 +152,14 @@ class StateTable : public KeyedState {
   Slot& slot(uint32_t i) const { return slots_[i >> kChunkBits][i & (kChunk - 1)]; }
   static uint64_t EncodedBytes(const Slot& s) { return s.key.size() + s.value.size() + 16; }
   uint32_t Find(std::string_view key, uint64_t hash) const;
-  uint32_t Former(const Slot& s) const;
+  uint32_t Former(uint32_t index) const;
+  uint32_t DirectFormer(uint32_t index) const;
+  void SetFormer(uint32_t index, uint32_t former);
+  static uint64_t HashOf(const Slot& s);
   uint32_t NewSlot(std::string_view key, uint64_t hash, uint32_t former);
-  Version& AddVersion(uint32_t index);
+  Version& AddVersion(uint32_t index, uint64_t hash);
+  void PutIn(uint32_t index, uint64_t hash, std::string_view key, std::string_view value,
+             int64_t timer_ms);
   bool InAttempt(const Slot& s) const {
     return s.head != nullptr && s.head->layer == attempt_.serial;
   }
@@ -181,8 +195,12 @@ class StateTable : public KeyedState {
   std::array<uint64_t, kAhead> ahead_{};
   size_t ahead_at_ = 0;
 
+  uint32_t visited_ = kNone;  // by the visitor at work
+
   internal::SlotIndex index_;
   std::vector<std::unique_ptr<Slot[]>> slots_;
+  // The key's slot before a slot, which may be free by now. Few slots have one.
+  std::unordered_map<uint32_t, uint32_t> formers_;
   uint32_t slot_count_ = 0;
   uint32_t free_slots_ = 0;
   uint64_t next_number_ = 1;

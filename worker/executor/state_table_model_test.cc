@@ -1,0 +1,185 @@
+// State tables against a naive model: random batches, failed attempts, merges, drops, checkpoints
+// sealed and abandoned, restores.
+#include <memory>
+#include <optional>
+#include <random>
+
+#include "common/key_hash.h"
+#include "worker/executor/state_table_rows.h"
+
+namespace sluice {
+namespace {
+
+// A list of rows in insertion order, copied for every batch.
+struct Model {
+  Rows rows;
+  std::map<std::string, int64_t> due;  // of some of the keys
+  void Put(const std::string& key, const std::string& value, int64_t due_ms) {
+    due.erase(key);
+    if (due_ms != 0) due[key] = due_ms;
+    for (auto& row : rows) {
+      if (row.first == key) {
+        row.second = value;
+        return;
+      }
+    }
+    rows.emplace_back(key, value);
+  }
+  std::optional<std::string_view> Find(const std::string& key) const {
+    for (const auto& row : rows) {
+      if (row.first == key) return row.second;
+    }
+    return std::nullopt;
+  }
+  Rows DueBefore(int64_t before_ms) const {
+    std::multimap<int64_t, std::pair<std::string, std::string>> sorted;  // equal times keep order
+    for (const auto& row : rows) {
+      const auto it = due.find(row.first);
+      if (it != due.end() && it->second < before_ms) sorted.emplace(it->second, row);
+    }
+    Rows all;
+    for (const auto& [due_ms, row] : sorted) all.push_back(row);
+    return all;
+  }
+  void Remove(const std::string& key) {
+    std::erase_if(rows, [&](const auto& row) { return row.first == key; });
+    due.erase(key);
+  }
+};
+
+class RandomRun {
+ public:
+  explicit RandomRun(uint32_t seed) : random_(seed), table_(std::make_unique<StateTable>()) {}
+
+  void Step() {
+    const uint32_t choice = random_() % 20;
+    if (choice < 10) {
+      Batch();
+    } else if (choice < 14) {
+      Merge();
+    } else if (choice == 14) {
+      DropTop();
+    } else if (choice < 18) {
+      Checkpoint();
+    } else if (choice == 18) {
+      RestoreFromSealed();
+    }
+    Compare();
+  }
+
+ private:
+  std::string Key() {
+    return "k" + std::string(random_() % 3 * 9, '-') + std::to_string(random_() % 40);
+  }
+  std::string Value() { return std::string(random_() % 30, 'v') + std::to_string(random_() % 5); }
+
+  void Change(Model& model) {
+    const std::string key = Key();
+    if (random_() % 3 == 0) {
+      table_->Remove(key);
+      model.Remove(key);
+    } else {
+      const std::string value = Value();
+      KeyedState::Place place;
+      if (random_() % 2 == 0) {
+        EXPECT_EQ(table_->Look(key, KeyHash(key), place), model.Find(key)) << key;
+        if (random_() % 2 == 0) Put(key + "x", Value(), KeyedState::Place(), model);
+      }
+      Put(key, value, place, model);
+    }
+  }
+  void Put(const std::string& key, const std::string& value, const KeyedState::Place& place,
+           Model& model) {
+    const int64_t due_ms = random_() % 3 == 0 ? 0 : 1 + random_() % 50;
+    table_->PutAt(place, key, value, due_ms);
+    model.Put(key, value, due_ms);
+  }
+  void ChangeSomeInPassing(Model& model) {
+    const uint32_t nth = 1 + random_() % 4;
+    table_->ForEach([&](std::string_view key, std::string_view) {
+      if (random_() % nth == 0) Put(std::string(key), Value(), table_->Visited(), model);
+    });
+    EXPECT_FALSE(table_->Visited().known);
+  }
+  void Batch() {
+    Model model = states_.back();
+    const uint32_t changes = random_() % 30;
+    for (int failed = random_() % 2; failed >= 0; --failed) {
+      model = states_.back();
+      table_->OpenAttempt();
+      for (uint32_t i = 0; i < changes; ++i) Change(model);
+      if (random_() % 4 == 0) ChangeSomeInPassing(model);
+      for (uint32_t i = 0; i < changes / 4; ++i) Change(model);
+      EXPECT_EQ(RowsOf(*table_), model.rows);
+      CompareDue(model);
+      EXPECT_EQ(table_->size(), model.rows.size());
+      if (failed > 0) table_->DropAttempt();
+    }
+    table_->KeepAttempt(Top() + 1);
+    states_.push_back(model);
+  }
+  int64_t Top() const { return first_ + static_cast<int64_t>(states_.size()) - 1; }
+  void Merge() {
+    const int64_t up_to = first_ + random_() % states_.size();
+    table_->MergeUpTo(up_to);
+    states_.erase(states_.begin(), states_.begin() + (up_to - first_));
+    first_ = up_to;
+  }
+  void DropTop() {
+    const int64_t above = first_ + random_() % states_.size();
+    table_->DropAbove(above);
+    states_.resize(above - first_ + 1);
+  }
+  void Checkpoint() {
+    StateSnapshot info;
+    Part part = Write(*table_, &info);
+    const Model at_snapshot = states_.front();
+    if (random_() % 2 == 0) Batch();
+    if (random_() % 2 == 0) Merge();
+    if (random_() % 3 == 0) {
+      table_->RestorePending();
+      return;
+    }
+    table_->ForgetSealed();
+    if (!info.written) return;
+    if (info.whole) chain_.clear();
+    chain_.push_back(std::move(part));
+    sealed_ = at_snapshot;
+    StateTable copy;
+    Restore(copy, chain_);
+    EXPECT_EQ(RowsOf(copy), sealed_.rows);
+  }
+  void RestoreFromSealed() {
+    table_ = std::make_unique<StateTable>();
+    Restore(*table_, chain_);
+    first_ = Top() + 1;
+    states_ = {chain_.empty() ? Model{} : sealed_};
+  }
+  void Compare() {
+    EXPECT_EQ(RowsOf(*table_), states_.back().rows);
+    CompareDue(states_.back());
+  }
+  void CompareDue(const Model& model) {
+    const int64_t before_ms = random_() % 60;
+    EXPECT_EQ(DueOf(*table_, before_ms), model.DueBefore(before_ms)) << before_ms;
+  }
+
+  std::mt19937 random_;
+  std::unique_ptr<StateTable> table_;
+  std::vector<Model> states_{Model{}};  // after the merged batch and each undecided one
+  int64_t first_ = 0;
+  std::vector<Part> chain_;
+  Model sealed_;
+};
+
+TEST(StateTable, AgreesWithANaiveModel) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomRun run(seed);
+    for (int step = 0; step < 150; ++step) run.Step();
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,65 @@
+// For tests of state tables: their contents, and checkpoints of them, as plain rows.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "worker/executor/state_table.h"
+
+namespace sluice {
+
+using Rows = std::vector<std::pair<std::string, std::string>>;
+
+inline Rows RowsOf(StateTable& table) {
+  Rows rows;
+  table.ForEach([&](std::string_view k, std::string_view v) { rows.emplace_back(k, v); });
+  return rows;
+}
+
+inline Rows DueOf(StateTable& table, int64_t before_ms) {
+  Rows rows;
+  table.ForEachDue(before_ms,
+                   [&](std::string_view k, std::string_view v) { rows.emplace_back(k, v); });
+  return rows;
+}
+
+// What a checkpoint wrote, as an object would hold it.
+struct Part {
+  struct Row {
+    std::string key, value;
+    uint64_t number;
+    int64_t timer_ms;
+    bool removed;
+  };
+  bool whole = false;
+  std::vector<Row> rows;
+};
+
+inline Part Write(StateTable& table, StateSnapshot* info = nullptr) {
+  Part part;
+  const StateSnapshot snapshot = table.Snapshot([&](const StateRow& e) {
+    part.rows.push_back(
+        {std::string(e.key), std::string(e.value), e.number, e.timer_ms, e.removed});
+  });
+  part.whole = snapshot.whole;
+  EXPECT_EQ(snapshot.entries, part.rows.size());
+  std::map<std::string, int> seen;
+  for (const auto& row : part.rows) EXPECT_EQ(++seen[row.key], 1) << row.key;
+  if (info != nullptr) *info = snapshot;
+  return part;
+}
+
+inline void Restore(StateTable& table, const std::vector<Part>& chain) {
+  for (const Part& part : chain) {
+    for (const auto& row : part.rows) {
+      table.RestoreEntry({row.key, row.value, row.number, row.timer_ms, row.removed});
+    }
+  }
+  table.FinishRestore(static_cast<uint32_t>(chain.size()));
+}
+
+}  // namespace sluice
