@@ -111,11 +111,13 @@ void StateTable::MergeVersion(Version& version) {
   const uint32_t index = version.slot;
   Slot& s = slot(index);
   if (s.base == kLive) base_bytes_ -= EncodedBytes(s);
+  if ((s.pending & kCurrent) != 0) pending_bytes_ -= EncodedBytes(s);
   std::swap(s.value, version.value);  // the old value's memory goes back with the chunk
   s.timer_ms = version.timer_ms;
   s.base = version.removed ? kRemoved : kLive;
   if (s.base == kLive) base_bytes_ += EncodedBytes(s);
   Unlink(version);
+  if ((s.pending & kCurrent) != 0) pending_bytes_ += EncodedBytes(s);
   MarkPending(index);
 }
 
@@ -124,6 +126,7 @@ void StateTable::MarkPending(uint32_t index) {
   if ((s.pending & kCurrent) != 0) return;
   s.pending |= kCurrent;
   current_.push_back(index);
+  pending_bytes_ += EncodedBytes(s);
 }
 
 // Moves what lives together, in order. No attempt is open.

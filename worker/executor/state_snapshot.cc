@@ -10,48 +10,55 @@ namespace {
 constexpr uint32_t kChainPartsMax = 16;   // a restore reads all of them
 }  // namespace
 
-uint64_t StateTable::PendingBytes() const {
-  uint64_t bytes = 0;
-  for (const uint32_t index : current_) bytes += EncodedBytes(slot(index));
-  return bytes;
-}
-
-StateSnapshot StateTable::Snapshot(const EntryVisitor& visit) {
+uint64_t StateTable::BeginSnapshot() {
   RestorePending();  // of a checkpoint that nobody ended
   snapshot_ = StateSnapshot{};
-  if (current_.empty() && has_sealed_) return snapshot_;
-  snapshot_.whole = !has_sealed_ || chain_parts_ >= kChainPartsMax ||
-                    increment_bytes_ + PendingBytes() > base_bytes_;
-  auto write = [&](const Slot& s) {
-    const StateRow entry{s.key.view(), s.value.view(), s.number, s.timer_ms, s.base != kLive};
-    visit(entry);
-    ++snapshot_.entries;
-    snapshot_.bytes += EncodedBytes(s);
-  };
-  if (snapshot_.whole) {
-    for (uint32_t i = 0; i < slot_count_; ++i) {
-      if (slot(i).base == kLive) write(slot(i));
+  snapshot_.whole = !has_sealed_ || (!current_.empty() &&
+                                     (chain_parts_ >= kChainPartsMax ||
+                                      increment_bytes_ + pending_bytes_ > base_bytes_));
+  visiting_ = true;
+  visit_at_ = 0;
+  visit_end_ = snapshot_.whole ? slot_count_ : static_cast<uint32_t>(current_.size());
+  return visit_end_;
+}
+
+bool StateTable::VisitSome(uint32_t count, const EntryVisitor& visit) {
+  const uint32_t end = visit_at_ + std::min(count, visit_end_ - visit_at_);
+  for (; visit_at_ < end; ++visit_at_) {
+    if (!snapshot_.whole && visit_at_ + kAhead < end) PrefetchSlot(current_[visit_at_ + kAhead]);
+    const uint32_t index = snapshot_.whole ? visit_at_ : current_[visit_at_];
+    if (index >= slot_count_) {  // what lay behind was dropped, and was not in the base
+      visit_at_ = visit_end_;
+      break;
     }
-  } else {
-    for (const uint32_t index : current_) {
-      const Slot& s = slot(index);
-      if (s.base == kLive) {
-        write(s);
-        continue;
-      }
-      // A removal is written once, by the key's last life in the base, if that has ended.
-      uint32_t last = Find(s.key.view(), HashOf(s));
-      while (slot(last).base == kAbsent) last = Former(last);
-      if (last == index) write(s);
+    Slot& s = slot(index);
+    if ((s.pending & kCurrent) != 0) s.pending = kWriting;
+    if (s.base == kLive || (!snapshot_.whole && EndsInBase(index))) {
+      visit({s.key.view(), s.value.view(), s.number, s.timer_ms, s.base != kLive});
+      ++snapshot_.entries;
+      snapshot_.bytes += EncodedBytes(s);
     }
   }
-  snapshot_.written = snapshot_.entries > 0 || has_sealed_;
-  for (const uint32_t index : current_) slot(index).pending = kWriting;
+  return visit_at_ == visit_end_;
+}
+
+// Of a removed entry: whether it is the key's last life in the base. A removal is written once.
+bool StateTable::EndsInBase(uint32_t index) const {
+  const Slot& s = slot(index);
+  uint32_t last = Find(s.key.view(), HashOf(s));
+  while (slot(last).base == kAbsent) last = Former(last);
+  return last == index;
+}
+
+StateSnapshot StateTable::EndSnapshot() {
+  visiting_ = false;
+  snapshot_.written = snapshot_.entries > 0 || (has_sealed_ && !current_.empty());
   writing_.swap(current_);
+  pending_bytes_ = 0;
   return snapshot_;
 }
 
-void StateTable::ForgetSealed() {
+bool StateTable::ForgetSome(uint32_t count) {
   if (snapshot_.written && snapshot_.whole) {
     increment_bytes_ = 0;
     chain_parts_ = 1;
@@ -61,11 +68,14 @@ void StateTable::ForgetSealed() {
     ++chain_parts_;
   }
   snapshot_ = StateSnapshot{};
-  for (const uint32_t index : writing_) {
+  for (; count > 0 && !writing_.empty(); --count) {
+    if (writing_.size() > kAhead) PrefetchSlot(writing_[writing_.size() - 1 - kAhead]);
+    const uint32_t index = writing_.back();
+    writing_.pop_back();
     slot(index).pending &= ~kWriting;
     FreeIfDead(index);
   }
-  writing_.clear();
+  return writing_.empty();
 }
 
 void StateTable::RestorePending() {

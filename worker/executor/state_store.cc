@@ -1,11 +1,14 @@
 #include "worker/executor/state_store.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "common/status.h"
 
 namespace sluice {
 namespace {
+
+constexpr uint32_t kSlice = 4096;  // slots under one lock: a fraction of a millisecond
 
 // Opens parts on first use: one object holds the pieces of many partitions.
 class PartCache {
@@ -80,9 +83,36 @@ void StateStore::CatchUp(Cell& cell) {
 StateStore::Attempt StateStore::Open(StageId stage, uint32_t partition) {
   const auto it = cells_.find({stage, partition});
   if (it == cells_.end()) return Attempt();
+  ++it->second.tasks_waiting;
   std::unique_lock lock(it->second.mutex);
+  --it->second.tasks_waiting;
   CatchUp(it->second);
   return Attempt(&it->second.table, std::move(lock));
+}
+
+void StateStore::LetTasksGo(Cell& cell, std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  while (cell.tasks_waiting > 0) std::this_thread::yield();
+  lock.lock();
+}
+
+StateSnapshot StateStore::TakeSnapshot(Cell& cell, int64_t batch_ms,
+                                       std::vector<StateEntry>& entries) {
+  const auto visit = [&](const StateRow& row) {
+    StateEntry& entry = entries.emplace_back();
+    entry.key = row.key;
+    entry.removed = row.removed;
+    if (row.removed) return;
+    entry.value = row.value;
+    if (row.timer_ms != 0) entry.timer_ms = row.timer_ms;
+    entry.insertion = row.number;
+  };
+  std::unique_lock lock(cell.mutex);
+  CatchUp(cell);
+  entries.reserve(cell.table.BeginSnapshot());
+  while (!cell.table.VisitSome(kSlice, visit)) LetTasksGo(cell, lock);
+  cell.written_ms = batch_ms;
+  return cell.table.EndSnapshot();
 }
 
 absl::StatusOr<WrittenPart> StateStore::Write(int64_t batch_ms, const std::string& part_name,
@@ -91,19 +121,7 @@ absl::StatusOr<WrittenPart> StateStore::Write(int64_t batch_ms, const std::strin
   std::vector<StatePiece> pieces;
   for (auto& [key, cell] : cells_) {
     StatePiece piece{cell.operator_name, cell.partition, {}};
-    std::unique_lock lock(cell.mutex);
-    CatchUp(cell);
-    const StateSnapshot snapshot = cell.table.Snapshot([&](const StateRow& row) {
-      StateEntry& entry = piece.entries.emplace_back();
-      entry.key = row.key;
-      entry.removed = row.removed;
-      if (row.removed) return;
-      entry.value = row.value;
-      if (row.timer_ms != 0) entry.timer_ms = row.timer_ms;
-      entry.insertion = row.number;
-    });
-    cell.written_ms = batch_ms;
-    lock.unlock();
+    const StateSnapshot snapshot = TakeSnapshot(cell, batch_ms, piece.entries);
     if (!snapshot.written) continue;
     proto::CheckpointPart::Piece& told = written.pieces.emplace_back();
     told.set_operator_name(cell.operator_name);
@@ -123,7 +141,7 @@ absl::StatusOr<WrittenPart> StateStore::Write(int64_t batch_ms, const std::strin
 void StateStore::ForgetSealed() {
   for (auto& [key, cell] : cells_) {
     std::unique_lock lock(cell.mutex);
-    cell.table.ForgetSealed();
+    while (!cell.table.ForgetSome(kSlice)) LetTasksGo(cell, lock);
   }
 }
 

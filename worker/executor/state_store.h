@@ -27,7 +27,8 @@ struct WrittenPart {
 };
 
 // Thread-safe after Load. Each table has a lock, which a task holds while it works on it; merges
-// are carried out by whoever takes that lock next, so that nobody waits for a task to merge.
+// are carried out by whoever takes that lock next, so that nobody waits for a task to merge. What
+// goes through a whole table beside the tasks does so in slices, and lets a waiting task go first.
 // Invariant: between BeginSnapshot(t) and the moment a table was written for t, no layer above t
 // is merged into it.
 class StateStore {
@@ -76,6 +77,7 @@ class StateStore {
  private:
   struct Cell {
     std::mutex mutex;
+    std::atomic<int> tasks_waiting = 0;  // for the lock
     StateTable table;
     int64_t written_ms = 0;
     std::string operator_name;
@@ -83,6 +85,9 @@ class StateStore {
   };
 
   void CatchUp(Cell& cell);
+  // Gives the lock to the tasks that wait for it, and takes it again.
+  static void LetTasksGo(Cell& cell, std::unique_lock<std::mutex>& lock);
+  StateSnapshot TakeSnapshot(Cell& cell, int64_t batch_ms, std::vector<StateEntry>& entries);
 
   const StagePlan* plan_;
   std::map<std::pair<StageId, uint32_t>, Cell> cells_;

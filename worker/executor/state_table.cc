@@ -66,7 +66,7 @@ StateTable::Version& StateTable::AddVersion(uint32_t index, uint64_t hash) {
 
 void StateTable::OpenAttempt() {
   visited_ = kNone;
-  if (free_slots_ > kChunk && free_slots_ > slot_count_ / 2) Compact();
+  if (free_slots_ > kChunk && free_slots_ > slot_count_ / 2 && !visiting_) Compact();
   attempt_open_ = true;
   attempt_.serial = next_serial_++;
   attempt_.first_number = next_number_;

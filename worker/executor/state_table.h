@@ -97,12 +97,19 @@ class StateTable : public KeyedState {
   size_t layers() const { return layers_.size(); }
 
   // ---- checkpoints ----------------------------------------------------------------------------
-  // Visits what a checkpoint of the base has to write, each key once: the pending changes, or all
-  // entries when the increments have outgrown the base. They count as being written until one of
-  // the next two calls. May be called within an attempt.
+  // What a checkpoint of the base has to write, each key once: the pending changes, or all entries
+  // when the increments have outgrown the base. Visited in slices, with attempts between them but
+  // no merge. They count as being written until RestorePending or the end of ForgetSealed.
   using EntryVisitor = std::function<void(const StateRow&)>;
-  StateSnapshot Snapshot(const EntryVisitor& visit);
-  void ForgetSealed();     // the checkpoint was sealed
+  uint64_t BeginSnapshot();  // how many entries there are at most
+  // Looks at `count` more slots; true: those were the last.
+  bool VisitSome(uint32_t count, const EntryVisitor& visit);
+  StateSnapshot EndSnapshot();
+  // The checkpoint was sealed. In slices too: true: that was all.
+  bool ForgetSome(uint32_t count);
+  void ForgetSealed() {
+    while (!ForgetSome(UINT32_MAX)) {}
+  }
   void RestorePending();   // it was abandoned: its changes are still to be written
 
   uint64_t base_bytes() const { return base_bytes_; }
@@ -184,7 +191,7 @@ class StateTable : public KeyedState {
   void FreeSlot(uint32_t index);
   void MarkPending(uint32_t index);
   bool EndsKey(uint32_t index) const;
-  uint64_t PendingBytes() const;
+  bool EndsInBase(uint32_t index) const;
   void Compact();
   void SortRestored();
 
@@ -217,7 +224,11 @@ class StateTable : public KeyedState {
 
   std::vector<uint32_t> current_;  // slots with pending changes
   std::vector<uint32_t> writing_;  // the same, of the checkpoint in progress
+  uint64_t pending_bytes_ = 0;     // of the slots in current_
   StateSnapshot snapshot_;
+  bool visiting_ = false;          // between BeginSnapshot and EndSnapshot
+  uint32_t visit_at_ = 0;          // the next: a slot of a whole snapshot, a place in current_
+  uint32_t visit_end_ = 0;
   bool has_sealed_ = false;        // some sealed checkpoint has this partition
   uint64_t increment_bytes_ = 0;   // of sealed parts since the last whole one
   uint32_t chain_parts_ = 0;

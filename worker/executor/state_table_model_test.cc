@@ -132,15 +132,20 @@ class RandomRun {
   }
   void Checkpoint() {
     StateSnapshot info;
-    Part part = Write(*table_, &info);
     const Model at_snapshot = states_.front();
+    Part part = Write(*table_, &info, [&] {
+      return random_() % 4 == 0 ? (Batch(), 1u + random_() % 9) : 1u + random_() % 99;
+    });
     if (random_() % 2 == 0) Batch();
     if (random_() % 2 == 0) Merge();
     if (random_() % 3 == 0) {
       table_->RestorePending();
       return;
     }
-    table_->ForgetSealed();
+    while (!table_->ForgetSome(1 + random_() % 20)) {
+      if (random_() % 4 == 0) Batch();
+      if (random_() % 4 == 0) Merge();
+    }
     if (!info.written) return;
     if (info.whole) chain_.clear();
     chain_.push_back(std::move(part));

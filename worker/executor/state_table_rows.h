@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -39,12 +41,18 @@ struct Part {
   std::vector<Row> rows;
 };
 
-inline Part Write(StateTable& table, StateSnapshot* info = nullptr) {
+// `slice` says how many slots to visit next, and may run batches.
+inline Part Write(StateTable& table, StateSnapshot* info = nullptr,
+                  const std::function<uint32_t()>& slice = [] { return UINT32_MAX; }) {
   Part part;
-  const StateSnapshot snapshot = table.Snapshot([&](const StateRow& e) {
+  const auto keep = [&](const StateRow& e) {
     part.rows.push_back(
         {std::string(e.key), std::string(e.value), e.number, e.timer_ms, e.removed});
-  });
+  };
+  const uint64_t at_most = table.BeginSnapshot();
+  while (!table.VisitSome(slice(), keep)) {}
+  const StateSnapshot snapshot = table.EndSnapshot();
+  EXPECT_LE(snapshot.entries, at_most);
   part.whole = snapshot.whole;
   EXPECT_EQ(snapshot.entries, part.rows.size());
   std::map<std::string, int> seen;
