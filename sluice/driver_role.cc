@@ -107,6 +107,9 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
 
   const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
   if (!logged.ok()) return logged;
+  const ExitStatus queues =
+      CheckQueueStreams(program.context->graph(), program.flags.checkpoint);
+  if (!queues.ok()) return queues;
   DriverStoreOptions store_options;
   store_options.url = program.flags.checkpoint.empty() ? "rocksdb:" + role.data + "/store"
                                                        : program.flags.checkpoint;

@@ -36,6 +36,18 @@ ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint)
           "received_log=on needs --checkpoint: its store is where received blocks are kept"};
 }
 
+ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& checkpoint) {
+  for (const Node& node : graph.nodes()) {
+    const bool recoverable = node.kind != NodeKind::kSource ||
+                             node.source.kind != SourceKind::kQueue ||
+                             node.source.queue->test_only();
+    if (recoverable || checkpoint.empty()) continue;
+    return {kExitRefused, "a QueueStream cannot be recovered, so it cannot be used with a "
+                          "checkpoint unless it is marked test_only"};
+  }
+  return {};
+}
+
 JobDriverOptions DriverOptionsFrom(const Config& config) {
   JobDriverOptions options;
   options.pid = getpid();

@@ -13,10 +13,14 @@ namespace sluice {
 // Resolves the configuration of a job program, the program's own settings included.
 ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config);
 
-// What the job driver takes from it; names and addresses are left to the caller.
 // Refused (3) when the received-data log is on and there is no checkpoint URL to keep it in.
 ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint);
 
+// Refused (3) when a queue is not marked test_only and there is a checkpoint URL: its batches are
+// gone with the process.
+ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& checkpoint);
+
+// What the job driver takes from it; names and addresses are left to the caller.
 JobDriverOptions DriverOptionsFrom(const Config& config);
 
 // Settings that travel to executors, and the one extra that only processes of the job exchange.

@@ -3,6 +3,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "sluice/job_settings.h"
 #include "sluice/runner_install.h"
 #include "sluice/testing.h"
 
@@ -75,6 +76,24 @@ TEST(Lifecycle, WhatIsWrongWithTheProgramIsSaidAtStart) {
   ssc.QueueStream(RecordQueue<int64_t>()).Window({.length = milliseconds(15)}).Print();
   EXPECT_THAT(ssc.Start().message, HasSubstr("must be a positive multiple"));
   EXPECT_EQ(ssc.state(), ContextState::kStopped);
+}
+
+// What a queue holds is gone with the process; an unmarked one would come back empty.
+TEST(Lifecycle, AQueueStreamWithACheckpointDoesNotStart) {
+  const std::string checkpoint = "rocksdb:" + testing::TempDir() + "queue-with-a-checkpoint";
+  JobOptions options = Options("queued");
+  options.checkpoint = checkpoint;
+  StreamingContext ssc(options);
+  ssc.QueueStream(RecordQueue<int64_t>()).Print();
+  const Outcome started = ssc.Start();
+  EXPECT_EQ(started.exit_code, 3);
+  EXPECT_THAT(started.message, HasSubstr("unless it is marked test_only"));
+
+  StreamingContext marked(options);
+  marked.QueueStream(RecordQueue<int64_t>({.test_only = true})).Print();
+  EXPECT_TRUE(CheckQueueStreams(marked.graph(), checkpoint).ok());
+  EXPECT_FALSE(CheckQueueStreams(ssc.graph(), checkpoint).ok());
+  EXPECT_TRUE(CheckQueueStreams(ssc.graph(), "").ok());
 }
 
 TEST(Lifecycle, AUnionIsOfStreamsOfOneContext) {

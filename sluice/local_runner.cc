@@ -22,17 +22,12 @@ ExitStatus FromStatus(const absl::Status& status) {
 }
 
 // What a context with this graph can run on, without a cluster.
-absl::Status CheckLocal(const LineageGraph& graph, bool has_checkpoint) {
+absl::Status CheckLocal(const LineageGraph& graph) {
   for (const Node& node : graph.nodes()) {
     if (node.kind != NodeKind::kSource) continue;
     if (node.source.kind == SourceKind::kPush) {
       return RefusedError("stream " + node.source.stream +
                           " is pushed to, which needs a cluster: submit the program");
-    }
-    if (node.source.kind == SourceKind::kQueue && has_checkpoint &&
-        !node.source.queue->test_only()) {
-      return RefusedError("a QueueStream cannot be recovered, so it cannot be used with a "
-                          "checkpoint unless it is marked test_only");
     }
   }
   return absl::OkStatus();
@@ -41,8 +36,10 @@ absl::Status CheckLocal(const LineageGraph& graph, bool has_checkpoint) {
 absl::StatusOr<std::unique_ptr<LocalJob>> StartLocal(const StreamingContext& context,
                                                      const ProgramFlags& flags,
                                                      const Config& config) {
-  const absl::Status fits = CheckLocal(context.graph(), !flags.checkpoint.empty());
+  const absl::Status fits = CheckLocal(context.graph());
   if (!fits.ok()) return fits;
+  const ExitStatus queues = CheckQueueStreams(context.graph(), flags.checkpoint);
+  if (!queues.ok()) return RefusedError(queues.message);
   LocalJobOptions options;
   options.name = context.options().name;
   options.slots = LocalSlots(flags);
