@@ -11,6 +11,8 @@ fail() { echo "install_test: $*" >&2; exit 1; }
 deploy/install.sh --prefix="$scratch/prefix"
 for file in bin/sluice include/sluice/sluice/sluice.h lib/libsluice.a lib/pkgconfig/sluice.pc \
   lib/cmake/Sluice/SluiceConfig.cmake lib/systemd/system/sluice-driver.service \
+  lib/libsluice_postgres.a lib/pkgconfig/sluice-postgres.pc \
+  share/sluice/examples/word_table \
   share/sluice/examples/{wordcount,error_filter,page_views,online_regression,anomalies,follow}; do
   [ -e "$scratch/prefix/$file" ] || fail "$file was not installed"
 done
@@ -33,6 +35,15 @@ cp "$OLDPWD/examples/follow.cc" "$OLDPWD/examples/follow_file.h" "$scratch/sourc
 sed -i 's|"examples/follow_file.h"|"follow_file.h"|' "$scratch/source/follow.cc"
 # shellcheck disable=SC2046
 g++ -std=c++20 -O2 "$scratch/source/follow.cc" $(pkg-config --cflags --libs sluice) -o follow
+
+# The optional part, by its own name only: a job without it links neither library.
+mkdir "$scratch/table"
+cp "$OLDPWD/examples/word_table.cc" "$scratch/table/"
+# shellcheck disable=SC2046
+g++ -std=c++20 -O2 "$scratch/table/word_table.cc" $(pkg-config --cflags --libs sluice-postgres) \
+  -o word_table
+./word_table --explain >/dev/null || fail "the job with a PostgreSQL sink does not run"
+! ldd ./job | grep -q libpq || fail "a job without the PostgreSQL sink needs its libraries"
 
 # Counts with the job: totals of every word, in the last batch's files.
 printf 'to be or not to be\nthat is the question\n' >"$scratch/input/text"
@@ -59,15 +70,19 @@ counted=$(counts "$scratch/followed" ./follow --file="$scratch/input/text")
 [ "$counted" = "$expected" ] || fail "wrong counts of a source of one's own: $counted"
 
 mkdir "$scratch/cmake"
-cp job.cc "$scratch/cmake/"
+cp job.cc "$scratch/table/word_table.cc" "$scratch/cmake/"
 cat >"$scratch/cmake/CMakeLists.txt" <<'CMAKE'
 cmake_minimum_required(VERSION 3.20)
 project(job CXX)
 find_package(Sluice 0.1 REQUIRED)
 add_executable(job job.cc)
 target_link_libraries(job Sluice::sluice)
+add_executable(word_table word_table.cc)
+target_link_libraries(word_table Sluice::postgres)
 CMAKE
 cmake -S "$scratch/cmake" -B "$scratch/cmake/build" -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
 cmake --build "$scratch/cmake/build" >/dev/null
 "$scratch/cmake/build/job" --explain >/dev/null || fail "the job built with CMake does not run"
+"$scratch/cmake/build/word_table" --explain >/dev/null ||
+  fail "the job with a PostgreSQL sink that was built with CMake does not run"
 echo "installed, compiled with g++ and CMake, counted right"

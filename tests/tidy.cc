@@ -87,6 +87,7 @@ std::optional<std::string> LibraryOf(std::string_view include) {
   if (include.starts_with("openssl/")) return "OpenSSL";
   if (include.starts_with("curl/")) return "libcurl";
   if (include == "httplib.h") return "httplib";
+  if (include.starts_with("pqxx/")) return "libpqxx";
   return std::nullopt;
 }
 
@@ -273,7 +274,8 @@ Complaints CheckFolderLaws(const std::vector<SourceFile>& files) {
 Complaints CheckPublicHeaders(const std::vector<SourceFile>& files) {
   std::map<std::string, const SourceFile*> by_path;
   for (const SourceFile& file : files) by_path[file.path] = &file;
-  static const std::set<std::string> kForbidden = {"gRPC", "Protobuf", "Abseil", "RocksDB", "glog"};
+  static const std::set<std::string> kForbidden = {"gRPC",    "Protobuf", "Abseil",
+                                                  "RocksDB", "glog",     "libpqxx"};
   Complaints complaints;
   std::vector<std::string> open = {"sluice/sluice.h", "sluice/testing.h"};
   std::map<std::string, std::string> chain;
@@ -301,7 +303,7 @@ Complaints CheckLibraryPlaces(const std::vector<SourceFile>& files) {
   // An empty place is fixed by the first folder that includes the library.
   std::map<std::string, std::string> place = {
       {"gRPC", "common/net/"}, {"RocksDB", "checkpoint/"}, {"OpenSSL", "common/crypto"},
-      {"libcurl", ""},         {"httplib", ""}};
+      {"libcurl", ""},         {"httplib", ""},           {"libpqxx", "sluice/sinks/"}};
   Complaints complaints;
   for (const SourceFile& file : files) {
     if (!IsCode(file.path) || IsTest(file.path)) continue;
