@@ -199,6 +199,20 @@ TEST_F(DaemonTest, ASilentWorkerIsLostAfterItsLease) {
   EXPECT_EQ(core_->Workers()[1].state(), "LOST");
 }
 
+// The two come over different links.
+TEST_F(DaemonTest, ADrainedWorkersLastWordCountsBehindTheEndOfItsLinkToo) {
+  Begin();
+  WorkerUp("w1");
+  Do(PeerDown{"w1:1", true});
+  EXPECT_EQ(core_->Workers()[0].state(), "LOST");
+  proto::Envelope last;
+  last.mutable_worker_heartbeat()->set_worker_id("w1");
+  last.mutable_worker_heartbeat()->set_incarnation(1);
+  last.mutable_worker_heartbeat()->set_drain("drained");
+  Do(Received{"w1:1", last});
+  EXPECT_EQ(core_->Workers()[0].state(), "DRAINED");
+}
+
 TEST_F(DaemonTest, ALoopThatSleptJudgesNobody) {
   Begin();
   WorkerUp("w1");

@@ -38,6 +38,7 @@ void WorkerCore::RenewIfSlept(MonotonicTime now) {
 }
 
 void WorkerCore::On(MonotonicTime now, worker::Tick& event, worker::Commands& out) {
+  if (exited_) return;  // its last word is said, and nothing may come behind it
   blocks_bytes_ = event.blocks_bytes;
   RenewIfSlept(now);
   proto::WorkerHeartbeat beat;

@@ -199,6 +199,17 @@ TEST_F(WorkerCoreTest, DrainingHandsSoleCopiesToAPeerAndExits) {
   EXPECT_EQ(Done().back(), "exit 0");
 }
 
+// A beat behind it would say that it is still draining, and the end of its links that it is lost.
+TEST_F(WorkerCoreTest, BehindItsLastWordADrainedWorkerSaysNothing) {
+  After(20);
+  Receive("driver:1", [](proto::Envelope& e) { e.mutable_worker_registered(); });
+  Step(worker::DrainRequested{now_ + 30'000 * kMs});
+  After(20);
+  EXPECT_EQ(Done().back(), "exit 0");
+  After(2'000);
+  EXPECT_TRUE(done_.empty());
+}
+
 TEST_F(WorkerCoreTest, DrainingWithASoleCopyAndNoPeerIsNoCleanEnd) {
   Session(1, {{"w1", "h1"}});
   RunExecutor(1, "receivers");
