@@ -57,6 +57,14 @@ bool IsPrefixComponent(std::string_view text) {
   return true;
 }
 
+// Names that stand between a prefix and its objects, or in front of it: a job there would have its
+// objects among those of another one.
+bool IsOurs(std::string_view component) {
+  if (component.ends_with("-sluice") && component.size() == 8) return true;
+  return component.size() == 8 &&
+         component.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 absl::StatusOr<CheckpointUrl> ParseS3(std::string_view url) {
   CheckpointUrl result;
   result.scheme = CheckpointUrl::Scheme::kS3;
@@ -77,6 +85,10 @@ absl::StatusOr<CheckpointUrl> ParseS3(std::string_view url) {
     if (!IsPrefixComponent(component) || ++components > kPrefixComponentsMax) {
       return Unusable(url, "a prefix is one to six names of A-Z a-z 0-9 . _ = + @ ~ - that begin "
                            "with no dot, joined by slashes");
+    }
+    if (IsOurs(component)) {
+      return Unusable(url, "a name of eight digits, or like b-sluice, is kept for what is in a "
+                           "checkpoint");
     }
     if (!result.prefix.empty()) result.prefix += '/';
     result.prefix.append(component);

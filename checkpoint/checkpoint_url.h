@@ -26,7 +26,8 @@ struct CheckpointUrl {
 };
 
 // Usage error (exit 2) for an unknown scheme, a path that is not absolute, a bucket or a prefix
-// that cannot be; refused (exit 3) for hdfs://, which is not in this release.
+// that cannot be, or that could be mistaken for keys of another job; refused (exit 3) for hdfs://,
+// which is not in this release.
 absl::StatusOr<CheckpointUrl> ParseCheckpointUrl(std::string_view url);
 
 }  // namespace sluice

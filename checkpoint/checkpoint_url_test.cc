@@ -45,6 +45,7 @@ TEST(CheckpointUrlTest, WhatIsWrongAndWhatIsRefusedGiveTheirExitCodes) {
       {"s3://bucket/x?spread=last", kExitUsage},
       {"s3://bucket/x#y", kExitUsage},      {"s3://key:secret@bucket/x", kExitUsage},
       {"s3://bucket/1/2/3/4/5/6/7", kExitUsage},
+      {"s3://bucket/wc/00000001", kExitUsage}, {"s3://bucket/b-sluice/wc", kExitUsage},
   };
   for (const auto& c : cases) {
     EXPECT_EQ(ExitCodeOf(ParseCheckpointUrl(c.url).status()), c.exit_code) << c.url;

@@ -98,7 +98,8 @@ S3Client::Verdict S3Client::Judge(const S3Request& request, const S3Answer& answ
     trying->error = absl::ResourceExhaustedError(trying->what);
     return Verdict::kEnd;
   }
-  if (status == 408 || status == 409 || status == 429 || (status >= 500 && status != 501)) {
+  const bool soon = status == 307;  // a new bucket, whose name is not known everywhere yet
+  if (soon || status == 408 || status == 409 || status == 429 || (status > 501 || status == 500)) {
     return Verdict::kAgain;
   }
   const std::string region = answer.Header("x-amz-bucket-region");

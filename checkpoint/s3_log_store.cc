@@ -120,7 +120,10 @@ absl::StatusOr<bool> S3LogStore::Begun() {
   if (marker.ok()) return true;
   if (!absl::IsNotFound(marker.status())) return marker.status();
   ASSIGN_OR_RETURN(const std::optional<uint64_t> first, FirstSlot());
-  return first.has_value();  // its driver crashed before the marker
+  if (!first) return false;
+  const absl::Status mended = bucket_->PutIfAbsent(place_.begun_key(), "");  // its driver crashed
+  if (!mended.ok() && !absl::IsAlreadyExists(mended)) return mended;
+  return true;
 }
 
 std::string S3LogStore::Where() const {

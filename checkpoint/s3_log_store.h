@@ -30,7 +30,7 @@ class S3LogStore : public LogStore {
 
   // The lowest slot that is there.
   absl::StatusOr<std::optional<uint64_t>> FirstSlot();
-  // Whether a slot was ever put.
+  // Whether a slot was ever put. Puts the marker of it where only that is missing.
   absl::StatusOr<bool> Begun();
 
  private:

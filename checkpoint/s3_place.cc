@@ -17,6 +17,9 @@ std::string Padded(uint64_t number, int digits) {
   return text;
 }
 
+// No prefix begins like it (checkpoint_url.h).
+std::string FirstComponent(char digit) { return std::string(1, digit) + "-sluice/"; }
+
 }  // namespace
 
 std::string S3Place::root() const { return prefix + "/" + Padded(life, 8) + "/"; }
@@ -38,7 +41,7 @@ std::optional<uint64_t> S3Place::SlotOf(std::string_view key) const {
 std::string S3Place::ObjectKey(const std::string& name) const {
   if (name.starts_with(kUnspread)) return root() + name;
   const char digit = kHexDigits[Crc32c(name) & 15];
-  if (spread_first) return std::string(1, digit) + "/" + root() + "objects/" + name;
+  if (spread_first) return FirstComponent(digit) + root() + "objects/" + name;
   return root() + "objects/" + digit + "/" + name;
 }
 
@@ -46,7 +49,7 @@ std::vector<std::string> S3Place::ObjectRoots() const {
   if (!spread_first) return {root() + "objects/"};
   std::vector<std::string> roots;
   for (int i = 0; i < 16; ++i) {
-    roots.push_back(std::string(1, kHexDigits[i]) + "/" + root() + "objects/");
+    roots.push_back(FirstComponent(kHexDigits[i]) + root() + "objects/");
   }
   return roots;
 }

@@ -189,6 +189,16 @@ TEST_F(S3StoreTest, ADriverThatCrashedBeforeItsFirstSlotLeavesANewJob) {
   EXPECT_TRUE(Started().known);
 }
 
+TEST_F(S3StoreTest, ADriverThatCrashedBetweenSlotAndMarkerLeavesAKnownJob) {
+  Started();
+  s3_.Erase(place_.begun_key());
+  EXPECT_TRUE(OpenJob()->known);
+  for (const std::string& key : s3_.Keys()) {
+    if (key.find("/log/") != std::string::npos) s3_.Erase(key);
+  }
+  EXPECT_TRUE(OpenJob()->known) << "the marker was put when it was missed";
+}
+
 TEST_F(S3StoreTest, ALogThatIsGoneIsNotTakenForANewJob) {
   Started();
   for (const std::string& key : s3_.Keys()) {
@@ -246,6 +256,8 @@ TEST_F(S3StoreTest, LivesWithTheDigitInFrontAreGivenUpWhole) {
   for (const std::string& key : s3_.Keys()) {
     EXPECT_EQ(key.find("/objects/"), std::string::npos) << key;
   }
+  ASSERT_TRUE(fresh->objects->PutIfAbsent("part-1", "x").ok());
+  EXPECT_NE(s3_.Keys().front().find("-sluice/wc/00000002/objects/part-1"), std::string::npos);
 }
 
 TEST_F(S3StoreTest, WhatIsNoMarkerIsDamage) {

@@ -187,6 +187,24 @@ class Cases:
         self.cluster.run("job", "cancel", "faulty")
         ok(f"a faulty store: {sum(proxy.faults.values())} faults, totals exact")
 
+    def store_away(self, proxy):
+        """For longer than one request is tried: the append fails, and is tried by the driver."""
+        job = self.job("away")
+        job.submit()
+        job.feed()
+        job.exact()
+        pid, executors = job.driver_pid(), self.cluster.executors("away")
+        proxy.fault = lambda method, path: 503
+        job.feed()
+        wait_until(lambda: job.said("cannot be written and is tried again"), "it to be said")
+        job.feed()
+        proxy.fault = None
+        job.exact()
+        if (job.driver_pid(), self.cluster.executors("away")) != (pid, executors):
+            raise Failure("not every process lived through a store that was away")
+        self.cluster.run("job", "cancel", "away")
+        ok("a store that answers 503 for longer than a request is tried costs nothing")
+
     def read_only_store(self, proxy):
         job = self.job("readonly")
         job.submit()
@@ -336,6 +354,7 @@ def run(cluster, gate, checks):
     cases.killed_at_once()
     cases.every_disk_lost()
     cases.faulty_store(proxy)
+    cases.store_away(proxy)
     cases.read_only_store(proxy)
     cases.fenced()
     cases.local_log()
