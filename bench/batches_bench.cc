@@ -2,7 +2,7 @@
 // a clock that the benchmark moves, so that every batch holds exactly what it is to hold. The time
 // is the CPU time of the process while a batch runs; every batch's output is checked.
 //
-//   batches_bench [--only=windows|state]
+//   batches_bench [--only=windows|state|large]    # large, 10^7 keys, only when asked for
 #include <algorithm>
 #include <bit>
 #include <cstdio>
@@ -21,17 +21,27 @@ namespace {
 using namespace std::chrono_literals;
 using Counts = DStream<std::pair<std::string, int64_t>>;
 
-// CPU milliseconds of the batches of one run.
+// Milliseconds of the batches of one run: CPU of the process, with a checkpoint that follows the
+// batch; and by the clock, from the tick until the output is called.
 struct BatchTimes {
   std::vector<double> ms;
+  std::vector<double> latency_ms;
+  void Add(std::pair<double, double> batch) {
+    ms.push_back(batch.first);
+    latency_ms.push_back(batch.second);
+  }
   double median() const { return Median(ms); }
-  double worst() const { return *std::max_element(ms.begin(), ms.end()); }
+  double worst() const { return Worst(ms); }
+  static double Worst(const std::vector<double>& ms) {
+    return *std::max_element(ms.begin(), ms.end());
+  }
 };
 
 void Show(const std::string& what, const BatchTimes& times, const std::string& compared) {
-  char value[80];
-  std::snprintf(value, sizeof value, "%8.2f ms CPU per batch, worst %.2f", times.median(),
-                times.worst());
+  char value[120];
+  std::snprintf(value, sizeof value,
+                "%8.2f ms CPU per batch, worst %.2f; to output %.1f, worst %.1f", times.median(),
+                times.worst(), Median(times.latency_ms), BatchTimes::Worst(times.latency_ms));
   std::printf("%-50s | %-42s | %s\n", what.c_str(), value, compared.c_str());
   std::fflush(stdout);
 }
@@ -48,17 +58,22 @@ class Runner {
   Runner() : test_({.partitions = 8, .slots = 2}), input_(test_) {}
   DStream<T> stream() const { return input_.stream(); }
 
-  // Runs one batch and gives its CPU time in milliseconds.
-  double Batch(const std::vector<T>& records) {
+  // Called by the output.
+  void NoteOutput() { output_ = std::chrono::steady_clock::now(); }
+  // Runs one batch and gives its times in milliseconds, as BatchTimes has them.
+  std::pair<double, double> Batch(const std::vector<T>& records) {
     input_.Push(records);
+    const auto begun = std::chrono::steady_clock::now();
     const double start = ProcessCpuSeconds();
     const Outcome outcome = test_.RunBatch();
     const double seconds = ProcessCpuSeconds() - start;
     RequireEqual(outcome.ok(), outcome.message);
-    return seconds * 1e3;
+    const std::chrono::duration<double, std::milli> latency = output_ - begun;
+    return {seconds * 1e3, latency.count()};
   }
 
  private:
+  std::chrono::steady_clock::time_point output_;  // settled when RunBatch returns
   TestContext test_;
   TestInput<T> input_;
 };
@@ -101,7 +116,8 @@ BatchTimes RunWindow(const WordSlices& slices, int window, const std::string& wh
   uint64_t seen = 0;
   build(runner.stream().FlatMap(SplitWords).Map([](std::string_view word) {
     return std::pair{word, int64_t{1}};
-  })).ForeachBatch([&seen](const Batch<std::pair<std::string, int64_t>>& batch) {
+  })).ForeachBatch([&](const Batch<std::pair<std::string, int64_t>>& batch) {
+    runner.NoteOutput();
     seen = 0;
     batch.ForEach([&](const std::pair<std::string_view, int64_t>& row) {
       seen += KeyHash(row.first) * static_cast<uint64_t>(row.second);
@@ -112,7 +128,7 @@ BatchTimes RunWindow(const WordSlices& slices, int window, const std::string& wh
   uint64_t expected = 0;
   for (int batch = 0; batch < window + kTimedBatches; ++batch) {
     const size_t slice = static_cast<size_t>(batch) % kSlices;
-    const double ms = runner.Batch(slices.lines[slice]);
+    const auto ms = runner.Batch(slices.lines[slice]);
     inside.push_back(slices.checksums[slice]);
     expected += inside.back();
     if (static_cast<int>(inside.size()) > window) {
@@ -120,7 +136,7 @@ BatchTimes RunWindow(const WordSlices& slices, int window, const std::string& wh
       inside.pop_front();
     }
     RequireEqual(seen == expected, what);
-    if (batch >= window) times.ms.push_back(ms);
+    if (batch >= window) times.Add(ms);
   }
   return times;
 }
@@ -231,6 +247,7 @@ BatchTimes RunState(size_t held, int batches, Emits emits, double* floor_ms, con
   Runner<std::pair<int64_t, int64_t>> runner;
   int64_t seen = 0;
   build(runner.stream()).Reduce(std::plus<>()).ForeachBatch([&](const Batch<int64_t>& batch) {
+    runner.NoteOutput();
     batch.ForEach([&](int64_t sum) { seen = sum; });
   });
   FlatSums floor(held);
@@ -238,18 +255,19 @@ BatchTimes RunState(size_t held, int batches, Emits emits, double* floor_ms, con
   BatchTimes times, floor_times;
   for (size_t batch = 0; batch < touches.filling() + static_cast<size_t>(batches); ++batch) {
     const Deltas deltas = touches.Next();
-    const double ms = runner.Batch(deltas);
+    const auto ms = runner.Batch(deltas);
     const double start = ThreadCpuSeconds();
     const int64_t of_touched = floor.Add(deltas);
     floor_times.ms.push_back((ThreadCpuSeconds() - start) * 1e3);
     RequireEqual(seen == (emits == Emits::kAllKeys ? floor.total() : of_touched), "B7");
-    if (batch >= touches.filling()) times.ms.push_back(ms);
+    if (batch >= touches.filling()) times.Add(ms);
   }
   *floor_ms = floor_times.median();
   return times;
 }
 
-void State() {
+// `held`: how many keys the lines of MapWithState hold.
+void State(const std::vector<size_t>& held_keys, bool all_keys) {
   const auto mapped = [](const DStream<std::pair<int64_t, int64_t>>& deltas) {
     return deltas.MapWithState("sums", [](int64_t, std::optional<int64_t> delta,
                                           sluice::State<int64_t>& sum) {
@@ -266,7 +284,7 @@ void State() {
     return deltas.UpdateStateByKey("sums", update).Map([](const auto& row) { return row.second; });
   };
   double small_ms = 0;
-  for (const size_t held : {size_t{100'000}, size_t{1'000'000}}) {
+  for (const size_t held : held_keys) {
     double floor_ms = 0;
     const std::string keys = std::to_string(held / 1000) + " K keys, 100 K records";
     const BatchTimes times = RunState(held, 20, Emits::kTouchedKeys, &floor_ms, mapped);
@@ -278,6 +296,7 @@ void State() {
     Show("B7 MapWithState, " + keys, times, compared);
     if (small_ms == 0) small_ms = times.median();
   }
+  if (!all_keys) return;
   double floor_ms = 0;
   const BatchTimes times = RunState(1'000'000, 5, Emits::kAllKeys, &floor_ms, all);
   char text[120];
@@ -292,5 +311,6 @@ int main(int argc, char** argv) {
   using namespace sluice::bench;
   const BenchArgs args = BeginBench(argc, argv);
   if (args.Wants("windows")) Windows();
-  if (args.Wants("state")) State();
+  if (args.Wants("state")) State({100'000, 1'000'000}, true);
+  if (args.only == "large") State({10'000'000}, false);
 }
