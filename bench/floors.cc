@@ -139,6 +139,10 @@ uint64_t GrepWholeBuffer(const Lines& lines) {
   const char* end = begin + lines.ends.size() * kLineSize;
   const char* at = begin;
   while ((at = static_cast<const char*>(memmem(at, static_cast<size_t>(end - at), "zqxj", 4)))) {
+    if (static_cast<size_t>(at - begin) % kLineSize > kLineSize - 4) {  // of two lines
+      ++at;
+      continue;
+    }
     ++found;
     at = begin + (static_cast<size_t>(at - begin) / kLineSize + 1) * kLineSize;
   }

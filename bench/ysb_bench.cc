@@ -5,7 +5,7 @@
 // receiver's blocks are spread over tasks. So each batch is counted by (campaign, window), and a
 // state per campaign adds batches up and closes a window in the batch that has the next one.
 //
-//   ysb_bench [--records=N] [--runs=5] [--only=binary|json]
+//   ysb_bench [--records=N] [--runs=5] [--only=binary100|binary10000|json100|json10000]
 #include <algorithm>
 
 #include "bench/bench_main.h"
@@ -165,7 +165,8 @@ int main(int argc, char** argv) {
   using namespace sluice::bench;
   const BenchArgs args = BeginBench(argc, argv);
   for (const int64_t campaigns : {100, 10'000}) {
-    if (args.Wants("binary")) Binary(campaigns, args.RecordsOr(4'500'000), args.runs);
-    if (args.Wants("json")) Json(campaigns, args.RecordsOr(1'100'000), args.runs);
+    const std::string size = std::to_string(campaigns);
+    if (args.Wants("binary" + size)) Binary(campaigns, args.RecordsOr(4'500'000), args.runs);
+    if (args.Wants("json" + size)) Json(campaigns, args.RecordsOr(1'100'000), args.runs);
   }
 }

@@ -64,6 +64,8 @@ namespace internal {
 //   kIsKey                       equal values have equal canonical bytes
 //   Put<canonical>(row, out)     appends the nested encoding of a row of this shape
 //   Take(reader, view)           reads it back
+//   Write<canonical>(row, at)    where kFixedSize is not 0: the same bytes, at `at`
+//   Read(at, view)               where kFixedSize is not 0: Take, of bytes that are there
 //   AppendName(out)              the type in words, part of the fingerprint
 // For a type whose nested encoding is length and bytes, kDelimited holds, and PutBare and TakeBare
 // leave the length out.
@@ -100,6 +102,19 @@ constexpr std::string_view NumberName() {
   return names[std::is_floating_point_v<T> ? 2 : std::is_signed_v<T>][std::countr_zero(sizeof(T))];
 }
 
+template <class C, class View>
+bool TakeFixed(ByteReader& in, View& view) {
+  if (in.left() < C::kFixedSize) return false;
+  const char* at = in.at;
+  in.at += C::kFixedSize;
+  return C::Read(at, view);
+}
+
+// A fixed encoding up to this size is put together in registers and appended in one piece.
+inline constexpr uint32_t kOnePieceMax = 1024;
+template <class C>
+inline constexpr bool kInOnePiece = C::kFixedSize != 0 && C::kFixedSize <= kOnePieceMax;
+
 template <Number T>
 struct RecordCodec<T> {
   using View = T;
@@ -116,22 +131,27 @@ struct RecordCodec<T> {
     return value;
   }
   template <bool canonical>
-  static void Put(T value, std::string& out) {
+  static void Write(T value, char* at) {
     if constexpr (canonical) value = Canonical(value);
+    std::memcpy(at, &value, sizeof(T));
+  }
+  template <bool canonical>
+  static void Put(T value, std::string& out) {
     char bytes[sizeof(T)];
-    std::memcpy(bytes, &value, sizeof(T));
+    Write<canonical>(value, bytes);
     out.append(bytes, sizeof(T));
   }
-  static bool Take(ByteReader& in, T& value) {
+  static bool Read(const char* at, T& value) {
     if constexpr (std::same_as<T, bool>) {
-      unsigned char byte;
-      if (!in.Take(&byte, 1) || byte > 1) return false;
+      const auto byte = static_cast<unsigned char>(*at);
       value = byte != 0;
-      return true;
+      return byte <= 1;
     } else {
-      return in.Take(&value, sizeof(T));
+      std::memcpy(&value, at, sizeof(T));
+      return true;
     }
   }
+  static bool Take(ByteReader& in, T& value) { return TakeFixed<RecordCodec>(in, value); }
   static void AppendName(std::string& out) {
     out += std::is_enum_v<T> ? "enum " : "";
     out += NumberName<T>();
@@ -175,12 +195,34 @@ struct FieldsCodec {
   static constexpr bool kIsKey = (RecordCodec<Ts>::kIsKey && ...);
   static constexpr bool kDelimited = false;
   template <bool canonical, class... Rows>
+  static void WriteFields(char* at, const Rows&... rows) {
+    ((RecordCodec<Ts>::template Write<canonical>(rows, at), at += RecordCodec<Ts>::kFixedSize),
+     ...);
+  }
+  template <bool canonical, class... Rows>
   static void PutFields(std::string& out, const Rows&... rows) {
-    (RecordCodec<Ts>::template Put<canonical>(rows, out), ...);
+    if constexpr (kInOnePiece<FieldsCodec>) {
+      char bytes[kFixedSize];
+      WriteFields<canonical>(bytes, rows...);
+      out.append(bytes, kFixedSize);
+    } else {
+      (RecordCodec<Ts>::template Put<canonical>(rows, out), ...);
+    }
+  }
+  template <class... Views>
+  static bool ReadFields(const char* at, Views&... views) {
+    return ((at += RecordCodec<Ts>::kFixedSize,
+             RecordCodec<Ts>::Read(at - RecordCodec<Ts>::kFixedSize, views)) && ...);
   }
   template <class... Views>
   static bool TakeFields(ByteReader& in, Views&... views) {
-    return (RecordCodec<Ts>::Take(in, views) && ...);
+    if constexpr (kFixedSize != 0) {
+      if (in.left() < kFixedSize) return false;
+      in.at += kFixedSize;
+      return ReadFields(in.at - kFixedSize, views...);
+    } else {
+      return (RecordCodec<Ts>::Take(in, views) && ...);
+    }
   }
   static void AppendNames(std::string_view open, std::string_view close, std::string& out) {
     std::string_view before = open;
@@ -196,8 +238,15 @@ struct RecordCodec<std::pair<A, B>> : FieldsCodec<A, B> {
   static void Put(const Row& row, std::string& out) {
     FieldsCodec<A, B>::template PutFields<canonical>(out, row.first, row.second);
   }
+  template <bool canonical, class Row>
+  static void Write(const Row& row, char* at) {
+    FieldsCodec<A, B>::template WriteFields<canonical>(at, row.first, row.second);
+  }
   static bool Take(ByteReader& in, View& view) {
     return FieldsCodec<A, B>::TakeFields(in, view.first, view.second);
+  }
+  static bool Read(const char* at, View& view) {
+    return FieldsCodec<A, B>::ReadFields(at, view.first, view.second);
   }
   static void AppendName(std::string& out) { FieldsCodec<A, B>::AppendNames("(", ")", out); }
 };
@@ -211,8 +260,16 @@ struct RecordCodec<std::tuple<T, Ts...>> : FieldsCodec<T, Ts...> {
     std::apply([&](const auto&... field) { Fields::template PutFields<canonical>(out, field...); },
                row);
   }
+  template <bool canonical, class Row>
+  static void Write(const Row& row, char* at) {
+    std::apply([&](const auto&... field) { Fields::template WriteFields<canonical>(at, field...); },
+               row);
+  }
   static bool Take(ByteReader& in, View& view) {
     return std::apply([&](auto&... field) { return Fields::TakeFields(in, field...); }, view);
+  }
+  static bool Read(const char* at, View& view) {
+    return std::apply([&](auto&... field) { return Fields::ReadFields(at, field...); }, view);
   }
   static void AppendName(std::string& out) { Fields::AppendNames("(", ")", out); }
 };
@@ -282,14 +339,46 @@ struct RecordCodec<std::array<T, n>> {
   static constexpr bool kIsKey = RecordCodec<T>::kIsKey;
   static constexpr bool kDelimited = false;
   template <bool canonical, class Row>
-  static void Put(const Row& row, std::string& out) {
-    for (const auto& element : row) RecordCodec<T>::template Put<canonical>(element, out);
+  static void Write(const Row& row, char* at) {
+    if constexpr (Number<T> && !(canonical && std::is_floating_point_v<T>)) {
+      std::memcpy(at, row.data(), kFixedSize);
+    } else {
+      for (const auto& element : row) {
+        RecordCodec<T>::template Write<canonical>(element, at);
+        at += RecordCodec<T>::kFixedSize;
+      }
+    }
   }
-  static bool Take(ByteReader& in, View& view) {
-    for (auto& element : view) {
-      if (!RecordCodec<T>::Take(in, element)) return false;
+  template <bool canonical, class Row>
+  static void Put(const Row& row, std::string& out) {
+    if constexpr (kInOnePiece<RecordCodec>) {
+      char bytes[kFixedSize];
+      Write<canonical>(row, bytes);
+      out.append(bytes, kFixedSize);
+    } else {
+      for (const auto& element : row) RecordCodec<T>::template Put<canonical>(element, out);
+    }
+  }
+  static bool Read(const char* at, View& view) {
+    if constexpr (Number<T> && !std::same_as<T, bool>) {
+      std::memcpy(view.data(), at, kFixedSize);
+    } else {
+      for (auto& element : view) {
+        if (!RecordCodec<T>::Read(at, element)) return false;
+        at += RecordCodec<T>::kFixedSize;
+      }
     }
     return true;
+  }
+  static bool Take(ByteReader& in, View& view) {
+    if constexpr (kFixedSize != 0) {
+      return TakeFixed<RecordCodec>(in, view);
+    } else {
+      for (auto& element : view) {
+        if (!RecordCodec<T>::Take(in, element)) return false;
+      }
+      return true;
+    }
   }
   static void AppendName(std::string& out) {
     out += "[";
@@ -298,98 +387,8 @@ struct RecordCodec<std::array<T, n>> {
   }
 };
 
-// A struct: read back as itself, so its text fields are owned.
-template <class FieldTypes>
-struct StructCodec {};
-template <class... Declared>
-  requires((Record<Declared> && ...) && sizeof...(Declared) > 0)
-struct StructCodec<FieldTuple<Declared...>> : FieldsCodec<Declared...> {
-  using Fields = FieldsCodec<Declared...>;
-  template <bool canonical>
-  static void PutTuple(const std::tuple<const Declared&...>& fields, std::string& out) {
-    std::apply([&](const auto&... f) { Fields::template PutFields<canonical>(out, f...); }, fields);
-  }
-  static bool TakeTuple(ByteReader& in, const std::tuple<Declared&...>& fields) {
-    return std::apply([&](auto&... f) { return (TakeField<Declared>(in, f) && ...); }, fields);
-  }
-  static constexpr bool kIsStruct = true;
-
- private:
-  template <class T>
-  static bool TakeField(ByteReader& in, T& field);
-};
-
-template <class T>
-concept Aggregate = std::is_class_v<T> && std::is_aggregate_v<T> && !UserCodec<T>;
-template <class T>
-using StructCodecOf = StructCodec<decltype(FieldsOf(std::declval<T&>()))>;
-
-template <Aggregate T>
-  requires(FieldCount<T>() > 0 && FieldCount<T>() <= kFieldsMax &&
-           requires { StructCodecOf<T>::kIsStruct; })
-struct RecordCodec<T> : StructCodecOf<T> {
-  using View = T;
-  template <bool canonical>
-  static void Put(const T& row, std::string& out) {
-    StructCodecOf<T>::template PutTuple<canonical>(FieldsOf(const_cast<T&>(row)), out);
-  }
-  static bool Take(ByteReader& in, T& view) {
-    return StructCodecOf<T>::TakeTuple(in, FieldsOf(view));
-  }
-  static void AppendName(std::string& out) { StructCodecOf<T>::AppendNames("{", "}", out); }
-};
-
-template <UserCodec T>
-struct RecordCodec<T> {
-  using View = T;
-  static constexpr uint32_t kFixedSize = 0;
-  static constexpr bool kIsKey = true;
-  static constexpr bool kDelimited = true;
-  static void PutBare(const T& row, std::string& out) { Codec<T>::Encode(row, out); }
-  static bool TakeBare(std::string_view bytes, T& view) {
-    view = T{};
-    return Codec<T>::Decode(bytes, view);
-  }
-  template <bool canonical>
-  static void Put(const T& row, std::string& out) {
-    std::string bytes;
-    PutBare(row, bytes);
-    PutDelimited(bytes, out);
-  }
-  static bool Take(ByteReader& in, T& view) {
-    std::string_view bytes;
-    return in.TakeDelimited(bytes) && TakeBare(bytes, view);
-  }
-  static void AppendName(std::string& out) {
-    out += "codec ";
-    out += Codec<T>::kName;
-  }
-};
-
-template <ProtobufMessage T>
-struct RecordCodec<T> {
-  using View = T;
-  static constexpr uint32_t kFixedSize = 0;
-  static constexpr bool kIsKey = false;  // equal messages need not have equal bytes
-  static constexpr bool kDelimited = true;
-  static void PutBare(const T& row, std::string& out) { row.AppendToString(&out); }
-  static bool TakeBare(std::string_view bytes, T& view) {
-    return bytes.size() <= INT32_MAX &&
-           view.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-  }
-  template <bool canonical>
-  static void Put(const T& row, std::string& out) {
-    std::string bytes;
-    PutBare(row, bytes);
-    PutDelimited(bytes, out);
-  }
-  static bool Take(ByteReader& in, T& view) {
-    std::string_view bytes;
-    return in.TakeDelimited(bytes) && TakeBare(bytes, view);
-  }
-  static void AppendName(std::string& out) { out += "protobuf " + std::string(T().GetTypeName()); }
-};
-
 }  // namespace internal
 
 }  // namespace sluice
+
+#include "common/codec_structs.h"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,25 +12,30 @@
 
 namespace sluice {
 
-// Records of any size. Not thread-safe.
+// Records of any size, or all of one size, which spares their offsets. Not thread-safe.
 class EncodedBatch {
  public:
-  EncodedBatch();
+  // 0: of any size. Else each record has so many bytes; one that has not makes the batch one of
+  // records of any size.
+  explicit EncodedBatch(uint32_t fixed_size = 0);
 
   // Makes room for so many record bytes and records at once.
   void Reserve(uint64_t bytes, uint32_t records);
   void Append(std::string_view record);
+  // Throws as EndRecord does; nothing was appended then.
+  void AppendAll(std::span<const std::string_view> records);
   // Appends records [from, to) of `batch`.
   void Append(const BatchView& batch, uint32_t from, uint32_t to);
-  // A record may also be appended to bytes() and closed by EndRecord, which throws
-  // std::length_error when there are more than kBatchBytesMax.
+  // A record, of the fixed size if there is one, may also be appended to bytes() and closed by
+  // EndRecord, which throws std::length_error when there are more than kBatchBytesMax.
   std::string& bytes() { return encoded_; }
   void EndRecord() {
     if (size() > kBatchBytesMax) [[unlikely]] ThrowFull();
-    ends_.push_back(static_cast<uint32_t>(size()));
+    ++count_;
+    if (fixed_size_ == 0) ends_.push_back(static_cast<uint32_t>(size()));
   }
 
-  uint32_t count() const { return static_cast<uint32_t>(ends_.size()); }
+  uint32_t count() const { return count_; }
   uint64_t size() const { return encoded_.size() - kHeaderBytes; }  // record bytes
   // The records so far; without the slack behind the last one. Valid until the next change.
   BatchView view() const;
@@ -41,9 +47,13 @@ class EncodedBatch {
  private:
   static constexpr uint64_t kHeaderBytes = 16;
   [[noreturn]] static void ThrowFull();
+  // From here on records may be of any size.
+  void GiveUpFixedSize();
 
   std::string encoded_;  // header and record bytes
-  std::vector<uint32_t> ends_;
+  std::vector<uint32_t> ends_;  // unless of a fixed size
+  uint32_t count_ = 0;
+  uint32_t fixed_size_;
 };
 
 // How many records of `batch` from `from` on fit into `bytes` and `records` together.

@@ -25,6 +25,11 @@ TEST(EncodedBatchTest, IsTheEncodingOfTheSameRecords) {
   reserved.Append(lines.view(), 1, 4);
   EXPECT_EQ(reserved.size(), lines.size());
   EXPECT_EQ(reserved.Take(), expected);
+  EncodedBatch all;
+  all.AppendAll(std::vector<std::string_view>{"one"});
+  all.AppendAll(std::vector<std::string_view>{"", "three", "fifteen"});
+  EXPECT_EQ(all.count(), lines.count());
+  EXPECT_EQ(all.Take(), expected);
 }
 
 TEST(EncodedBatchTest, TakesPartOfAFixedSizeBatch) {
@@ -40,6 +45,47 @@ TEST(EncodedBatchTest, TakesPartOfAFixedSizeBatch) {
   ASSERT_EQ(view->count, 3u);
   EXPECT_EQ(view->record(0), "x");
   EXPECT_EQ(view->record(2), "cccc");
+}
+
+RecordBatch Numbers() {
+  RecordBatch numbers(4);
+  for (const char* number : {"aaaa", "bbbb", "cccc"}) numbers.Append(number);
+  return numbers;
+}
+
+TEST(EncodedBatchTest, RecordsOfOneSizeHaveNoOffsets) {
+  const RecordBatch numbers = Numbers();
+  std::string expected;
+  EncodeBatch(numbers.view(), expected);
+  EncodedBatch one_by_one(4), reserved(4);
+  for (uint32_t i = 0; i < numbers.count(); ++i) {
+    one_by_one.bytes().append(numbers.view().record(i));
+    one_by_one.EndRecord();
+  }
+  EXPECT_EQ(one_by_one.view().fixed_size, 4u);
+  EXPECT_EQ(one_by_one.Take(), expected);
+  reserved.Reserve(numbers.size(), numbers.count());
+  reserved.Append(numbers.view(), 0, 2);
+  reserved.Append("cccc");
+  EXPECT_EQ(reserved.Take(), expected);
+}
+
+TEST(EncodedBatchTest, ARecordOfAnotherSizeBringsOffsets) {
+  const RecordBatch lines = Lines();
+  for (const bool whole : {false, true}) {
+    EncodedBatch batch(4);
+    batch.Append(Numbers().view(), 0, 2);
+    if (whole) batch.Append(lines.view(), 0, lines.count());
+    else batch.Append("three");
+    std::vector<uint32_t> scratch;
+    const std::string encoded = batch.Take();
+    const auto view = DecodeBatch(encoded, scratch);
+    ASSERT_TRUE(view.has_value());
+    EXPECT_EQ(view->fixed_size, 0u);
+    ASSERT_EQ(view->count, whole ? 6u : 3u);
+    EXPECT_EQ(view->record(1), "bbbb");
+    EXPECT_EQ(view->record(whole ? 4 : 2), "three");
+  }
 }
 
 TEST(EncodedBatchTest, IsEmptyOnceItWasTaken) {

@@ -17,6 +17,15 @@ static_assert(sizeof(Header) == 16);
 
 constexpr uint64_t Aligned4(uint64_t n) { return (n + 3) & ~uint64_t{3}; }
 
+// 0 for none; more than any offset where they do not ascend. Without a branch per offset, so that
+// compilers make vectors of it.
+uint64_t LastOfAscending(const uint32_t* offsets, uint32_t count) {
+  if (count == 0) return 0;
+  uint32_t descends = 0;
+  for (uint32_t i = 1; i < count; ++i) descends |= offsets[i] < offsets[i - 1] ? 1 : 0;
+  return descends != 0 ? UINT64_MAX : offsets[count - 1];
+}
+
 uint64_t OffsetsAt(uint64_t size) { return Aligned4(sizeof(Header) + size + kBatchSlack); }
 
 }  // namespace
@@ -88,12 +97,7 @@ std::optional<BatchView> DecodeBatch(std::string_view encoded, std::vector<uint3
     if (header.count > 0) std::memcpy(scratch.data(), offsets, uint64_t{header.count} * 4);
     view.ends = scratch.data();
   }
-  uint32_t previous = 0;
-  for (uint32_t i = 0; i < header.count; ++i) {
-    if (view.ends[i] < previous) return std::nullopt;
-    previous = view.ends[i];
-  }
-  if (previous != header.size) return std::nullopt;
+  if (LastOfAscending(view.ends, header.count) != header.size) return std::nullopt;
   return view;
 }
 

@@ -47,13 +47,17 @@ class Receiving {
     requires std::same_as<Own<R>, T>
   std::optional<int64_t> Store(std::span<const R> records, Numbering numbering) {
     thread_local uint64_t bytes_before = 0;  // stores of one thread are about equally large
-    EncodedBatch batch;
-    batch.Reserve(bytes_before + bytes_before / 16, static_cast<uint32_t>(records.size()));
-    for (const R& record : records) {
-      EncodeRecord<T>(record, batch.bytes());
-      batch.EndRecord();
+    EncodedBatch batch(kFixedSize<T>);
+    if constexpr (std::same_as<R, std::string_view>) {
+      batch.AppendAll(records);
+    } else {
+      batch.Reserve(bytes_before + bytes_before / 16, static_cast<uint32_t>(records.size()));
+      for (const R& record : records) {
+        EncodeRecord<T>(record, batch.bytes());
+        batch.EndRecord();
+      }
+      bytes_before = batch.size();
     }
-    bytes_before = batch.size();
     return sink_.StoreReliably(std::move(batch), numbering.producer, numbering.first);
   }
 

@@ -1,30 +1,16 @@
 #include "driver/api/static_dataset.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <mutex>
-#include <unordered_map>
-
-#include "common/key_hash.h"
+#include <stdexcept>
 
 namespace sluice::internal {
 namespace {
 
-struct Hash {
-  using is_transparent = void;
-  size_t operator()(std::string_view key) const { return KeyHash(key); }
-};
-struct Equal {
-  using is_transparent = void;
-  bool operator()(std::string_view a, std::string_view b) const { return a == b; }
-};
-
 constexpr size_t kVersionsKept = 3;
 
 }  // namespace
-
-struct StaticTable::Values {
-  std::unordered_map<std::string, std::vector<std::string>, Hash, Equal> of_key;
-};
 
 struct StaticTables::State {
   const Load load;
@@ -32,17 +18,18 @@ struct StaticTables::State {
   std::vector<std::pair<std::string, std::shared_ptr<const StaticTable>>> tables{};  // newest last
 };
 
-StaticTable::StaticTable() : values_(std::make_unique<Values>()) {}
-StaticTable::~StaticTable() = default;
-
-void StaticTable::Add(std::string key, std::string value) {
-  values_->of_key[std::move(key)].push_back(std::move(value));
-}
-
-const std::vector<std::string>& StaticTable::Find(std::string_view key) const {
-  static const std::vector<std::string> kNone;
-  const auto found = values_->of_key.find(key);
-  return found == values_->of_key.end() ? kNone : found->second;
+void StaticTable::Add(std::string_view key, std::string_view value) {
+  if (values_.size() + sizeof(Head) + value.size() >= kNone) {
+    throw std::length_error("a static dataset with more than 4 GiB of values");
+  }
+  const auto at = static_cast<uint32_t>(values_.size());
+  const Head head{kNone, static_cast<uint32_t>(value.size())};
+  values_.append(reinterpret_cast<const char*>(&head), sizeof head).append(value);
+  bool added;
+  Places& places = keys_.FindOrAdd(key, added).value;
+  if (added) places.first = at;
+  else std::memcpy(values_.data() + places.last + offsetof(Head, next), &at, sizeof at);
+  places.last = at;
 }
 
 StaticTables::StaticTables(Load load) : state_(new State{std::move(load), {}}) {}

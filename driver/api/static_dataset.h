@@ -1,6 +1,7 @@
 // Joins with a dataset that is no stream: a table that every process loads for itself, by version.
 #pragma once
 
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "driver/api/batch_value.h"
+#include "driver/api/combine_table.h"
 #include "driver/api/dstream.h"
 #include "driver/api/map.h"
 
@@ -20,15 +22,35 @@ namespace internal {
 // filled.
 class StaticTable {
  public:
-  StaticTable();
-  ~StaticTable();
-  void Add(std::string key, std::string value);
-  // Empty: the table does not have the key.
-  const std::vector<std::string>& Find(std::string_view key) const;
+  // Throws std::length_error at 4 GiB of values.
+  void Add(std::string_view key, std::string_view value);
+
+  // f(encoded value) for each value of the key; false where the table does not have the key.
+  template <class F>
+  bool ForEachValue(std::string_view key, const F& f) const {
+    const auto* entry = keys_.Find(key);
+    if (entry == nullptr) return false;
+    for (uint32_t at = entry->value.first; at != kNone;) {
+      Head head;
+      std::memcpy(&head, values_.data() + at, sizeof head);
+      f(std::string_view(values_.data() + at + sizeof head, head.size));
+      at = head.next;
+    }
+    return true;
+  }
 
  private:
-  struct Values;
-  std::unique_ptr<Values> values_;
+  static constexpr uint32_t kNone = UINT32_MAX;
+  struct Head {  // before each value
+    uint32_t next = kNone;
+    uint32_t size = 0;
+  };
+  struct Places {  // of a key's values
+    uint32_t first = kNone;
+    uint32_t last = kNone;
+  };
+  CombineTable<Places> keys_;
+  std::string values_;
 };
 
 // The versions that one process has loaded. The newest few are kept: batches are at most a few
@@ -74,7 +96,7 @@ StaticTables::Load TableLoader(Load load) {
       std::string key_bytes, value_bytes;
       EncodeKey<K>(key, key_bytes);
       EncodeRecord<V>(value, value_bytes);
-      table->Add(std::move(key_bytes), std::move(value_bytes));
+      table->Add(key_bytes, value_bytes);
     }
     return std::shared_ptr<const StaticTable>(std::move(table));
   };
@@ -98,13 +120,13 @@ struct StaticJoinChain {
     std::string scratch;
     View<W> value{};
     chain.Drive(context, batches, [&](const auto& row) {
-      const std::vector<std::string>& values = table->Find(KeyBytes<K>(row.first, scratch));
-      if constexpr (kOuter) {
-        if (values.empty()) sink(Out{row.first, {row.second, std::nullopt}});
-      }
-      for (const std::string& bytes : values) {
+      const auto emit = [&](std::string_view bytes) {
         if (!DecodeRecord<W>(bytes, value)) ThrowBadRecord(RecordName<W>(), 0, bytes.size());
         sink(Out{row.first, {row.second, value}});
+      };
+      const bool known = table->ForEachValue(KeyBytes<K>(row.first, scratch), emit);
+      if constexpr (kOuter) {
+        if (!known) sink(Out{row.first, {row.second, std::nullopt}});
       }
     });
   }

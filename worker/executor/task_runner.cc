@@ -218,7 +218,7 @@ void TaskRunner::AddShare(EdgeId edge, uint32_t partition, const BatchView& reco
   for (uint32_t from = 0; from < records.count;) {
     const uint32_t fit = RecordsThatFit(records, from, setup_.share_piece_bytes, records.count);
     const uint32_t count = std::max(fit, 1u);
-    EncodedBatch piece;
+    EncodedBatch piece(records.fixed_size);
     piece.Append(records, from, from + count);
     result_.shares.push_back({edge, partition, count, piece.Take()});
     from += count;
