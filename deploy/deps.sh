@@ -9,7 +9,8 @@ packages=(
   libabsl-dev librocksdb-dev libgoogle-glog-dev libcpp-httplib-dev nlohmann-json3-dev
   libssl-dev libcurl4-openssl-dev zlib1g-dev libpqxx-dev postgresql
   libgtest-dev libgmock-dev libbenchmark-dev
-  clang-14 openssl iproute2 nginx-light curl procps psmisc python3 bible-kjv-text bible-kjv
+  clang-14 libclang-rt-14-dev openssl iproute2 nginx-light curl procps psmisc python3
+  bible-kjv-text bible-kjv
 )
 
 format='${db:Status-Status}=${Package} '

@@ -16,6 +16,7 @@ def _sanitizer_flags():
         "//third_party:asan": ["-fsanitize=address"],
         "//third_party:ubsan": ["-fsanitize=undefined"],
         "//third_party:tsan": ["-fsanitize=thread"],
+        "//third_party:libfuzzer": ["-fsanitize=fuzzer-no-link,address"],
         "//conditions:default": [],
     })
 
@@ -26,6 +27,7 @@ def _copts(extra):
         "//third_party:asan": _SANITIZED + ["-DSLUICE_DEBUG=1"],
         "//third_party:ubsan": _SANITIZED + ["-DSLUICE_DEBUG=1"],
         "//third_party:tsan": _SANITIZED + ["-DSLUICE_DEBUG=1"],
+        "//third_party:libfuzzer": _SANITIZED + ["-DSLUICE_DEBUG=1"],
         "//conditions:default": ["-DNDEBUG"],
     }) + _sanitizer_flags() + (extra or [])
 
@@ -73,6 +75,35 @@ def sluice_mutant_test(name, mutation, srcs, mutated, copts = None, **kwargs):
         srcs = srcs + mutated,
         copts = (copts or []) + ["-DSLUICE_MUTATION=%d" % mutation],
         **kwargs
+    )
+
+def sluice_fuzzer(name, runs, deps = None):
+    """A fuzzer of tests/fuzz: NAME_fuzz.cc, with its corpus in corpus/NAME.
+
+    NAME_fuzz_test runs seeds, corpus and `runs` mutations of them, the same every time.
+    NAME_libfuzzer is for tests/fuzz/run.sh, which builds it with Clang (--config=libfuzzer).
+    """
+    sluice_cc_library(
+        name = name + "_fuzz",
+        srcs = [name + "_fuzz.cc"],
+        alwayslink = True,
+        deps = (deps or []) + [":fuzz"],
+    )
+    native.cc_test(
+        name = name + "_fuzz_test",
+        size = "medium",
+        args = ["--runs=%d" % runs, "tests/fuzz/corpus/" + name],
+        copts = _copts(None),
+        linkopts = _linkopts(None),
+        data = native.glob(["corpus/" + name + "/*"]),
+        tags = ["fuzz"],
+        deps = [":" + name + "_fuzz", ":driver"],
+    )
+    sluice_cc_binary(
+        name = name + "_libfuzzer",
+        linkopts = ["-fsanitize=fuzzer"],
+        tags = ["manual"],
+        deps = [":" + name + "_fuzz"],
     )
 
 def sluice_cc_benchmark(name, deps = None, **kwargs):
