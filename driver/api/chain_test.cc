@@ -200,6 +200,19 @@ TEST_F(ChainTest, ARecordThatDoesNotDecodeIsAnError) {
   EXPECT_THROW(kernel.Run(TaskContext(), {&view, 1}, out_), std::runtime_error);
 }
 
+// An empty view may be a null pointer, of which no byte can be read.
+TEST(CombineTable, AnEmptyKeyMayBeNowhere) {
+  internal::CombineTable<int64_t> table;
+  const auto make = [](int64_t n) { return n; };
+  const auto merge = [](int64_t& total, int64_t n) { total += n; };
+  table.Add(std::string_view(), int64_t{1}, make, merge);
+  table.Add(std::string_view(""), int64_t{2}, make, merge);
+  table.Flush(make, merge);
+  ASSERT_EQ(table.entries().size(), 1u);
+  EXPECT_EQ(table.entries()[0].value, 3);
+  EXPECT_EQ(KeyHash(std::string_view()), KeyHash(""));
+}
+
 TEST(CombineTable, KeepsOrderAndKeysOfEveryLength) {
   internal::CombineTable<int64_t> table;
   const auto make = [](int64_t n) { return n; };
