@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 #include <optional>
 #include <random>
@@ -70,7 +71,8 @@ proto::ExecutorInit InitFor(const StreamingContext& context, const Config& confi
   return init;
 }
 
-ExitStatus CheckResume(const JobState& recovered, const Config& config, uint64_t fingerprint) {
+ExitStatus CheckResume(const RecoveredJob& job, const Config& config, const LineageGraph& graph) {
+  const JobState& recovered = job.state;
   if (!recovered.begun()) return {};
   const int64_t interval = config.DurationMs("batch_interval");
   if (recovered.job().batch_interval_ms() != interval) {
@@ -87,10 +89,19 @@ ExitStatus CheckResume(const JobState& recovered, const Config& config, uint64_t
     return {kExitRefused, "key_groups is fixed for the life of a checkpoint: " +
                               std::to_string(recovered.job().key_groups())};
   }
+  proto::ProgramSeen now;
+  DescribeProgram(StagePlan(graph, recovered.job().partitions()), &now);
+  const ProgramChange change = CompareState(job.checkpoint_program, now);
+  if (!change.refused.empty()) {
+    return {kExitRefused, "the checkpoint is of another program: " + change.refused};
+  }
   const bool same = recovered.program().graph_fingerprint() == 0 ||
-                    recovered.program().graph_fingerprint() == fingerprint;
-  const bool settled = recovered.FirstUndecided() == 0 &&
-                       recovered.last_decided_ms() <= recovered.sealed_ms();
+                    recovered.program().graph_fingerprint() == graph.Fingerprint();
+  const bool published =
+      std::all_of(recovered.decided().begin(), recovered.decided().end(),
+                  [](const auto& batch) { return batch.second.unpublished.empty(); });
+  const bool settled = recovered.FirstUndecided() == 0 && recovered.waiting_blocks().empty() &&
+                       recovered.last_decided_ms() <= recovered.sealed_ms() && published;
   if (!same && !settled) {
     return {kExitRefused, "the program has changed, and the job has batches that only the former "
                           "one can finish: run that one and drain it first"};
@@ -132,7 +143,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   absl::StatusOr<std::unique_ptr<JobDriver>> driver = JobDriver::Open(parts);
   if (!driver.ok()) return FromStatus(driver.status());
   const ExitStatus resume = CheckResume(
-      (*driver)->recovered(), program.config, program.context->graph().Fingerprint());
+      (*driver)->recovered(), program.config, program.context->graph());
   if (!resume.ok()) return resume;
 
   LateHandler handler;

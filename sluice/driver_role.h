@@ -9,7 +9,7 @@
 #include "common/exit_code.h"
 #include "common/role_flags.h"
 #include "driver/api/streaming_context.h"
-#include "driver/job/job_state.h"
+#include "driver/job/job_driver_core.h"
 #include "proto/cluster.pb.h"
 #include "sluice/job_settings.h"
 #include "sluice/program_flags.h"
@@ -35,7 +35,8 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
 proto::ExecutorInit InitFor(const StreamingContext& context, const Config& config,
                             const std::string& store_url);
 
-// The job before must have been left so that this program can go on (exit code 3), or be the same.
-ExitStatus CheckResume(const JobState& recovered, const Config& config, uint64_t fingerprint);
+// The job before must have been left so that this program can go on, or be the same; and state of
+// one name must be of one type and partition count in both. Else refused (3), with what differs.
+ExitStatus CheckResume(const RecoveredJob& job, const Config& config, const LineageGraph& graph);
 
 }  // namespace sluice

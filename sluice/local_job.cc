@@ -87,7 +87,7 @@ absl::Status LocalJob::Begin(const StreamingContext& context) {
   }
   ASSIGN_OR_RETURN(driver_, JobDriver::Open(parts));
   const ExitStatus resume =
-      CheckResume(driver_->recovered(), options_.config, graph_.Fingerprint());
+      CheckResume(driver_->recovered(), options_.config, graph_);
   if (!resume.ok()) return RefusedError(resume.message);
   driver_transport_ = hub_.Open(kDriverAddress, driver_.get(), &driver_loop_);
 

@@ -45,8 +45,16 @@ void AddNode(const Node& node, Fingerprinter& print) {
 
 }  // namespace
 
+std::string SourceKey(const SourceSpec& source) {
+  const std::string kind = std::to_string(static_cast<int>(source.kind));
+  if (source.kind != SourceKind::kFiles) return kind + " " + source.stream;
+  return kind + " " + std::to_string(static_cast<int>(source.file_format)) + " " +
+         source.directory;
+}
+
 NodeId LineageGraph::AddNode(Node node) {
   node.id = static_cast<NodeId>(nodes_.size());
+  node.shape = ShapeOf(node);
   nodes_.push_back(std::move(node));
   return nodes_.back().id;
 }
@@ -55,6 +63,22 @@ OutputId LineageGraph::AddOutput(Output output) {
   output.id = static_cast<OutputId>(outputs_.size());
   outputs_.push_back(std::move(output));
   return outputs_.back().id;
+}
+
+uint64_t LineageGraph::ShapeOf(const Node& node) const {
+  Fingerprinter print;
+  print.Add(static_cast<int64_t>(node.kind));
+  print.Add(node.kind == NodeKind::kSource ? SourceKey(node.source) : node.label);
+  print.Add(node.record_type);
+  print.Add(node.slide_batches);
+  print.Add(node.state_type);
+  for (const NodeInput& input : node.inputs) {
+    if (input.parent < nodes_.size()) {
+      print.Add(static_cast<int64_t>(nodes_[input.parent].shape));
+    }
+    print.Add(input.chain);
+  }
+  return print.value();
 }
 
 BatchValueId LineageGraph::AddBatchValue(BatchValueSpec value) {

@@ -38,6 +38,9 @@ struct SourceSpec {
   uint32_t constant_records = 0;                     // how many it has
 };
 
+// What a source is in every program that reads it: a directory and its format, or a kind and a name.
+std::string SourceKey(const SourceSpec& source);
+
 // One input of a node: its parent's dataset, run through a fused chain.
 struct NodeInput {
   NodeId parent = 0;
@@ -60,6 +63,7 @@ struct Node {
   std::shared_ptr<const PartitionOperatorFactory> partition_operator;
   std::string state_name;      // not empty: stateful; unique
   std::string state_type;      // codecs of key and value, as text
+  uint64_t shape = 0;          // as LineageGraph::ShapeOf; set when the node is added
 };
 
 // A value that only the job driver knows and that may be another one at each batch. Its function
@@ -107,6 +111,10 @@ class LineageGraph {
   const std::vector<Output>& outputs() const { return outputs_; }
   const std::vector<BatchValueSpec>& batch_values() const { return batch_values_; }
   const Node& node(NodeId id) const { return nodes_.at(id); }
+  // What a node is by what it does and what it reads, and not by its place: of a program that was
+  // changed elsewhere it is the same. Says nothing about user functions. The node's inputs are
+  // there already.
+  uint64_t ShapeOf(const Node& node) const;
   // An output has an effect outside that a task brings about.
   bool has_task_effects() const;
 

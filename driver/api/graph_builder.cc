@@ -51,8 +51,10 @@ NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
   node.partitioner = spec.partitions.partitioner;
   if (!spec.partitions.fits) Fail(3, node.label + " has a partitioner for another type of key");
   node.partition_operator = spec.partition_operator;
-  node.state_name = spec.state_name;
   node.state_type = spec.state_type;
+  node.state_name = spec.name_in_label || spec.state_name.empty()
+                        ? spec.state_name
+                        : NameByShape(spec.state_name, node);
   if (spec.name_in_label && spec.state_name.empty()) {
     Fail(3, std::string(spec.label) + " needs a name for its state");
   }
@@ -152,6 +154,15 @@ int GraphBuilder::NextOf(std::string_view what) {
   }
   numbers_.emplace_back(what, 1);
   return 0;
+}
+
+std::string GraphBuilder::NameByShape(const std::string& base, const Node& node) {
+  char shape[17];
+  std::snprintf(shape, sizeof shape, "%016llx",
+                static_cast<unsigned long long>(graph_.ShapeOf(node)));
+  const std::string name = base + "-" + shape;
+  const int before = NextOf(name);  // of the very same shape
+  return before == 0 ? name : name + "-" + std::to_string(before);
 }
 
 std::string GraphBuilder::Numbered(std::string_view base) {

@@ -50,9 +50,10 @@ struct ShuffleSpec {
   std::shared_ptr<const PartitionOperatorFactory> partition_operator;
   Partitioning partitions = 0;
   int64_t slide_batches = 0;    // 0: as the parent
-  std::string state_name{};     // not empty: stateful
+  std::string state_name{};     // not empty: stateful; see name_in_label
   std::string state_type{};
-  bool name_in_label = false;   // the program chose the state's name
+  // The program chose the state's name; else the name is made from it and from the node's shape.
+  bool name_in_label = false;
   const NodeInput* second = nullptr;
 };
 
@@ -100,6 +101,9 @@ class GraphBuilder {
   // same program.
   int NextOf(std::string_view what);
   std::string Numbered(std::string_view base);
+  // For a state that the program gives no name: the same as long as the node and what it reads are,
+  // whatever else is added to the program or taken away.
+  std::string NameByShape(const std::string& base, const Node& node);
 
   // From here on nothing is added, as threads of the job read the graph; trying to is an error.
   void Freeze() { frozen_ = true; }

@@ -88,7 +88,7 @@ struct Slices {
                     .shuffle = MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s)),
                     .partition_operator = MakeOperator<SliceOperator>(spec, kFixedSize<T>),
                     .partitions = partitions,
-                    .state_name = graph->Numbered("slice"),
+                    .state_name = "slice",
                     .state_type = "datasets of " + RecordName<T>()}));
   }
 };

@@ -381,7 +381,7 @@ struct Windows {
                                   .partition_operator = std::move(partition_operator),
                                   .partitions = sliding.partitions,
                                   .slide_batches = sliding.slide_batches,
-                                  .state_name = graph->Numbered("window"),
+                                  .state_name = "window",
                                   .state_type = std::to_string(sliding.span.length_ms) +
                                                 " ms of " + state_kind + RecordName<Out>()}));
   }

@@ -48,8 +48,8 @@ class JobDriver : public Transport::Handler {
   static absl::StatusOr<std::unique_ptr<JobDriver>> Open(JobDriverParts parts);
   ~JobDriver() override;
 
-  // The job before this epoch: what it was run as.
-  const JobState& recovered() const { return opened_.job.state; }
+  // The job before this epoch: what it was run as, and what is left of it.
+  const RecoveredJob& recovered() const { return opened_.job; }
   uint64_t epoch() const { return opened_.job.epoch; }
 
   // Messages and members may come from now on. `transport` outlives the driver's Stop.

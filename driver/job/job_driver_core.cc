@@ -40,7 +40,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       ticks_(options_.batch_interval_ms),
       blame_(options_.task_max_failures) {
   if (recovered.manifest_ms != 0) {
-    checkpointer_.Restore(std::move(recovered.chains), recovered.manifest_ms);
+    TakeChains(recovered);
     if (recovered.manifest_ms > state_.sealed_ms()) {
       proto::Entry entry;  // its driver died between the manifest and the entry
       entry.mutable_sealed()->set_batch_ms(recovered.manifest_ms);

@@ -24,6 +24,7 @@
 #include "driver/job/job_state.h"
 #include "driver/job/log_queue.h"
 #include "driver/job/membership.h"
+#include "driver/job/program.h"
 #include "driver/job/publisher.h"
 #include "driver/job/receiver_losses.h"
 #include "driver/job/tick_clock.h"
@@ -36,6 +37,7 @@ struct RecoveredJob {
   uint64_t epoch = 1;
   uint64_t next_slot = 1;
   PartChains chains;            // of the newest valid manifest
+  proto::ProgramSeen checkpoint_program;  // the program that made it
   int64_t manifest_ms = 0;      // its batch; 0: there is none
   std::string manifest;
   std::set<std::string> binaries;  // digests of the programs that its checkpoints and log are of
@@ -75,6 +77,7 @@ class JobDriverCore {
   void ForgetBlame(MonotonicTime now, int64_t up_to_batch_ms);
   // Job life (job_life.cc).
   void BeginJob();
+  void TakeChains(RecoveredJob& recovered);
   void OnStop(MonotonicTime now, const StopRequested& stop);
   void AdvanceStop(MonotonicTime now);
   void Fail(int exit_code, const std::string& message);
@@ -167,6 +170,7 @@ class JobDriverCore {
   int exit_code_ = 0;
   std::string end_state_;
   std::string failure_;
+  ProgramChange program_change_;  // since the checkpoint that this driver began with
   MonotonicTime loss_checked_ = 0;
   MonotonicTime mark_due_ = 0;  // of the store; kNever: it is marked
   std::string last_status_;

@@ -40,6 +40,8 @@ void JobDriverCore::BeginJob() {
   program.set_binary_digest(options_.binary_digest);
   program.set_graph_fingerprint(graph_.Fingerprint());
   *program.mutable_constants() = init_.constants();
+  plan_ = std::make_unique<StagePlan>(graph_, state_.job().partitions());
+  DescribeProgram(*plan_, &program);
   log_.Enqueue(std::move(seen));
   init_.set_zero_ms(state_.job().zero_ms());
   init_.set_partitions(state_.job().partitions());
@@ -48,12 +50,36 @@ void JobDriverCore::BeginJob() {
   init_.set_graph_fingerprint(graph_.Fingerprint());
   init_.set_job(options_.job);
   members_.SetJob(state_.job().job_instance(), init_);
-  plan_ = std::make_unique<StagePlan>(graph_, state_.job().partitions());
   runner_ = std::make_unique<BatchRunner>(
       options_, *plan_, &state_, &members_,
       [this](const BlockId& key) { return blocks_.HoldersOf(key); });
   files_ = std::make_unique<FileWatch>(*plan_, &state_);
   events_ = std::make_unique<BatchEvents>(*plan_, state_.job(), state_.last_decided_ms());
+  for (const std::string& name : program_change_.dropped) {
+    out_.push_back(Say{Say::Level::kWarning,
+                       absl::StrCat("state ", name, " of the former program is left behind: no "
+                                    "operator has that name")});
+  }
+  for (const std::string& name : program_change_.fresh) {
+    out_.push_back(Say{Say::Level::kWarning,
+                       absl::StrCat("state ", name, " is not in the checkpoint of batch ",
+                                    checkpointer_.chains_ms(), ": it starts empty")});
+  }
+}
+
+// State whose name the program does not have any more is not carried along: a later program that
+// has the name again would find what was long ago.
+void JobDriverCore::TakeChains(RecoveredJob& recovered) {
+  if (!recovered.checkpoint_program.states().empty()) {
+    proto::ProgramSeen now;
+    DescribeProgram(StagePlan(graph_, recovered.state.job().partitions()), &now);
+    program_change_ = CompareState(recovered.checkpoint_program, now);
+    const auto& dropped = program_change_.dropped;
+    std::erase_if(recovered.chains, [&](const auto& chain) {
+      return std::find(dropped.begin(), dropped.end(), chain.first.first) != dropped.end();
+    });
+  }
+  checkpointer_.Restore(std::move(recovered.chains), recovered.manifest_ms);
 }
 
 // Daemons put received blocks only where they find this: a directory of that name on their own

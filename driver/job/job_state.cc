@@ -5,8 +5,24 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "driver/job/program.h"
 
 namespace sluice {
+namespace {
+
+// Entries whose key begins with a number: those whose number has a new one.
+template <typename Key, typename Value>
+std::map<std::pair<uint32_t, Key>, Value> Renumbered(
+    std::map<std::pair<uint32_t, Key>, Value> former, const std::map<uint32_t, uint32_t>& numbers) {
+  std::map<std::pair<uint32_t, Key>, Value> now;
+  for (auto& [key, value] : former) {
+    const auto number = numbers.find(key.first);
+    if (number != numbers.end()) now[{number->second, key.second}] = std::move(value);
+  }
+  return now;
+}
+
+}  // namespace
 
 BlockId BlockIdOf(const proto::BlockName& name) {
   return {name.stream(), name.incarnation(), name.number()};
@@ -66,7 +82,7 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
       if (!begun()) job_ = entry.job_begun();
       return absl::OkStatus();
     case proto::Entry::kProgramSeen:
-      program_ = entry.program_seen();
+      ApplyProgram(entry.program_seen());
       return absl::OkStatus();
     case proto::Entry::kBlockAdded:
       ApplyBlock(entry.block_added());
@@ -129,6 +145,24 @@ void JobState::ApplyBlock(const proto::BlockAdded& added) {
   }
   blocks_[key] = {added.block(), {added.holders().begin(), added.holders().end()}, 0, false};
   waiting_.push_back(key);
+}
+
+// What is known of sources and outputs by number is of the former program: in this one their
+// numbers may be others'. Of blocks there are none then but some that are covered.
+void JobState::ApplyProgram(const proto::ProgramSeen& seen) {
+  const Renumbering to(program_, seen);
+  program_ = seen;
+  if (!to.changes) return;
+  producers_ = Renumbered(std::move(producers_), to.nodes);
+  incarnations_ = Renumbered(std::move(incarnations_), to.nodes);
+  files_ = Renumbered(std::move(files_), to.stages);
+  for (auto& [key, file] : files_) file.set_stream(key.first);
+  std::map<uint32_t, int64_t> published;
+  for (const auto& [output, ms] : published_ms_) {
+    const auto number = to.outputs.find(output);
+    if (number != to.outputs.end()) published[number->second] = ms;
+  }
+  published_ms_ = std::move(published);
 }
 
 void JobState::ApplySkipped(const proto::Skipped& skipped) {

@@ -109,6 +109,7 @@ class JobState {
   void ApplyBlock(const proto::BlockAdded& added);
   void KeepBlocks(proto::DriverState& kept) const;
   void TakeFilesAndBlocks(const proto::Composition& composition);
+  void ApplyProgram(const proto::ProgramSeen& seen);
   void ApplySkipped(const proto::Skipped& skipped);
   void ApplyCollected(const proto::Collected& collected);
   absl::Status ApplyPlanned(const proto::Composition& composition);

@@ -18,6 +18,7 @@ absl::Status Restore(const Manifest& manifest, RecoveredJob& job, uint64_t& repl
   replay_from = kept.first_live_slot();
   job.manifest_ms = manifest.batch_ms;
   job.manifest = ManifestName(manifest.sequence);
+  job.checkpoint_program = kept.program();
   for (const StateChain& chain : manifest.chains) {
     job.chains[{chain.operator_name, chain.partition}] = chain.parts;
   }
