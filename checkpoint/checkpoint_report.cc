@@ -39,7 +39,10 @@ absl::StatusOr<std::vector<CheckpointReport>> ReportCheckpoints(ObjectStore* obj
   for (const ObjectInfo& object : listed) sizes[object.name] = object.bytes;
   std::vector<CheckpointReport> reports;
   for (const CheckpointInfo& info : manifests) {
-    CheckpointReport report{.name = info.name, .sequence = info.sequence, .bytes = info.bytes};
+    CheckpointReport report;
+    report.name = info.name;
+    report.sequence = info.sequence;
+    report.bytes = info.bytes;
     const absl::StatusOr<Manifest> manifest = store.ReadManifest(info.name);
     absl::Status read = manifest.status();
     if (read.ok()) read = Describe(*manifest, sizes, report);

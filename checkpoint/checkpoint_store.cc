@@ -15,6 +15,7 @@ namespace {
 
 constexpr char kManifestPrefix[] = "manifest-";
 constexpr char kPartPrefix[] = "part-";
+constexpr char kAsideFolder[] = "aside/";
 constexpr size_t kSequenceDigits = 20;
 
 template <typename Number>
@@ -70,13 +71,19 @@ std::string KeptPrefix(uint64_t job_instance, int64_t batch_ms) {
   return absl::StrCat(kKeptFolder, absl::Hex(job_instance, absl::kZeroPad16), "-", batch_ms, "/");
 }
 
+std::string SetAsideName(const std::string& manifest) { return kAsideFolder + manifest; }
+
 absl::StatusOr<std::vector<CheckpointInfo>> CheckpointStore::List() {
+  ASSIGN_OR_RETURN(const std::vector<ObjectInfo> listed_aside, objects_->List(kAsideFolder));
+  std::set<std::string> aside;
+  for (const ObjectInfo& object : listed_aside) aside.insert(object.name);
   ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects, objects_->List(kManifestPrefix));
   std::vector<CheckpointInfo> found;
   for (const ObjectInfo& object : objects) {
     const std::optional<uint64_t> sequence = SequenceOf(object.name);
     if (!sequence) return Damage(objects_->Where() + "/" + object.name, "no name of a manifest");
-    found.push_back({object.name, *sequence, object.bytes});
+    found.push_back({object.name, *sequence, object.bytes,
+                     aside.contains(SetAsideName(object.name))});
   }
   return found;
 }

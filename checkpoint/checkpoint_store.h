@@ -27,10 +27,15 @@ std::string StatePartName(uint64_t job_instance, int64_t batch_ms, const std::st
 inline constexpr char kKeptFolder[] = "kept/";
 std::string KeptPrefix(uint64_t job_instance, int64_t batch_ms);
 
+// There when the checkpoint of that manifest was found to be damaged and is to be passed over; says
+// why.
+std::string SetAsideName(const std::string& manifest);
+
 struct CheckpointInfo {
   std::string name;  // of the manifest
   uint64_t sequence = 0;
   uint64_t bytes = 0;  // of the manifest itself
+  bool set_aside = false;
 };
 
 // Thread-safe as far as its object store is. Store and codec must outlive it.

@@ -38,7 +38,8 @@ struct SourceSpec {
   uint32_t constant_records = 0;                     // how many it has
 };
 
-// What a source is in every program that reads it: a directory and its format, or a kind and a name.
+// What a source is in every program that reads it: a directory and its format, or a kind and a
+// name.
 std::string SourceKey(const SourceSpec& source);
 
 // One input of a node: its parent's dataset, run through a fused chain.

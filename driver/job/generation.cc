@@ -89,8 +89,8 @@ void JobDriverCore::OnGrantDone(MonotonicTime now, const proto::GrantDone& done)
     return;
   }
   if (!done.error().empty()) {
-    Fail(8, absl::StrCat("executor ", done.executor(), " cannot load the checkpoint of batch ",
-                         checkpointer_.chains_ms(), ": ", done.error()));
+    SetAside(absl::StrCat("executor ", done.executor(), " cannot load the checkpoint of batch ",
+                          checkpointer_.chains_ms(), ": ", done.error()));
     return;
   }
   grant_waiting_.erase(done.executor());

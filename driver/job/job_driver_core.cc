@@ -111,6 +111,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     checkpointer_.OnManifestPut(*put, out_);
   } else if (const auto* kept = std::get_if<KeptAside>(&event)) {
     OnMarked(now, *kept);
+    OnSetAside(*kept);
     keeper_.OnKept(now, *kept, out_);
   } else if (const auto* orphans = std::get_if<ReceivedOrphans>(&event)) {
     blocks_.OnOrphans(*orphans);

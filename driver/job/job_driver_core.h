@@ -39,6 +39,7 @@ struct RecoveredJob {
   PartChains chains;            // of the newest valid manifest
   proto::ProgramSeen checkpoint_program;  // the program that made it
   int64_t manifest_ms = 0;      // its batch; 0: there is none
+  bool fell_back = false;       // a newer one is damaged or missing
   std::string manifest;
   std::set<std::string> binaries;  // digests of the programs that its checkpoints and log are of
 };
@@ -78,6 +79,8 @@ class JobDriverCore {
   // Job life (job_life.cc).
   void BeginJob();
   void TakeChains(RecoveredJob& recovered);
+  void SetAside(const std::string& damage);
+  void OnSetAside(const KeptAside& kept);
   void OnStop(MonotonicTime now, const StopRequested& stop);
   void AdvanceStop(MonotonicTime now);
   void Fail(int exit_code, const std::string& message);
@@ -172,6 +175,7 @@ class JobDriverCore {
   std::string failure_;
   ProgramChange program_change_;  // since the checkpoint that this driver began with
   MonotonicTime loss_checked_ = 0;
+  std::string damage_;          // of the checkpoint that the job is at; it is being set aside
   MonotonicTime mark_due_ = 0;  // of the store; kNever: it is marked
   std::string last_status_;
   MonotonicTime status_sent_ = 0;

@@ -129,6 +129,7 @@ class Cluster {
   std::vector<std::string> warnings;
   std::set<std::string> broken;   // workers on which executors end before they are ready:
   bool by_itself = true;          // of their own doing
+  std::string load_error;         // of every grant: the checkpoint is damaged
   bool refused = false;           // or never started, because they cannot run there
   bool poisoned = false;          // whatever has input fails
   std::map<std::string, std::string> objects;  // kept aside, by name
@@ -228,6 +229,7 @@ class Cluster {
       proto::Envelope reply;
       *reply.mutable_grant_done()->mutable_generation() = m.grant().generation();
       reply.mutable_grant_done()->set_executor(std::stoul(send.to.substr(1)));
+      reply.mutable_grant_done()->set_error(load_error);
       Deliver(send.to, reply);
     } else if (m.has_batch_grant()) {
       if (send.to == FirstExecutor()) batch_grants.push_back(m.batch_grant());

@@ -276,5 +276,43 @@ TEST(JobDriverCoreTest, ADirectoryThatDoesNotAnswerIsNamedOnce) {
   EXPECT_EQ(said(), 1);
 }
 
+// A job that goes on from a checkpoint whose state cannot be loaded.
+class DamagedCheckpointTest : public testing::Test {
+ protected:
+  DamagedCheckpointTest() : cluster_(1, Recovered()) {
+    cluster_.load_error = "part-1 is damaged";
+  }
+  static RecoveredJob Recovered() {
+    RecoveredJob recovered;
+    proto::Entry begun;
+    auto& job = *begun.mutable_job_begun();
+    job.set_job_instance(kInstance);
+    job.set_zero_ms(kWall - 10'000);
+    job.set_batch_interval_ms(1000);
+    job.set_partitions(2);
+    job.set_key_groups(1024);
+    EXPECT_TRUE(recovered.state.Apply(begun).ok());
+    recovered.manifest_ms = kWall - 5'000;
+    recovered.manifest = "manifest-5";
+    return recovered;
+  }
+  Cluster cluster_;
+};
+
+TEST_F(DamagedCheckpointTest, IsSetAsideAndTheNextStartIsToPassItOver) {
+  cluster_.Announce();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.end.has_value(); }));
+  EXPECT_EQ(cluster_.end->exit_code, 1);  // a supervisor starts it again
+  EXPECT_NE(cluster_.end->message.find("part-1 is damaged; it is set aside"), std::string::npos);
+  EXPECT_NE(cluster_.objects["aside/manifest-5"].find("part-1"), std::string::npos);
+}
+
+TEST_F(DamagedCheckpointTest, EndsTheJobForGoodWhenItCannotBeSetAside) {
+  cluster_.objects_error = "read-only";
+  cluster_.Announce();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.end.has_value(); }));
+  EXPECT_EQ(cluster_.end->exit_code, 8);
+}
+
 }  // namespace
 }  // namespace sluice

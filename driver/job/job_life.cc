@@ -99,6 +99,23 @@ void JobDriverCore::OnMarked(MonotonicTime now, const KeptAside& kept) {
   }
 }
 
+// The next driver passes this checkpoint over, and goes on from the one before where it can.
+void JobDriverCore::SetAside(const std::string& damage) {
+  if (!damage_.empty()) return;
+  damage_ = damage;
+  out_.push_back(KeepAside{SetAsideName(state_.sealed_manifest()), damage + "\n"});
+}
+
+void JobDriverCore::OnSetAside(const KeptAside& kept) {
+  if (damage_.empty() || kept.name != SetAsideName(state_.sealed_manifest())) return;
+  if (!kept.error.empty()) {
+    Fail(8, absl::StrCat(damage_, "; and it cannot be set aside: ", kept.error));
+  } else {
+    Fail(1, absl::StrCat(damage_, "; it is set aside, and the next start goes on from the "
+                         "checkpoint before, if that can be done"));
+  }
+}
+
 void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {
   const int64_t patience = stop.deadline_us > 0 ? stop.deadline_us : options_.drain_deadline_us;
   if (stopping_) {

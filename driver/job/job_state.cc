@@ -364,6 +364,11 @@ const proto::TakenFile* JobState::TakenFileAt(uint32_t stream, const std::string
   return it == files_.end() ? nullptr : &it->second;
 }
 
+void JobState::FallBackTo(int64_t batch_ms, const std::string& manifest) {
+  sealed_ms_ = batch_ms;
+  sealed_manifest_ = manifest;
+}
+
 std::vector<BlockId> JobState::TakeCoveredBlocks() {
   std::vector<BlockId> covered;
   for (auto it = blocks_.begin(); it != blocks_.end();) {

@@ -92,6 +92,8 @@ class JobState {
   uint64_t failed_batches() const { return failed_batches_; }
   uint64_t kept_batches() const { return kept_batches_; }  // of those, with their input kept aside
   uint64_t records_total() const { return records_total_; }
+  // An older checkpoint counts as the last sealed one: what came after it is needed again.
+  void FallBackTo(int64_t batch_ms, const std::string& manifest);
   // Blocks of batches up to the sealed one: nothing refers to them any more. Forgets them.
   std::vector<BlockId> TakeCoveredBlocks();
   // Forgets compositions and decisions up to the sealed batch whose outputs are all published.

@@ -50,19 +50,67 @@ absl::Status Replay(const std::vector<ReplayedEntry>& entries, uint64_t from, Jo
   return absl::OkStatus();
 }
 
+// Of all that were put, those that can be read and were not set aside, oldest first; and what is
+// wrong with the others.
+struct Checkpoints {
+  std::vector<Manifest> whole;
+  std::vector<std::string> damaged;
+};
+
+absl::StatusOr<Checkpoints> ReadCheckpoints(CheckpointStore* checkpoints, OpenedJob& opened) {
+  ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> listed, checkpoints->List());
+  Checkpoints found;
+  for (const CheckpointInfo& info : listed) {
+    opened.next_manifest = info.sequence + 1;
+    if (info.set_aside) {
+      found.damaged.push_back(info.name + " was set aside");
+      continue;
+    }
+    absl::StatusOr<Manifest> manifest = checkpoints->ReadManifest(info.name);
+    if (!manifest.ok() && !IsDamaged(manifest.status())) return manifest.status();
+    if (manifest.ok()) {
+      NoteBinary(*manifest, opened.job);
+      found.whole.push_back(*std::move(manifest));
+    } else {
+      found.damaged.emplace_back(Message(manifest.status()));
+    }
+  }
+  if (found.whole.empty() && !found.damaged.empty()) return DamagedError(found.damaged.back());
+  return found;
+}
+
+// The log knows of a newer checkpoint than the one the job is restored from: what came between is
+// run again, if all of its input is there.
+absl::Status FallBack(const Checkpoints& found, RecoveredJob& job) {
+  JobState& state = job.state;
+  if (state.sealed_ms() <= job.manifest_ms) return absl::OkStatus();
+  const std::string lost = found.damaged.empty() ? "the checkpoint of batch " +
+                                                       std::to_string(state.sealed_ms()) +
+                                                       " is missing"
+                                                 : found.damaged.back();
+  if (job.manifest_ms == 0) return DamagedError(lost + ", and there is none before it");
+  for (const auto& [key, block] : state.blocks()) {
+    const bool released = block.batch_ms != 0 && block.batch_ms <= state.sealed_ms();
+    if (!released || block.batch_ms <= job.manifest_ms || block.lost) continue;
+    if (block.info.in_store()) continue;
+    return DamagedError(lost + "; " + job.manifest + " before it cannot be used, because input "
+                        "of batch " + std::to_string(block.batch_ms) + " is gone: " +
+                        ToString(key));
+  }
+  LOG(ERROR) << lost << "; the job goes on from " << job.manifest << ", and batches from "
+             << job.manifest_ms << " on are run again";
+  state.FallBackTo(job.manifest_ms, job.manifest);
+  job.fell_back = true;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<OpenedJob> OpenJob(LogStore* log_store, CheckpointStore* checkpoints, bool known,
                                   uint64_t nonce, DriverLog::Now now) {
   OpenedJob opened;
-  ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> listed, checkpoints->List());
-  std::vector<Manifest> manifests;
-  for (const CheckpointInfo& info : listed) {
-    ASSIGN_OR_RETURN(Manifest manifest, checkpoints->ReadManifest(info.name));
-    NoteBinary(manifest, opened.job);
-    manifests.push_back(std::move(manifest));
-    opened.next_manifest = info.sequence + 1;
-  }
+  ASSIGN_OR_RETURN(Checkpoints found, ReadCheckpoints(checkpoints, opened));
+  std::vector<Manifest>& manifests = found.whole;
   LogOpenOptions options;
   options.nonce = nonce;
   options.known_job = known || !manifests.empty();
@@ -87,6 +135,7 @@ absl::StatusOr<OpenedJob> OpenJob(LogStore* log_store, CheckpointStore* checkpoi
     return DamagedError("no checkpoint agrees with the driver log");
   }
   RETURN_IF_ERROR(Replay(opened.log->TakeReplayed(), replay_from, opened.job.state));
+  RETURN_IF_ERROR(FallBack(found, opened.job));
   const std::string& former = opened.job.state.program().binary_digest();
   if (!former.empty()) opened.job.binaries.insert(former);
   opened.job.epoch = opened.log->epoch();

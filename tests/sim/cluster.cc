@@ -114,6 +114,11 @@ void Cluster::DriverEnded(DriverProcess* driver, int code, const std::string& me
     Later(kRelaunchUs, [this] { LaunchDriver(); });
     return;
   }
+  if (code == 1 && message.find("is set aside") != std::string::npos) {
+    site_->world.Count("recovery: a damaged checkpoint was set aside");
+    Later(kRelaunchUs, [this] { LaunchDriver(); });
+    return;
+  }
   ended_ = true;
   site_->Break("the job has ended with " + std::to_string(code) + ": " + message);
 }

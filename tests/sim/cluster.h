@@ -69,6 +69,7 @@ class Cluster : private Process {
   void CrashExecutor(bool receiver);
   void CrashDaemon(bool node);
   void CrashAllNodes();
+  void DamageCheckpoint();
   void PauseNode();
   void CutHosts(bool both);
   void FillLog();

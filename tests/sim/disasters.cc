@@ -27,6 +27,7 @@ void Cluster::Disaster() {
       {f.crash_daemon, [this] { CrashDaemon(false); }},
       {f.crash_node, [this] { CrashDaemon(true); }},
       {site_->knobs.received_log ? f.crash_all_nodes : 0, [this] { CrashAllNodes(); }},
+      {site_->knobs.received_log ? f.damage_checkpoint : 0, [this] { DamageCheckpoint(); }},
       {f.pause_node, [this] { PauseNode(); }},
       {f.cut_one_way, [this] { CutHosts(false); }},
       {f.cut_both_ways, [this] { CutHosts(true); }},
@@ -134,6 +135,20 @@ void Cluster::CrashAllNodes() {
     });
   }
   if (chaos_->Chance(0.3)) CrashDriver();
+}
+
+// Of the manifest, which nothing but a start reads; so the job driver crashes with it.
+void Cluster::DamageCheckpoint() {
+  const auto manifests = site_->objects.List("manifest-");
+  if (!manifests.ok() || manifests->size() < 2) return;
+  const std::string& newest = manifests->back().name;
+  const std::string& before = (*manifests)[manifests->size() - 2].name;
+  if (site_->damaged.contains(newest) || site_->damaged.contains(before)) return;
+  site_->damaged.insert(newest);
+  site_->world.Count("disaster: newest checkpoint damaged");
+  site_->world.Trace("chaos", newest + " is damaged");
+  site_->objects.FlipBit(newest, chaos_->Below(8 * manifests->back().bytes));
+  CrashDriver();
 }
 
 void Cluster::PauseNode() {

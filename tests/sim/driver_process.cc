@@ -36,6 +36,7 @@ void DriverProcess::Start() {
   }
   opened_ = *std::move(opened);
   if (opened_.job.manifest_ms != 0) world.Count("recovery: job driver restored from a manifest");
+  if (opened_.job.fell_back) world.Count("recovery: fell back to an older checkpoint");
   JobDriverOptions options;
   options.job = "job";
   options.daemon_address = daemon_address_;
@@ -268,6 +269,7 @@ KeptAside DriverProcess::Keep(const KeepAside& keep) {
 
 void DriverProcess::Collect() {
   const absl::StatusOr<std::vector<std::string>> names = checkpoints_.Collectable();
+  if (!names.ok() && !site_->damaged.empty()) return;  // until the damaged one has been passed
   if (!names.ok()) {
     site_->Break("collection failed: " + std::string(Message(names.status())));
     return;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "checkpoint/checkpoint_store.h"
+#include "checkpoint/errors.h"
 #include "common/status.h"
 #include "worker/executor/grant_owners.h"
 
@@ -145,7 +146,7 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
           const absl::Status loaded =
               state->Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
                           &site_->objects, site_->codec.get());
-          Feed(StateLoaded{generation, std::string(Message(loaded))});
+          Feed(StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded)});
         });
 }
 

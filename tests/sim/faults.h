@@ -40,7 +40,9 @@ struct Faults {
   int crash_receiver = 3;
   int crash_daemon = 3;            // and with it its executors and the blocks in its memory
   int crash_node = 2;
-  int crash_all_nodes = 2;         // at once; only where there is a received-data log
+  // Only where there is a received-data log:
+  int crash_all_nodes = 2;         // at once
+  int damage_checkpoint = 2;       // the newest, while the one before it is whole
   int pause_node = 2;              // longer than a lease
   int cut_one_way = 4;             // one host does not hear another
   int cut_both_ways = 3;

@@ -66,6 +66,7 @@ struct Site {
   SimLog log;
   MemoryObjectStore objects;
   std::unique_ptr<StatePartCodec> codec;
+  std::set<std::string> damaged;                               // manifests, on purpose
   SimFiles files;
   const Sink* sink = nullptr;
   Sink called;  // by a ForeachBatch: its partitions

@@ -137,6 +137,20 @@ class Cases:
                          f"--dir={folder}", f"--output={self.cluster.path('out-' + misfit)}",
                          f"--misfit={misfit}"], says, 90)
 
+    def goes_on_from_the_one_before(self, damaged, job, out):
+        """Its input is files, which are still there: a damaged checkpoint is passed over."""
+        log = self.cluster.path("falls-back.log")
+        seen = len(os.listdir(out))
+        with open(log, "w") as err:
+            process = subprocess.Popen(job, stdout=subprocess.DEVNULL, stderr=err)
+        wait_until(lambda: len(os.listdir(out)) >= seen + 2, "the job to go on")
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(30)
+        with open(log) as f:
+            said = f.read()
+        if code != 0 or damaged not in said or "goes on from manifest-" not in said:
+            self.failed.append(f"a damaged newest manifest: {code} {said[-300:]}")
+
     def damaged_checkpoints(self, store):
         """What `checkpoint list` and `checkpoint verify` say of a store, sound and damaged."""
         s = self.cluster.sluice
@@ -191,9 +205,15 @@ class Cases:
         self.damaged_checkpoints(store)
         copy = self.cluster.path("damaged-manifest")
         shutil.copytree(store, copy)
-        manifest = sorted(f for f in os.listdir(f"{copy}/objects") if f.startswith("manifest"))[-1]
-        self.flip(f"{copy}/objects/{manifest}")
-        self.expect(8, "a bit-flipped manifest", [w.replace(store, copy) for w in job], manifest)
+        manifests = sorted(f for f in os.listdir(f"{copy}/objects") if f.startswith("manifest"))
+        self.flip(f"{copy}/objects/{manifests[-1]}")
+        self.goes_on_from_the_one_before(manifests[-1], [w.replace(store, copy) for w in job], out)
+        copy = self.cluster.path("damaged-manifests")
+        shutil.copytree(store, copy)
+        for manifest in manifests:
+            self.flip(f"{copy}/objects/{manifest}")
+        self.expect(8, "every manifest bit-flipped", [w.replace(store, copy) for w in job],
+                    manifests[-1])
         gone = self.cluster.path("damaged-gone")
         shutil.copytree(store, gone)
         shutil.rmtree(f"{gone}/log")

@@ -27,13 +27,13 @@ def lines_of(rounds):
     return [f"all w{i % 97} line{i}" for i in range(LINES * rounds)]
 
 
-def start(cluster, wordcount, output):
+def start(cluster, wordcount, output, conf=CONF):
     cluster.address = None
     cluster.start_driver("--conf=worker_lease=1s")
     for name in WORKERS:
         cluster.start_worker(name)
     return cluster.submit(wordcount, "kept", ["--push=words", f"--output={output}/totals"],
-                          conf=CONF)
+                          conf=conf)
 
 
 def push(cluster, lines):
@@ -126,6 +126,44 @@ def damage_is_named(cluster):
     print("damage of parts and blocks is named")
 
 
+def own_part(cluster):
+    """A part that only the newest of at least two checkpoints names; None without."""
+    objects = cluster.path("checkpoint-kept", "objects")
+    manifests = sorted(name for name in os.listdir(objects) if name.startswith("manifest-"))
+    if len(manifests) < 2:
+        return None
+    text = [open(os.path.join(objects, name), "rb").read() for name in manifests]
+    for part in sorted(name for name in os.listdir(objects) if name.startswith("part-")):
+        if part.encode() in text[-1] and not any(part.encode() in t for t in text[:-1]):
+            return os.path.join(objects, part)
+    return None
+
+
+def a_damaged_checkpoint(cluster, wordcount, output):
+    """The one before is used, and what came since is read from the log of received data."""
+    conf = [c for c in CONF if not c.startswith("checkpoint_interval")]
+    conf.append("checkpoint_interval=300ms")
+    for turn in range(1, 6):
+        start(cluster, wordcount, output, conf)
+        push(cluster, lines_of(turn))
+        wait_until(lambda: own_part(cluster), "a checkpoint of what was pushed")
+        lose_every_node(cluster)  # before the next one, as a rule
+        part = own_part(cluster)
+        if part:
+            break
+    if not part:
+        raise Failure("no checkpoint had a part of its own")
+    flip(part)
+    start(cluster, wordcount, output, conf)
+    finish(cluster)
+    if totals(output) != expected(lines_of(turn)):
+        raise Failure(f"other totals than those of the input: all={totals(output).get('all')}")
+    objects = cluster.path("checkpoint-kept", "objects")
+    if not os.listdir(os.path.join(objects, "aside")):
+        raise Failure("no checkpoint was set aside: the damage was never met")
+    print(f"exact: {LINES * turn} lines, with the newest checkpoint damaged")
+
+
 def a_lost_object(cluster, wordcount, output):
     """An object that is gone, too, is said to be lost; the rest goes on when that is accepted."""
     start(cluster, wordcount, output)
@@ -146,7 +184,7 @@ def a_lost_object(cluster, wordcount, output):
 
 def main():
     sluice, wordcount = (os.path.abspath(p) for p in sys.argv[1:3])
-    for case in (every_node, a_lost_object):
+    for case in (every_node, a_lost_object, a_damaged_checkpoint):
         with Cluster(sluice) as cluster:
             output = cluster.path("out")
             os.makedirs(output)

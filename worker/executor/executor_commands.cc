@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "checkpoint/checkpoint_store.h"
+#include "checkpoint/errors.h"
 #include "common/status.h"
+#include "glog/logging.h"
 #include "worker/executor/executor_impl.h"
 #include "worker/executor/grant_owners.h"
 
@@ -152,7 +154,9 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
     const absl::Status loaded =
         state->Load(grant, PlaceUnder(grant, options_.executor), OwnersUnder(grant),
                     options_.objects, options_.codec);
-    Post(ExecutorEvent(StateLoaded{generation, std::string(Message(loaded))}));
+    if (!loaded.ok()) LOG(ERROR) << "the checkpoint cannot be loaded: " << loaded;
+    Post(ExecutorEvent(
+        StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded)}));
   });
 }
 

@@ -54,6 +54,8 @@ void ExecutorCore::On(GrantIn& event) {
   owners_ = OwnersUnder(grant);
   loaded_ = false;
   load_error_.clear();
+  load_again_at_ = 0;
+  grant_ = grant;
   grant_done_sent_ = 0;
   batches_.clear();
   shares_.Clear();
@@ -90,8 +92,13 @@ void ExecutorCore::ReplayHeld() {
 
 void ExecutorCore::On(StateLoaded& event) {
   if (event.generation != generation_ || loaded_) return;
+  if (!event.error.empty() && !event.damaged) {
+    load_again_at_ = now_ + options_.answer_repeat_us;
+    return;
+  }
   load_error_ = event.error;
   loaded_ = event.error.empty();
+  grant_.Clear();
   SendGrantDone();
 }
 

@@ -130,7 +130,9 @@ class ExecutorCore {
   std::optional<Ownership> owners_;
   uint32_t me_ = 0;                     // place among the members
   bool loaded_ = false;
-  std::string load_error_;
+  std::string load_error_;              // damage
+  proto::Grant grant_;                  // of the generation, until its state is loaded
+  MonotonicTime load_again_at_ = 0;     // 0: it is under way, or done
   MonotonicTime grant_done_sent_ = 0;   // 0: answered, or not to be sent yet
 
   std::map<int64_t, BatchWork> batches_;

@@ -108,6 +108,27 @@ TEST_F(ExecutorCoreTest, NothingRunsBeforeTheStateIsLoaded) {
   EXPECT_EQ(Only<RunTasks>(Step(StateLoaded{{1, 1}, ""})).size(), 1u);
 }
 
+// A store that was out of reach for a moment ended the job for good.
+TEST_F(ExecutorCoreTest, StateThatCannotBeReadForAWhileIsLoadedAgain) {
+  Step(TestGrant(1, {1, 2}));
+  EXPECT_TRUE(Only<Send>(Step(StateLoaded{{1, 1}, "the store is away"})).empty());
+  now_ += 10'000'000;
+  const auto again = Only<DropAllAndLoad>(Step(WakeUp{}));
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].grant.members_size(), 2);
+  EXPECT_TRUE(Only<DropAllAndLoad>(Step(WakeUp{})).empty());  // it is under way
+  const auto done = Only<Send>(Step(StateLoaded{{1, 1}, ""}));
+  ASSERT_EQ(done.size(), 1u);
+  EXPECT_EQ(done[0].message.grant_done().error(), "");
+}
+
+TEST_F(ExecutorCoreTest, DamagedStateIsSaidToBe) {
+  Step(TestGrant(1, {1, 2}));
+  const auto done = Only<Send>(Step(StateLoaded{{1, 1}, "part-1 is damaged", true}));
+  ASSERT_EQ(done.size(), 1u);
+  EXPECT_EQ(done[0].message.grant_done().error(), "part-1 is damaged");
+}
+
 TEST_F(ExecutorCoreTest, AnEmptyBundleIsSentToo) {
   Join(1);
   const auto commands = Step(TestBatchGrant(1, {TestBatch(100, {}, 1, 0)}));

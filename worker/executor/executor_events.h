@@ -53,10 +53,12 @@ struct FailedTask {
 // ---- events ----------------------------------------------------------------------------------
 
 struct GrantIn { proto::Grant grant; };
-// Answers DropAllAndLoad. An error is what the job driver is told.
+// Answers DropAllAndLoad. Damage is told to the job driver; after another error, of a store that is
+// out of reach, say, it is tried again.
 struct StateLoaded {
   GenerationId generation;
   std::string error;
+  bool damaged = false;
 };
 struct BatchGrantIn { proto::BatchGrant grant; };
 struct BundleIn { std::shared_ptr<const proto::ShareBundle> bundle; };

@@ -89,6 +89,10 @@ void ExecutorCore::Repeat() {
   constexpr int kReportsAtOnce = 16;
   const MonotonicTime before = now_ - options_.answer_repeat_us;
   if (grant_done_sent_ != 0 && grant_done_sent_ <= before) SendGrantDone();
+  if (load_again_at_ != 0 && load_again_at_ <= now_) {
+    load_again_at_ = 0;
+    out_.push_back(DropAllAndLoad{generation_, grant_, /*keep_state=*/false});
+  }
   int reports = 0;
   for (auto& [batch_ms, batch] : batches_) {
     if (batch.reported && batch.report_sent <= before && ++reports <= kReportsAtOnce) {
@@ -133,6 +137,7 @@ void ExecutorCore::ScheduleWake() {
   };
   const int64_t repeat = options_.answer_repeat_us;
   if (grant_done_sent_ != 0) at(grant_done_sent_ + repeat);
+  at(load_again_at_);
   if (checkpoint_.has_value() && checkpoint_->written) at(checkpoint_->sent + repeat);
   for (const Member& member : members_) at(member.resend_at);
   for (const auto& [batch_ms, batch] : batches_) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "checkpoint/errors.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -20,7 +21,11 @@ class PartCache {
     auto& reader = readers_[name];
     if (reader == nullptr) {
       auto bytes = objects_->Get(name);
-      if (!bytes.ok()) return Annotate(bytes.status(), "state part " + name);
+      if (absl::IsNotFound(bytes.status())) {  // a checkpoint that is kept names it
+        return DamagedError("checkpoint damaged: " + objects_->Where() + "/" + name +
+                            " is missing");
+      }
+      if (!bytes.ok()) return WithContext("state part " + name, bytes.status());
       ASSIGN_OR_RETURN(reader, codec_->Open(name, *std::move(bytes)));
     }
     return reader.get();
