@@ -46,15 +46,14 @@ def let_go(cluster):
 
 # ---- two worker processes, replication 2 ---------------------------------------------------
 
-def throughput(args, job, name, vocabulary, lines=500_000, passes=6, replication=2):
+def throughput(args, job, name, vocabulary, lines=500_000, passes=6):
     floor = subprocess.run([args.floors, f"--job={job}", f"--lines={lines}",
                             f"--vocabulary={vocabulary}"], text=True, capture_output=True,
                            check=True).stdout.splitlines()[-1].split()
     o2, native, total, checksum = float(floor[0]), float(floor[1]), int(floor[2]), int(floor[3])
     flags = [f"--job={job}", f"--lines={lines}", f"--vocabulary={vocabulary}",
              f"--stop-after={lines * passes}"]
-    conf = ["batch_interval=250ms", "checkpoint_interval=1s", "partitions=8",
-            f"replication={replication}"]
+    conf = ["batch_interval=250ms", "checkpoint_interval=1s", "partitions=8", "replication=2"]
     with running(args, 2, conf, flags) as (cluster, batches):
         wait_until(lambda: os.path.exists(cluster.path("job", "ready")), "the receiver", 60)
         before = cpu_seconds(cluster.pids_with(cluster.folder))
@@ -73,7 +72,7 @@ def throughput(args, job, name, vocabulary, lines=500_000, passes=6, replication
                   sum(row[3] for row in rows) % 2**64 == checksum * passes % 2**64, name)
     cpu = sum(roles.values())
     rate = lines * passes / cpu / 1e6
-    show(f"{name}: 2 workers, replication {replication}", rate, "M lines/CPU-s",
+    show(f"{name}: 2 workers, replication 2", rate, "M lines/CPU-s",
          f"{o2:.2f} (r {rate / o2:.2f})", f"{native:.2f} (r {rate / native:.2f})",
          f"equal; {lines * passes / seconds / 1e6:.2f} M lines/s")
     for role, spent in sorted(roles.items(), key=lambda item: -item[1]):
@@ -148,8 +147,6 @@ def recovery(args, interval):
 PARTS = {
     "grep": lambda args: throughput(args, "grep", "B1 Grep", 10_000),
     "words": lambda args: throughput(args, "words", "B2 WordCount, 10000 words", 10_000),
-    "sent": lambda args: throughput(args, "shuffle", "B8 99 B, Repartition", 10_000,
-                                    replication=1),
     "empty": empty,
     "recovery": lambda args: [recovery(args, interval) for interval in (2, 10)],
 }

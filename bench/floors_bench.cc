@@ -1,14 +1,12 @@
 // The floors of one workload, for a benchmark whose job runs in other processes:
 //
-//   floors_bench --job=grep|words|shuffle [--lines=500000] [--vocabulary=10000] [--runs=5]
+//   floors_bench --job=grep|words [--lines=500000] [--vocabulary=10000] [--runs=5]
 //
 // The last line is: M lines per second at -O2, at -O3 for this machine, total, checksum.
 #include <cinttypes>
 #include <cstdio>
 
 #include "bench/lines.h"
-#include "bench/shuffle_floors.h"
-#include "bench/table.h"
 #include "bench/word_floors.h"
 #include "driver/api/args.h"
 
@@ -18,30 +16,14 @@ int main(int argc, char** argv) {
   const auto count = static_cast<uint64_t>(args.GetInt("lines", 500'000));
   const auto vocabulary = static_cast<uint32_t>(args.GetInt("vocabulary", 10'000));
   const auto runs = static_cast<int>(args.GetInt("runs", 5));
-  const std::string job = args.Get("job");
+  const bool grep = args.Get("job") == "grep";
   const sluice::Outcome outcome = args.Check();
   if (!outcome.ok()) {
     std::fprintf(stderr, "%s\n", outcome.message.c_str());
     return outcome.exit_code;
   }
-  const Lines lines = MakeLines(count, vocabulary, 0, job == "grep");
-  if (job == "shuffle") {
-    const std::vector<std::string_view> views = Views(lines);
-    PartedBytes bytes;
-    uint64_t sum = 0;
-    const auto rate = [&](auto part_and_sum) {
-      const double seconds = MedianSeconds(runs, [&] { sum = part_and_sum(views, 8, bytes); });
-      return static_cast<double>(count) / seconds * 1e-6;
-    };
-    using Views = std::span<const std::string_view>;
-    const double o2 = rate([](Views v, uint32_t partitions, PartedBytes& parted) {
-      return floors_o2::PartAndSum(v, partitions, parted);
-    });
-    const double native = rate([](Views v, uint32_t partitions, PartedBytes& parted) {
-      return floors_native::PartAndSum(v, partitions, parted);
-    });
-    std::printf("%f %f %" PRIu64 " %" PRIu64 "\n", o2, native, count, sum);
-  } else if (job == "grep") {
+  const Lines lines = MakeLines(count, vocabulary, 0, grep);
+  if (grep) {
     const GrepFloors floors = MeasureGrepFloors(lines, runs);
     std::printf("%f %f %" PRIu64 " 0\n", floors.o2, floors.native, floors.found);
   } else {

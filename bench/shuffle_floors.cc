@@ -2,17 +2,11 @@
 
 #include <cstring>
 
-#include "bench/lines.h"
-#include "common/key_hash.h"
-
 namespace sluice::bench::SLUICE_FLOORS {
 namespace {
 
 uint64_t KeyOf(const SmallRecord& record) { return record.first; }
 uint64_t KeyOf(const LargeRecord& record) { return record.key; }
-uint64_t KeyOf(std::string_view line) { return KeyHash(line); }
-uint64_t SumOf(std::string_view line) { return KeyHash(line); }
-using bench::SumOf;
 
 constexpr size_t kSmallSize = 16, kLargeSize = 100;
 
@@ -21,8 +15,6 @@ void Write(const LargeRecord& record, char* at) {
   std::memcpy(at, &record.key, 8);
   std::memcpy(at + 8, record.rest.data(), 92);
 }
-void Write(std::string_view line, char* at) { std::memcpy(at, line.data(), kLineSize); }
-void Read(const char* at, std::string_view& line) { line = {at, kLineSize}; }
 void Read(const char* at, SmallRecord& record) { std::memcpy(&record, at, kSmallSize); }
 void Read(const char* at, LargeRecord& record) {
   std::memcpy(&record.key, at, 8);
@@ -79,10 +71,6 @@ uint64_t PartAndSum(std::span<const SmallRecord> records, uint32_t partitions,
 uint64_t PartAndSum(std::span<const LargeRecord> records, uint32_t partitions,
                     PartedBytes& bytes) {
   return Part<LargeRecord, kLargeSize>(records, partitions, bytes);
-}
-uint64_t PartAndSum(std::span<const std::string_view> lines, uint32_t partitions,
-                    PartedBytes& bytes) {
-  return Part<std::string_view, kLineSize>(lines, partitions, bytes);
 }
 
 }  // namespace sluice::bench::SLUICE_FLOORS

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,9 +38,6 @@ struct PartedBytes {
   uint64_t PartAndSum(std::span<const SmallRecord> records, uint32_t partitions,              \
                       PartedBytes& bytes);                                                    \
   uint64_t PartAndSum(std::span<const LargeRecord> records, uint32_t partitions,              \
-                      PartedBytes& bytes);                                                    \
-  /* Lines of kLineSize bytes; each sums up to its hash, which also says where it goes. */    \
-  uint64_t PartAndSum(std::span<const std::string_view> lines, uint32_t partitions,           \
                       PartedBytes& bytes);                                                    \
   }
 SLUICE_DECLARE_FLOORS(floors_o2)

@@ -2,7 +2,6 @@
 // time in ms, the wall time in us at which its result was there, and what it sums to.
 //
 //   --job=grep | words | totals (word counts as state) | empty (two stages, no records)
-//         shuffle (lines to other partitions, where their hashes are summed up)
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -70,20 +69,6 @@ void BuildJob(sluice::StreamingContext& ssc) {
           uint64_t found = 0;
           batch.ForEach([&](int64_t n) { found += static_cast<uint64_t>(n); });
           Note(folder, batch.time_ms(), found, 0);
-        });
-    return;
-  }
-  if (job == "shuffle") {
-    using Sums = std::pair<uint64_t, uint64_t>;  // lines, sum of their hashes
-    lines.Repartition(8)
-        .Map([](std::string_view line) { return Sums{1, sluice::KeyHash(line)}; })
-        .Reduce([](const Sums& a, const Sums& b) {
-          return Sums{a.first + b.first, a.second + b.second};
-        })
-        .ForeachBatch([folder](const sluice::Batch<Sums>& batch) {
-          batch.ForEach([&](const Sums& sums) {
-            Note(folder, batch.time_ms(), sums.first, sums.second);
-          });
         });
     return;
   }
