@@ -15,7 +15,7 @@ if [ ! -x "$server" ]; then
   built=$(mktemp -d "$folder/build.XXXXXX")
   trap 'rm -rf "$built"' EXIT
   echo "s3_server.sh: building $module $version" >&2
-  export GOBIN=$built GOFLAGS=-trimpath
+  export GOBIN=$built
   if ! timeout 1200 go install "$module/cmd/versitygw@$version" >&2; then
     echo "s3_server.sh: it cannot be built" >&2
     exit 77
