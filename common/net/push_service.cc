@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "common/exit_code.h"
 #include "common/record_batch.h"
 #include "proto/client.grpc.pb.h"
 
@@ -21,9 +22,9 @@ namespace {
 
 using Stream = grpc::ServerReaderWriter<proto::PushReply, proto::PushRequest>;
 
-proto::PushReply Refusal(const std::string& why) {
+proto::PushReply Refusal(const std::string& why, int exit_code = kExitFailed) {
   proto::PushReply reply;
-  reply.mutable_refused()->set_exit_code(1);
+  reply.mutable_refused()->set_exit_code(exit_code);
   reply.mutable_refused()->set_message(why);
   return reply;
 }
@@ -167,11 +168,9 @@ class PushService::Impl::Call {
       call_bytes_ -= bytes;
       changed_.notify_all();
       proto::PushReply reply;
-      if (failed) {
-        reply = Refusal("records could not be stored; send again what follows the last number");
-      }
       reply.set_last(acknowledged_);
       lock.unlock();
+      if (failed) *reply.mutable_refused() = NotStored().refused();
       Release(bytes);
       const bool written = stream_->Write(reply);
       lock.lock();
@@ -179,6 +178,14 @@ class PushService::Impl::Call {
     }
     failed_ = true;
     changed_.notify_all();
+  }
+
+  proto::PushReply NotStored() {
+    if (host_->Stopping()) {  // only this receiver is at its end: the producer goes to the next
+      return Refusal("this receiver ends; send again what follows the last number",
+                     kExitUnreachable);
+    }
+    return Refusal("records could not be stored; send again what follows the last number");
   }
 
   void Release(uint64_t bytes) {

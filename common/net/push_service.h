@@ -35,6 +35,8 @@ class PushBackend {
   virtual void Cancel(uint32_t stream, uint64_t id) = 0;
   // Waits for the job driver. Nothing: the backend is stopping.
   virtual std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer) = 0;
+  // What it does not store now, its successor will.
+  virtual bool Stopping() = 0;
 };
 
 // Thread-safe. Given to the transport before there is a host: until then calls are refused as

@@ -205,6 +205,11 @@ bool ReceiverHost::StoreBlock(uint32_t stream, const BatchView& records) {
   return !stopping_;
 }
 
+bool ReceiverHost::Stopping() {
+  std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
 uint64_t ReceiverHost::StoreLater(uint32_t stream, const BatchView& records,
                                   const std::string& producer, int64_t first, Done done) {
   return Request({0, stream, records, producer, first}, std::move(done));

@@ -65,6 +65,7 @@ class ReceiverHost : public PushBackend {
                       int64_t first, Done done) override;
   void Cancel(uint32_t stream, uint64_t id) override;
   std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer) override;
+  bool Stopping() override;
 
  private:
   class Sink;

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "common/exit_code.h"
 #include "common/net/grpc_transport.h"
 #include "common/net/local_transport.h"
 #include "common/net/push_service.h"
@@ -285,6 +286,22 @@ TEST_F(PushTest, AcknowledgesWhatIsLoggedAndStoresOnceWhatComesTwice) {
     EXPECT_EQ(last, 1000);
   }
   driver_.AwaitRecords(1000);
+}
+
+// Else a producer would give up when its receiver moves.
+TEST_F(PushTest, AReceiverThatEndsSendsTheProducerToItsSuccessor) {
+  grpc::ClientContext context;
+  auto call = stub_->Push(&context);
+  ASSERT_TRUE(call->Write(Request(1, 2)));
+  proto::PushReply reply;
+  do {
+    ASSERT_TRUE(call->Read(&reply));
+  } while (reply.last() < 2);
+  host_->Stop();
+  ASSERT_TRUE(call->Write(Request(3, 4)));
+  ASSERT_TRUE(call->Read(&reply));
+  EXPECT_EQ(reply.last(), 2);
+  EXPECT_EQ(reply.refused().exit_code(), kExitUnreachable);
 }
 
 TEST_F(PushTest, RefusesAnUnknownStreamAndAGap) {
