@@ -2,20 +2,26 @@
 import os
 
 
-def batches(folder, prefix):
-    """{batch ms: [lines]} of all whole batches of an output."""
+def batches_in_parts(folder, prefix):
+    """{batch ms: [[line of a part]]} of all whole batches of an output."""
     found = {}
     for name in os.listdir(folder):
         whole = os.path.join(folder, name, "_SUCCESS")
         if not name.startswith(prefix + "-") or not os.path.exists(whole):
             continue
-        lines = []
+        parts = []
         for part in sorted(os.listdir(os.path.join(folder, name))):
             if part.startswith("part-"):
                 with open(os.path.join(folder, name, part)) as f:
-                    lines += f.read().splitlines()
-        found[int(name.rsplit("-", 1)[1])] = lines
+                    parts.append(f.read().splitlines())
+        found[int(name.rsplit("-", 1)[1])] = parts
     return found
+
+
+def batches(folder, prefix):
+    """{batch ms: [lines]} of all whole batches of an output."""
+    return {ms: [line for part in parts for line in part]
+            for ms, parts in batches_in_parts(folder, prefix).items()}
 
 
 def latest(folder, prefix):
