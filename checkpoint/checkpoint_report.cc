@@ -1,5 +1,6 @@
 #include "checkpoint/checkpoint_report.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -29,6 +30,20 @@ absl::Status Describe(const Manifest& manifest, const std::map<std::string, uint
   return absl::OkStatus();
 }
 
+// A running job collects old checkpoints meanwhile: what is no checkpoint any more is none of our
+// business.
+absl::Status ForgetCollected(CheckpointStore& store, std::vector<CheckpointReport>& reports) {
+  const bool any = std::any_of(reports.begin(), reports.end(),
+                               [](const auto& report) { return !report.damage.empty(); });
+  if (!any) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> now, store.List());
+  std::erase_if(reports, [&](const CheckpointReport& report) {
+    return std::none_of(now.begin(), now.end(),
+                        [&](const CheckpointInfo& info) { return info.name == report.name; });
+  });
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<CheckpointReport>> ReportCheckpoints(ObjectStore* objects) {
@@ -46,10 +61,11 @@ absl::StatusOr<std::vector<CheckpointReport>> ReportCheckpoints(ObjectStore* obj
     const absl::StatusOr<Manifest> manifest = store.ReadManifest(info.name);
     absl::Status read = manifest.status();
     if (read.ok()) read = Describe(*manifest, sizes, report);
-    if (!read.ok() && !IsDamaged(read)) return read;
+    if (!read.ok() && !IsDamaged(read) && !absl::IsNotFound(read)) return read;
     report.damage = std::string(Message(read));
     reports.push_back(std::move(report));
   }
+  RETURN_IF_ERROR(ForgetCollected(store, reports));
   return reports;
 }
 
@@ -60,9 +76,10 @@ absl::StatusOr<std::vector<CheckpointReport>> VerifyCheckpoints(
   for (CheckpointReport& report : reports) {
     if (!report.damage.empty()) continue;
     const absl::Status verified = store.Verify(report.name);
-    if (!verified.ok() && !IsDamaged(verified)) return verified;
+    if (!verified.ok() && !IsDamaged(verified) && !absl::IsNotFound(verified)) return verified;
     report.damage = std::string(Message(verified));
   }
+  RETURN_IF_ERROR(ForgetCollected(store, reports));
   ASSIGN_OR_RETURN(const std::vector<ObjectInfo> blocks, objects->List(kReceivedFolder));
   for (const ObjectInfo& block : blocks) {
     absl::StatusOr<std::string> bytes = objects->Get(block.name);

@@ -169,12 +169,18 @@ absl::StatusOr<std::vector<std::string>> CheckpointStore::Collectable(size_t kee
   keep = std::max(keep, kCheckpointsKept);
   std::vector<std::string> result;
   if (all.empty()) return result;
-  const size_t dropped = all.size() - std::min(all.size(), keep);
-  for (size_t i = 0; i < dropped; ++i) result.push_back(all[i].name);
+  std::vector<CheckpointInfo> usable = all;  // one that is set aside is none
+  std::erase_if(usable, [](const CheckpointInfo& info) { return info.set_aside; });
+  const size_t dropped = usable.size() - std::min(usable.size(), keep);
+  for (const CheckpointInfo& info : all) {
+    if (dropped < usable.size() && info.sequence < usable[dropped].sequence) {
+      result.push_back(info.name);
+    }
+  }
   std::set<std::string> needed;
   int64_t newest_batch_ms = 0;
-  for (size_t i = dropped; i < all.size(); ++i) {
-    ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(all[i].name));
+  for (size_t i = dropped; i < usable.size(); ++i) {
+    ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(usable[i].name));
     for (const StateChain& chain : manifest.chains) {
       needed.insert(chain.parts.begin(), chain.parts.end());
     }

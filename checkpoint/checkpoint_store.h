@@ -67,9 +67,9 @@ class CheckpointStore {
   // The entries of one chain, put together, removals applied, in insertion order.
   absl::StatusOr<std::vector<StateEntry>> LoadChain(const StateChain& chain);
 
-  // The objects that no checkpoint needs when the `keep` newest stay (at least three do), oldest
-  // first; manifests before parts. Parts of batches from the newest manifest's on are never among
-  // them: a checkpoint may be in the making. Deletes nothing.
+  // The objects that no checkpoint needs when the `keep` newest of those that were not set aside
+  // stay (at least three do); oldest first, manifests before parts. Parts of batches from the
+  // newest manifest's on are never among them: a checkpoint may be in the making. Deletes nothing.
   absl::StatusOr<std::vector<std::string>> Collectable(size_t keep = kCheckpointsKept);
 
  private:

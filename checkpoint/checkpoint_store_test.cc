@@ -138,6 +138,18 @@ TEST_F(CheckpointStoreTest, OnlyWhatNoKeptCheckpointNeedsMayGo) {
   EXPECT_EQ(*store_.Collectable(0), *collectable);  // three stay at least
 }
 
+// It was, and with it went the last one that could be used.
+TEST_F(CheckpointStoreTest, ACheckpointThatWasSetAsideIsNotCountedAmongThoseKept) {
+  for (uint64_t sequence = 1; sequence <= 5; ++sequence) PutCheckpoint(sequence, 1000 * sequence);
+  for (const uint64_t sequence : {3, 4}) {
+    ASSERT_TRUE(objects_.PutIfAbsent(SetAsideName(ManifestName(sequence)), "damaged").ok());
+  }
+  // 1, 2 and 5 are kept; of the others only the parts go.
+  EXPECT_TRUE(store_.Collectable()->front().starts_with("part-"));
+  PutCheckpoint(6, 6000);
+  EXPECT_EQ(store_.Collectable()->front(), ManifestName(1));
+}
+
 TEST_F(CheckpointStoreTest, NothingIsCollectableWhileAKeptManifestCannotBeRead) {
   for (int i = 1; i <= 5; ++i) PutCheckpoint(i, i * 1000);
   objects_.FlipBit(ManifestName(4), 99);

@@ -63,7 +63,8 @@ absl::StatusOr<LocalLog> OpenLocalLog(const std::string& directory,
   fs::create_directories(directory, error);
   if (error) return RefusedError("cannot make " + directory + ": " + error.message());
   LocalLog opened;
-  opened.known = fs::exists(directory + kMarker);
+  opened.known = fs::exists(directory + kMarker, error);
+  if (error) return RefusedError("cannot look into " + directory + ": " + error.message());
   if (opened.known && options.fresh && !options.discard_checkpoint) {
     return RefusedError("a checkpoint exists in " + directory +
                         "; --fresh needs --discard-checkpoint to give it up");
@@ -151,7 +152,13 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjectStore(const std::string& 
     return OpenS3Objects(std::move(bucket), parsed);
   }
   // Not made here: a directory that is mounted elsewhere only would be another one.
-  if (!fs::exists(parsed.objects_path())) {
+  std::error_code error;
+  const bool there = fs::exists(parsed.objects_path(), error);
+  if (error) {
+    return absl::UnavailableError("cannot look for " + parsed.objects_path() + ": " +
+                                  error.message());
+  }
+  if (!there) {
     return absl::NotFoundError("no job has a checkpoint in " + parsed.directory +
                                " as this node sees it; is it mounted here?");
   }

@@ -56,6 +56,14 @@ TEST(OpenStoreTest, ALogIsApartFromItsCheckpointOnlyInABucket) {
             kExitRefused);
 }
 
+// It ended the daemon that looked.
+TEST(OpenStoreTest, ADirectoryThatCannotBeLookedIntoIsOutOfReach) {
+  const std::string loop = testing::TempDir() + "loop_" + std::to_string(::getpid());
+  std::filesystem::create_symlink(loop, loop);
+  EXPECT_TRUE(absl::IsUnavailable(OpenObjectStore("rocksdb:" + loop + "/x").status()));
+  std::filesystem::remove(loop);
+}
+
 TEST(OpenStoreTest, WhatIsNoUrlOpensNothing) {
   EXPECT_EQ(ExitCodeOf(OpenObjectStore("").status()), kExitUsage);
   EXPECT_EQ(ExitCodeOf(OpenObjectStore("/a/b").status()), kExitUsage);

@@ -14,6 +14,8 @@ inline constexpr int kExitDeadline = 5;     // a deadline passed, work was force
 inline constexpr int kExitDenied = 6;       // not authenticated or not allowed
 inline constexpr int kExitFenced = 7;       // this process does not own the checkpoint
 inline constexpr int kExitDamaged = 8;      // checkpoint or log damaged or missing
+// Between a job driver and its daemon only: it is to be started again. People see kExitFailed.
+inline constexpr int kExitStartAgain = 75;
 
 // How a command ends, with the one line that says why (empty when there is nothing to say).
 struct ExitStatus {

@@ -15,6 +15,11 @@
 namespace sluice {
 namespace {
 
+// Nobody starts a local job again but its user.
+int CodeForPeople(const JobEnding& ending) {
+  return ending.exit_code == kExitStartAgain ? kExitFailed : ending.exit_code;
+}
+
 ExitStatus FromStatus(const absl::Status& status) {
   const int code = ExitCodeOf(status);
   if (code != 0) return {code, std::string(status.message())};
@@ -73,7 +78,7 @@ class LocalRunner : public JobRunner {
     const std::optional<JobEnding> ending =
         job_->Await(timeout.has_value() ? timeout->count() : -1);
     if (!ending.has_value()) return std::nullopt;
-    return Outcome{ending->exit_code, ending->message};
+    return Outcome{CodeForPeople(*ending), ending->message};
   }
   Outcome Stop(StopOptions options) override {
     StopRequested stop;
@@ -128,7 +133,7 @@ ExitStatus RunLocal(BuiltProgram program) {
     _exit(kExitDeadline);
   }
   job->reset();
-  return {ending.exit_code, ending.message};
+  return {CodeForPeople(ending), ending.message};
 }
 
 }  // namespace sluice

@@ -18,7 +18,9 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
   unlogged_.erase(key);
   if (LoggedBlock* block = state_->FindBlock(key)) {
     NoteHolders(key, announce);
-    UpdateHolders(*block, key, {announce.holders().begin(), announce.holders().end()});
+    const bool stored = announce.block().in_store() && !block->info.in_store() &&
+                        !state_->Forgotten(key.stream, key.incarnation);
+    UpdateHolders(*block, key, {announce.holders().begin(), announce.holders().end()}, stored);
     replicating_.erase(key);
     SendVerdict(from, announce.block(), true, out);
     return;
@@ -56,8 +58,10 @@ void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& 
   // a reliable source, which would be told that it is safe there, sends it again.
   const BlockId key = BlockIdOf(announce.block().name());
   const bool forgotten = state_->Forgotten(key.stream, key.incarnation);
+  const bool former =
+      refuse_former_ && !members_->ReceiverAlive(key.stream, key.incarnation);
   const bool accepted =
-      !dropped_.contains(key) &&
+      !dropped_.contains(key) && !former &&
       !(forgotten && announce.block().in_store() && announce.block().reliable()) &&
       (kMutationProducerNumberNotChecked || state_->ProducersFollow(announce.block()));
   proto::Entry entry;
@@ -189,7 +193,7 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
       ++it;  // its daemon announces it
       continue;
     }
-    if (it->second.info.reliable()) {
+    if (it->second.info.reliable() || refuse_former_) {
       dropped_.insert(key);
       if (state_->LastNumber(key.stream, key.incarnation) + 1 == key.number) {
         // Its number is used up: should the receiver live after all, its next block may follow.
@@ -248,16 +252,17 @@ void BlockDesk::SendVerdict(const std::string& to, const proto::BlockInfo& block
 }
 
 void BlockDesk::UpdateHolders(LoggedBlock& block, const BlockId& key,
-                              const std::vector<std::string>& holders) {
+                              const std::vector<std::string>& holders, bool stored) {
   std::vector<std::string> all = block.holders;
   for (const std::string& holder : holders) {
     if (std::find(all.begin(), all.end(), holder) == all.end()) all.push_back(holder);
   }
-  if (all.size() == block.holders.size()) return;
+  if (all.size() == block.holders.size() && !stored) return;
   // Only serving holders are worth naming; a name that is gone would keep a lost block alive.
   std::erase_if(all, [&](const std::string& id) { return !held_[id].contains(key); });
   proto::Entry entry;
   *entry.mutable_block_added()->mutable_block() = block.info;
+  if (stored) entry.mutable_block_added()->mutable_block()->set_in_store(true);
   for (const std::string& holder : all) entry.mutable_block_added()->add_holders(holder);
   log_->Enqueue(std::move(entry));
 }

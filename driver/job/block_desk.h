@@ -27,6 +27,10 @@ class BlockDesk {
       : options_(options), state_(state), log_(log), members_(members), epoch_(epoch),
         releases_(state, log, members, epoch) {}
 
+  // This driver's program is another one than its predecessor's: what receivers of that one left,
+  // or still send, is no input of this one.
+  void RefuseFormerReceivers() { refuse_former_ = true; }
+
   void OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                   std::vector<DriverCommand>& out);
   void OnInventory(const proto::WorkerInventory& inventory);
@@ -67,8 +71,9 @@ class BlockDesk {
   void AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
   void SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,
                    std::vector<DriverCommand>& out);
+  // `stored`: it is in the received-data log by now.
   void UpdateHolders(LoggedBlock& block, const BlockId& key,
-                     const std::vector<std::string>& holders);
+                     const std::vector<std::string>& holders, bool stored = false);
   void ReleaseAt(const std::string& worker, const BlockId& key);
   void CheckUnlogged(std::vector<DriverCommand>& out);
   bool NoWorkerHas(MonotonicTime now, const BlockId& key) const;
@@ -104,6 +109,7 @@ class BlockDesk {
   size_t next_restorer_ = 0;                            // turns through the workers
   uint64_t under_replicated_ = 0;
   bool check_copies_ = true;
+  bool refuse_former_ = false;
   MonotonicTime checked_ = 0;
 };
 

@@ -144,6 +144,8 @@ class Books {
   }
   // What follows is of a source that sends again what was not acknowledged.
   void MakeReliable() { reliable_ = true; }
+  // The program was changed since the receivers of former epochs were started.
+  void ChangeProgram() { blocks_.RefuseFormerReceivers(); }
   // What follows is in the received-data log.
   void MakeLogged() {
     in_store_ = true;

@@ -174,5 +174,24 @@ TEST(BlockDeskTest, AnInventoryOlderThanAnAnnouncementDoesNotTakeItsHolderAway) 
   EXPECT_EQ(books.Holders(1), Names{});
 }
 
+TEST(BlockDeskTest, WhatTheReceiversOfAFormerProgramLeftIsNoInputOfThisOne) {
+  for (const bool changed : {false, true}) {
+    Books books;
+    if (changed) books.ChangeProgram();
+    books.Pass(1'000);
+    const uint64_t first = books.SessionTo("w0")->number();
+    const uint64_t second = books.SessionTo("w1")->number();
+    books.Inventory("w0", first, {1});  // of an unreliable source, and of a receiver that is dead
+    books.Inventory("w1", second);
+    books.Pass(300'000);
+    books.MakeDurable();
+    EXPECT_EQ(books.state().waiting_blocks().size(), changed ? 0u : 1u);
+    books.Pass(300'000);
+    EXPECT_EQ(books.ReleaseTo("w0") != nullptr, changed);
+    books.Announce(2, {"w0"});
+    EXPECT_EQ(books.Accepted(), !changed);
+  }
+}
+
 }  // namespace
 }  // namespace sluice

@@ -336,8 +336,10 @@ void JobDriver::Collect(uint64_t below_slot) {
     const absl::Status deleted = parts_.objects->Delete(name);
     if (!deleted.ok()) LOG(WARNING) << "cannot delete " << name << ": " << deleted;
   }
-  const absl::StatusOr<std::vector<CheckpointInfo>> kept = checkpoints_.List();
-  if (!kept.ok() || kept->size() < kCheckpointsKept) return;
+  absl::StatusOr<std::vector<CheckpointInfo>> kept = checkpoints_.List();
+  if (!kept.ok()) return;
+  std::erase_if(*kept, [](const CheckpointInfo& info) { return info.set_aside; });
+  if (kept->size() < kCheckpointsKept) return;
   const absl::StatusOr<Manifest> oldest = checkpoints_.ReadManifest(kept->front().name);
   if (!oldest.ok()) return;
   CollectReceivedBlocks(*oldest);

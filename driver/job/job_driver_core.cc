@@ -50,8 +50,11 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
   }
   members_.SetJob(state_.begun() ? state_.job().job_instance() : random_(), init_);
   members_.SetDurableSlot(log_.next_slot() - 1);
-  members_.SetForgotten([this](uint32_t stream, uint64_t incarnation) {
-    return state_.Forgotten(stream, incarnation);
+  const uint64_t former = state_.program().graph_fingerprint();
+  const bool changed = former != 0 && former != graph_.Fingerprint();
+  if (changed) blocks_.RefuseFormerReceivers();
+  members_.SetForgotten([this, changed](uint32_t stream, uint64_t incarnation) {
+    return changed || state_.Forgotten(stream, incarnation);
   });
 }
 
@@ -111,7 +114,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     checkpointer_.OnManifestPut(*put, out_);
   } else if (const auto* kept = std::get_if<KeptAside>(&event)) {
     OnMarked(now, *kept);
-    OnSetAside(*kept);
+    OnSetAside(now, *kept);
     keeper_.OnKept(now, *kept, out_);
   } else if (const auto* orphans = std::get_if<ReceivedOrphans>(&event)) {
     blocks_.OnOrphans(*orphans);
@@ -311,6 +314,7 @@ void JobDriverCore::Advance(MonotonicTime now) {
     if (stopping_) AdvanceStop(now);
   }
   MarkStore(now);
+  AdvanceSetAside(now);
   log_.Flush(out_);
   SendStatus(now);
 }

@@ -80,7 +80,8 @@ class JobDriverCore {
   void BeginJob();
   void TakeChains(RecoveredJob& recovered);
   void SetAside(const std::string& damage);
-  void OnSetAside(const KeptAside& kept);
+  void AdvanceSetAside(MonotonicTime now);
+  void OnSetAside(MonotonicTime now, const KeptAside& kept);
   void OnStop(MonotonicTime now, const StopRequested& stop);
   void AdvanceStop(MonotonicTime now);
   void Fail(int exit_code, const std::string& message);
@@ -176,6 +177,7 @@ class JobDriverCore {
   ProgramChange program_change_;  // since the checkpoint that this driver began with
   MonotonicTime loss_checked_ = 0;
   std::string damage_;          // of the checkpoint that the job is at; it is being set aside
+  MonotonicTime aside_due_ = 0;
   MonotonicTime mark_due_ = 0;  // of the store; kNever: it is marked
   std::string last_status_;
   MonotonicTime status_sent_ = 0;

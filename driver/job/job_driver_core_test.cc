@@ -1,5 +1,6 @@
 #include "driver/job/job_driver_core.h"
 
+#include "common/exit_code.h"
 #include "driver/job/job_driver_core_fixture.h"
 #include "gtest/gtest.h"
 
@@ -302,16 +303,18 @@ class DamagedCheckpointTest : public testing::Test {
 TEST_F(DamagedCheckpointTest, IsSetAsideAndTheNextStartIsToPassItOver) {
   cluster_.Announce();
   ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.end.has_value(); }));
-  EXPECT_EQ(cluster_.end->exit_code, 1);  // a supervisor starts it again
+  EXPECT_EQ(cluster_.end->exit_code, kExitStartAgain);
   EXPECT_NE(cluster_.end->message.find("part-1 is damaged; it is set aside"), std::string::npos);
   EXPECT_NE(cluster_.objects["aside/manifest-5"].find("part-1"), std::string::npos);
 }
 
-TEST_F(DamagedCheckpointTest, EndsTheJobForGoodWhenItCannotBeSetAside) {
-  cluster_.objects_error = "read-only";
+TEST_F(DamagedCheckpointTest, AStoreThatIsAwayIsAskedAgain) {
+  cluster_.objects_error = "away";
   cluster_.Announce();
+  ASSERT_FALSE(cluster_.RunUntil([&] { return cluster_.end.has_value(); }));
+  cluster_.objects_error.clear();
   ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.end.has_value(); }));
-  EXPECT_EQ(cluster_.end->exit_code, 8);
+  EXPECT_EQ(cluster_.end->exit_code, kExitStartAgain);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/received_objects.h"
+#include "common/exit_code.h"
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
@@ -15,6 +16,7 @@ constexpr MonotonicTime kRegisterAgainUs = 200'000;   // until the daemon has an
 constexpr MonotonicTime kRegisterKeepUs = 2'000'000;
 constexpr MonotonicTime kLossCheckUs = 200'000;
 constexpr MonotonicTime kMarkAgainUs = 1'000'000;
+constexpr MonotonicTime kAsideAnswerUs = 60'000'000;
 constexpr MonotonicTime kNever = INT64_MAX;
 
 }  // namespace
@@ -101,19 +103,25 @@ void JobDriverCore::OnMarked(MonotonicTime now, const KeptAside& kept) {
 
 // The next driver passes this checkpoint over, and goes on from the one before where it can.
 void JobDriverCore::SetAside(const std::string& damage) {
-  if (!damage_.empty()) return;
-  damage_ = damage;
-  out_.push_back(KeepAside{SetAsideName(state_.sealed_manifest()), damage + "\n"});
+  if (damage_.empty()) damage_ = damage;
 }
 
-void JobDriverCore::OnSetAside(const KeptAside& kept) {
+void JobDriverCore::AdvanceSetAside(MonotonicTime now) {
+  if (damage_.empty() || now < aside_due_) return;
+  aside_due_ = now + kAsideAnswerUs;
+  out_.push_back(KeepAside{SetAsideName(state_.sealed_manifest()), damage_ + "\n"});
+}
+
+void JobDriverCore::OnSetAside(MonotonicTime now, const KeptAside& kept) {
   if (damage_.empty() || kept.name != SetAsideName(state_.sealed_manifest())) return;
-  if (!kept.error.empty()) {
-    Fail(8, absl::StrCat(damage_, "; and it cannot be set aside: ", kept.error));
-  } else {
-    Fail(1, absl::StrCat(damage_, "; it is set aside, and the next start goes on from the "
-                         "checkpoint before, if that can be done"));
+  if (kept.error.empty()) {
+    return End(kExitStartAgain, "RECOVERING",
+               absl::StrCat(damage_, "; it is set aside, and the next start goes on from the "
+                                     "checkpoint before, if that can be done"));
   }
+  aside_due_ = now + kMarkAgainUs;
+  out_.push_back(Say{Say::Level::kError,
+                     absl::StrCat(damage_, "; it cannot be set aside yet: ", kept.error)});
 }
 
 void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {

@@ -133,6 +133,7 @@ void JobState::ApplyBlock(const proto::BlockAdded& added) {
   const BlockId key = BlockIdOf(added.block().name());
   if (LoggedBlock* known = FindBlock(key)) {
     known->holders.assign(added.holders().begin(), added.holders().end());
+    if (added.block().in_store()) known->info.set_in_store(true);
     return;
   }
   Incarnation& incarnation = incarnations_[{key.stream, key.incarnation}];
@@ -148,13 +149,13 @@ void JobState::ApplyBlock(const proto::BlockAdded& added) {
 }
 
 // What is known of sources and outputs by number is of the former program: in this one their
-// numbers may be others'. Of blocks there are none then but some that are covered.
+// numbers may be others'. Blocks and their receivers keep the number that is in their names: what a
+// daemon still holds of them is known by it.
 void JobState::ApplyProgram(const proto::ProgramSeen& seen) {
   const Renumbering to(program_, seen);
   program_ = seen;
   if (!to.changes) return;
   producers_ = Renumbered(std::move(producers_), to.nodes);
-  incarnations_ = Renumbered(std::move(incarnations_), to.nodes);
   files_ = Renumbered(std::move(files_), to.stages);
   for (auto& [key, file] : files_) file.set_stream(key.first);
   std::map<uint32_t, int64_t> published;

@@ -79,6 +79,17 @@ TEST_F(LoggedBlocksTest, ABlockThatACheckpointCoversIsNotRead) {
   EXPECT_EQ(books_.Restored(), Numbers{});
 }
 
+TEST_F(LoggedBlocksTest, ABlockThatWasAddedBeforeItWasStoredCountsAsStoredOnceItIsSaidToBe) {
+  Books books;
+  books.Greet();
+  books.Announce(1, {"w0"});
+  books.MakeLogged();
+  books.Announce(1, {"w0"});
+  for (const char* worker : {"w0", "w1"}) books.Inventory(worker, UINT64_MAX);
+  books.Pass(300'000);
+  EXPECT_EQ(books.Restored(), Numbers{1});
+}
+
 // Its object may be collected: who relied on it would be wrong.
 TEST_F(LoggedBlocksTest, AForgottenReceiversBlockOfAReliableSourceIsRefused) {
   books_.MakeReliable();

@@ -108,6 +108,20 @@ TEST(ProgramTest, WhatIsKnownOfASourceFollowsItToItsNewNumber) {
   EXPECT_EQ(resumed.LastOfProducer(1, "p"), 42);
 }
 
+// A daemon that was away still held a covered block, and it was added again, to another source.
+TEST(ProgramTest, WhatIsKnownOfAReceiverStaysUnderTheNumberThatIsInItsBlocksNames) {
+  JobState state;
+  ASSERT_TRUE(state.Apply(EntryOf(Seen(Program(false)))).ok());
+  proto::Entry added;
+  auto& block = *added.mutable_block_added()->mutable_block();
+  block.mutable_name()->set_stream(1);
+  block.mutable_name()->set_incarnation(99);
+  block.mutable_name()->set_number(1);
+  ASSERT_TRUE(state.Apply(added).ok());
+  ASSERT_TRUE(state.Apply(EntryOf(Seen(Program(true)))).ok());
+  EXPECT_EQ(state.LastNumber(1, 99), 1u);
+}
+
 TEST(ProgramTest, WhatIsKnownOfASourceThatIsGoneIsForgotten) {
   const proto::ProgramSeen with = Seen(Program(true)), without = Seen(Program(false));
   JobState state;

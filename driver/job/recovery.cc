@@ -89,9 +89,15 @@ absl::Status FallBack(const Checkpoints& found, RecoveredJob& job) {
                                                        " is missing"
                                                  : found.damaged.back();
   if (job.manifest_ms == 0) return DamagedError(lost + ", and there is none before it");
+  if (job.checkpoint_program.graph_fingerprint() != state.program().graph_fingerprint()) {
+    return DamagedError(lost + "; " + job.manifest + " before it is of another program, which "
+                        "alone could run again what came between");
+  }
   for (const auto& [key, block] : state.blocks()) {
     const bool released = block.batch_ms != 0 && block.batch_ms <= state.sealed_ms();
     if (!released || block.batch_ms <= job.manifest_ms || block.lost) continue;
+    const auto batch = state.planned().find(block.batch_ms);
+    if (batch != state.planned().end() && batch->second.empty()) continue;  // skipped
     if (block.info.in_store()) continue;
     return DamagedError(lost + "; " + job.manifest + " before it cannot be used, because input "
                         "of batch " + std::to_string(block.batch_ms) + " is gone: " +

@@ -113,6 +113,19 @@ TEST_F(RecoveryTest, TheOneBeforeIsNotTakenWhenInputIsGone) {
 }
 
 // Batches between it and the one before were forgotten, and their changes with them, in silence.
+// Its batches were run with the other program's graph.
+TEST_F(RecoveryTest, TheOneBeforeIsNotTakenWhenAnotherProgramMadeIt) {
+  Run(/*in_store=*/true);
+  {
+    std::unique_ptr<DriverLog> log = OpenLog();
+    proto::Entry seen;
+    seen.mutable_program_seen()->set_graph_fingerprint(5);
+    ASSERT_TRUE(log->Append({seen.SerializeAsString()}).ok());
+  }
+  ASSERT_TRUE(objects_.FlipBit(NameOfSecond(), 99));
+  ExpectDamaged("is of another program");
+}
+
 TEST_F(RecoveryTest, AManifestThatIsMissingIsNoticedByTheLog) {
   Run(/*in_store=*/true);
   ASSERT_TRUE(objects_.Delete(NameOfSecond()).ok());

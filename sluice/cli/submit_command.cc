@@ -122,7 +122,7 @@ absl::StatusOr<proto::JobInfo> AwaitRunning(Client* client, const std::string& n
     bool up = job.reported() && (state == "RUNNING" || state == "DRAINING");
     bool waits = job.reported() && state == "WAITING" && job.slots() == 0;
     // It goes on when somebody has decided, say to accept a loss.
-    bool asks = job.reported() && !job.status().failure().empty();
+    bool asks = job.reported() && state == "RECOVERING" && !job.status().failure().empty();
     return up || waits || asks;
   }));
   return last;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <utility>
 
+#include "common/exit_code.h"
 #include "tests/sim/job.h"
 
 namespace sluice::sim {
@@ -114,7 +115,7 @@ void Cluster::DriverEnded(DriverProcess* driver, int code, const std::string& me
     Later(kRelaunchUs, [this] { LaunchDriver(); });
     return;
   }
-  if (code == 1 && message.find("is set aside") != std::string::npos) {
+  if (code == kExitStartAgain) {
     site_->world.Count("recovery: a damaged checkpoint was set aside");
     Later(kRelaunchUs, [this] { LaunchDriver(); });
     return;

@@ -276,8 +276,10 @@ void DriverProcess::Collect() {
   }
   if (!names->empty()) site_->world.Count("recovery: checkpoints collected");
   for (const std::string& name : *names) (void)site_->objects.Delete(name);
-  const auto kept = checkpoints_.List();
-  if (!kept.ok() || kept->size() < kCheckpointsKept) return;
+  auto kept = checkpoints_.List();
+  if (!kept.ok()) return;
+  std::erase_if(*kept, [](const CheckpointInfo& info) { return info.set_aside; });
+  if (kept->size() < kCheckpointsKept) return;
   const auto oldest = checkpoints_.ReadManifest(kept->front().name);
   proto::DriverState state;
   if (!oldest.ok() || !state.ParseFromString(oldest->driver_payload)) return;

@@ -90,6 +90,12 @@ worker::LoggedRead ReceivedLog::Read(const worker::ReadLogged& command) {
   }
   if (!bytes.ok()) {
     read.gone = absl::IsNotFound(bytes.status()) || absl::IsDataLoss(bytes.status());
+    // A directory may have been unmounted since it was looked at.
+    if (store.ok() && absl::IsNotFound(bytes.status()) &&
+        !(*store)->Get(JobMark(key.job_instance)).ok()) {
+      read.gone = false;
+      Forget(key.job_instance);
+    }
     read.error = std::string(Message(bytes.status()));
     return read;
   }

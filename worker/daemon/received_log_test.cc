@@ -144,6 +144,20 @@ TEST_F(ReceivedLogTest, AMissingAndADamagedObjectAreGone) {
   EXPECT_NE(read.error.find("checksum"), std::string::npos) << read.error;
 }
 
+TEST_F(ReceivedLogTest, AStoreThatIsNoLongerTheJobsHasLostNothing) {
+  Mark();
+  const proto::BlockInfo info = Keep();
+  log_.Do(worker::LogBlock{kKey, "url"});
+  EXPECT_EQ(Await<worker::BlockLogged>().error, "");
+  blocks_->Drop(kKey);
+  ASSERT_TRUE(objects_.Delete(JobMark(kJob)).ok());  // as when it is unmounted
+  ASSERT_TRUE(objects_.Delete(Object()).ok());
+  log_.Do(worker::ReadLogged{info, "url"});
+  const auto read = Await<worker::LoggedRead>();
+  EXPECT_FALSE(read.ok);
+  EXPECT_FALSE(read.gone);
+}
+
 TEST_F(ReceivedLogTest, ABlockOfAnotherSizeThanWasLoggedIsGone) {
   Mark();
   proto::BlockInfo info = Keep();

@@ -41,12 +41,17 @@ absl::Status LoadChain(const proto::Grant::PartChain& chain, PartCache& parts,
                        StateTable& table) {
   for (const std::string& name : chain.parts()) {
     ASSIGN_OR_RETURN(StatePartReader * reader, parts.Open(name));
-    RETURN_IF_ERROR(
+    const absl::Status read =
         reader->Read(chain.operator_name(), chain.partition(), [&](StateEntry&& entry) {
           table.RestoreEntry({entry.key, entry.value, entry.insertion,
                               entry.timer_ms.value_or(0), entry.removed});
           return absl::OkStatus();
-        }));
+        });
+    if (absl::IsNotFound(read)) {
+      return DamagedError("checkpoint damaged: " + name + " has no piece of " +
+                          chain.operator_name());
+    }
+    RETURN_IF_ERROR(read);
   }
   table.FinishRestore(static_cast<uint32_t>(chain.parts_size()));
   return absl::OkStatus();
