@@ -21,6 +21,7 @@ constexpr MethodAccess kMethods[] = {
     {"/sluice.proto.Driver/JobLogs", kClient},
     {"/sluice.proto.Driver/ListWorkers", kClient},
     {"/sluice.proto.Driver/FetchBinary", kWorker},
+    {"/sluice.proto.Driver/Leader", kClient},
     {"/sluice.proto.Driver/FindStream", kClient},
     {"/sluice.proto.Push/Push", kClient | kJob},
 };
@@ -56,6 +57,7 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kBlockCopied:
     case M::kBlockNotRestored:
     case M::kDrainWorker:
+    case M::kDriverLeads:
     case M::MESSAGE_NOT_SET:
       return false;
     // Job drivers and executors.
