@@ -1,6 +1,6 @@
 // The head of every benchmark that runs whole jobs in one process.
 //
-//   X_bench [--records=N] [--runs=5] [--only=PART]
+//   X_bench [--records=N] [--runs=9] [--only=PART]
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace sluice::bench {
 
 struct BenchArgs {
   uint64_t records = 0;  // of one pass; 0: what the workload says
-  int runs = 5;
+  int runs = 9;
   std::string only;      // empty: all parts
 
   bool Wants(std::string_view part) const { return only.empty() || only == part; }

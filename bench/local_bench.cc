@@ -1,7 +1,7 @@
 // Grep (B1) and WordCount (B2) as whole jobs in one process (bench/whole_job.h), beside the floors
 // on the same lines.
 //
-//   local_bench [--records=N] [--runs=5] [--only=grep|words10000|words1000000]
+//   local_bench [--records=N] [--runs=9] [--only=grep|words10000|words1000000]
 #include "bench/bench_main.h"
 #include "bench/floors.h"
 #include "bench/lines.h"

@@ -13,10 +13,10 @@ double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
 }
 
-std::string Floor(double floor, double value) {
+std::string Floor(double floor, double ratio, double value) {
   if (floor == 0) return "";
   char text[64];
-  std::snprintf(text, sizeof(text), "%.2f (r %.2f)", floor, value / floor);
+  std::snprintf(text, sizeof(text), "%.2f (r %.2f)", floor, ratio != 0 ? ratio : value / floor);
   return text;
 }
 
@@ -41,8 +41,8 @@ double Median(std::vector<double> values) {
 
 void Show(const Line& line) {
   std::printf("%-50s | %8.2f %-16s | %-16s | %-16s | %s\n", line.what.c_str(), line.value,
-              line.unit.c_str(), Floor(line.floor_o2, line.value).c_str(),
-              Floor(line.floor_native, line.value).c_str(), line.output.c_str());
+              line.unit.c_str(), Floor(line.floor_o2, line.ratio_o2, line.value).c_str(),
+              Floor(line.floor_native, line.ratio_native, line.value).c_str(), line.output.c_str());
   std::fflush(stdout);
 }
 

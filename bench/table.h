@@ -37,6 +37,9 @@ struct Line {
   double floor_o2 = 0;     // 0: there is none to compare with
   double floor_native = 0;
   std::string output;      // "equal", or what was compared
+  // Of the value to each floor, where it is not simply their quotient. 0: it is.
+  double ratio_o2 = 0;
+  double ratio_native = 0;
 };
 void Show(const Line& line);
 

@@ -51,13 +51,24 @@ PassRates RunPasses(StreamingContext& ssc, FeedGate& gate, uint64_t records, con
   const auto rate = [&](std::vector<double> seconds, bool measured = true) {
     return measured ? static_cast<double>(records) / Median(std::move(seconds)) * 1e-6 : 0;
   };
-  return {rate(job), rate(o2, bool(passes.floor_o2)), rate(native, bool(passes.floor_native)),
-          batches};
+  const auto ratio = [&](const std::vector<double>& floor, bool measured) {
+    std::vector<double> rounds;
+    for (size_t i = 0; measured && i < job.size(); ++i) rounds.push_back(floor[i] / job[i]);
+    return measured ? Median(std::move(rounds)) : 0;
+  };
+  const bool has_o2{passes.floor_o2}, has_native{passes.floor_native};
+  return {.job = rate(job),
+          .floor_o2 = rate(o2, has_o2),
+          .floor_native = rate(native, has_native),
+          .ratio_o2 = ratio(o2, has_o2),
+          .ratio_native = ratio(native, has_native),
+          .batches = batches};
 }
 
 void Show(const std::string& what, const PassRates& rates, const std::string& unit) {
   Show({what, rates.job, unit, rates.floor_o2, rates.floor_native,
-        "equal; " + std::to_string(rates.batches) + " batches/pass"});
+        "equal; " + std::to_string(rates.batches) + " batches/pass", rates.ratio_o2,
+        rates.ratio_native});
 }
 
 }  // namespace sluice::bench

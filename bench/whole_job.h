@@ -5,7 +5,8 @@
 // Passes of the job and of the floors take turns, so that what disturbs the machine disturbs both.
 // The job's time is the CPU time of the process, all its threads, until a pass is decided to the
 // last record; a floor's that of its thread. What is shown are medians behind one pass that warms
-// up.
+// up; a ratio is the median of each round's own, since a machine whose speed wanders lets the
+// medians of job and floor come from different times.
 #pragma once
 
 #include <functional>
@@ -25,7 +26,7 @@ JobOptions WholeJobOptions(std::string name);
 void Require(const Outcome& outcome);
 
 struct Passes {
-  int runs = 5;
+  int runs = 9;
   std::function<void()> prepare{};          // before each pass; not timed
   std::function<void()> floor_o2{};         // one pass
   std::function<void()> floor_native{};
@@ -37,6 +38,8 @@ struct PassRates {
   double job = 0;
   double floor_o2 = 0;
   double floor_native = 0;
+  double ratio_o2 = 0;      // of the job to a floor; 0 without that floor
+  double ratio_native = 0;
   uint64_t batches = 0;  // with records, per pass
 };
 
