@@ -17,6 +17,8 @@ constexpr MethodAccess kMethods[] = {
     {"/sluice.proto.Driver/CancelJob", kClient},
     {"/sluice.proto.Driver/AcceptLossOf", kClient},
     {"/sluice.proto.Driver/JobCheckpoints", kClient},
+    {"/sluice.proto.Driver/JobLetters", kClient},
+    {"/sluice.proto.Driver/ReplayLettersOf", kClient},
     {"/sluice.proto.Driver/DrainWorkerOf", kClient},
     {"/sluice.proto.Driver/JobLogs", kClient},
     {"/sluice.proto.Driver/ListWorkers", kClient},
@@ -58,6 +60,7 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kBlockNotRestored:
     case M::kDrainWorker:
     case M::kDriverLeads:
+    case M::kReplayLetters:
     case M::MESSAGE_NOT_SET:
       return false;
     // Job drivers and executors.

@@ -42,6 +42,9 @@ struct SourceSpec {
 // name.
 std::string SourceKey(const SourceSpec& source);
 
+// The canonical bytes of the key that a record of a shuffle has; false: the record is no such pair.
+using TakeKeyFunction = bool (*)(std::string_view record, std::string_view& key);
+
 // One input of a node: its parent's dataset, run through a fused chain.
 struct NodeInput {
   NodeId parent = 0;
@@ -64,6 +67,9 @@ struct Node {
   std::shared_ptr<const PartitionOperatorFactory> partition_operator;
   std::string state_name;      // not empty: stateful; unique
   std::string state_type;      // codecs of key and value, as text
+  TakeKeyFunction take_key = nullptr;  // null: its records have no key
+  bool state_by_key = false;   // an entry for each of the user's keys (user_key.h), and user code
+                               // that is called for it
   uint64_t shape = 0;          // as LineageGraph::ShapeOf; set when the node is added
 };
 

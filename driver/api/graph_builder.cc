@@ -49,6 +49,8 @@ NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
   }
   node.partitions = spec.partitions.count;
   node.partitioner = spec.partitions.partitioner;
+  node.take_key = spec.partitions.take_key;
+  node.state_by_key = spec.name_in_label;
   if (!spec.partitions.fits) Fail(3, node.label + " has a partitioner for another type of key");
   node.partition_operator = spec.partition_operator;
   node.state_type = spec.state_type;

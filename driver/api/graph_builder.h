@@ -23,9 +23,26 @@ struct Outcome {
 
 namespace internal {
 
+// Of records that begin with a key.
+template <KeyRecord K>
+bool KeyOfRecord(std::string_view record, std::string_view& key) {
+  ByteReader in{record.data(), record.data() + record.size()};
+  return TakeKeyField<K>(in, key);
+}
+// Of records that stand for a whole dataset, which is the unit that fails.
+inline bool NoKeyOfRecord(std::string_view, std::string_view& key) {
+  key = {};
+  return true;
+}
+
 // How many partitions a shuffle has, and who says which is a key's.
 struct Partitioning {
   Partitioning(uint32_t partitions) : count(partitions) {}  // by hash, or not by key at all
+  static Partitioning OfWhole() {
+    Partitioning partitioning(1);
+    partitioning.take_key = &NoKeyOfRecord;
+    return partitioning;
+  }
   // Of an operator whose keys are of type K.
   template <KeyRecord K, class Options>
   static Partitioning Of(const Options& options) {
@@ -33,11 +50,13 @@ struct Partitioning {
     partitioning.partitioner = options.partitioner.function;
     partitioning.fits = partitioning.partitioner == nullptr ||
                         options.partitioner.key_type == RecordName<K>();
+    partitioning.take_key = &KeyOfRecord<K>;
     return partitioning;
   }
   uint32_t count;  // 0: the job's default
   std::shared_ptr<const KeyPartitioner> partitioner{};
   bool fits = true;  // it was made for the type of these keys
+  TakeKeyFunction take_key = nullptr;
 };
 
 // A shuffle node with one input, or two.
@@ -52,7 +71,8 @@ struct ShuffleSpec {
   int64_t slide_batches = 0;    // 0: as the parent
   std::string state_name{};     // not empty: stateful; see name_in_label
   std::string state_type{};
-  // The program chose the state's name; else the name is made from it and from the node's shape.
+  // The program chose the state's name, and the state has an entry for each key; else the name is
+  // made from it and from the node's shape.
   bool name_in_label = false;
   const NodeInput* second = nullptr;
 };

@@ -26,6 +26,7 @@ struct BatchInfo {
   int64_t processing_start_ms = -1;  // its tasks were handed out
   int64_t processing_end_ms = -1;    // it is decided and its output is out
   std::string failure;               // not empty: it failed for good
+  uint64_t letters = 0;              // records and keys that were set aside (bad_records=aside)
 
   int64_t scheduling_delay_ms() const { return Between(submission_ms, processing_start_ms); }
   int64_t processing_delay_ms() const { return Between(processing_start_ms, processing_end_ms); }

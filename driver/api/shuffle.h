@@ -167,7 +167,7 @@ struct Shuffles {
   static DStream<T> Reduce(const S& s, F f) {
     return AddShuffle<T>(s, "Reduce",
                          MakeShuffle<ReduceKernel<Chain, F>>(StreamAccess::chain(s), f),
-                         MakeOperator<ReduceOperator<T, F>>(f), 1);
+                         MakeOperator<ReduceOperator<T, F>>(f), Partitioning::OfWhole());
   }
 };
 

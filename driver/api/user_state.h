@@ -1,8 +1,6 @@
 // The keyed state of an operator that keeps one entry for each of the user's keys, and beside them
-// one mark of its own: that the state has begun, so that an initial state is taken once only.
-//
-// Entry keys are the canonical bytes of the user's keys; one that starts with the byte 0xff has
-// another 0xff in front. The mark is 0xff and "begun", which is no such key.
+// one mark of its own (common/plan/user_key.h): that the state has begun, so that an initial state
+// is taken once only.
 #pragma once
 
 #include <cstring>
@@ -15,6 +13,7 @@
 #include "common/key_hash.h"
 #include "common/plan/kernel.h"
 #include "common/plan/key_groups.h"
+#include "common/plan/user_key.h"
 #include "driver/api/chain.h"
 
 namespace sluice::internal {
@@ -39,7 +38,7 @@ class UserState {
   void Prefetch(uint64_t hash) { state_.Prefetch(hash); }
   using Place = KeyedState::Place;
   std::optional<std::string_view> Look(std::string_view key, uint64_t hash, Place& place) {
-    if (!IsEscaped(key)) [[likely]] return state_.Look(key, hash, place);
+    if (!IsEscapedEntry(key)) [[likely]] return state_.Look(key, hash, place);
     const std::string_view entry_key = EntryKey(key);
     return state_.Look(entry_key, KeyHash(entry_key), place);
   }
@@ -58,24 +57,17 @@ class UserState {
   }
 
  private:
-  static constexpr char kEscape = '\xff';
   static constexpr uint64_t kCachedEntries = 4096;
-  static bool IsEscaped(std::string_view entry_key) {
-    return !entry_key.empty() && entry_key[0] == kEscape;
-  }
-  static bool IsMark(std::string_view entry_key) {
-    return IsEscaped(entry_key) && entry_key[1] != kEscape;
-  }
   std::string_view EntryKey(std::string_view key) {
-    if (!IsEscaped(key)) [[likely]] return key;
-    escaped_.assign(1, kEscape).append(key);
+    if (!IsEscapedEntry(key)) [[likely]] return key;
+    escaped_.assign(1, kEntryEscape).append(key);
     return escaped_;
   }
   template <class Visit>
   static auto OfUser(const Visit& visit) {
     return [&visit](std::string_view entry_key, std::string_view value) {
-      if (IsMark(entry_key)) return;
-      visit(IsEscaped(entry_key) ? entry_key.substr(1) : entry_key, value);
+      if (IsEntryMark(entry_key)) return;
+      visit(UserKeyOf(entry_key), value);
     };
   }
 
