@@ -47,12 +47,13 @@ void LogCore::On(const LogReadDone& event) {
   const State state = state_;
   if (absl::Status status = CheckTail(event); !status.ok()) return Stop(status);
   if (state == State::kConfirming) return Finished();
-  sure_us_ = now_us_;
+  sure_us_ = asked_us_;
   PutPending();
 }
 
+// What came into the log after it was asked for is not in the answer, which may come late.
 void LogCore::Replay(const LogReadDone& event) {
-  sure_us_ = now_us_;
+  sure_us_ = asked_us_;
   const uint64_t known = std::max(event.witness.value_or(0), options_.durable_slot);
   for (size_t i = 0; i < event.slots.size(); ++i) {
     const auto& [slot, bytes] = event.slots[i];
@@ -157,7 +158,7 @@ void LogCore::Finished() {
     const absl::StatusOr<LogChain::Verdict> verdict = chain_.Follow(pending_.slot, pending_);
     if (!verdict.ok()) return Stop(verdict.status());
   }
-  sure_us_ = now_us_;
+  sure_us_ = asked_us_;
   state_ = State::kReady;
   if (opened_) {
     commands_.emplace_back(LogAppended{position, std::exchange(pending_ids_, {})});
@@ -241,6 +242,7 @@ absl::Status LogCore::Foreign(uint64_t slot, std::string_view bytes) {
 void LogCore::On(const LogRetry&) {
   if (!stalled_ || !asked_) return;
   stalled_ = false;
+  asked_us_ = now_us_;
   commands_.push_back(*asked_);
 }
 
@@ -257,6 +259,7 @@ bool LogCore::Failed(const absl::Status& status) {
 
 void LogCore::Ask(LogCommand command, State state) {
   asked_ = command;
+  asked_us_ = now_us_;
   stalled_ = false;
   state_ = state;
   commands_.push_back(std::move(command));

@@ -147,7 +147,8 @@ class LogCore {
   std::optional<LogCommand> asked_;  // the unanswered store command
   bool stalled_ = false;
   int64_t now_us_ = 0;
-  int64_t sure_us_ = 0;  // when we last knew that the log ended with chain_.last()
+  int64_t asked_us_ = 0;  // when asked_ was
+  int64_t sure_us_ = 0;   // when we last knew that the log ended with chain_.last()
   std::vector<LogCommand> commands_;
 };
 

@@ -271,6 +271,20 @@ TEST_F(LogCoreTest, APutThatWasLongOnItsWayIsCheckedAfterwards) {
   EXPECT_TRUE(IsFenced(old_driver.end_));
 }
 
+TEST_F(LogCoreTest, AnAnswerThatWasLongOnItsWayTellsOfTheLogAsItWas) {
+  Hand old_driver(store_.get(), 100);
+  old_driver.Step(0, LogStart{});
+  const LogReadDone empty;  // what was there when it asked
+  auto new_log = MustOpen();
+  ASSERT_TRUE(new_log->Append({"b"}).ok());
+  ASSERT_TRUE(new_log->DeleteBelow(2).ok());
+  old_driver.Step(20 * kMinute, empty);
+  old_driver.Put(20 * kMinute);  // finds slot 1 free
+  ASSERT_TRUE(std::holds_alternative<LogRead>(old_driver.last_));
+  old_driver.Read(20 * kMinute, std::get<LogRead>(old_driver.last_).from);
+  EXPECT_FALSE(old_driver.end_.ok());
+}
+
 TEST_F(LogCoreTest, AppendsThatWaitGoTogether) {
   Hand driver(store_.get(), 100);
   driver.Step(0, LogStart{});
