@@ -27,7 +27,7 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
   new_generation_wanted_ = false;
   ++generation_;
   checkpointer_.Abandon(now);
-  suspects_.clear();
+  suspicions_.Clear();
   if (!members_.apart_wanted()) members_.EndApart(now, out_);
   grant_.Clear();
   grant_.mutable_generation()->set_epoch(epoch_);

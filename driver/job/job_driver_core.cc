@@ -38,7 +38,9 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       keeper_(&state_, &members_, [this](const BlockId& key) { return blocks_.HoldersOf(key); }),
       losses_(options_, &state_, &log_, &members_),
       ticks_(options_.batch_interval_ms),
-      blame_(options_.task_max_failures) {
+      blame_(options_.task_max_failures),
+      suspicions_(options_.lease_us),
+      daemon_(options_.daemon_address) {
   if (recovered.manifest_ms != 0) {
     TakeChains(recovered);
     if (recovered.manifest_ms > state_.sealed_ms()) {
@@ -70,6 +72,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
       MembershipNews news;
       members_.OnTimer(now, news, out_);
       TakeNews(now, news);
+      JudgeSuspicions(now);
       blocks_.OnTimer(now, out_);
     }
   } else if (const auto* in = std::get_if<MessageIn>(&event)) {
@@ -78,7 +81,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     MembershipNews news;
     members_.OnPeerDown(now, *down, news);
     TakeNews(now, news);
-    if (down->address == options_.daemon_address) registered_ = false;  // it knows no members
+    if (down->address == daemon_) registered_ = false;  // it knows no members
   } else if (const auto* durable = std::get_if<LogDurable>(&event)) {
     log_.OnDurable(*durable, out_);
     members_.SetDurableSlot(durable->slot);
@@ -129,6 +132,35 @@ void JobDriverCore::OnMessage(MonotonicTime now, const MessageIn& in) {
   const proto::Envelope& m = in.message;
   members_.Heard(now, in.from);
   switch (m.message_case()) {
+    case proto::Envelope::kDriverLeads:
+    case proto::Envelope::kClusterMembers:
+    case proto::Envelope::kJobStop:
+    case proto::Envelope::kAcceptLoss:
+      // A driver daemon that slept while another took over is not heard.
+      if (m.leader_epoch() < daemon_epoch_) return;
+      daemon_epoch_ = m.leader_epoch();
+      return OnDaemonMessage(now, m);
+    case proto::Envelope::kExecutorHello:
+    case proto::Envelope::kExecutorReady:
+    case proto::Envelope::kGrantDone:
+    case proto::Envelope::kBatchReport:
+    case proto::Envelope::kCheckpointPart:
+    case proto::Envelope::kSuspectPeer:
+      OnExecutorMessage(now, in.from, m);
+      return;
+    default:
+      OnWorkerMessage(now, in.from, m);
+  }
+}
+
+void JobDriverCore::OnDaemonMessage(MonotonicTime now, const proto::Envelope& m) {
+  switch (m.message_case()) {
+    case proto::Envelope::kDriverLeads:
+      if (m.driver_leads().address() == daemon_) return;
+      daemon_ = m.driver_leads().address();
+      registered_ = false;
+      register_sent_ = status_sent_ = 0;
+      return;
     case proto::Envelope::kClusterMembers: {
       registered_ = true;
       MembershipNews news;
@@ -142,16 +174,8 @@ void JobDriverCore::OnMessage(MonotonicTime now, const MessageIn& in) {
     case proto::Envelope::kAcceptLoss:
       AcceptLosses(now);
       return;
-    case proto::Envelope::kExecutorHello:
-    case proto::Envelope::kExecutorReady:
-    case proto::Envelope::kGrantDone:
-    case proto::Envelope::kBatchReport:
-    case proto::Envelope::kCheckpointPart:
-    case proto::Envelope::kSuspectPeer:
-      OnExecutorMessage(now, in.from, m);
-      return;
     default:
-      OnWorkerMessage(now, in.from, m);
+      return;
   }
 }
 
@@ -243,19 +267,21 @@ void JobDriverCore::OnExecutorMessage(MonotonicTime now, const std::string& from
   TakeNews(now, news);
 }
 
-// Whoever most others cannot reach leaves; with one report each, the one reported is believed
-// to be the broken one only when a second peer agrees or there are just two members.
 void JobDriverCore::OnSuspect(MonotonicTime now, const proto::SuspectPeer& suspect) {
   if (suspect.generation().number() != generation_ || suspect.generation().epoch() != epoch_) {
     return;
   }
-  std::set<uint32_t>& reporters = suspects_[suspect.peer_executor()];
-  reporters.insert(suspect.executor());
+  suspicions_.Report(now, suspect.executor(), suspect.peer_executor());
+  JudgeSuspicions(now);
+}
+
+void JobDriverCore::JudgeSuspicions(MonotonicTime now) {
   const size_t members = runner_ ? runner_->members().size() : 0;
-  if (reporters.size() < 2 && members > 2) return;
+  const std::optional<uint32_t> leaves = suspicions_.Verdict(now, members);
+  if (!leaves) return;
   MembershipNews news;
-  members_.Evict(now, suspect.peer_executor(), news, out_);
-  suspects_.clear();
+  members_.PutOut(now, *leaves, news, out_);
+  suspicions_.Clear();
   TakeNews(now, news);
 }
 

@@ -27,6 +27,7 @@
 #include "driver/job/program.h"
 #include "driver/job/publisher.h"
 #include "driver/job/receiver_losses.h"
+#include "driver/job/suspicions.h"
 #include "driver/job/tick_clock.h"
 
 namespace sluice {
@@ -66,6 +67,8 @@ class JobDriverCore {
   enum class Phase { kForming, kGranting, kRunning };
 
   void OnMessage(MonotonicTime now, const MessageIn& in);
+  void JudgeSuspicions(MonotonicTime now);
+  void OnDaemonMessage(MonotonicTime now, const proto::Envelope& m);
   void OnWorkerMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
   void OnExecutorMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
   void OnSuspect(MonotonicTime now, const proto::SuspectPeer& suspect);
@@ -158,13 +161,15 @@ class JobDriverCore {
   std::map<int64_t, MonotonicTime> planned_at_;
   int64_t scheduling_delay_ms_ = 0;
   Blame blame_;
-  std::map<uint32_t, std::set<uint32_t>> suspects_;           // executor -> who reported it
+  Suspicions suspicions_;       // of executors about each other
 
   bool ever_ran_ = false;
   bool ever_up_ = false;
   bool begun_ = false;
   bool registered_ = false;
   MonotonicTime register_sent_ = 0;
+  std::string daemon_;          // where the driver daemon is that leads; empty: there is none
+  uint64_t daemon_epoch_ = 0;   // the highest of one that was heard of
   bool stopping_ = false;
   bool cancel_ = false;
   bool receivers_stopped_ = false;

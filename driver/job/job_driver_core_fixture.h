@@ -117,6 +117,7 @@ class Cluster {
   std::vector<proto::Entry> log;
   std::optional<EndJob> end;
   proto::JobStatus status;  // the last one reported
+  std::string registered_at;  // the daemon that was last told who drives the job
   bool hold_log = false;
   bool hold_reports = false;
   int fail_reports = 0;  // so many fail, and with the first the log begins to be held
@@ -254,6 +255,8 @@ class Cluster {
       Exit(m.stop_executor().executor(), false);
     } else if (m.has_job_status()) {
       status = m.job_status();
+    } else if (m.has_job_driver_register()) {
+      registered_at = send.to;
     }
   }
   void EndAtStart(const std::string& worker, const proto::StartExecutor& start) {

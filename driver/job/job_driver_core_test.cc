@@ -68,6 +68,33 @@ TEST(JobDriverCoreTest, BlocksThatComeWithTheirReplicasAreNotShownAsLackingThem)
   EXPECT_TRUE(cluster.RunUntil([&] { return cluster.status.under_replicated_blocks() == 1; }));
 }
 
+TEST(JobDriverCoreTest, ADaemonThatTookOverIsReportedToAndTheFormerOneNotHeard) {
+  JobDriverOptions options;
+  options.daemon_address = "daemon";
+  Cluster cluster(2, {}, options);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.status.decided_batches() > 0; }));
+  proto::Envelope leads;
+  leads.mutable_driver_leads()->set_address("standby");
+  leads.set_leader_epoch(7);
+  cluster.Deliver("standby", leads);
+  cluster.Advance(300'000);
+  EXPECT_EQ(cluster.registered_at, "standby");
+  proto::Envelope stop;
+  stop.mutable_job_stop()->set_drain(false);
+  stop.set_leader_epoch(6);
+  cluster.Deliver("daemon", stop);
+  leads.mutable_driver_leads()->set_address("daemon");
+  leads.set_leader_epoch(6);
+  cluster.Deliver("daemon", leads);
+  cluster.Advance(10'000'000);
+  EXPECT_EQ(cluster.registered_at, "standby");
+  EXPECT_EQ(cluster.status.state(), "RUNNING");
+  stop.set_leader_epoch(7);
+  cluster.Deliver("standby", stop);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.status.state() == "CANCELLED"; }));
+}
+
 TEST(JobDriverCoreTest, PublishesNothingBeforeItsDecisionIsDurable) {
   Cluster cluster(1);
   cluster.Announce();

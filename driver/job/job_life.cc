@@ -181,8 +181,8 @@ void JobDriverCore::End(int exit_code, const std::string& state, const std::stri
   } else if (exit_code != 7) {
     members_.StopExecutors(out_);  // blocks stay with the daemons for a later incarnation
   }
-  if (!options_.daemon_address.empty() && exit_code != 7) {
-    Send send{options_.daemon_address, {}};
+  if (!daemon_.empty() && exit_code != 7) {
+    Send send{daemon_, {}};
     *send.message.mutable_job_status() = Status();
     out_.push_back(std::move(send));
   }
@@ -268,11 +268,11 @@ void JobDriverCore::SendStatus(MonotonicTime now) {
     }
   }
   ever_up_ |= begun_ && StateName() == "RUNNING";
-  if (options_.daemon_address.empty() || ended_) return;
+  if (daemon_.empty() || ended_) return;
   const MonotonicTime patience = registered_ ? kRegisterKeepUs : kRegisterAgainUs;
   if (register_sent_ == 0 || now - register_sent_ > patience) {
     register_sent_ = now;
-    Send send{options_.daemon_address, {}};
+    Send send{daemon_, {}};
     auto& job = *send.message.mutable_job_driver_register();
     job.set_job(options_.job);
     job.set_job_instance(members_.job_instance());
@@ -287,7 +287,7 @@ void JobDriverCore::SendStatus(MonotonicTime now) {
   if (text == last_status_ && now - status_sent_ < kStatusAgainUs) return;
   last_status_ = std::move(text);
   status_sent_ = now;
-  Send send{options_.daemon_address, {}};
+  Send send{daemon_, {}};
   *send.message.mutable_job_status() = std::move(status);
   out_.push_back(std::move(send));
 }

@@ -10,7 +10,7 @@ namespace sluice {
 
 struct JobDriverOptions {
   std::string job;
-  std::string daemon_address;  // empty: no driver daemon (local mode)
+  std::string daemon_address;  // at the start; empty: no driver daemon (local mode)
   std::string own_address;
   std::string binary_digest;
   std::string objects;         // where the checkpoint store keeps its objects, for people

@@ -86,9 +86,13 @@ class Membership {
   void OnPeerDown(MonotonicTime now, const PeerDown& down, MembershipNews& news);
   // Sends what is due: sessions, beats, executors to start; judges leases.
   void OnTimer(MonotonicTime now, MembershipNews& news, std::vector<DriverCommand>& out);
-  // A member whose cut link was reported by its peers leaves the job's executors.
+  // An executor leaves the job.
   void Evict(MonotonicTime now, uint32_t executor, MembershipNews& news,
              std::vector<DriverCommand>& out);
+  // The same, of one that others cannot reach. Where that happens again and again on one worker no
+  // executor is started there for a while, so that the others get on.
+  void PutOut(MonotonicTime now, uint32_t executor, MembershipNews& news,
+              std::vector<DriverCommand>& out);
   // Whether tasks are to be tried alone (membership_apart.cc). While one is wanted, the members are
   // not settled without it; one that is not wanted any more stays until EndApart.
   void WantApart(MonotonicTime now, bool wanted, std::vector<DriverCommand>& out);
@@ -161,6 +165,11 @@ class Membership {
   std::map<std::string, WorkerEntry> workers_;
   std::map<uint32_t, ExecutorEntry> executors_;
   std::map<std::string, MonotonicTime> backoff_until_;  // by worker and role
+  struct Hold {
+    MonotonicTime last = 0;  // when an executor of it was put out
+    int64_t next_us = 0;     // how long the worker is to wait if it happens again
+  };
+  std::map<std::string, Hold> holds_;  // in the same way
   std::map<std::string, MonotonicTime> backoff_;
   std::map<std::string, FailedStarts> failed_starts_;   // the same
   uint32_t next_executor_ = 1;

@@ -6,6 +6,12 @@
 #include "driver/job/membership.h"
 
 namespace sluice {
+namespace {
+
+constexpr int64_t kHoldLastUs = 60'000'000;
+constexpr int kHoldsForgottenLeases = 24;
+
+}  // namespace
 
 // With the generation that this brings the job has as many slots as it may use, and no more. A
 // draining job is left as it is.
@@ -47,6 +53,22 @@ std::string Membership::NothingStarts(uint32_t times) {
                         " of a worker");
   }
   return "";
+}
+
+void Membership::PutOut(MonotonicTime now, uint32_t executor, MembershipNews& news,
+                        std::vector<DriverCommand>& out) {
+  const auto it = executors_.find(executor);
+  if (it == executors_.end()) return;
+  const std::string place = BackoffKey(it->second);
+  out.push_back(Say{Say::Level::kWarning,
+                    absl::StrCat("executor ", executor, " on worker ", it->second.worker_id,
+                                 " leaves: others do not reach it")});
+  Hold& hold = holds_[place];
+  if (now - hold.last > kHoldsForgottenLeases * options_.lease_us) hold.next_us = 0;
+  hold.last = now;
+  Evict(now, executor, news, out);
+  if (hold.next_us > 0) backoff_until_[place] = now + hold.next_us;
+  hold.next_us = std::min(std::max(2 * hold.next_us, 2 * options_.lease_us), kHoldLastUs);
 }
 
 }  // namespace sluice

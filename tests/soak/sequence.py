@@ -25,9 +25,11 @@ class Feeder:
 
     def start(self):
         self.client = subprocess.Popen(
-            [self.cluster.sluice, "push", f"--driver={self.cluster.address}", f"--job={self.job}",
-             "--stream=ids", "--producer=p1", "--batch=20"], text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=open(self.cluster.path("push.log"), "ab"))
+            self.cluster.client_words("push", f"--driver={self.cluster.address}",
+                                      f"--job={self.job}", "--stream=ids", "--producer=p1",
+                                      "--batch=20", *self.cluster.security("client")),
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=open(self.cluster.path("push.log"), "ab"))
         self.thread.start()
 
     def lines(self, count, width=0):

@@ -10,8 +10,13 @@ def ip(*words):
     subprocess.run(["ip", *words], check=True)
 
 
+NOWHERE = "02:00:00:00:00:ff"  # an address of no device
+
+
 class Network:
-    """One namespace for each name; each has one address, which the others reach."""
+    """One namespace for each name; each has one address, which the others reach, unless a link is
+    cut: then what is sent is dropped without a word, as when a cable is pulled far away.
+    """
 
     def __init__(self, *names):
         self.prefix = f"sluice{os.getpid()}"
@@ -47,6 +52,35 @@ class Network:
         for name in (*self.names, "switch"):
             subprocess.run(["ip", "netns", "del", self.namespace(name)], check=False)
         return False
+
+    def cut(self, sender, receiver):
+        """What `sender` sends to `receiver` is lost; the other direction goes on."""
+        ip("-n", self.namespace(sender), "neigh", "replace", self.address(receiver), "lladdr",
+           NOWHERE, "dev", "eth0", "nud", "permanent")
+
+    def heal(self, sender, receiver):
+        ip("-n", self.namespace(sender), "neigh", "del", self.address(receiver), "dev", "eth0")
+
+    def unplug(self, name):
+        """Nothing goes to it or comes from it."""
+        self.set_port(name, "down")
+
+    def plug(self, name):
+        self.set_port(name, "up")
+
+    def set_port(self, name, state):
+        ip("-n", self.namespace("switch"), "link", "set", f"port{self.names.index(name)}", state)
+
+    def reset_connections(self, name):
+        """Both ends of every connection between it and others get an error."""
+        for other in self.names:
+            subprocess.run([*self.inside(name), "ss", "-K", "dst", self.address(other)],
+                           check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def connections(self, name):
+        shown = subprocess.run([*self.inside(name), "ss", "-Htn", "state", "established"],
+                               check=True, text=True, capture_output=True).stdout
+        return len(shown.splitlines())
 
     def listeners(self, name):
         """{pid: [address and port]} of what listens in that namespace."""
