@@ -57,9 +57,15 @@ absl::Status Mark(const std::string& directory, const std::string& text) {
                        : absl::UnavailableError("cannot write " + directory + kMarker);
 }
 
+absl::Status LostLog(const std::string& where) {
+  return DamagedError("the log of this job, which has run before, is not at " + where +
+                      " as this node sees it");
+}
+
 absl::StatusOr<LocalLog> OpenLocalLog(const std::string& directory,
                                       const DriverStoreOptions& options) {
   std::error_code error;
+  if (options.must_exist && !fs::exists(directory + kMarker, error)) return LostLog(directory);
   fs::create_directories(directory, error);
   if (error) return RefusedError("cannot make " + directory + ": " + error.message());
   LocalLog opened;
@@ -108,6 +114,7 @@ S3JobOptions S3OptionsOf(const DriverStoreOptions& options) {
   S3JobOptions s3;
   s3.fresh = options.fresh;
   s3.discard_checkpoint = options.discard_checkpoint;
+  s3.must_exist = options.must_exist;
   s3.nonce = uint64_t{device()} << 32 | device();
   return s3;
 }

@@ -26,6 +26,7 @@ struct DriverStoreOptions {
   bool sync = true;                 // as in RocksDbLogOptions
   bool fresh = false;               // a new job, refused where one has lived
   bool discard_checkpoint = false;  // with fresh: delete that one first
+  bool must_exist = false;          // a job has lived here: a store without it is damaged
 };
 
 struct DriverStore {

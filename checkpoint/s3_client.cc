@@ -15,7 +15,6 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kTryMs = 30'000;  // and a second for each MiB
 constexpr int64_t kSkewToldS = 60;
 
 uint64_t SeedOf(uint64_t given) {
@@ -24,10 +23,10 @@ uint64_t SeedOf(uint64_t given) {
   return uint64_t{device()} << 32 | device();
 }
 
-int64_t TryMs(const S3Request& request) {
+int64_t TryMs(int64_t least_ms, const S3Request& request) {
   const uint64_t bytes = std::max<uint64_t>(
       request.body.size(), request.method == "GET" ? request.answer_bytes_max : 0);
-  return kTryMs + static_cast<int64_t>(std::min<uint64_t>(bytes >> 20, 3'600) * 1'000);
+  return least_ms + static_cast<int64_t>(std::min<uint64_t>(bytes >> 20, 3'600) * 1'000);
 }
 
 bool IsOneOf(const std::string& code, std::initializer_list<const char*> codes) {
@@ -58,7 +57,8 @@ absl::StatusOr<S3Answer> S3Client::Call(const S3Request& request) {
   for (int tries = 1;; ++tries) {
     const absl::StatusOr<S3Keys> keys = keys_->Get();
     absl::StatusOr<S3Answer> answer =
-        keys.ok() ? transport_->Send(request, *keys, StoreTimeS(), TryMs(request))
+        keys.ok() ? transport_->Send(request, *keys, StoreTimeS(),
+                                         TryMs(options_.try_ms, request))
                   : absl::StatusOr<S3Answer>(keys.status());
     if (!answer.ok() && !absl::IsUnavailable(answer.status())) return answer.status();
     Verdict verdict = Verdict::kAgain;

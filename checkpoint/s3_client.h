@@ -21,6 +21,7 @@ struct S3ClientOptions {
   int64_t deadline_ms = 20'000;  // from the first try of a request; no try begins after it
   int64_t first_delay_ms = 50;   // tries are apart by a random time up to it, doubled each time
   int64_t delay_max_ms = 5'000;
+  int64_t try_ms = 30'000;       // one try may take so long, and a second more for each MiB
   Clock* clock = &RealClock();
   std::function<void(int64_t microseconds)> wait;  // null: this thread waits
   uint64_t seed = 0;                               // of nonces and delays; 0: random

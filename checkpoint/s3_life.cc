@@ -17,6 +17,8 @@ namespace sluice {
 namespace {
 
 constexpr char kMarkerHead[] = "A Sluice job keeps its checkpoints here.\n";
+constexpr char kTableHead[] = "Sluice drivers keep their job table here.\n";
+constexpr char kTableFolder[] = "/t-sluice";  // no prefix of a job has such a name in it
 constexpr size_t kLifeDigits = 8;
 constexpr uint64_t kLivesMax = 99'999'999;
 constexpr int64_t kUploadLeftS = 3'600;
@@ -166,7 +168,8 @@ absl::Status TidyUp(S3Bucket* bucket, const S3Place& place) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<S3Bucket>> ConnectS3(const std::string& bucket) {
+absl::StatusOr<std::shared_ptr<S3Bucket>> ConnectS3(const std::string& bucket,
+                                                    const S3ClientOptions& options) {
   const Variables variables = ProcessVariables();
   ASSIGN_OR_RETURN(const S3Settings settings, S3SettingsFrom(variables, bucket));
   LOG_IF(WARNING, settings.exposed)
@@ -174,8 +177,22 @@ absl::StatusOr<std::shared_ptr<S3Bucket>> ConnectS3(const std::string& bucket) {
       << "network can read it";
   auto client = std::make_shared<S3Client>(NewS3HttpTransport(settings),
                                            NewS3KeySource(variables, &RealClock()),
-                                           S3ClientOptions());
+                                           options);
   return std::make_shared<S3Bucket>(bucket, std::move(client));
+}
+
+absl::StatusOr<std::unique_ptr<LogStore>> OpenS3Table(std::shared_ptr<S3Bucket> bucket,
+                                                      const CheckpointUrl& url) {
+  const S3Place place = {url.prefix + kTableFolder, 1, false};
+  const std::string marker = place.prefix + "/table";
+  const absl::Status put = bucket->PutIfAbsent(marker, kTableHead);
+  if (!put.ok() && !absl::IsAlreadyExists(put)) return put;
+  RETURN_IF_ERROR(bucket->Probe(marker, /*uploads=*/false));
+  auto log = std::make_unique<S3LogStore>(std::move(bucket), place);
+  ASSIGN_OR_RETURN(const bool begun, log->Begun());
+  ASSIGN_OR_RETURN(const std::optional<uint64_t> first, log->FirstSlot());
+  if (begun && !first) return DamagedError("the job table's log is missing: " + log->Where());
+  return std::unique_ptr<LogStore>(std::move(log));
 }
 
 absl::StatusOr<std::optional<S3Life>> LatestS3Life(S3Bucket* bucket, const std::string& prefix) {
@@ -196,6 +213,9 @@ absl::StatusOr<S3JobStore> OpenS3JobStore(std::shared_ptr<S3Bucket> bucket,
   if (begun && options.fresh && !options.discard_checkpoint) {
     return RefusedError("a checkpoint exists in " + url.text() +
                         "; --fresh needs --discard-checkpoint to give it up");
+  }
+  if (!begun && options.must_exist) {
+    return DamagedError("the log of this job, which has run before, is not at " + url.text());
   }
   store.known = begun && !options.fresh;
   if (store.known) {

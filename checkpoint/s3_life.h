@@ -30,6 +30,7 @@ struct S3JobOptions {
   std::string log_place = {};       // as in S3Life
   bool fresh = false;               // a new job, refused where one has lived
   bool discard_checkpoint = false;  // with fresh: give that one up
+  bool must_exist = false;          // a job has lived here: without one the store is damaged
   uint64_t nonce = 0;               // random
 };
 
@@ -41,7 +42,13 @@ struct S3JobStore {
 };
 
 // Connects as the environment says (docs/stores.md). Refused for an endpoint that is none.
-absl::StatusOr<std::shared_ptr<S3Bucket>> ConnectS3(const std::string& bucket);
+absl::StatusOr<std::shared_ptr<S3Bucket>> ConnectS3(const std::string& bucket,
+                                                    const S3ClientOptions& options = {});
+
+// The log of what is no job at the URL's prefix, after the endpoint was tried for what it does with
+// conditions: refused (exit 3) where it ignores them. It has no lives.
+absl::StatusOr<std::unique_ptr<LogStore>> OpenS3Table(std::shared_ptr<S3Bucket> bucket,
+                                                      const CheckpointUrl& url);
 
 // For the job driver. Tries what the endpoint does with conditions before it writes anything else
 // than the marker of a new life; aborts uploads that crashed writers left an hour ago; deletes what

@@ -234,6 +234,41 @@ class HttpTransport : public S3Transport {
   std::vector<Handle> idle_;
 };
 
+// A request that is not signed, on a connection of its own.
+struct PlainRequest {
+  PlainRequest(const std::string& url, int64_t timeout_ms, uint64_t answer_bytes_max) {
+    InitCurlOnce();
+    handle.reset(curl_easy_init());
+    incoming.bytes_max = answer_bytes_max;
+    if (handle == nullptr) return;
+    CURL* curl = handle.get();
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, TakeBody);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &incoming);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_ms));
+  }
+
+  absl::StatusOr<S3Answer> Perform(const std::string& what) {
+    if (handle == nullptr) return absl::ResourceExhaustedError("no memory for a request");
+    curl_easy_setopt(handle.get(), CURLOPT_HTTPHEADER, headers.get());
+    const CURLcode code = curl_easy_perform(handle.get());
+    if (code != CURLE_OK) return Failed(what, code, detail, incoming);
+    long status = 0;
+    curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &status);
+    incoming.answer.status = static_cast<int>(status);
+    return std::move(incoming.answer);
+  }
+
+  Incoming incoming;
+  char detail[CURL_ERROR_SIZE] = "";
+  HeaderList headers;
+  Handle handle;  // ends before what it refers to
+};
+
 }  // namespace
 
 std::string S3Answer::Header(const std::string& name) const {
@@ -247,30 +282,28 @@ std::unique_ptr<S3Transport> NewS3HttpTransport(S3Settings settings) {
 
 absl::StatusOr<std::string> FetchUrl(const std::string& url,
                                      const std::map<std::string, std::string>& headers) {
-  InitCurlOnce();
-  const Handle handle(curl_easy_init());
-  if (handle == nullptr) return absl::ResourceExhaustedError("no memory for a request");
-  CURL* curl = handle.get();
-  Incoming incoming;
-  incoming.bytes_max = 64 << 10;
-  char detail[CURL_ERROR_SIZE] = "";
-  HeaderList list;
-  for (const auto& [name, value] : headers) list.Add(absl::StrCat(name, ": ", value));
-  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list.get());
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, TakeBody);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &incoming);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, kConnectMs);
-  const CURLcode code = curl_easy_perform(curl);
-  if (code != CURLE_OK) return Failed("GET " + url, code, detail, incoming);
-  long status = 0;
-  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-  if (status == 200) return std::move(incoming.answer.body);
-  return absl::UnavailableError(absl::StrCat("GET ", url, " answered ", status));
+  PlainRequest request(url, kConnectMs, 64 << 10);
+  for (const auto& [name, value] : headers) request.headers.Add(absl::StrCat(name, ": ", value));
+  ASSIGN_OR_RETURN(S3Answer answer, request.Perform("GET " + url));
+  if (answer.status == 200) return std::move(answer.body);
+  return absl::UnavailableError(absl::StrCat("GET ", url, " answered ", answer.status));
+}
+
+absl::StatusOr<S3Answer> PostUrl(const UrlPost& post) {
+  PlainRequest request(post.url, post.timeout_ms, post.answer_bytes_max);
+  if (CURL* curl = request.handle.get(); curl != nullptr) {
+    request.headers.Add("content-type: application/json");
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(post.json.size()));
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, post.json.data());
+    const auto file = [curl](CURLoption option, const std::string& path) {
+      if (!path.empty()) curl_easy_setopt(curl, option, path.c_str());
+    };
+    file(CURLOPT_CAINFO, post.ca_file);
+    file(CURLOPT_SSLCERT, post.cert_file);
+    file(CURLOPT_SSLKEY, post.key_file);
+  }
+  return request.Perform("POST " + post.url);
 }
 
 std::string UrlEncoded(std::string_view text, bool path) {

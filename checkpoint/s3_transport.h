@@ -58,6 +58,20 @@ std::unique_ptr<S3Transport> NewS3HttpTransport(S3Settings settings);
 absl::StatusOr<std::string> FetchUrl(const std::string& url,
                                      const std::map<std::string, std::string>& headers);
 
+// A POST that is neither signed nor tried again.
+struct UrlPost {
+  std::string url;
+  std::string_view json;           // its body
+  int64_t timeout_ms = 5'000;
+  std::string ca_file = {};        // PEM, of those to trust; empty: the system's
+  std::string cert_file = {};      // and of this end, if it has to show one
+  std::string key_file = {};
+  uint64_t answer_bytes_max = uint64_t{64} << 20;
+};
+// Whatever was answered. Unavailable when no whole answer came in time: what the request did is
+// then unknown. Refused when the server's certificate is not to be trusted.
+absl::StatusOr<S3Answer> PostUrl(const UrlPost& post);
+
 // `text` with all but A-Z a-z 0-9 - . _ ~ as %XX; slashes stay when `path`.
 std::string UrlEncoded(std::string_view text, bool path);
 

@@ -69,7 +69,8 @@ Setters SettersOf(DriverRoleFlags* f) {
           {"daemon", Text(&f->daemon)},
           {"host", Text(&f->host)},
           {"data", Text(&f->data)},
-          {"digest", Text(&f->digest)}};
+          {"digest", Text(&f->digest)},
+          {"resumes", {[f](const std::string& v) { return f->resumes = v == "1"; }, false}}};
 }
 
 Setters SettersOf(ExecutorRoleFlags* f) {
@@ -165,9 +166,11 @@ absl::StatusOr<RoleFlags> TakeRoleFlags(std::vector<std::string>* args) {
 }
 
 std::vector<std::string> FormatRoleFlags(const DriverRoleFlags& flags) {
-  return {Flag("role", "driver"),        Flag("job", flags.job),
-          Flag("daemon", flags.daemon),  Flag("host", flags.host),
-          Flag("data", flags.data),      Flag("digest", flags.digest)};
+  std::vector<std::string> args = {
+      Flag("role", "driver"), Flag("job", flags.job),   Flag("daemon", flags.daemon),
+      Flag("host", flags.host), Flag("data", flags.data), Flag("digest", flags.digest)};
+  if (flags.resumes) args.push_back(Flag("resumes", "1"));
+  return args;
 }
 
 std::vector<std::string> FormatRoleFlags(const ExecutorRoleFlags& flags) {

@@ -7,7 +7,7 @@ packages=(
   bazel-bootstrap bazel-rules-java g++ pkg-config cmake
   libgrpc++-dev libgrpc-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev librocksdb-dev libgoogle-glog-dev libcpp-httplib-dev nlohmann-json3-dev
-  libssl-dev libcurl4-openssl-dev zlib1g-dev libpqxx-dev postgresql
+  libssl-dev libcurl4-openssl-dev zlib1g-dev libpqxx-dev postgresql etcd-server
   libgtest-dev libgmock-dev libbenchmark-dev
   clang-14 libclang-rt-14-dev openssl iproute2 nginx-light curl procps psmisc python3
   bible-kjv-text bible-kjv
@@ -30,7 +30,7 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
 fi
 echo "deps.sh: installing ${missing[*]}" >&2
-# nginx and PostgreSQL are only programs that tests run: no service of theirs must start here.
+# nginx, PostgreSQL and etcd are only programs that tests run: no service of theirs must start here.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
   trap '"${as_root[@]}" rm -f "$policy"' EXIT

@@ -128,6 +128,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   store_options.sync = program.config.On("log_sync");
   store_options.fresh = program.flags.fresh;
   store_options.discard_checkpoint = program.flags.discard_checkpoint;
+  store_options.must_exist = role.resumes;
   absl::StatusOr<JobStore> store = OpenJobStore(store_options);
   if (!store.ok()) return FromStatus(store.status());
 

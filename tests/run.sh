@@ -4,7 +4,8 @@
 # A test's tags say which part it belongs to: sim, kills, install, fuzz, soak, system; none of them
 # means unit. A test tagged asan runs once more under the address sanitizer; one tagged needs_root
 # is skipped for others, one tagged needs_s3 where tests/s3_server.sh has no S3 server, one tagged
-# needs_postgres where tests/postgres_server.sh finds no PostgreSQL. Closes with one line,
+# needs_etcd where tests/etcd_server.sh finds no etcd, one tagged needs_postgres where
+# tests/postgres_server.sh finds no PostgreSQL. Closes with one line,
 # `N passed, M failed, K skipped` (GoogleTest cases; a test without cases counts as one), the
 # skipped and the failed named above it.
 set -uo pipefail

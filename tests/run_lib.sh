@@ -44,6 +44,7 @@ set_aside() {
 set_aside_impossible() {
   [ "$(id -u)" -eq 0 ] || set_aside needs_root "needs root"
   [ "$1" != system ] || tests/s3_server.sh >/dev/null || set_aside needs_s3 "needs an S3 server"
+  tests/etcd_server.sh >/dev/null || set_aside needs_etcd "needs etcd"
   tests/postgres_server.sh >/dev/null || set_aside needs_postgres "needs a PostgreSQL server"
 }
 

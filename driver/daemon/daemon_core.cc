@@ -24,15 +24,24 @@ uint32_t MaxSlots(const proto::JobSpec& spec) {
 
 }  // namespace
 
-DaemonCore::DaemonCore(const JobTimes& times, MonotonicTime now, const proto::JobTable& table)
+DaemonCore::DaemonCore(const JobTimes& times, MonotonicTime now, const proto::JobTable& table,
+                       std::string host, Leadership leadership)
     : times_(times),
+      host_(std::move(host)),
+      leadership_(std::move(leadership)),
+      begun_(now),
       settled_at_(AnyRunning(table) ? now + times.lease_us : now),
       last_tick_(now),
       workers_(times.lease_us) {
   for (const proto::JobRecord& record : table.jobs()) {
-    jobs_.push_back(std::make_unique<JobLife>(record, times_));
+    jobs_.push_back(std::make_unique<JobLife>(record, times_, host_));
     jobs_.back()->Settle(now);
+    if (!record.ended() && !record.driver_address().empty()) {
+      untold_.insert(record.driver_address());
+    }
   }
+  untold_.insert(table.workers().begin(), table.workers().end());
+  if (leadership_.epoch == 0) untold_.clear();
 }
 
 std::vector<Command> DaemonCore::Step(MonotonicTime now, const Event& event) {
@@ -42,6 +51,11 @@ std::vector<Command> DaemonCore::Step(MonotonicTime now, const Event& event) {
   std::visit([this](const auto& e) { On(e); }, event);
   if (reallocate_) Allocate();
   if (dirty_) out_.insert(out_.begin(), Persist{Table()});
+  for (Command& command : out_) {
+    if (auto* send = std::get_if<Send>(&command)) {
+      send->message.set_leader_epoch(leadership_.epoch);
+    }
+  }
   return std::exchange(out_, {});
 }
 
@@ -61,7 +75,18 @@ void DaemonCore::On(const Tick&) {
   }
   if (now_ >= repeat_at_) {
     repeat_at_ = now_ + times_.lease_us / 4;
+    TellWhoLeads();
     TellAllMembers();
+  }
+}
+
+// Whoever has not registered with this daemon may still look for the former one.
+void DaemonCore::TellWhoLeads() {
+  if (now_ - begun_ > WorkerRegistry::kForgetLeases * times_.lease_us) untold_.clear();
+  for (const std::string& address : untold_) {
+    Send send{address, {}};
+    send.message.mutable_driver_leads()->set_address(leadership_.address);
+    out_.push_back(std::move(send));
   }
 }
 
@@ -92,8 +117,10 @@ void DaemonCore::OnWorkerRegister(const std::string& from, const proto::WorkerRe
     answer.mutable_worker_registered()->add_binaries(digest);
   }
   out_.push_back(Send{from, std::move(answer)});
+  untold_.erase(from);
   if (!changed) return;
   reallocate_ = true;
+  if (leadership_.epoch != 0) dirty_ = true;  // whoever takes over is to know it
   out_.push_back(Say{"worker " + worker.worker_id() + " at " + worker.address() + " registered, " +
                      std::to_string(worker.slots()) + " slots"});
 }
@@ -117,7 +144,8 @@ void DaemonCore::OnDriverRegister(const std::string& from,
     return;
   }
   const bool known = job->record().opened();
-  job->OnRegister(from, driver, &out_);
+  untold_.erase(from);
+  job->OnRegister(now_, from, driver, &out_);
   dirty_ = true;
   if (!known) reallocate_ = true;
   TellMembers(*job);
@@ -125,7 +153,9 @@ void DaemonCore::OnDriverRegister(const std::string& from,
 
 void DaemonCore::OnStatus(const std::string& from, const proto::JobStatus& status) {
   JobLife* job = Find(status.job());
-  if (job != nullptr && job->OnStatus(from, status, &out_)) dirty_ = true;
+  if (job == nullptr || job->ended()) return;
+  if (job->OnStatus(now_, from, status, &out_)) dirty_ = true;
+  if (job->ended()) reallocate_ = true;
 }
 
 void DaemonCore::On(const PeerDown& event) {
@@ -134,7 +164,10 @@ void DaemonCore::On(const PeerDown& event) {
     reallocate_ = true;
     out_.push_back(Say{"worker at " + event.address + " has ended"});
   }
-  for (auto& job : jobs_) job->OnPeerEnded(event.address);
+  untold_.erase(event.address);
+  for (auto& job : jobs_) {
+    if (job->OnPeerEnded(now_, event.address, &out_)) dirty_ = reallocate_ = true;
+  }
 }
 
 void DaemonCore::On(const SubmitJob& event) {
@@ -149,7 +182,7 @@ void DaemonCore::On(const SubmitJob& event) {
   *record.mutable_spec() = event.spec;
   record.set_run(event.run);
   record.set_submitted_ms(event.wall_ms);
-  jobs_.push_back(std::make_unique<JobLife>(std::move(record), times_));
+  jobs_.push_back(std::make_unique<JobLife>(std::move(record), times_, host_));
   jobs_.back()->Launch(&out_);
   dirty_ = reallocate_ = true;
   Reply(event.request, 0, event.run);
@@ -216,7 +249,7 @@ void DaemonCore::On(const DriverNotStarted& event) {
   JobLife* job = Find(event.job);
   if (job == nullptr || job->phase() != JobLife::Phase::kStarting) return;
   // As if a process had begun and crashed at once.
-  job->OnStarted(DriverStarted{event.job, -1, 0});
+  job->OnStarted(DriverStarted{event.job, -1, 0, ""});
   job->OnExited(now_, DriverExited{event.job, -1, std::nullopt, 0, event.error}, &out_);
   dirty_ = reallocate_ = true;
 }
@@ -377,6 +410,11 @@ bool DaemonCore::AllEnded() const {
 proto::JobTable DaemonCore::Table() const {
   proto::JobTable table;
   for (const auto& job : jobs_) *table.add_jobs() = job->record();
+  if (leadership_.epoch == 0) return table;
+  for (const auto& [id, worker] : workers_.workers()) {
+    if (worker.live) table.add_workers(worker.link);
+  }
+  for (const std::string& address : untold_) table.add_workers(address);
   return table;
 }
 

@@ -16,6 +16,12 @@
 
 namespace sluice::daemon {
 
+// Of a daemon that others may stand by for.
+struct Leadership {
+  uint64_t epoch = 0;   // 0: nobody stands by
+  std::string address;  // where others reach this daemon
+};
+
 // The same events in the same order give the same commands. One thread at a time.
 //
 // Rules it keeps: what it answers to a client is on disk first (Persist precedes Answer); a daemon
@@ -23,8 +29,10 @@ namespace sluice::daemon {
 // message of a running job goes through it.
 class DaemonCore {
  public:
-  // `table`: what the former daemon left.
-  DaemonCore(const JobTimes& times, MonotonicTime now, const proto::JobTable& table);
+  // `table`: what the former daemon left, which may have run on another node. `host`: of this one,
+  // as job drivers that it starts have it in their addresses; empty: all are taken for near.
+  DaemonCore(const JobTimes& times, MonotonicTime now, const proto::JobTable& table,
+             std::string host = "", Leadership leadership = {});
 
   std::vector<Command> Step(MonotonicTime now, const Event& event);
 
@@ -68,16 +76,21 @@ class DaemonCore {
   void Allocate();
   void TellMembers(const JobLife& job);
   void TellAllMembers();
+  void TellWhoLeads();
   bool MayTellMembers(const JobLife& job) const;
   proto::JobTable Table() const;
 
   const JobTimes times_;
+  const std::string host_;
+  const Leadership leadership_;
+  const MonotonicTime begun_;
   const MonotonicTime settled_at_;
   MonotonicTime now_ = 0;
   MonotonicTime last_tick_ = 0;
   MonotonicTime repeat_at_ = 0;
   WorkerRegistry workers_;
   std::vector<std::unique_ptr<JobLife>> jobs_;  // in order of submission
+  std::set<std::string> untold_;  // links that the former leader knew and that have not spoken yet
   std::set<std::string> checkpoints_gone_;
   std::vector<Command> out_;
   bool dirty_ = false;        // the table changed in this step

@@ -17,8 +17,9 @@ inline constexpr MonotonicTime kSecond = 1'000'000;
 // A driver daemon under a test's hand: verbs of the domain, and what the last step commanded.
 class DaemonTest : public testing::Test {
  protected:
-  void Begin(const proto::JobTable& table = {}) {
-    core_ = std::make_unique<DaemonCore>(JobTimes(), now_, table);
+  void Begin(const proto::JobTable& table = {}, const std::string& host = "",
+             const Leadership& leadership = {}) {
+    core_ = std::make_unique<DaemonCore>(JobTimes(), now_, table, host, leadership);
   }
   const std::vector<Command>& Do(const Event& event) {
     last_ = core_->Step(now_, event);

@@ -61,6 +61,7 @@ struct DriverStarted {
   std::string job;
   int64_t pid = 0;
   uint64_t start_time = 0;  // of the process, as the kernel tells it
+  std::string folder = {};  // of its run
 };
 struct DriverNotStarted {
   std::string job;
@@ -92,11 +93,13 @@ struct StartDriver {
   proto::JobSpec spec;
   std::string run;
   bool first = false;  // `fresh` and `discard_checkpoint` are for the first launch only
+  std::string folder = {};  // of the run so far, on this host; empty: a new one
 };
 // Tell (DriverExited) when this process, not our child, has ended. `start_time` 0: not known.
 struct WatchDriver {
   std::string job;
   std::string run;
+  std::string folder;  // of that run; empty: the daemon's own of that name
   int64_t pid = 0;
   uint64_t start_time = 0;
 };

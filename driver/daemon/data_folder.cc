@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 
 #include "common/crc32c.h"
 #include "common/role_flags.h"
@@ -112,6 +113,18 @@ absl::Status DataFolder::SaveTable(const proto::JobTable& table) const {
   absl::Status status = fsync(folder) == 0 ? absl::OkStatus() : Failed("cannot sync", root_);
   close(folder);
   return status;
+}
+
+absl::StatusOr<std::string> DataFolder::Node() const {
+  const std::string path = root_ + "/NODE";
+  std::string node = ReadFile(path);
+  if (node.size() == 16) return node;
+  std::random_device random;
+  char text[20];
+  std::snprintf(text, sizeof(text), "%08x%08x", random(), random());
+  RETURN_IF_ERROR(WriteSynced(path + ".new", text));
+  if (rename((path + ".new").c_str(), path.c_str()) != 0) return Failed("cannot rename", path);
+  return std::string(text);
 }
 
 std::string DataFolder::RunFolder(const std::string& job, const std::string& run) const {

@@ -1,6 +1,7 @@
 // The driver daemon's folder: one owner at a time, the job table, and a folder per run of a job.
 //
 //   LOCK                     held by the daemon that owns the folder
+//   NODE                     16 hex digits, random, for the life of the folder
 //   jobs.table               magic, checksum, an encoded proto::JobTable
 //   binaries/                see binary_store.h
 //   jobs/NAME/RUN/           `--sluice-data` of the job's processes; work/ is where they work
@@ -26,6 +27,9 @@ class DataFolder {
   absl::StatusOr<proto::JobTable> LoadTable() const;
   // Written aside, synced, renamed: the old table or the new one, never half of one.
   absl::Status SaveTable(const proto::JobTable& table) const;
+
+  // What NODE holds; made when it is not there.
+  absl::StatusOr<std::string> Node() const;
 
   // Makes the folder of a run with its work/, and removes the job's other runs.
   absl::StatusOr<std::string> MakeRun(const std::string& job, const std::string& run) const;

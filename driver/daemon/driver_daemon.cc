@@ -10,18 +10,27 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "checkpoint/checkpoint_url.h"
+#include "common/exit_code.h"
 #include "common/http.h"
 #include "common/net/grpc_transport.h"
 #include "common/role_flags.h"
 #include "common/status.h"
 #include "driver/daemon/driver_service.h"
 #include "driver/daemon/status_json.h"
+#include "driver/daemon/table_store.h"
 
 namespace sluice::daemon {
 namespace {
 
 constexpr int64_t kTickUs = 50'000;
 constexpr int64_t kCollectUs = 2'000'000;
+
+proto::Outcome NotAnswered(const std::string& why) {
+  proto::Outcome outcome;
+  outcome.set_exit_code(kExitUnreachable);
+  outcome.set_message(why);
+  return outcome;
+}
 
 }  // namespace
 
@@ -35,9 +44,14 @@ absl::StatusOr<std::unique_ptr<DriverDaemon>> DriverDaemon::Start(DriverDaemonOp
 
 absl::Status DriverDaemon::Begin() {
   ASSIGN_OR_RETURN(folder_, DataFolder::Open(options_.data_dir));
-  ASSIGN_OR_RETURN(proto::JobTable table, folder_->LoadTable());
+  ASSIGN_OR_RETURN(former_, folder_->LoadTable());
   ASSIGN_OR_RETURN(binaries_, BinaryStore::Open(folder_->binaries()));
-  core_ = std::make_unique<DaemonCore>(options_.times, RealClock().MonotonicUs(), table);
+  if (options_.store.empty()) {
+    core_ = std::make_unique<DaemonCore>(options_.times, RealClock().MonotonicUs(), former_);
+    leader_.self = true;
+  } else {
+    ASSIGN_OR_RETURN(store_, OpenTableStore(options_.store, options_.lease_us / 3));
+  }
   service_ = std::make_unique<DriverService>(this);
   EventLoop::Options loop;
   loop.name = "driver daemon";
@@ -55,6 +69,7 @@ absl::Status DriverDaemon::Begin() {
   transport.services = {service_.get()};
   ASSIGN_OR_RETURN(transport_, GrpcTransport::Start(std::move(transport), this));
   if (options_.http) RETURN_IF_ERROR(ServeHttp());
+  if (store_ != nullptr) RETURN_IF_ERROR(BeginSeat());
   std::move(stand).Invoke();
   loop_->PostNow([this] {
     Publish();
@@ -69,16 +84,19 @@ absl::Status DriverDaemon::Begin() {
 absl::Status DriverDaemon::ServeHttp() {
   auto json = [this](std::string (*text)(const View&)) {
     return [this, text](const HttpRequest&) {
+      if (!leads()) return HttpReply{503, "text/plain; charset=utf-8", "this driver stands by\n"};
       return HttpReply{200, "application/json", text(*view())};
     };
   };
   std::vector<HttpRoute> routes;
-  AddHealthRoutes(&routes, [this] { return ready(); }, [this] { return ready() && !ending(); });
+  AddHealthRoutes(&routes, [this] { return ready(); },
+                  [this] { return ready() && leads() && !ending(); });
   routes.emplace_back("/api/v1/jobs", HttpAccess::kClient,
                       json([](const View& view) { return JobsJson(view.jobs); }));
   routes.emplace_back("/api/v1/workers", HttpAccess::kClient,
                       json([](const View& view) { return WorkersJson(view.workers); }));
   routes.emplace_back("/metrics", HttpAccess::kClient, [this](const HttpRequest&) {
+    if (!leads()) return HttpReply{503, "text/plain; charset=utf-8", "this driver stands by\n"};
     auto now = view();
     return HttpReply{200, "text/plain; version=0.0.4", MetricsText(now->jobs, now->workers)};
   });
@@ -89,6 +107,14 @@ absl::Status DriverDaemon::ServeHttp() {
 }
 
 DriverDaemon::~DriverDaemon() {
+  if (loop_ && seat_) {
+    loop_->Post([this] {
+      seat_->Resign();
+      core_.reset();
+    });
+    loop_->Sync();
+  }
+  copies_.Stop();
   {
     std::lock_guard lock(mutex_);
     ending_ = true;
@@ -120,17 +146,22 @@ void DriverDaemon::OnPeerDown(const std::string& address, bool refused) {
 }
 
 void DriverDaemon::OnTick() {
-  LookAfterProcesses();
-  if (!persisted_.ok()) Do(Persist{std::exchange(unsaved_, {})});
-  Feed(Tick{});
-  CollectBinaries();
+  if (seat_ != nullptr) TakeTurn();
+  if (core_ != nullptr) {
+    LookAfterProcesses();
+    if (!persisted_.ok()) Do(Persist{std::exchange(unsaved_, {})});
+    Feed(Tick{});
+    CollectBinaries();
+  } else {
+    CopyBinaries();
+  }
   loop_->RunAfter(kTickUs, [this] { OnTick(); });
 }
 
 // By what is on disk: a table that could not be saved may name more than the next daemon will read.
 void DriverDaemon::CollectBinaries() {
   const MonotonicTime now = RealClock().MonotonicUs();
-  if (now < collect_at_ || !persisted_.ok()) return;
+  if (now < collect_at_ || !persisted_.ok() || core_ == nullptr) return;
   collect_at_ = now + kCollectUs;
   std::set<std::string> gone;
   for (const std::string& text : core_->CheckpointsLeft()) {
@@ -145,8 +176,12 @@ void DriverDaemon::CollectBinaries() {
 }
 
 void DriverDaemon::Feed(const Event& event) {
+  if (!LeadsForSure()) {
+    if (const auto* received = std::get_if<Received>(&event)) TellWhoLeads(received->from);
+    return;
+  }
   CarryOut(core_->Step(RealClock().MonotonicUs(), event));
-  while (!follow_ups_.empty()) {
+  while (!follow_ups_.empty() && core_ != nullptr) {
     Event next = std::move(follow_ups_.front());
     follow_ups_.pop_front();
     CarryOut(core_->Step(RealClock().MonotonicUs(), next));
@@ -156,6 +191,7 @@ void DriverDaemon::Feed(const Event& event) {
 
 void DriverDaemon::CarryOut(std::vector<Command> commands) {
   for (const Command& command : commands) {
+    if (seat_ != nullptr && !seat_->leads()) return;  // its table could not be written any more
     std::visit([this](const auto& c) { Do(c); }, command);
   }
 }
@@ -165,7 +201,9 @@ void DriverDaemon::Do(const Send& command) {
 }
 
 void DriverDaemon::Do(const Persist& command) {
-  absl::Status before = std::exchange(persisted_, folder_->SaveTable(command.table));
+  absl::Status before = std::exchange(persisted_, seat_ != nullptr
+                                                      ? seat_->Save(command.table)
+                                                      : folder_->SaveTable(command.table));
   if (persisted_.ok()) return;
   unsaved_ = command.table;
   if (before.ok()) LOG(ERROR) << "cannot save the job table; trying again: " << persisted_;
@@ -187,31 +225,39 @@ void DriverDaemon::Do(const Answer& command) {
 void DriverDaemon::Do(const Say& command) { LOG(INFO) << command.line; }
 
 proto::Outcome DriverDaemon::Call(std::function<Event(uint64_t)> make) {
-  uint64_t request;
+  uint64_t request, terms;
   {
     std::lock_guard lock(mutex_);
     request = next_request_++;
+    terms = terms_ended_;
   }
   loop_->Post([this, event = make(request)] { Feed(event); });
+  loop_->Post([this, request] {  // where nobody leads, nobody has answered
+    std::lock_guard lock(mutex_);
+    answers_.try_emplace(request, NotAnswered("this driver stands by"));
+    changed_.notify_all();
+  });
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return ending_ || answers_.count(request) != 0; });
+  changed_.wait(lock, [&] {
+    return ending_ || terms_ended_ != terms || answers_.count(request) != 0;
+  });
   auto answer = answers_.extract(request);
   if (!answer.empty()) return answer.mapped();
-  proto::Outcome ending;
-  ending.set_exit_code(4);
-  ending.set_message("the driver is ending");
-  return ending;
+  return NotAnswered(ending_ ? "the driver is ending" : "another driver has taken over");
 }
 
 proto::FindStreamReply DriverDaemon::FindStream(const std::string& job,
                                                 const std::string& stream) {
   proto::FindStreamReply reply;
-  loop_->Post([&] { reply = core_->FindStream(job, stream); });
+  loop_->Post([&] {
+    if (core_ != nullptr) reply = core_->FindStream(job, stream);
+  });
   loop_->Sync();
   return reply;
 }
 
 void DriverDaemon::Publish() {
+  if (core_ == nullptr) return;  // whoever looks is told that another leads
   auto view = std::make_shared<View>();
   for (auto& job : core_->Jobs()) *view->jobs.add_jobs() = std::move(job);
   for (auto& worker : core_->Workers()) *view->workers.add_workers() = std::move(worker);

@@ -17,9 +17,11 @@
 #include "common/net/security.h"
 #include "common/net/transport.h"
 #include "common/spawn.h"
+#include "checkpoint/log_store.h"
 #include "driver/daemon/binary_store.h"
 #include "driver/daemon/daemon_core.h"
 #include "driver/daemon/data_folder.h"
+#include "driver/daemon/leader_seat.h"
 
 namespace sluice {
 class GrpcTransport;
@@ -38,6 +40,8 @@ struct DriverDaemonOptions {
   std::string http_host;
   int http_port = 0;
   std::string data_dir;
+  std::string store;           // of the job table, see table_store.h; empty: in data_dir
+  int64_t lease_us = 5'000'000;  // with a store: silence after which another daemon takes over
   Security security;
   JobTimes times;
 };
@@ -69,8 +73,18 @@ class DriverDaemon : private Transport::Handler {
   std::shared_ptr<const View> AwaitNewer(uint64_t version, int64_t milliseconds) const;
   bool ending() const;
   bool ready() const;
+  // False while another leads, or nobody.
+  bool leads() const;
+  struct Leader {
+    bool self = false;
+    std::string address;  // empty: not known
+  };
+  Leader leader() const;
+  // The same, looked up in the store where the lease is over: of a daemon that has just woken up.
+  Leader AskLeader();
 
-  // Runs the event through the core and waits for its Answer.
+  // Runs the event through the core and waits for its Answer. Exit code 4: it does not lead (any
+  // more), or ends; whether the event had an effect is not known.
   proto::Outcome Call(std::function<Event(uint64_t request)> make);
   proto::FindStreamReply FindStream(const std::string& job, const std::string& stream);
   BinaryStore& binaries() { return *binaries_; }
@@ -87,6 +101,15 @@ class DriverDaemon : private Transport::Handler {
 
   // On the loop.
   void Feed(const Event& event);
+  bool LeadsForSure();
+  void TakeTurn();
+  void BeginLeading(proto::JobTable table);
+  void StandBy(const std::string& why);
+  void TellWhoLeads(const std::string& to);
+  void ShowLeader();
+  void CopyBinaries();
+  absl::Status CopyBinary(const std::string& leader, const proto::LeaderEntry::Binary& binary);
+  absl::Status BeginSeat();
   void CarryOut(std::vector<Command> commands);
   void Do(const Send& command);
   void Do(const Persist& command);
@@ -105,7 +128,7 @@ class DriverDaemon : private Transport::Handler {
 
   struct Watched {
     std::string job;
-    std::string run;
+    std::string folder;
     ProcessId process;
     bool former = false;  // tell FormerEnded, else DriverExited
   };
@@ -113,9 +136,13 @@ class DriverDaemon : private Transport::Handler {
   const DriverDaemonOptions options_;
   std::unique_ptr<DataFolder> folder_;
   std::unique_ptr<BinaryStore> binaries_;
-  std::unique_ptr<DaemonCore> core_;
+  std::unique_ptr<LogStore> store_;     // of the table, where there is one
+  std::unique_ptr<LeaderSeat> seat_;    // in it
+  std::unique_ptr<DaemonCore> core_;    // null while another leads; loop only
+  proto::JobTable former_;              // of a daemon without a store that had this folder
   std::vector<Watched> watched_;         // loop only
   std::map<std::string, ProcessId> processes_;  // by job; loop only
+  std::map<std::string, std::string> folders_;  // of their runs, by job; loop only
   std::deque<Event> follow_ups_;         // loop only
   absl::Status persisted_;               // of the last Persist; loop only
   proto::JobTable unsaved_;              // what could not be saved; loop only
@@ -126,6 +153,8 @@ class DriverDaemon : private Transport::Handler {
   std::shared_ptr<const View> view_ = std::make_shared<View>();
   std::map<uint64_t, proto::Outcome> answers_;
   uint64_t next_request_ = 1;
+  uint64_t terms_ended_ = 0;
+  Leader leader_;
   std::atomic<uint64_t> next_probe_{1};
   bool ending_ = false;
   bool ready_ = false;
@@ -136,6 +165,8 @@ class DriverDaemon : private Transport::Handler {
   std::unique_ptr<HttpServer> http_;
   std::string http_address_;
   std::unique_ptr<EventLoop> loop_;
+  std::atomic<bool> copying_ = false;
+  EventLoop copies_{EventLoop::Options{.name = "binary copies"}};
 };
 
 }  // namespace sluice::daemon

@@ -48,10 +48,17 @@ absl::StatusOr<ProcessId> DriverDaemon::Spawn(const StartDriver& command) {
   const std::string& job = command.spec.name();
   if (!persisted_.ok()) return persisted_;
   ASSIGN_OR_RETURN(std::string binary, binaries_->PathOf(command.spec.binary_digest()));
-  ASSIGN_OR_RETURN(std::string folder, folder_->MakeRun(job, command.run));
-  if (command.first) RETURN_IF_ERROR(FillFolder(command, folder));
+  std::error_code ignored;
+  std::string folder = command.folder;  // of a daemon that was on this host, or is this one
+  const bool known = !folder.empty() && fs::exists(folder + "/work", ignored);
+  if (known) {
+    fs::remove(folder + "/" + kExitCodeFile, ignored);
+  } else {
+    ASSIGN_OR_RETURN(folder, folder_->MakeRun(job, command.run));
+  }
+  if (command.first || !known) RETURN_IF_ERROR(FillFolder(command, folder));
   DriverRoleFlags flags{job, address(), ChildHost(options_.host, options_.advertise), folder,
-                        command.spec.binary_digest()};
+                        command.spec.binary_digest(), !command.first};
   SpawnOptions options;
   options.path = binary;
   options.argv0 = ProcessTitle(command.spec.binary_name(), flags);
@@ -71,6 +78,7 @@ absl::StatusOr<ProcessId> DriverDaemon::Spawn(const StartDriver& command) {
     }
     loop_->Post([this, exited] { Feed(exited); });
   };
+  folders_[job] = folder;
   return spawner_.Start(options, on_exit);
 }
 
@@ -84,7 +92,7 @@ void DriverDaemon::Do(const StartDriver& command) {
   }
   processes_[job] = *process;
   LOG(INFO) << "job " << job << ": driver started as process " << process->pid;
-  follow_ups_.push_back(DriverStarted{job, process->pid, process->start_time});
+  follow_ups_.push_back(DriverStarted{job, process->pid, process->start_time, folders_[job]});
 }
 
 void DriverDaemon::Do(const WatchDriver& command) {
@@ -92,7 +100,9 @@ void DriverDaemon::Do(const WatchDriver& command) {
   if (process.start_time == 0) process = FindProcess(command.pid);
   if (process.pid == 0) process = ProcessId{command.pid, 0};  // gone: noticed at the next look
   processes_[command.job] = process;
-  watched_.push_back(Watched{command.job, command.run, process, false});
+  const std::string own = folder_->RunFolder(command.job, command.run);
+  watched_.push_back(
+      Watched{command.job, command.folder.empty() ? own : command.folder, process, false});
 }
 
 void DriverDaemon::Do(const EndFormer& command) {
@@ -123,7 +133,7 @@ void DriverDaemon::LookAfterProcesses() {
       Feed(FormerEnded{watched.job});
       continue;
     }
-    std::string folder = folder_->RunFolder(watched.job, watched.run);
+    const std::string& folder = watched.folder;
     DriverExited exited{watched.job, watched.process.pid, std::nullopt, 0,
                         LastLineOfOutput(folder)};
     if (int code = ReadExitCode(folder); code >= 0) exited.exit_code = code;

@@ -51,6 +51,34 @@ std::string RandomHex() {
 
 }  // namespace
 
+// Of the job's run; on another node where the job driver runs there.
+static std::string FolderOf(const DriverDaemon& daemon, const proto::JobInfo& job) {
+  return job.folder().empty() ? daemon.folder().RunFolder(job.status().job(), job.run())
+                              : job.folder();
+}
+
+static grpc::Status Away(const DriverDaemon& daemon, const std::string& why = "") {
+  const std::string leader = daemon.leader().address;
+  const std::string who =
+      leader.empty() ? "; which driver leads is not known" : "; " + leader + " leads";
+  return grpc::Status(grpc::StatusCode::UNAVAILABLE,
+                      (why.empty() ? "this driver stands by" : why) + who);
+}
+
+// OK, unless the daemon could not answer the call.
+static grpc::Status Answered(const DriverDaemon& daemon, const proto::Outcome& outcome) {
+  return outcome.exit_code() == kExitUnreachable ? Away(daemon, outcome.message())
+                                                 : grpc::Status::OK;
+}
+
+grpc::Status DriverService::Leader(grpc::ServerContext*, const proto::ListRequest*,
+                                   proto::LeaderReply* reply) {
+  const DriverDaemon::Leader leader = daemon_->AskLeader();
+  reply->set_leads(leader.self);
+  reply->set_address(leader.address);
+  return grpc::Status::OK;
+}
+
 using SubmitStream = grpc::ServerReaderWriter<proto::SubmitReply, proto::SubmitChunk>;
 
 // Takes the bytes of what the store does not hold yet.
@@ -74,6 +102,7 @@ static absl::Status TakeParts(const proto::JobSpec& spec, BinaryStore* store,
 }
 
 grpc::Status DriverService::Submit(grpc::ServerContext*, SubmitStream* stream) {
+  if (!daemon_->leads()) return Away(*daemon_);
   proto::SubmitChunk chunk;
   if (!stream->Read(&chunk) || !chunk.has_header()) {
     return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a submission begins with its header");
@@ -101,6 +130,7 @@ grpc::Status DriverService::Submit(grpc::ServerContext*, SubmitStream* stream) {
       return SubmitJob{request, spec, RandomHex(), RealClock().WallMs()};
     });
   }
+  if (grpc::Status away = Answered(*daemon_, reply.outcome()); !away.ok()) return away;
   stream->Write(reply);
   return grpc::Status::OK;
 }
@@ -108,9 +138,11 @@ grpc::Status DriverService::Submit(grpc::ServerContext*, SubmitStream* stream) {
 grpc::Status DriverService::WatchJob(grpc::ServerContext* context,
                                      const proto::JobRequest* request,
                                      grpc::ServerWriter<proto::JobReply>* writer) {
+  if (!daemon_->leads()) return Away(*daemon_);
   auto view = daemon_->view();
   std::string last;
   while (!context->IsCancelled() && !daemon_->ending()) {
+    if (!daemon_->leads()) return Away(*daemon_);
     const proto::JobInfo* job = FindJob(*view, request->name());
     proto::JobReply reply;
     if (job == nullptr) {
@@ -123,7 +155,7 @@ grpc::Status DriverService::WatchJob(grpc::ServerContext* context,
     last = std::move(bytes);
     if (job == nullptr || job->ended()) break;
     std::shared_ptr<const DriverDaemon::View> newer;
-    while (newer == nullptr && !context->IsCancelled() && !daemon_->ending()) {
+    while (newer == nullptr && !context->IsCancelled() && !daemon_->ending() && daemon_->leads()) {
       newer = daemon_->AwaitNewer(view->version, kLookMs);
     }
     if (newer != nullptr) view = std::move(newer);
@@ -133,18 +165,21 @@ grpc::Status DriverService::WatchJob(grpc::ServerContext* context,
 
 grpc::Status DriverService::ListJobs(grpc::ServerContext*, const proto::ListRequest*,
                                      proto::JobList* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   *reply = daemon_->view()->jobs;
   return grpc::Status::OK;
 }
 
 grpc::Status DriverService::ListWorkers(grpc::ServerContext*, const proto::ListRequest*,
                                         proto::WorkerList* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   *reply = daemon_->view()->workers;
   return grpc::Status::OK;
 }
 
 grpc::Status DriverService::JobStatusOf(grpc::ServerContext*, const proto::JobRequest* request,
                                         proto::JobReply* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   auto view = daemon_->view();
   if (const proto::JobInfo* job = FindJob(*view, request->name())) {
     *reply->mutable_job() = *job;
@@ -156,38 +191,43 @@ grpc::Status DriverService::JobStatusOf(grpc::ServerContext*, const proto::JobRe
 
 grpc::Status DriverService::DrainJob(grpc::ServerContext*, const proto::JobRequest* request,
                                      proto::JobReply* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   *reply->mutable_outcome() = daemon_->Call([&](uint64_t number) {
     return StopJob{number, request->name(), /*drain=*/true, request->deadline_ms()};
   });
-  return grpc::Status::OK;
+  return Answered(*daemon_, reply->outcome());
 }
 
 grpc::Status DriverService::CancelJob(grpc::ServerContext*, const proto::JobRequest* request,
                                       proto::JobReply* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   *reply->mutable_outcome() = daemon_->Call([&](uint64_t number) {
     return StopJob{number, request->name(), /*drain=*/false, request->deadline_ms()};
   });
-  return grpc::Status::OK;
+  return Answered(*daemon_, reply->outcome());
 }
 
 grpc::Status DriverService::AcceptLossOf(grpc::ServerContext*, const proto::JobRequest* request,
                                          proto::JobReply* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   *reply->mutable_outcome() = daemon_->Call(
       [&](uint64_t number) { return AcceptJobLoss{number, request->name()}; });
-  return grpc::Status::OK;
+  return Answered(*daemon_, reply->outcome());
 }
 
 grpc::Status DriverService::DrainWorkerOf(grpc::ServerContext*,
                                           const proto::WorkerRequest* request,
                                           proto::JobReply* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   *reply->mutable_outcome() = daemon_->Call([&](uint64_t number) {
     return DrainWorkerWish{number, request->id(), request->deadline_ms()};
   });
-  return grpc::Status::OK;
+  return Answered(*daemon_, reply->outcome());
 }
 
 grpc::Status DriverService::JobCheckpoints(grpc::ServerContext*, const proto::JobRequest* request,
                                            proto::CheckpointList* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   auto view = daemon_->view();
   const proto::JobInfo* job = FindJob(*view, request->name());
   if (job == nullptr) {
@@ -197,7 +237,7 @@ grpc::Status DriverService::JobCheckpoints(grpc::ServerContext*, const proto::Jo
   const std::string url =
       !job->checkpoint().empty()
           ? job->checkpoint()
-          : "rocksdb:" + daemon_->folder().RunFolder(job->status().job(), job->run()) + "/store";
+          : "rocksdb:" + FolderOf(*daemon_, *job) + "/store";
   auto store = OpenObjectStore(url);
   auto rows = store.ok() ? ReportCheckpoints(store->get())
                          : absl::StatusOr<std::vector<CheckpointReport>>(store.status());
@@ -240,6 +280,7 @@ static bool SendFile(const std::string& path, uint64_t* offset,
 
 grpc::Status DriverService::JobLogs(grpc::ServerContext* context, const proto::LogRequest* request,
                                     grpc::ServerWriter<proto::LogChunk>* writer) {
+  if (!daemon_->leads()) return Away(*daemon_);
   auto view = daemon_->view();
   const proto::JobInfo* job = FindJob(*view, request->name());
   if (job == nullptr) {
@@ -249,14 +290,22 @@ grpc::Status DriverService::JobLogs(grpc::ServerContext* context, const proto::L
     return grpc::Status::OK;
   }
   // The job's name was looked up among ours, never taken as a path.
-  std::string path = daemon_->folder().RunFolder(job->status().job(), job->run()) + "/" +
-                     kOutputFile;
+  const std::string folder = FolderOf(*daemon_, *job);
+  std::string path = folder + "/" + kOutputFile;
+  if (!job->host().empty() && access(folder.c_str(), F_OK) != 0) {
+    proto::LogChunk chunk;
+    *chunk.mutable_outcome() = Refusal(kExitFailed, "what the job printed is on the node " +
+                                                        job->host() + ", where its driver ran");
+    writer->Write(chunk);
+    return grpc::Status::OK;
+  }
   uint64_t older = 0, offset = 0;
   bool open = SendFile(path + ".1", &older, writer);
   while (open) {
     auto before = daemon_->view();
     const proto::JobInfo* now = FindJob(*before, request->name());
-    bool last = !request->follow() || now == nullptr || now->ended() || daemon_->ending();
+    bool last = !request->follow() || now == nullptr || now->ended() || daemon_->ending() ||
+                !daemon_->leads();
     open = SendFile(path, &offset, writer) && !last && !context->IsCancelled();
     if (open) daemon_->AwaitNewer(before->version, kLookMs);
   }
@@ -289,6 +338,7 @@ grpc::Status DriverService::FetchBinary(grpc::ServerContext*, const proto::Binar
 grpc::Status DriverService::FindStream(grpc::ServerContext*,
                                        const proto::FindStreamRequest* request,
                                        proto::FindStreamReply* reply) {
+  if (!daemon_->leads()) return Away(*daemon_);
   *reply = daemon_->FindStream(request->job(), request->stream());
   return grpc::Status::OK;
 }

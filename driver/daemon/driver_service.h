@@ -12,6 +12,8 @@ class DriverService : public proto::Driver::Service {
  public:
   explicit DriverService(DriverDaemon* daemon) : daemon_(daemon) {}
 
+  grpc::Status Leader(grpc::ServerContext* context, const proto::ListRequest* request,
+                      proto::LeaderReply* reply) override;
   grpc::Status Submit(
       grpc::ServerContext* context,
       grpc::ServerReaderWriter<proto::SubmitReply, proto::SubmitChunk>* stream) override;

@@ -7,13 +7,17 @@ namespace sluice::daemon {
 namespace {
 
 constexpr uint32_t kDefaultRestarts = 10;
+constexpr int kSilentLeases = 3;  // after them a driver on another node counts as lost
 
 // Exit codes of the interface. Any other end, by a signal above all, is a crash.
-constexpr int kDone = 0, kFailed = 1, kUnreachable = 4, kForced = 5, kDenied = 6, kFenced = 7;
+constexpr int kDone = 0, kFailed = 1, kUnreachable = 4, kForced = 5, kDenied = 6, kFenced = 7,
+              kDamaged = 8;
 bool IsFinal(int exit_code) {
   return exit_code == kDone || exit_code == kFailed || exit_code == 2 || exit_code == 3 ||
-         exit_code == kForced || exit_code == kFenced || exit_code == 8;
+         exit_code == kForced || exit_code == kFenced || exit_code == kDamaged;
 }
+
+std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
 
 std::string Cause(const DriverExited& event) {
   std::string cause = "the job driver ended without a word";
@@ -56,20 +60,28 @@ void JobLife::Start(Commands* out) {
   phase_ = Phase::kStarting;
   reported_ = false;
   adopted_ = false;
+  far_ = false;
   record_.set_decided_at_launch(record_.status().decided_batches());
-  out->push_back(StartDriver{record_.spec(), record_.run(), !record_.opened()});
+  if (!IsNear(record_.host())) record_.clear_folder();
+  record_.set_host(host_);
+  out->push_back(StartDriver{record_.spec(), record_.run(), !record_.opened(), record_.folder()});
 }
 
 void JobLife::OnTick(MonotonicTime now, Commands* out) {
   if (phase_ == Phase::kSettling && now >= due_) {
     if (record_.pid() == 0) {
       Relaunch(now, "", out);
+    } else if (!IsNear(record_.host())) {
+      Lose(now, "its driver, which ran on " + record_.host() + ", did not register", out);
     } else {
       phase_ = Phase::kEndingFormer;
       out->push_back(EndFormer{name(), record_.pid(), record_.start_time()});
     }
   }
   if (phase_ == Phase::kBackoff && now >= due_) Start(out);
+  if (phase_ == Phase::kUp && far_ && now - heard_ > kSilentLeases * times_.lease_us) {
+    Lose(now, "its driver on " + record_.host() + " is silent", out);
+  }
   if (phase_ == Phase::kUp && force_at_ != 0 && now >= force_at_ && !forced_) {
     forced_ = true;
     out->push_back(Say{"job " + name() + ": not stopped in time, ending its driver by force"});
@@ -82,40 +94,73 @@ void JobLife::OnStarted(const DriverStarted& event) {
   phase_ = Phase::kUp;
   record_.set_pid(event.pid);
   record_.set_start_time(event.start_time);
+  if (!event.folder.empty()) record_.set_folder(event.folder);
+}
+
+bool JobLife::IsNear(const std::string& host) const {
+  return host_.empty() || host.empty() || host == host_;
+}
+
+// The log decides between a driver that may still run there and the one that is started here.
+void JobLife::Lose(MonotonicTime now, const std::string& why, Commands* out) {
+  far_ = false;
+  record_.set_pid(0);
+  Relaunch(now, why, out);
+}
+
+bool JobLife::OnPeerEnded(MonotonicTime now, const std::string& address, Commands* out) {
+  drivers_.erase(address);
+  if (phase_ != Phase::kUp || !far_ || address != record_.driver_address()) return false;
+  Lose(now, "its driver on " + record_.host() + " has ended", out);
+  return true;
 }
 
 void JobLife::OnFormerEnded(MonotonicTime now, Commands* out) {
   if (phase_ == Phase::kEndingFormer) Relaunch(now, "", out);
 }
 
-void JobLife::Adopt(int64_t pid, Commands* out) {
+void JobLife::Adopt(MonotonicTime now, const std::string& address, int64_t pid, Commands* out) {
   phase_ = Phase::kUp;
   adopted_ = true;
   if (record_.pid() != pid) record_.set_start_time(0);
   record_.set_pid(pid);
-  out->push_back(WatchDriver{name(), record_.run(), pid, record_.start_time()});
+  record_.set_driver_address(address);
+  far_ = !IsNear(HostOf(address));
+  heard_ = now;
+  if (far_) {
+    if (record_.host() != HostOf(address)) record_.clear_folder();
+    record_.set_host(HostOf(address));
+    return;
+  }
+  out->push_back(
+      WatchDriver{name(), record_.run(), record_.folder(), pid, record_.start_time()});
 }
 
-void JobLife::OnRegister(const std::string& from, const proto::JobDriverRegister& driver,
-                         Commands* out) {
+void JobLife::OnRegister(MonotonicTime now, const std::string& from,
+                         const proto::JobDriverRegister& driver, Commands* out) {
   if (ended()) return;
+  if (far_ && from == record_.driver_address()) heard_ = now;
   drivers_[from] = Incarnation{driver.epoch(), driver.pid()};
   record_.set_opened(true);
   if (phase_ == Phase::kSettling || phase_ == Phase::kBackoff) {
     out->push_back(Say{"job " + name() + ": its driver runs as process " +
                        std::to_string(driver.pid()) + " and was taken over"});
-    Adopt(driver.pid(), out);
+    Adopt(now, from, driver.pid(), out);
   }
+  if (driver.pid() == record_.pid()) record_.set_driver_address(from);
   TellStop(out);
 }
 
-bool JobLife::OnStatus(const std::string& from, const proto::JobStatus& status, Commands* out) {
+bool JobLife::OnStatus(MonotonicTime now, const std::string& from, const proto::JobStatus& status,
+                       Commands* out) {
   if (ended() || status.epoch() < record_.status().epoch()) return false;
   if (drivers_.count(from) == 0) {
     // The sender cannot know that we forgot it: whoever reports belongs to the job.
     drivers_[from] = Incarnation{status.epoch(), phase_ == Phase::kUp ? record_.pid() : 0};
-    if (phase_ == Phase::kSettling && record_.pid() != 0) Adopt(record_.pid(), out);
+    if (phase_ == Phase::kSettling && record_.pid() != 0) Adopt(now, from, record_.pid(), out);
   }
+  const bool own_far = far_ && from == record_.driver_address();
+  if (own_far) heard_ = now;
   bool changed = status.state() != record_.status().state() ||
                  !std::equal(status.binaries().begin(), status.binaries().end(),
                              record_.status().binaries().begin(),
@@ -127,14 +172,16 @@ bool JobLife::OnStatus(const std::string& from, const proto::JobStatus& status, 
     record_.set_restarts_in_row(0);
     changed = true;
   }
+  // Nobody here will see that process end.
+  if (own_far && IsEndingState(status.state())) EndBy(status.exit_code(), status.failure(), out);
   return changed;
 }
 
-const JobLife::Incarnation* JobLife::OtherThan(int64_t pid) const {
-  const Incarnation* best = nullptr;
-  for (const auto& [address, driver] : drivers_) {
-    if (driver.pid == pid || driver.pid == 0) continue;
-    if (best == nullptr || driver.epoch > best->epoch) best = &driver;
+JobLife::Drivers::const_iterator JobLife::OtherThan(int64_t pid) const {
+  auto best = drivers_.end();
+  for (auto driver = drivers_.begin(); driver != drivers_.end(); ++driver) {
+    if (driver->second.pid == pid || driver->second.pid == 0) continue;
+    if (best == drivers_.end() || driver->second.epoch > best->second.epoch) best = driver;
   }
   return best;
 }
@@ -142,9 +189,9 @@ const JobLife::Incarnation* JobLife::OtherThan(int64_t pid) const {
 void JobLife::OnExited(MonotonicTime now, const DriverExited& event, Commands* out) {
   std::erase_if(drivers_, [&](const auto& entry) { return entry.second.pid == event.pid; });
   if (ended() || phase_ != Phase::kUp || event.pid != record_.pid()) return;
-  if (const Incarnation* other = OtherThan(event.pid)) {
+  if (const auto other = OtherThan(event.pid); other != drivers_.end()) {
     out->push_back(Say{"job " + name() + ": " + Cause(event) + "; another driver has the job"});
-    Adopt(other->pid, out);
+    Adopt(now, other->first, other->second.pid, out);
     return;
   }
   drivers_.clear();
@@ -186,6 +233,12 @@ void JobLife::Relaunch(MonotonicTime now, const std::string& cause, Commands* ou
   reported_ = false;
   bool stopping = record_.wish() == proto::JobRecord::CANCEL;
   if (stopping && !record_.opened()) return End("CANCELLED", kDone, "", out);
+  if (record_.opened() && record_.spec().checkpoint().empty() && !IsNear(record_.host())) {
+    return End("FAILED", kDamaged,
+               "the job has no --checkpoint, and its log is in " + record_.folder() + " on " +
+                   record_.host() + ", which is away",
+               out);
+  }
   uint32_t in_row = record_.restarts_in_row() + 1;
   if (in_row > RestartsMax()) {
     return End("FAILED", kFailed,
@@ -274,6 +327,8 @@ proto::JobInfo JobLife::Info() const {
   info.set_ended(ended());
   info.set_run(record_.run());
   info.set_checkpoint(record_.spec().checkpoint());
+  info.set_host(record_.host());
+  info.set_folder(record_.folder());
   return info;
 }
 

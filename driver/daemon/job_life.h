@@ -32,7 +32,9 @@ class JobLife {
   };
   using Commands = std::vector<Command>;
 
-  JobLife(proto::JobRecord record, const JobTimes& times) : times_(times), record_(record) {}
+  // `host`: of this daemon, see DaemonCore.
+  JobLife(proto::JobRecord record, const JobTimes& times, std::string host)
+      : times_(times), host_(std::move(host)), record_(std::move(record)) {}
 
   void Launch(Commands* out);                        // of a new submission
   void Settle(MonotonicTime now);                    // of a job found in the table
@@ -41,10 +43,13 @@ class JobLife {
   void OnExited(MonotonicTime now, const DriverExited& event, Commands* out);
   void OnFormerEnded(MonotonicTime now, Commands* out);
   // A job driver at `from` says that it is this job's.
-  void OnRegister(const std::string& from, const proto::JobDriverRegister& driver, Commands* out);
+  void OnRegister(MonotonicTime now, const std::string& from,
+                  const proto::JobDriverRegister& driver, Commands* out);
   // True: worth a line on disk.
-  bool OnStatus(const std::string& from, const proto::JobStatus& status, Commands* out);
-  void OnPeerEnded(const std::string& address) { drivers_.erase(address); }
+  bool OnStatus(MonotonicTime now, const std::string& from, const proto::JobStatus& status,
+                Commands* out);
+  // The process at `address` has ended. True: it was this job's driver, on another node.
+  bool OnPeerEnded(MonotonicTime now, const std::string& address, Commands* out);
   // Drain or cancel; a cancel overrides a drain.
   void Stop(MonotonicTime now, bool drain, uint64_t deadline_ms, Commands* out);
   // Sends `message` to every job driver that registered.
@@ -63,16 +68,20 @@ class JobLife {
     uint64_t epoch = 0;
     int64_t pid = 0;
   };
+  using Drivers = std::map<std::string, Incarnation>;
   void Start(Commands* out);
-  void Adopt(int64_t pid, Commands* out);
+  void Adopt(MonotonicTime now, const std::string& address, int64_t pid, Commands* out);
+  bool IsNear(const std::string& host) const;
+  void Lose(MonotonicTime now, const std::string& why, Commands* out);
   void Relaunch(MonotonicTime now, const std::string& cause, Commands* out);
   void End(const std::string& state, int exit_code, const std::string& failure, Commands* out);
   void EndBy(int exit_code, const std::string& cause, Commands* out);
-  const Incarnation* OtherThan(int64_t pid) const;
+  Drivers::const_iterator OtherThan(int64_t pid) const;
   void TellStop(Commands* out) const;
   uint32_t RestartsMax() const;
 
   const JobTimes times_;
+  const std::string host_;
   proto::JobRecord record_;
   Phase phase_ = Phase::kStarting;
   MonotonicTime due_ = 0;         // end of kSettling or kBackoff
@@ -81,7 +90,9 @@ class JobLife {
   bool idle_ = false;             // and nothing was under way
   bool reported_ = false;
   bool adopted_ = false;
-  std::map<std::string, Incarnation> drivers_;  // registered, by address
+  bool far_ = false;              // its driver runs on another node: only its reports tell of it
+  MonotonicTime heard_ = 0;       // the last of them
+  Drivers drivers_;               // registered, by address
 };
 
 // States in which a job has come to its end.

@@ -6,12 +6,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <numeric>
+#include <thread>
 
 #include "common/exit_status.h"
 #include "common/net/credentials.h"
@@ -24,6 +26,9 @@ namespace {
 
 constexpr size_t kChunkBytes = 1 << 20;
 constexpr int kPlainConnectMs = 500;
+constexpr int64_t kOneOfSeveralMs = 1'000;  // for a connection, where there are others to try
+constexpr int64_t kAskMs = 2'000;
+constexpr int64_t kAskAgainMs = 100;
 
 std::string FlagOrVariable(const Typed& typed, const std::string& flag, const char* variable) {
   const char* value = std::getenv(variable);
@@ -49,6 +54,16 @@ absl::Status FromOutcome(const proto::Outcome& outcome) {
     case kExitDeadline: return absl::DeadlineExceededError(outcome.message());
     default: return absl::NotFoundError(outcome.message());
   }
+}
+
+std::vector<std::string> Split(const std::string& addresses) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= addresses.size();) {
+    const size_t end = std::min(addresses.find(',', begin), addresses.size());
+    parts.push_back(addresses.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
 }
 
 // Whether a plain connection is accepted. Only to say why nothing else came of it.
@@ -89,7 +104,7 @@ std::vector<Flag> SecurityFlags() {
 }
 
 std::vector<Flag> ClientFlags(std::vector<Flag> own) {
-  own.push_back({"driver", "HOST:PORT", "where the driver is; or SLUICE_DRIVER"});
+  own.push_back({"driver", "HOST:PORT", "where the driver is, or several; or SLUICE_DRIVER"});
   own.push_back({"connect-timeout", "10s", "how long to try to reach it"});
   for (Flag& flag : SecurityFlags()) own.push_back(flag);
   return own;
@@ -112,8 +127,9 @@ absl::StatusOr<std::string> DriverAddressOf(const Typed& typed) {
   if (address.empty()) {
     return absl::InvalidArgumentError("no driver given: use --driver=HOST:PORT or SLUICE_DRIVER");
   }
-  auto parsed = ParseHostPort("--driver", address, /*zero_allowed=*/false);
-  if (!parsed.ok()) return parsed.status();
+  for (const std::string& one : Split(address)) {
+    RETURN_IF_ERROR(ParseHostPort("--driver", one, /*zero_allowed=*/false).status());
+  }
   return address;
 }
 
@@ -157,11 +173,17 @@ struct Call {
   grpc::ClientContext context;
 };
 
-Client::Client(std::string address, Security security, int64_t timeout_ms)
-    : address_(std::move(address)),
+Client::Client(const std::string& addresses, Security security, int64_t timeout_ms)
+    : addresses_(Split(addresses)),
       security_(std::move(security)),
       timeout_ms_(timeout_ms),
       grpc_(std::make_unique<Grpc>()) {
+  Use(addresses_.front());
+}
+
+void Client::Use(const std::string& address) {
+  if (address == address_) return;
+  address_ = address;
   grpc_->channel = MakeChannel(address_, security_);
   grpc_->stub = proto::Driver::NewStub(grpc_->channel);
 }
@@ -174,14 +196,51 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Typed& typed) {
                    ParseDurationMs("--connect-timeout", typed.Get("connect-timeout", "10s")));
   ASSIGN_OR_RETURN(Security security, SecurityOf(typed));
   std::unique_ptr<Client> client(new Client(address, std::move(security), timeout_ms));
-  RETURN_IF_ERROR(client->Await());
+  RETURN_IF_ERROR(client->Await(timeout_ms));
   return client;
 }
 
-absl::Status Client::Await() {
-  auto until = std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms_);
-  if (grpc_->channel->WaitForConnected(until)) return absl::OkStatus();
-  std::string text = "cannot reach the driver within " + std::to_string(timeout_ms_) + " ms";
+absl::Status Client::AskWhoLeads(std::string* leader) {
+  Call call(security_, kAskMs);
+  proto::LeaderReply reply;
+  const grpc::Status status = grpc_->stub->Leader(&call.context, {}, &reply);
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+      status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return absl::UnavailableError("the driver at " + address_ + " does not answer");
+  }
+  if (!status.ok() || reply.leads()) return absl::OkStatus();
+  *leader = reply.address();
+  return absl::UnavailableError("the driver at " + address_ + " stands by" +
+                                (leader->empty() ? "; which one leads is not known"
+                                                 : ", and " + *leader + " does not answer"));
+}
+
+absl::Status Client::Await(int64_t timeout_ms) {
+  using Clock = std::chrono::system_clock;
+  const auto until = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  absl::Status last;
+  size_t at = static_cast<size_t>(
+      std::find(addresses_.begin(), addresses_.end(), address_) - addresses_.begin());
+  do {
+    const bool only = addresses_.size() == 1;
+    const auto one = Clock::now() + std::chrono::milliseconds(kOneOfSeveralMs);
+    std::string leader;
+    last = absl::OkStatus();
+    if (grpc_->channel->WaitForConnected(only ? until : std::min(one, until))) {
+      last = AskWhoLeads(&leader);
+      if (last.ok()) return last;
+      std::this_thread::sleep_for(std::chrono::milliseconds(kAskAgainMs));
+    }
+    auto next = std::find(addresses_.begin(), addresses_.end(), leader);
+    if (next == addresses_.end() && !leader.empty()) {
+      next = addresses_.insert(addresses_.end(), leader);
+    }
+    at = next == addresses_.end() ? (at + 1) % addresses_.size()
+                                  : static_cast<size_t>(next - addresses_.begin());
+    Use(addresses_[at]);
+  } while (Clock::now() < until);
+  if (!last.ok()) return last;
+  std::string text = "cannot reach the driver within " + std::to_string(timeout_ms) + " ms";
   if (SomebodyListens(address_)) {
     text += security_.tls() ? "; something listens there, but not with TLS and a certificate that "
                               "--tls-ca knows"
@@ -266,7 +325,7 @@ absl::Status Client::Watch(const std::string& name,
     grpc::Status status = reader->Finish();
     bool away = status.ok() || status.error_code() == grpc::StatusCode::UNAVAILABLE;
     if (!away) return FromGrpc(status, address_);
-    RETURN_IF_ERROR(Await());
+    RETURN_IF_ERROR(Await(timeout_ms_));
   }
 }
 
@@ -292,7 +351,10 @@ absl::StatusOr<proto::FindStreamReply> Client::FindStream(const std::string& job
   request.set_job(job);
   request.set_stream(stream);
   proto::FindStreamReply reply;
-  RETURN_IF_ERROR(FromGrpc(grpc_->stub->FindStream(&call.context, request, &reply), address_));
+  const absl::Status found =
+      FromGrpc(grpc_->stub->FindStream(&call.context, request, &reply), address_);
+  if (absl::IsUnavailable(found)) (void)Await(kOneOfSeveralMs);  // so that the next try goes there
+  RETURN_IF_ERROR(found);
   return reply;
 }
 

@@ -19,7 +19,8 @@ std::vector<Flag> SecurityFlags();
 Flag OutputFlag();  // -o json
 
 absl::StatusOr<Security> SecurityOf(const Typed& typed);
-// Where the driver is: InvalidArgument when neither the flag nor SLUICE_DRIVER says.
+// Where the driver is, or several that stand by for each other, joined by commas: InvalidArgument
+// when neither the flag nor SLUICE_DRIVER says.
 absl::StatusOr<std::string> DriverAddressOf(const Typed& typed);
 // True for -o json.
 absl::StatusOr<bool> WantsJson(const Typed& typed);
@@ -32,6 +33,7 @@ int Fail(int exit_code, const std::string& message);
 class Client {
  public:
   // Waits for the connection, at most --connect-timeout.
+  // Where drivers stand by for each other: the connection to the one that leads.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(const Typed& typed);
   ~Client();
 
@@ -61,10 +63,15 @@ class Client {
 
  private:
   struct Grpc;
-  Client(std::string address, Security security, int64_t timeout_ms);
-  absl::Status Await();  // the connection
+  Client(const std::string& addresses, Security security, int64_t timeout_ms);
+  // The connection to the one that leads.
+  absl::Status Await(int64_t timeout_ms);
+  void Use(const std::string& address);
+  // Whether `address_` leads. OK too when it does not say, or lets nobody ask.
+  absl::Status AskWhoLeads(std::string* leader);
 
-  const std::string address_;
+  std::vector<std::string> addresses_;  // that were given, and that others named
+  std::string address_;                 // in use
   const Security security_;
   const int64_t timeout_ms_;
   std::unique_ptr<Grpc> grpc_;

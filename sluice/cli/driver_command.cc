@@ -7,6 +7,7 @@
 #include "common/net/security.h"
 #include "common/status.h"
 #include "driver/daemon/driver_daemon.h"
+#include "driver/daemon/table_store.h"
 #include "sluice/cli/client.h"
 #include "sluice/cli/commands.h"
 #include "sluice/cli/daemon_main.h"
@@ -15,7 +16,7 @@
 namespace sluice::cli {
 namespace {
 
-const std::vector<std::string> kKeys = {"worker_lease", "drain_deadline"};
+const std::vector<std::string> kKeys = {"worker_lease", "driver_lease", "drain_deadline"};
 
 struct Plan {
   daemon::DriverDaemonOptions daemon;
@@ -27,6 +28,7 @@ absl::Status ReadConf(const Typed& typed, Plan* plan) {
     ASSIGN_OR_RETURN(auto pair, ParseConf(text));
     int64_t* target = nullptr;
     if (pair.first == "worker_lease") target = &plan->daemon.times.lease_us;
+    if (pair.first == "driver_lease") target = &plan->daemon.lease_us;
     if (pair.first == "drain_deadline") target = &plan->drain_deadline_ms;
     if (target == nullptr) {
       return absl::FailedPreconditionError("unknown configuration key of a driver: " + pair.first +
@@ -56,6 +58,10 @@ absl::StatusOr<Plan> ReadTyped(const Typed& typed) {
   } else if (typed.Has("http-port-file")) {
     return absl::InvalidArgumentError("--http-port-file needs --http=HOST:PORT");
   }
+  if (typed.Has("store")) {
+    plan.daemon.store = typed.Get("store");
+    RETURN_IF_ERROR(daemon::CheckTableUrl(plan.daemon.store));
+  }
   RETURN_IF_ERROR(ReadConf(typed, &plan));
   ASSIGN_OR_RETURN(plan.daemon.security, SecurityOf(typed));
   return plan;
@@ -67,7 +73,12 @@ absl::Status SayReady(const Typed& typed, const Plan& plan, const daemon::Driver
   BindDecision bind = BindPolicy(plan.daemon.host, plan.daemon.security);
   std::string http = daemon.http_address().empty() ? "" : ", HTTP on " + daemon.http_address();
   std::string note = bind.message.empty() ? "" : "; " + bind.message;
-  std::cerr << "sluice driver: ready, gRPC on " << daemon.address() << http << note << std::endl;
+  const auto leader = daemon.leader();
+  const std::string by = leader.self ? ""
+                         : leader.address.empty() ? "; it stands by"
+                                                  : "; it stands by for " + leader.address;
+  std::cerr << "sluice driver: ready, gRPC on " << daemon.address() << http << by << note
+            << std::endl;
   return absl::OkStatus();
 }
 
@@ -102,10 +113,11 @@ Command DriverCommand() {
                    {"advertise", "HOST", "under which others reach it"},
                    {"http", "HOST:PORT", "where it serves status pages; port 0 picks one"},
                    {"data-dir", "DIR", "its job table, binaries and the jobs' folders"},
+                   {"store", "URL", "keeps the job table there, so that other drivers stand by"},
                    {"port-file", "PATH", "receives HOST:PORT once it accepts"},
                    {"http-port-file", "PATH", "the same for HTTP"},
                    {"stop-jobs", "", "on SIGTERM drain all jobs first"},
-                   {"conf", "K=V", "worker_lease or drain_deadline; may be repeated", true}};
+                   {"conf", "K=V", "worker_lease, driver_lease, drain_deadline; repeated", true}};
   for (Flag& flag : SecurityFlags()) command.flags.push_back(flag);
   command.run = RunDriver;
   return command;

@@ -110,7 +110,7 @@ Command WorkerCommand() {
   command.help =
       "Runs the worker of a node: it holds received blocks and starts executors.\n"
       "SIGTERM drains it; a second one ends it at once.";
-  command.flags = {{"driver", "HOST:PORT", "where the driver is; or SLUICE_DRIVER"},
+  command.flags = {{"driver", "HOST:PORT", "where the driver is, or several; or SLUICE_DRIVER"},
                    {"listen", "HOST:PORT", "where it listens (127.0.0.1:0)"},
                    {"advertise", "HOST", "under which others reach it"},
                    {"slots", "N", "tasks that it runs at a time"},

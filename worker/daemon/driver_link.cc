@@ -8,8 +8,39 @@ constexpr int64_t kBackoffMaxUs = 5'000'000;
 
 }  // namespace
 
+DriverLink::DriverLink(const WorkerConfig& config) : config_(config) {
+  const std::string& all = config.driver_address;
+  for (size_t begin = 0; begin <= all.size();) {
+    const size_t end = std::min(all.find(',', begin), all.size());
+    addresses_.push_back(all.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
+bool DriverLink::Takes(uint64_t leader_epoch) {
+  if (leader_epoch < epoch_) return false;
+  epoch_ = leader_epoch;
+  return true;
+}
+
+void DriverLink::OnLeads(MonotonicTime now, uint64_t leader_epoch, const std::string& address,
+                         worker::Commands& out) {
+  const bool known = leader_epoch <= told_epoch_;
+  told_epoch_ = std::max(told_epoch_, leader_epoch);
+  if (address.empty() || (address == this->address() && (registered_ || known))) return;
+  auto found = std::find(addresses_.begin(), addresses_.end(), address);
+  if (found == addresses_.end()) found = addresses_.insert(addresses_.end(), address);
+  at_ = static_cast<size_t>(found - addresses_.begin());
+  asked_here_ = registered_ = false;
+  // One who tells it again and again may be wrong: then the back-off goes on.
+  if (known) return;
+  backoff_us_ = kBackoffFirstUs;
+  next_ = now;
+  out.push_back(worker::Say{"the driver that leads is " + address});
+}
+
 void DriverLink::SendRegister(worker::Commands& out) const {
-  Send send{config_.driver_address, {}};
+  Send send{address(), {}};
   auto* message = send.message.mutable_worker_register();
   message->set_worker_id(config_.worker_id);
   message->set_incarnation(config_.incarnation);
@@ -26,12 +57,12 @@ void DriverLink::SayAway(worker::Commands& out) {
   if (said_away_) return;
   said_away_ = true;
   out.push_back(worker::Say{"driver is away; blocks are kept, trying again: " +
-                            config_.driver_address});
+                            address()});
 }
 
 void DriverLink::SayNow(const proto::WorkerHeartbeat& beat, worker::Commands& out) const {
-  if (config_.driver_address.empty()) return;
-  Send send{config_.driver_address, {}};
+  if (address().empty()) return;
+  Send send{address(), {}};
   auto* message = send.message.mutable_worker_heartbeat();
   *message = beat;
   message->set_worker_id(config_.worker_id);
@@ -41,8 +72,10 @@ void DriverLink::SayNow(const proto::WorkerHeartbeat& beat, worker::Commands& ou
 
 void DriverLink::Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat,
                       worker::Commands& out) {
-  if (config_.driver_address.empty() || now < next_) return;
+  if (address().empty() || now < next_) return;
   if (!registered_) {
+    if (asked_here_) TryNext();
+    asked_here_ = true;
     SendRegister(out);
     next_ = now + backoff_us_;
     backoff_us_ = std::min(backoff_us_ * 2, kBackoffMaxUs);
@@ -52,6 +85,8 @@ void DriverLink::Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat,
     registered_ = false;
     backoff_us_ = kBackoffFirstUs;
     SayAway(out);
+    TryNext();
+    asked_here_ = false;
     return;
   }
   next_ = now + lease_us_ / 10;
@@ -81,7 +116,7 @@ void DriverLink::OnRegistered(MonotonicTime now, const proto::WorkerRegistered& 
     asked_ = now;
     next_ = now;
     out.push_back(worker::Say{std::string(said_away_ ? "driver is back" : "registered") + ": " +
-                              config_.driver_address});
+                              address()});
   }
   registered_ = true;
   ever_registered_ = true;

@@ -23,6 +23,9 @@ worker::Commands WorkerCore::Step(MonotonicTime now, worker::Event event) {
   std::visit([&](auto& e) { On(now, e, out); }, event);
   SettleSeals(out);
   ForgetDeadReceivers(out);
+  for (worker::Command& command : out) {
+    if (auto* fetch = std::get_if<worker::FetchBinary>(&command)) fetch->driver = driver_.address();
+  }
   return out;
 }
 
@@ -68,12 +71,12 @@ void WorkerCore::TickJobs(MonotonicTime now, worker::Commands& out) {
 }
 
 void WorkerCore::On(MonotonicTime now, worker::PeerDown& event, worker::Commands& out) {
-  if (event.address == config_.driver_address) driver_.OnDown(now, out);
+  if (event.address == driver_.address()) driver_.OnDown(now, out);
   blocks_.OnPeerDown(now, event.address, event.refused, out);
 }
 
 void WorkerCore::On(MonotonicTime, worker::PeerDenied& event, worker::Commands& out) {
-  if (event.address == config_.driver_address) driver_.OnDenied(event.why, out);
+  if (event.address == driver_.address()) driver_.OnDenied(event.why, out);
 }
 
 void WorkerCore::On(MonotonicTime now, worker::LinkReset& event, worker::Commands& out) {

@@ -11,14 +11,20 @@ void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands
   using Kind = proto::Envelope;
   const proto::Envelope& message = event.message;
   switch (message.message_case()) {
+    case Kind::kDriverLeads:
+      if (driver_.Takes(message.leader_epoch())) {
+        driver_.OnLeads(now, message.leader_epoch(), message.driver_leads().address(), out);
+      }
+      return;
     case Kind::kWorkerRegistered:
+      if (!driver_.Takes(message.leader_epoch())) return;
       if (message.worker_registered().tells_binaries()) {
         const auto& needed = message.worker_registered().binaries();
         executors_.OnBinariesNeeded({needed.begin(), needed.end()}, out);
       }
       return driver_.OnRegistered(now, message.worker_registered(), out);
     case Kind::kDrainWorker:
-      if (event.from == config_.driver_address) {
+      if (event.from == driver_.address() && driver_.Takes(message.leader_epoch())) {
         worker::DrainRequested drain{
             now + static_cast<int64_t>(message.drain_worker().deadline_ms()) * 1000};
         On(now, drain, out);

@@ -23,12 +23,6 @@ namespace {
 
 constexpr int64_t kLastWordsUs = 1'000'000;  // for what is queued when the daemon ends
 
-BinaryCache::Fetch FetchFromDriver(const std::string& driver, const Security& security) {
-  return [driver, security](const std::string& digest, const BinarySink& sink) {
-    return FetchBinary(driver, security, digest, sink);
-  };
-}
-
 }  // namespace
 
 class WorkerDaemon::Impl : public WorkerShell {
@@ -41,8 +35,11 @@ class WorkerDaemon::Impl : public WorkerShell {
         loop_(std::move(loop)),
         store_(std::move(store)),
         binaries_(options_.data_dir + "/binaries",
-                  options_.fetch_binary ? options_.fetch_binary
-                                        : FetchFromDriver(options_.driver, options_.security)) {}
+                  options_.fetch_binary
+                      ? options_.fetch_binary
+                      : [this](const std::string& digest, const BinarySink& sink) {
+                          return sluice::FetchBinary(fetch_from_, options_.security, digest, sink);
+                        }) {}
 
   ~Impl() override { Close(); }
 
@@ -100,7 +97,8 @@ class WorkerDaemon::Impl : public WorkerShell {
     processes_->End(command.executor, command.at_once);
   }
   void FetchBinary(const worker::FetchBinary& command) override {
-    starter_.PostNow([this, digest = command.digest] {
+    starter_.PostNow([this, digest = command.digest, driver = command.driver] {
+      fetch_from_ = driver;
       const auto path = binaries_.Get(digest);
       absl::Status status = path.status();
       if (status.ok()) status = processes_->CheckBinary(*path);
@@ -144,6 +142,7 @@ class WorkerDaemon::Impl : public WorkerShell {
   const DataDir dir_;
   const std::unique_ptr<EventLoop> loop_;
   const std::unique_ptr<BlockStore> store_;
+  std::string fetch_from_;  // the driver that leads; on the starter's thread
   BinaryCache binaries_;
   // Fetches binaries and starts executors, which take their time.
   EventLoop starter_{EventLoop::Options{.name = "starter"}};

@@ -15,7 +15,7 @@
 namespace sluice {
 
 struct WorkerOptions {
-  std::string driver;             // HOST:PORT of the driver daemon
+  std::string driver;             // HOST:PORT of the driver daemon; several joined by commas
   std::string listen_host = "127.0.0.1";
   int listen_port = 0;
   std::string advertise;          // host under which others reach this node; empty: listen_host

@@ -24,7 +24,9 @@ struct WorkerConfig {
   std::string machine = "x86_64";
   uint32_t protocol = 1;
   int64_t pid = 0;                 // of the daemon, for people
-  std::string driver_address;      // of the driver daemon; empty: local mode, there is none
+  // Of the driver daemon, or several joined by commas, one of which leads; empty: local mode, there
+  // is none.
+  std::string driver_address;
   bool starts_processes = true;    // false: executors attach by themselves (local mode, simulator)
   int64_t tick_us = 20'000;        // how often the shell sends Tick
 };
@@ -155,6 +157,7 @@ struct DropJob {
 };
 struct FetchBinary {
   std::string digest;
+  std::string driver = {};  // that holds it
 };
 // Of the binaries fetched before, only these are needed.
 struct KeepBinaries {
