@@ -101,6 +101,19 @@ TEST_F(TakeoverTest, AJobDriverThatNeverRegistersIsReplacedWithoutAProcessToEnd)
   EXPECT_EQ(Last<StartDriver>().size(), 1u);
 }
 
+TEST_F(TakeoverTest, ALostJobDriverThatStillHoldsItsLogGetsTheJobBack) {
+  RunJob("rocksdb:/shared");
+  Lead("other", 2, disk_);
+  Pass(7 * kSecond);
+  Do(DriverStarted{"wc", 20, 5, "/here"});
+  Exit("wc", 20, 7);
+  EXPECT_EQ(State("wc"), "RECOVERING") << "and not FENCED while the holder may be out of reach";
+  Register("wc", 10);
+  EXPECT_EQ(core_->Job("wc")->driver_pid(), 10);
+  PassWithReports(10 * kSecond);
+  EXPECT_TRUE(Last<StartDriver>().empty());
+}
+
 TEST_F(TakeoverTest, AnEndThatIsReportedFromAnotherNodeIsTheJobsEnd) {
   RunJob("s3://b/p");
   Lead("other", 2, disk_);

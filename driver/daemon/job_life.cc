@@ -104,6 +104,7 @@ bool JobLife::IsNear(const std::string& host) const {
 // The log decides between a driver that may still run there and the one that is started here.
 void JobLife::Lose(MonotonicTime now, const std::string& why, Commands* out) {
   far_ = false;
+  lost_ = true;
   record_.set_pid(0);
   Relaunch(now, why, out);
 }
@@ -126,6 +127,7 @@ void JobLife::Adopt(MonotonicTime now, const std::string& address, int64_t pid, 
   record_.set_pid(pid);
   record_.set_driver_address(address);
   far_ = !IsNear(HostOf(address));
+  lost_ = false;
   heard_ = now;
   if (far_) {
     if (record_.host() != HostOf(address)) record_.clear_folder();
@@ -170,6 +172,7 @@ bool JobLife::OnStatus(MonotonicTime now, const std::string& from, const proto::
   reported_ = true;
   if (status.decided_batches() > record_.decided_at_launch() && record_.restarts_in_row() != 0) {
     record_.set_restarts_in_row(0);
+    lost_ = false;
     changed = true;
   }
   // Nobody here will see that process end.
@@ -201,7 +204,10 @@ void JobLife::OnExited(MonotonicTime now, const DriverExited& event, Commands* o
   }
   // Whoever submits is told that the store denies the job or is away; a job that has run waits.
   const bool never_began = code && !record_.opened() && (*code == kUnreachable || *code == kDenied);
-  if (code && (IsFinal(*code) || never_began)) return EndBy(*code, event.last_line, out);
+  // A driver that was given up and lives may hold a log that only one can open: it or this node's
+  // next one has the job in the end.
+  const bool contested = lost_ && code && *code == kFenced;
+  if (code && !contested && (IsFinal(*code) || never_began)) return EndBy(*code, event.last_line, out);
   if (idle_) return End("CANCELLED", kDone, "", out);
   if (forced_) {
     return End(record_.wish() == proto::JobRecord::CANCEL ? "CANCELLED" : "FAILED", kForced,

@@ -92,6 +92,7 @@ class JobLife {
   bool adopted_ = false;
   bool far_ = false;              // its driver runs on another node: only its reports tell of it
   MonotonicTime heard_ = 0;       // the last of them
+  bool lost_ = false;             // a driver there was given up, and may yet live
   Drivers drivers_;               // registered, by address
 };
 

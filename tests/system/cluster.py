@@ -190,9 +190,11 @@ class Cluster:
         return done.returncode, done.stdout, done.stderr
 
     def submit(self, binary, name, args, checkpoint=True, conf=()):
-        """With a checkpoint of its own, at the folder given, or (False) in the driver's data."""
+        """With a checkpoint of its own, at the folder or URL given, or (False) in the driver's data.
+        """
         folder = self.path("checkpoint-" + name) if checkpoint is True else checkpoint
-        flags = [f"--checkpoint=rocksdb:{folder}"] if folder else []
+        url = folder if folder and "://" in folder else f"rocksdb:{folder}"
+        flags = [f"--checkpoint={url}"] if folder else []
         flags += [f"--conf={pair}" for pair in conf]
         words = self.client_words("submit", f"--driver={self.address}", f"--name={name}",
                                   *self.security("client"), *flags, binary, "--", *args)

@@ -4,6 +4,7 @@ import http.server
 import os
 import pwd
 import socket
+import subprocess
 import threading
 
 from cluster import Failure, Process, wait_until
@@ -77,8 +78,10 @@ def free_port():
 class S3Server:
     """One bucket; what is put outlives the process. Keys go by its environment, never by flags."""
 
-    def __init__(self, folder, access="test-access", secret="test-secret", tls=None):
+    def __init__(self, folder, access="test-access", secret="test-secret", tls=None,
+                 host="127.0.0.1", netns=None):
         self.folder, self.access, self.secret = folder, access, secret
+        self.host, self.netns = host, netns
         self.scheme = "https" if tls else "http"
         self.flags = ["--cert", tls[0], "--key", tls[1]] if tls else []
         self.port = free_port()
@@ -90,7 +93,7 @@ class S3Server:
 
     @property
     def endpoint(self):
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def environment(self, keys=True):
         """What clients need, beside what this process has."""
@@ -104,15 +107,19 @@ class S3Server:
         env = os.environ | {"ROOT_ACCESS_KEY": self.access, "ROOT_SECRET_KEY": self.secret}
         path = os.path.join(self.folder, "s3")
         self.process = Process("s3", [
-            binary(), "--port", f"127.0.0.1:{self.port}", "--keep-alive", "--quiet", *self.flags,
+            binary(), "--port", f"{self.host}:{self.port}", "--keep-alive", "--quiet", *self.flags,
             "posix", "--sidecar", os.path.join(path, "meta"), os.path.join(path, "objects")],
-            self.folder, env=env)
+            self.folder, env=env, netns=self.netns)
 
         def accepts():
             if self.process.popen.poll() is not None:
                 raise Failure(f"the S3 server ended:\n{self.process.tail()}")
+            if self.netns:
+                inside = ["ip", "netns", "exec", self.netns, "ss", "-Hltn"]
+                return f"{self.host}:{self.port}" in subprocess.run(
+                    inside, text=True, capture_output=True).stdout
             with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+                return probe.connect_ex((self.host, self.port)) == 0
         wait_until(accepts, "the S3 server to accept")
 
     def stop(self):

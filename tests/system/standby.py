@@ -29,12 +29,14 @@ class Drivers:
     def start(self, name):
         self.starts += 1
         files = [self.cluster.path(f"{name}.{self.starts}.{kind}") for kind in ("port", "http")]
+        host = self.cluster.host(name)
         process = Process(name, [
-            self.cluster.sluice, "driver", f"--listen={self.addresses.get(name, '127.0.0.1:0')}",
-            "--http=127.0.0.1:0", f"--data-dir={self.cluster.path(name)}",
+            self.cluster.sluice, "driver", f"--listen={self.addresses.get(name, host + ':0')}",
+            f"--http={host}:0", f"--data-dir={self.cluster.path(name)}",
             f"--store={self.store}", f"--port-file={files[0]}", f"--http-port-file={files[1]}",
-            "--conf=worker_lease=1s", f"--conf=driver_lease={int(LEASE * 1000)}ms"],
-            self.cluster.folder, env=self.env)
+            "--conf=worker_lease=1s", f"--conf=driver_lease={int(LEASE * 1000)}ms",
+            *self.cluster.security(name)],
+            self.cluster.folder, env=self.env, netns=self.cluster.namespace(name))
         self.cluster.workers[name] = process  # ended with the others
         self.addresses[name] = self.cluster.read_port(files[0], process)
         self.http[name] = self.cluster.read_port(files[1], process)
