@@ -33,6 +33,16 @@ TEST(OpenStoreTest, AllWhoOpenOneUrlSeeTheSameObjects) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(OpenStoreTest, AJobThatHasRunIsNotBegunAfreshWhereItsLogIsNot) {
+  const std::string folder = testing::TempDir() + "elsewhere_" + std::to_string(::getpid());
+  const DriverStoreOptions again = {.url = "rocksdb:" + folder, .must_exist = true};
+  EXPECT_EQ(ExitCodeOf(OpenDriverStore(again).status()), kExitDamaged);
+  EXPECT_FALSE(std::filesystem::exists(folder)) << "and nothing is made there";
+  ASSERT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());
+  EXPECT_TRUE(OpenDriverStore(again).ok());
+  std::filesystem::remove_all(folder);
+}
+
 TEST(OpenStoreTest, WhatCrashedWritersLeftIsSweptWhenADriverOpens) {
   const std::string folder = testing::TempDir() + "swept_" + std::to_string(::getpid());
   ASSERT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());
