@@ -68,6 +68,7 @@ class JobDriverCore {
 
   void OnMessage(MonotonicTime now, const MessageIn& in);
   void JudgeSuspicions(MonotonicTime now);
+  void WatchLog(MonotonicTime now);
   void OnDaemonMessage(MonotonicTime now, const proto::Envelope& m);
   void OnWorkerMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
   void OnExecutorMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
@@ -184,6 +185,9 @@ class JobDriverCore {
   std::string damage_;          // of the checkpoint that the job is at; it is being set aside
   MonotonicTime aside_due_ = 0;
   MonotonicTime mark_due_ = 0;  // of the store; kNever: it is marked
+  uint64_t log_slot_ = 0;       // that an append waits for, 0: none,
+  MonotonicTime log_since_ = 0;  // and since when
+  bool log_late_ = false;
   std::string last_status_;
   MonotonicTime status_sent_ = 0;
 };

@@ -304,6 +304,23 @@ TEST(JobDriverCoreTest, ADirectoryThatDoesNotAnswerIsNamedOnce) {
   EXPECT_EQ(said(), 1);
 }
 
+TEST(JobDriverCoreTest, ALogThatDoesNotAnswerIsNamedOnceAndInTheStatus) {
+  JobDriverOptions options;
+  options.daemon_address = "daemon";
+  Cluster cluster(1, {}, options);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.status.decided_batches() > 0; }));
+  cluster.hold_log = true;
+  const auto named = [&] {
+    return cluster.status.failure().find("log has not answered") != std::string::npos;
+  };
+  EXPECT_FALSE(cluster.RunUntil(named, 900));
+  EXPECT_TRUE(cluster.RunUntil(named, 400));
+  cluster.hold_log = false;
+  cluster.MakeDurable();
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.status.failure().empty(); }));
+}
+
 // A job that goes on from a checkpoint whose state cannot be loaded.
 class DamagedCheckpointTest : public testing::Test {
  protected:

@@ -11,6 +11,9 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kStatusUs = 200'000;
+constexpr MonotonicTime kLogPatienceUs = 10'000'000;
+constexpr char kLogLate[] = "the driver log has not answered for ten seconds; nothing is "
+                            "acknowledged or decided until it does";
 constexpr MonotonicTime kStatusAgainUs = 1'000'000;
 constexpr MonotonicTime kRegisterAgainUs = 200'000;   // until the daemon has answered
 constexpr MonotonicTime kRegisterKeepUs = 2'000'000;
@@ -231,7 +234,7 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_lost_records(state_.lost_records());
   status.set_scheduling_delay_ms(scheduling_delay_ms_);
   status.set_records_total(state_.records_total());
-  status.set_failure(failure_);
+  status.set_failure(failure_.empty() && log_late_ ? kLogLate : failure_);
   status.set_exit_code(exit_code_);
   status.set_under_replicated_blocks(blocks_.under_replicated());
   if (files_ != nullptr) {
@@ -254,7 +257,22 @@ proto::JobStatus JobDriverCore::Status() const {
   return status;
 }
 
+// A disk that hangs gives no error: its append is neither done nor failed.
+void JobDriverCore::WatchLog(MonotonicTime now) {
+  const uint64_t slot = log_.idle() ? 0 : log_.next_slot();
+  if (slot != log_slot_ || slot == 0) {
+    if (log_late_) out_.push_back(Say{Say::Level::kInfo, "the driver log answers again"});
+    log_slot_ = slot;
+    log_since_ = now;
+    log_late_ = false;
+  }
+  if (log_late_ || now - log_since_ < kLogPatienceUs) return;
+  log_late_ = true;
+  out_.push_back(Say{Say::Level::kError, kLogLate});
+}
+
 void JobDriverCore::SendStatus(MonotonicTime now) {
+  WatchLog(now);
   if (now - loss_checked_ > kLossCheckUs && begun_) {
     loss_checked_ = now;
     const std::vector<BlockId> lost = blocks_.LostBlocks(now);
