@@ -207,7 +207,9 @@ void JobLife::OnExited(MonotonicTime now, const DriverExited& event, Commands* o
   // A driver that was given up and lives may hold a log that only one can open: it or this node's
   // next one has the job in the end.
   const bool contested = lost_ && code && *code == kFenced;
-  if (code && !contested && (IsFinal(*code) || never_began)) return EndBy(*code, event.last_line, out);
+  if (code && !contested && (IsFinal(*code) || never_began)) {
+    return EndBy(*code, event.last_line, out);
+  }
   if (idle_) return End("CANCELLED", kDone, "", out);
   if (forced_) {
     return End(record_.wish() == proto::JobRecord::CANCEL ? "CANCELLED" : "FAILED", kForced,
