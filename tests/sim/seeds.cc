@@ -8,6 +8,14 @@
 
 namespace sluice::sim {
 
+void Add(const SeedsResult& more, SeedsResult* all) {
+  all->seeds += more.seeds;
+  all->events += more.events;
+  all->virtual_s += more.virtual_s;
+  for (const auto& [what, times] : more.counters) all->counters[what] += times;
+  all->broken.insert(all->broken.end(), more.broken.begin(), more.broken.end());
+}
+
 SeedsResult RunSeeds(uint64_t first, uint64_t count, bool until_broken) {
   SeedsResult all;
   std::mutex mutex;
@@ -25,11 +33,7 @@ SeedsResult RunSeeds(uint64_t first, uint64_t count, bool until_broken) {
       if (until_broken) enough = true;
     }
     const std::lock_guard<std::mutex> lock(mutex);
-    all.seeds += mine.seeds;
-    all.events += mine.events;
-    all.virtual_s += mine.virtual_s;
-    for (const auto& [what, times] : mine.counters) all.counters[what] += times;
-    all.broken.insert(all.broken.end(), mine.broken.begin(), mine.broken.end());
+    Add(mine, &all);
   };
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {

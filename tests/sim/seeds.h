@@ -19,6 +19,9 @@ struct SeedsResult {
   std::vector<std::pair<uint64_t, std::string>> broken;
 };
 
+// Adds what other seeds did to `all`.
+void Add(const SeedsResult& more, SeedsResult* all);
+
 // Runs the seeds from `first` on; with `until_broken` no further one begins once one is broken.
 SeedsResult RunSeeds(uint64_t first, uint64_t count, bool until_broken);
 
