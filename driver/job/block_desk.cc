@@ -8,7 +8,9 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kCheckCopiesUs = 200'000;
-constexpr int64_t kExcessLeases = 4;  // copies under way are not known yet either
+// So long what a worker holds and what is known of it may differ: copies are under way, and
+// announcements of them.
+constexpr int64_t kDiffersLeases = 4;
 
 }  // namespace
 
@@ -94,7 +96,7 @@ void BlockDesk::OnInventory(const proto::WorkerInventory& inventory) {
   auto& held = held_[inventory.worker_id()];
   // What was announced since the session that this answers was sent may be newer than the answer.
   std::erase_if(held, [&](const auto& entry) { return entry.second < inventory.session(); });
-  excess_since_.erase(inventory.worker_id());
+  differs_since_.erase(inventory.worker_id());
   check_copies_ = true;
   for (const auto& block : inventory.blocks()) {
     const BlockId key = BlockIdOf(block.name());
@@ -118,13 +120,13 @@ void BlockDesk::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {
   const std::string& worker = beat.worker_id();
   const auto held = held_.find(worker);
   const uint64_t known = held == held_.end() ? 0 : held->second.size();
-  if (beat.epoch() != epoch_ || beat.blocks() <= known) {
-    excess_since_.erase(worker);
+  if (beat.epoch() != epoch_ || beat.blocks() == known) {
+    differs_since_.erase(worker);
     return;
   }
-  const auto [since, fresh] = excess_since_.try_emplace(worker, now);
-  if (fresh || now - since->second < kExcessLeases * options_.lease_us) return;
-  excess_since_.erase(since);
+  const auto [since, fresh] = differs_since_.try_emplace(worker, now);
+  if (fresh || now - since->second < kDiffersLeases * options_.lease_us) return;
+  differs_since_.erase(since);
   members_->AskInventory(worker);
 }
 

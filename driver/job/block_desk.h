@@ -99,7 +99,7 @@ class BlockDesk {
   BlockReleases releases_;
   // By worker: what it said it has, and the number of its session at that time.
   std::map<std::string, std::map<BlockId, uint64_t>> held_;
-  std::map<std::string, MonotonicTime> excess_since_;   // by worker
+  std::map<std::string, MonotonicTime> differs_since_;  // by worker: its count of blocks from ours
   std::map<BlockId, HeldBack> early_;                   // a predecessor is still on its way
   std::map<BlockId, Unlogged> unlogged_;                // in inventories, not in the log
   std::set<BlockId> dropped_;                           // released without having been logged

@@ -178,6 +178,7 @@ class Books {
     return false;
   }
   const JobState& state() const { return state_; }
+  uint64_t under_replicated() const { return blocks_.under_replicated(); }
   // Both workers have answered their first sessions.
   void Greet() {
     Pass(1'000);

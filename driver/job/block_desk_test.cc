@@ -147,6 +147,26 @@ TEST(BlockDeskTest, WhatADeadReceiverLeftIsReleasedOnlyWhenTheLogHasItsNumber) {
   EXPECT_NE(books.ReleaseTo("w0"), nullptr);
 }
 
+// Simulator seed 101073: a copy's announcement came late, behind the inventory of its holder's next
+// incarnation. The block was in the received-data log, and nobody fetched it from there.
+TEST(BlockDeskTest, AWorkerThatHoldsLessThanIsKnownIsAskedForItsInventory) {
+  Books books;
+  books.Greet();
+  books.Announce(1, {"w0", "w1"});
+  books.Pass(1'000);
+  ASSERT_EQ(books.SessionTo("w1"), nullptr);
+  for (int i = 0; i < 20 && books.SessionTo("w1") == nullptr; ++i) {
+    books.Beat("w0", 0, 1);
+    books.Beat("w1", 0, 0);
+    books.Pass(kLeaseUs / 4);
+  }
+  ASSERT_NE(books.SessionTo("w1"), nullptr);
+  EXPECT_EQ(books.SessionTo("w0"), nullptr);
+  books.Inventory("w1", books.SessionTo("w1")->number());
+  books.Pass(kLeaseUs / 4);
+  EXPECT_EQ(books.under_replicated(), 1u);
+}
+
 TEST(BlockDeskTest, AWorkerThatHoldsMoreThanIsKnownIsAskedForItsInventory) {
   Books books;
   books.Greet();
