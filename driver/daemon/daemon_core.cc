@@ -156,6 +156,31 @@ void DaemonCore::OnStatus(const std::string& from, const proto::JobStatus& statu
   if (job == nullptr || job->ended()) return;
   if (job->OnStatus(now_, from, status, &out_)) dirty_ = true;
   if (job->ended()) reallocate_ = true;
+  if (times_.slow_drain_ms == 0) return;
+  for (const proto::SlowWorker& slow : status.slow_workers()) DrainSlow(status.job(), slow);
+}
+
+// Two others must be up, and none on its way out: a drain moves its work to them.
+void DaemonCore::DrainSlow(const std::string& job, const proto::SlowWorker& slow) {
+  size_t others = 0;
+  const WorkerRegistry::Worker* found = nullptr;
+  for (const auto& [id, worker] : workers_.workers()) {
+    if (!worker.live) continue;
+    if (!worker.last.drain().empty()) return;
+    if (id == slow.worker_id()) {
+      found = &worker;
+    } else {
+      ++others;
+    }
+  }
+  if (found == nullptr || others < 2 || !slow_told_.insert(found->self.incarnation()).second) {
+    return;
+  }
+  proto::Envelope message;
+  message.mutable_drain_worker()->set_deadline_ms(times_.slow_drain_ms);
+  out_.push_back(Send{found->link, std::move(message)});
+  out_.push_back(Say{"worker " + slow.worker_id() + " is slow, says job " + job +
+                     ": it is to drain"});
 }
 
 void DaemonCore::On(const PeerDown& event) {

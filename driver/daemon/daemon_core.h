@@ -67,6 +67,7 @@ class DaemonCore {
   void OnHeartbeat(const std::string& from, const proto::WorkerHeartbeat& heartbeat);
   void OnDriverRegister(const std::string& from, const proto::JobDriverRegister& driver);
   void OnStatus(const std::string& from, const proto::JobStatus& status);
+  void DrainSlow(const std::string& job, const proto::SlowWorker& slow);
 
   proto::JobInfo InfoOf(const JobLife& job) const;
   JobLife* Find(const std::string& name);
@@ -92,6 +93,7 @@ class DaemonCore {
   std::vector<std::unique_ptr<JobLife>> jobs_;  // in order of submission
   std::set<std::string> untold_;  // links that the former leader knew and that have not spoken yet
   std::set<std::string> checkpoints_gone_;
+  std::set<uint64_t> slow_told_;  // incarnations of workers that were told to drain
   std::vector<Command> out_;
   bool dirty_ = false;        // the table changed in this step
   bool reallocate_ = false;   // workers or jobs changed in this step

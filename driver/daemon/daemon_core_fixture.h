@@ -19,7 +19,7 @@ class DaemonTest : public testing::Test {
  protected:
   void Begin(const proto::JobTable& table = {}, const std::string& host = "",
              const Leadership& leadership = {}) {
-    core_ = std::make_unique<DaemonCore>(JobTimes(), now_, table, host, leadership);
+    core_ = std::make_unique<DaemonCore>(times_, now_, table, host, leadership);
   }
   const std::vector<Command>& Do(const Event& event) {
     last_ = core_->Step(now_, event);
@@ -108,6 +108,7 @@ class DaemonTest : public testing::Test {
   }
   std::string State(const std::string& name) const { return core_->Job(name)->status().state(); }
 
+  JobTimes times_;
   MonotonicTime now_ = 100 * kSecond;
   std::unique_ptr<DaemonCore> core_;
   std::vector<Command> last_;

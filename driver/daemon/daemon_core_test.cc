@@ -213,6 +213,60 @@ TEST_F(DaemonTest, ADrainedWorkersLastWordCountsBehindTheEndOfItsLinkToo) {
   EXPECT_EQ(core_->Workers()[0].state(), "DRAINED");
 }
 
+// What a job said of a slow worker, and the workers that were told to drain for it.
+class SlowWorkerTest : public DaemonTest {
+ protected:
+  void BeginWith(std::vector<std::string> workers) {
+    Begin();
+    for (const std::string& worker : workers) WorkerUp(worker);
+    Submit("wc");
+    StartUp("wc", 10);
+  }
+  std::vector<std::string> DrainedWhenSlow(const std::string& worker) {
+    proto::Envelope message;
+    message.mutable_job_status()->set_job("wc");
+    message.mutable_job_status()->set_state("RUNNING");
+    message.mutable_job_status()->set_epoch(1);
+    message.mutable_job_status()->add_slow_workers()->set_worker_id(worker);
+    Do(Received{"driver:10", message});
+    std::vector<std::string> told;
+    for (const Send& send : Last<Send>()) {
+      if (send.message.has_drain_worker()) told.push_back(send.to);
+    }
+    return told;
+  }
+  void SayDraining(const std::string& worker) {
+    proto::Envelope message;
+    message.mutable_worker_heartbeat()->set_worker_id(worker);
+    message.mutable_worker_heartbeat()->set_incarnation(1);
+    message.mutable_worker_heartbeat()->set_drain("draining");
+    Do(Received{worker + ":1", message});
+  }
+};
+
+TEST_F(SlowWorkerTest, ItDrainsOnceWhereThePolicySaysSo) {
+  times_.slow_drain_ms = 30'000;
+  BeginWith({"w1", "w2", "w3"});
+  EXPECT_EQ(DrainedWhenSlow("w2"), std::vector<std::string>{"w2:1"});
+  EXPECT_EQ(DrainedWhenSlow("w2"), std::vector<std::string>{});
+}
+
+TEST_F(SlowWorkerTest, ItIsOnlyReportedByDefault) {
+  BeginWith({"w1", "w2", "w3"});
+  EXPECT_EQ(DrainedWhenSlow("w2"), std::vector<std::string>{});
+}
+
+TEST_F(SlowWorkerTest, ItStaysWhereTooFewWouldBeLeftOrAnotherIsOnItsWayOut) {
+  times_.slow_drain_ms = 30'000;
+  BeginWith({"w1", "w2"});
+  EXPECT_EQ(DrainedWhenSlow("w2"), std::vector<std::string>{});
+  EXPECT_EQ(DrainedWhenSlow("nobody"), std::vector<std::string>{});
+  WorkerUp("w3");
+  WorkerUp("w4");
+  SayDraining("w1");
+  EXPECT_EQ(DrainedWhenSlow("w2"), std::vector<std::string>{});
+}
+
 TEST_F(DaemonTest, ALoopThatSleptJudgesNobody) {
   Begin();
   WorkerUp("w1");

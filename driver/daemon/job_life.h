@@ -16,6 +16,7 @@ struct JobTimes {
   MonotonicTime backoff_first_us = 100'000;
   MonotonicTime backoff_last_us = 10'000'000;
   MonotonicTime force_grace_us = 5'000'000;  // behind a stop's deadline, then the driver is killed
+  int64_t slow_drain_ms = 0;  // the deadline of a slow worker's drain; 0: it is only reported
 };
 
 // Pure. Invariants: at most one job driver is being started; a process that may be a former job

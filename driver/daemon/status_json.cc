@@ -20,6 +20,12 @@ Json Of(const proto::JobInfo& job) {
     receivers.push_back(
         {{"stream", place.stream()}, {"address", place.address()}, {"taken", place.taken()}});
   }
+  Json slow = Json::array();
+  for (const proto::SlowWorker& worker : s.slow_workers()) {
+    slow.push_back({{"id", worker.worker_id()},
+                    {"times", worker.times()},
+                    {"since_batch_ms", worker.since_batch_ms()}});
+  }
   return {{"name", s.job()},
           {"state", s.state()},
           {"epoch", s.epoch()},
@@ -41,6 +47,7 @@ Json Of(const proto::JobInfo& job) {
           {"failure", s.failure()},
           {"lost_records", s.lost_records()},
           {"receivers", receivers},
+          {"slow_workers", slow},
           {"exit_code", s.exit_code()},
           {"slots", job.slots()},
           {"checkpoint", job.checkpoint()}};

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "driver/job/job_driver_core.h"
 #include "driver/job/planner.h"
@@ -167,6 +168,25 @@ Progress JobDriverCore::ProgressOfRuns() const {
   return progress;
 }
 
+// Names workers that hold every batch up; what follows is the driver daemon's to decide.
+void JobDriverCore::JudgeWorkers(const BatchRun& run) {
+  std::map<std::string, WorkerLoad> loads;
+  for (const auto& member : runner_->members()) {
+    const auto report = run.reports.find(member.executor());
+    if (report == run.reports.end()) continue;
+    WorkerLoad& load = loads[member.worker_id()];
+    load.busy_us = std::max(load.busy_us, report->second.busy_us());
+    for (const auto& source : report->second.sources()) load.records += source.records();
+    for (const auto& edge : report->second.edges()) load.records += edge.folded();
+  }
+  for (const SlowWorker& slow : slow_workers_.OnBatch(run.batch_ms, loads)) {
+    out_.push_back(Say{Say::Level::kWarning,
+                       absl::StrFormat("worker %s is slow: since batch %d its tasks took more than "
+                                       "three times those of the others, in this one %.1f times",
+                                       slow.worker_id, slow.since_batch_ms, slow.times)});
+  }
+}
+
 // User code with an effect outside runs when it is durable that its batch is the next to be
 // decided, and what it is made of: a batch may have become empty by being skipped.
 bool JobDriverCore::EffectsAllowed(int64_t batch_ms) const {
@@ -208,6 +228,7 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
     return true;
   }
   if (!RunForeachOf(run, outcome)) return false;
+  JudgeWorkers(run);
   scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
   planned_at_.erase(run.batch_ms);
   ForgetBlame(now, run.batch_ms);

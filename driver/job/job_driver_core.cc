@@ -37,6 +37,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       checkpointer_(options_, &state_, &log_),
       keeper_(&state_, &members_, [this](const BlockId& key) { return blocks_.HoldersOf(key); }),
       losses_(options_, &state_, &log_, &members_),
+      slow_workers_(options_.batch_interval_ms),
       ticks_(options_.batch_interval_ms),
       blame_(options_.task_max_failures),
       suspicions_(options_.lease_us),

@@ -27,6 +27,7 @@
 #include "driver/job/program.h"
 #include "driver/job/publisher.h"
 #include "driver/job/receiver_losses.h"
+#include "driver/job/slow_workers.h"
 #include "driver/job/suspicions.h"
 #include "driver/job/tick_clock.h"
 
@@ -109,6 +110,7 @@ class JobDriverCore {
   void WarnOfLateSources(MonotonicTime now);
   void AdvanceRuns(MonotonicTime now);
   bool FinishRun(MonotonicTime now, BatchRun& run);
+  void JudgeWorkers(const BatchRun& run);
   bool RunForeachOf(const BatchRun& run, const BatchOutcome& outcome);
   bool EffectsAllowed(int64_t batch_ms) const;
   Progress ProgressOfRuns() const;
@@ -131,6 +133,7 @@ class JobDriverCore {
   Checkpointer checkpointer_;
   InputKeeper keeper_;
   ReceiverLosses losses_;
+  SlowWorkers slow_workers_;
   TickClock ticks_;
   std::unique_ptr<StagePlan> plan_;
   std::unique_ptr<BatchRunner> runner_;

@@ -1,5 +1,6 @@
 // The job's life in the job driver's core: its beginning, drain and cancel, failure, status.
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_store.h"
@@ -237,6 +238,12 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_failure(failure_.empty() && log_late_ ? kLogLate : failure_);
   status.set_exit_code(exit_code_);
   status.set_under_replicated_blocks(blocks_.under_replicated());
+  for (const SlowWorker& slow : slow_workers_.outliers()) {
+    proto::SlowWorker& worker = *status.add_slow_workers();
+    worker.set_worker_id(slow.worker_id);
+    worker.set_times(std::round(slow.times * 10) / 10);
+    worker.set_since_batch_ms(slow.since_batch_ms);
+  }
   if (files_ != nullptr) {
     status.set_changed_files(files_->changed_files());
     status.set_input_problem(tick_.late ? "the sources of batch " +

@@ -16,16 +16,25 @@
 namespace sluice::cli {
 namespace {
 
-const std::vector<std::string> kKeys = {"worker_lease", "driver_lease", "drain_deadline"};
+const std::vector<std::string> kKeys = {"worker_lease", "driver_lease", "drain_deadline",
+                                        "slow_workers"};
 
 struct Plan {
   daemon::DriverDaemonOptions daemon;
   int64_t drain_deadline_ms = 30'000;
+  bool drain_slow_workers = false;
 };
 
 absl::Status ReadConf(const Typed& typed, Plan* plan) {
   for (const std::string& text : typed.All("conf")) {
     ASSIGN_OR_RETURN(auto pair, ParseConf(text));
+    if (pair.first == "slow_workers") {
+      if (pair.second != "report" && pair.second != "drain") {
+        return absl::InvalidArgumentError("must be report or drain: " + text);
+      }
+      plan->drain_slow_workers = pair.second == "drain";
+      continue;
+    }
     int64_t* target = nullptr;
     if (pair.first == "worker_lease") target = &plan->daemon.times.lease_us;
     if (pair.first == "driver_lease") target = &plan->daemon.lease_us;
@@ -63,6 +72,7 @@ absl::StatusOr<Plan> ReadTyped(const Typed& typed) {
     RETURN_IF_ERROR(daemon::CheckTableUrl(plan.daemon.store));
   }
   RETURN_IF_ERROR(ReadConf(typed, &plan));
+  if (plan.drain_slow_workers) plan.daemon.times.slow_drain_ms = plan.drain_deadline_ms;
   ASSIGN_OR_RETURN(plan.daemon.security, SecurityOf(typed));
   return plan;
 }

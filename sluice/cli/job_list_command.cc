@@ -1,6 +1,7 @@
 // `sluice job list` and `sluice job status NAME`.
 #include <iostream>
 
+#include "absl/strings/str_format.h"
 #include "common/status.h"
 #include "driver/daemon/status_json.h"
 #include "sluice/cli/client.h"
@@ -54,6 +55,11 @@ void PrintJob(const proto::JobInfo& job) {
   for (const proto::ReceiverPlace& place : s.receivers()) {
     std::string where = place.address().empty() ? "not up" : place.address();
     rows.push_back({"stream " + place.stream(), where});
+  }
+  for (const proto::SlowWorker& slow : s.slow_workers()) {
+    rows.push_back({"slow worker", slow.worker_id() + ", its tasks take " +
+                                       absl::StrFormat("%.1f", slow.times()) +
+                                       " times as long as those of the others"});
   }
   if (s.lost_records() > 0) {
     rows.push_back({"lost", std::to_string(s.lost_records()) +

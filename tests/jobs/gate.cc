@@ -1,5 +1,6 @@
 // Sums over records "ID ANYTHING" whose tasks wait for as long as somebody holds the lock of the
-// file of --gate, so that a test can hold work back for as long as it likes.
+// file of --gate, so that a test can hold work back for as long as it likes. With --slow_ms=N each
+// record takes so long on a node that is slow.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <charconv>
 #include <iostream>
 #include <mutex>
+#include <thread>
 
 #include "examples/source.h"
 #include "sluice/sluice.h"
@@ -40,11 +42,18 @@ void PassThrough(const std::string& gate) {
   close(fd);
 }
 
+// A node is slow while there is a file of this name where the executor works.
+void WaitIfSlow(int64_t ms) {
+  if (ms > 0 && access("slow", F_OK) == 0) std::this_thread::sleep_for(ms * 1ms);
+}
+
 void BuildJob(sluice::StreamingContext& ssc) {
   const std::string gate = ssc.args().Get("gate");
+  const int64_t slow_ms = ssc.args().GetInt("slow_ms", 0);
   examples::Lines(ssc)
-      .Map([gate](std::string_view line) {
+      .Map([gate, slow_ms](std::string_view line) {
         PassThrough(gate);
+        WaitIfSlow(slow_ms);
         int64_t id = 0;
         std::from_chars(line.data(), line.data() + line.size(), id);
         return std::pair{id % 8, Sum{1, id, static_cast<int64_t>(line.size())}};

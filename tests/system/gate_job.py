@@ -45,8 +45,8 @@ class GateJob:
         return [source or f"--dir={self.inputs}", f"--output={self.output}",
                 f"--gate={self.gate.name}"]
 
-    def submit(self, binary, source=None, conf=(), checkpoint=True):
-        self.cluster.submit(binary, self.name, self.flags(source), checkpoint, conf)
+    def submit(self, binary, source=None, conf=(), checkpoint=True, args=()):
+        self.cluster.submit(binary, self.name, [*self.flags(source), *args], checkpoint, conf)
 
     def await_sums(self, lines, seconds=60):
         expected = gate_sums(lines)

@@ -24,6 +24,7 @@ struct StageWork {
   std::map<uint32_t, uint32_t> failures;  // by task; only what tasks spoiled themselves
   std::vector<uint32_t> again;            // tasks of the next attempt
   MonotonicTime retry_at = 0;
+  MonotonicTime launched = 0;             // its running attempt
 };
 
 struct BatchWork {

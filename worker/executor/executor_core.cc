@@ -182,6 +182,7 @@ void ExecutorCore::On(TasksEnded& event) {
   BatchWork& batch = it->second;
   StageWork& work = batch.stages[event.stage];
   if (work.state != StageWork::State::kRunning) return;
+  batch.report.set_busy_us(batch.report.busy_us() + now_ - work.launched);
   for (TaskResult& result : event.results) work.results.push_back(std::move(result));
   work.again.clear();
   bool wait = false;

@@ -128,6 +128,7 @@ void ExecutorCore::Launch(BatchWork& batch, const Stage& stage,
                           const std::vector<uint32_t>& tasks) {
   StageWork& work = batch.stages[stage.id];
   work.state = StageWork::State::kRunning;
+  work.launched = now_;
   RunTasks command;
   command.generation = generation_;
   command.batch_ms = batch.granted->batch_ms();
