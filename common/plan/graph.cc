@@ -22,11 +22,19 @@ class Fingerprinter {
   uint64_t value_ = 0xcbf29ce484222325ull;
 };
 
-void AddNode(const Node& node, Fingerprinter& print) {
+// 0: that of its input.
+int64_t OwnSlide(const Node& node, const std::vector<Node>& nodes) {
+  const bool has_input = !node.inputs.empty() && node.inputs[0].parent < nodes.size();
+  const int64_t given = has_input ? nodes[node.inputs[0].parent].slide_batches : 1;
+  if (node.slide_batches == given) return 0;
+  return node.slide_ms != 0 ? node.slide_ms : node.slide_batches;
+}
+
+void AddNode(const Node& node, const std::vector<Node>& nodes, Fingerprinter& print) {
   print.Add(static_cast<int64_t>(node.kind));
   print.Add(node.label);
   print.Add(node.record_type);
-  print.Add(node.slide_batches);
+  print.Add(OwnSlide(node, nodes));
   print.Add(static_cast<int64_t>(node.source.kind));
   print.Add(node.source.stream);
   print.Add(node.source.directory);
@@ -70,7 +78,7 @@ uint64_t LineageGraph::ShapeOf(const Node& node) const {
   print.Add(static_cast<int64_t>(node.kind));
   print.Add(node.kind == NodeKind::kSource ? SourceKey(node.source) : node.label);
   print.Add(node.record_type);
-  print.Add(node.slide_batches);
+  print.Add(OwnSlide(node, nodes_));
   print.Add(node.state_type);
   for (const NodeInput& input : node.inputs) {
     if (input.parent < nodes_.size()) {
@@ -124,7 +132,7 @@ std::string LineageGraph::Validate() const {
 
 uint64_t LineageGraph::Fingerprint() const {
   Fingerprinter print;
-  for (const Node& node : nodes_) sluice::AddNode(node, print);
+  for (const Node& node : nodes_) sluice::AddNode(node, nodes_, print);
   for (const Output& output : outputs_) {
     print.Add(static_cast<int64_t>(output.kind));
     print.Add(output.label);

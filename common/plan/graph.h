@@ -59,6 +59,7 @@ struct Node {
   std::string label;           // "ReduceByKey", "SocketTextStream socket-0"
   std::string record_type;     // "(text,int64)"; part of the fingerprint
   int64_t slide_batches = 1;   // emits at every k-th batch
+  int64_t slide_ms = 0;        // the same as a time; 0: not known
   SourceSpec source;           // kSource
   std::vector<NodeInput> inputs;
   // kShuffle:
@@ -70,6 +71,7 @@ struct Node {
   TakeKeyFunction take_key = nullptr;  // null: its records have no key
   bool state_by_key = false;   // an entry for each of the user's keys (user_key.h), and user code
                                // that is called for it
+  bool holds_batches = false;  // its state is made of batches, by their times
   uint64_t shape = 0;          // as LineageGraph::ShapeOf; set when the node is added
 };
 
@@ -120,7 +122,8 @@ class LineageGraph {
   const Node& node(NodeId id) const { return nodes_.at(id); }
   // What a node is by what it does and what it reads, and not by its place: of a program that was
   // changed elsewhere it is the same. Says nothing about user functions. The node's inputs are
-  // there already.
+  // there already. A slide counts where it is not that of the input, and as a time: neither shape
+  // nor fingerprint say what the batch interval is.
   uint64_t ShapeOf(const Node& node) const;
   // An output has an effect outside that a task brings about.
   bool has_task_effects() const;

@@ -73,6 +73,10 @@ class ReferenceInterpreter::PlainState final : public KeyedState {
     }
   }
 
+  int64_t DueOf(std::string_view key) override {
+    const auto it = values_.find(std::string(key));
+    return it == values_.end() ? 0 : it->second.due_ms;
+  }
   uint64_t size() const override { return values_.size(); }
 
  private:
@@ -255,6 +259,33 @@ ReferenceInterpreter::ReferenceInterpreter(const LineageGraph& graph, uint32_t d
 }
 
 ReferenceInterpreter::~ReferenceInterpreter() = default;
+
+void ReferenceInterpreter::GoOnIn(uint32_t default_partitions, int64_t batch_interval_ms) {
+  for (const Node& node : graph_.nodes()) {
+    if (node.state_name.empty() || node.partitions != 0) continue;
+    std::vector<std::unique_ptr<PlainState>> former = std::move(states_[node.id]);
+    states_[node.id].clear();
+    const auto partition_operator = node.partition_operator->New();
+    if (!partition_operator->spreads()) throw std::invalid_argument(node.label + " cannot spread");
+    Spreading spreading;
+    spreading.former_partitions = static_cast<uint32_t>(former.size());
+    spreading.partitions = default_partitions;
+    spreading.key_groups = key_groups_;
+    spreading.partitioner = node.partitioner.get();
+    for (uint32_t p = 0; p < default_partitions; ++p) {
+      PlainState& to = *states_[node.id].emplace_back(std::make_unique<PlainState>());
+      spreading.partition = p;
+      for (uint32_t q = 0; q < former.size(); ++q) {
+        spreading.former = q;
+        if (partition_operator->NeedsFormer(spreading)) {
+          partition_operator->TakeOver(spreading, *former[q], to);
+        }
+      }
+    }
+  }
+  default_partitions_ = default_partitions;
+  batch_interval_ms_ = batch_interval_ms;
+}
 
 KeyedState* ReferenceInterpreter::StateOf(const Node& node, uint32_t partition) {
   return states_[node.id].empty() ? nullptr : states_[node.id][partition].get();

@@ -39,6 +39,10 @@ class ReferenceInterpreter {
                                      const std::set<NodeId>& absent = {},
                                      std::vector<std::string> values = {});
 
+  // The batches to come are run in another number of partitions, and under another interval; the
+  // graph must be good for it, and all its state must spread.
+  void GoOnIn(uint32_t default_partitions, int64_t batch_interval_ms);
+
   // The state of a stateful node as (partition, key, value), in iteration order, for comparison.
   struct StateEntry {
     uint32_t partition;
@@ -56,10 +60,10 @@ class ReferenceInterpreter {
   KeyedState* StateOf(const Node& node, uint32_t partition);
 
   const LineageGraph& graph_;
-  const uint32_t default_partitions_;
+  uint32_t default_partitions_;
   const uint32_t key_groups_;
   const int64_t zero_ms_;
-  const int64_t batch_interval_ms_;
+  int64_t batch_interval_ms_;
   const uint64_t job_instance_;
   std::vector<uint32_t> stage_of_root_;  // of a narrow node: unused
   // states_[node][partition]

@@ -142,6 +142,8 @@ class KeyedState {
   virtual Place Visited() const { return Place(); }
   // A hint that a key of this hash will be asked for some calls from now; nothing changes.
   virtual void Prefetch(uint64_t /*hash*/) {}
+  // Of the key's entry; 0: none.
+  virtual int64_t DueOf(std::string_view key) = 0;
   virtual uint64_t size() const = 0;
 };
 
@@ -150,6 +152,25 @@ struct OperatorContext {
   uint32_t partitions = 1;
   bool emits = true;             // false: only take in; this batch is between two slides
   KeyedState* state = nullptr;   // null for an operator without state
+};
+
+// State that was written in `former_partitions` partitions and is to go on in `partitions`.
+struct Spreading {
+  uint32_t former = 0;               // the partition that is read
+  uint32_t former_partitions = 1;
+  uint32_t partition = 0;            // the partition that is filled
+  uint32_t partitions = 1;
+  uint32_t key_groups = 1024;
+  const KeyPartitioner* partitioner = nullptr;  // as in TaskContext
+
+  // The key's partition is the one that is filled. By canonical bytes.
+  bool Takes(std::string_view key) const;
+  // Some key may be in both; false only where keys go by their hash.
+  bool MayShareKeys() const;
+  // For what has no key: each former partition goes whole to one, in order.
+  bool TakesWhole() const {
+    return uint64_t{former} * partitions / former_partitions == partition;
+  }
 };
 
 // The reduce side of a shuffle, for one partition. One object serves one thread and is reused
@@ -161,6 +182,15 @@ class PartitionOperator {
   virtual void Run(const OperatorContext& context, std::span<const Share> shares,
                    RecordBatch& out) = 0;
   virtual uint32_t output_fixed_size() const = 0;
+
+  // State may go on in another number of partitions, when the job is started again: TakeOver adds
+  // to `to` what its partition gets of `former`. Called for each former partition that NeedsFormer,
+  // in ascending order; entries keep their order. Results are then those of a job that never
+  // had another number, but for the order of keys and of inexact sums.
+  virtual bool spreads() const { return false; }
+  virtual bool NeedsFormer(const Spreading& spreading) const { return spreading.MayShareKeys(); }
+  virtual void TakeOver(const Spreading& /*spreading*/, KeyedState& /*former*/,
+                        KeyedState& /*to*/) {}
 };
 
 class PartitionOperatorFactory {

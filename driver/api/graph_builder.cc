@@ -8,6 +8,7 @@ NodeId GraphBuilder::AddNode(Node node) {
     Fail(3, "the graph is fixed once the job has started: " + node.label);
     if (!graph_.nodes().empty()) return 0;
   }
+  node.slide_ms = node.slide_batches * batch_interval_ms_;
   return graph_.AddNode(std::move(node));
 }
 
@@ -40,6 +41,8 @@ NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
   if (spec.name_in_label) node.label += " " + spec.state_name;
   node.record_type = spec.record_type();
   node.slide_batches = spec.slide_batches != 0 ? spec.slide_batches : slide_of(spec.parent);
+  node.slide_ms = node.slide_batches * batch_interval_ms_;
+  node.holds_batches = !spec.state_name.empty() && !spec.name_in_label;
   node.inputs.push_back({spec.parent, *spec.chain, nullptr, spec.shuffle});
   if (spec.second != nullptr) {
     node.inputs.push_back(*spec.second);

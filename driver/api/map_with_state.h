@@ -70,6 +70,10 @@ class MapWithStateOperator final : public PartitionOperator {
     if (idle_ms_ != 0) TimeOut(state, out);
     if (*snapshots_) Snapshot(state, out);
   }
+  bool spreads() const override { return true; }
+  void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override {
+    TakeOverUserState(spreading, former, to);
+  }
   uint32_t output_fixed_size() const override {
     return *snapshots_ || kFixedSize<Out> == 0 ? 0 : 1 + kFixedSize<Out>;
   }

@@ -27,6 +27,12 @@ class SliceOperator final : public PartitionOperator {
   void Run(const OperatorContext& context, std::span<const Share> shares,
            RecordBatch& out) override;
   uint32_t output_fixed_size() const override { return batch_.view().fixed_size; }
+  // Records have no key here.
+  bool spreads() const override { return true; }
+  bool NeedsFormer(const Spreading& spreading) const override { return spreading.TakesWhole(); }
+  void TakeOver(const Spreading&, KeyedState& former, KeyedState& to) override {
+    TakeOverBatches(former, to, output_fixed_size(), AppendRecords);
+  }
 
  private:
   // The ends, both included; a slice between two other batch times begins at the one before.
@@ -89,7 +95,8 @@ struct Slices {
                     .partition_operator = MakeOperator<SliceOperator>(spec, kFixedSize<T>),
                     .partitions = partitions,
                     .state_name = "slice",
-                    .state_type = "datasets of " + RecordName<T>()}));
+                    .state_type = "datasets every " + std::to_string(spec.slide_ms) +
+                                  " ms of " + RecordName<T>()}));
   }
 };
 

@@ -44,6 +44,10 @@ class UpdateStateOperator final : public PartitionOperator {
     }
   }
   uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, S>>; }
+  bool spreads() const override { return true; }
+  void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override {
+    TakeOverUserState(spreading, former, to);
+  }
 
  private:
   using Group = ValueGroups::Entry;

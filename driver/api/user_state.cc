@@ -9,4 +9,12 @@ bool UserState::Begin() {
   return true;
 }
 
+void TakeOverUserState(const Spreading& spreading, KeyedState& former, KeyedState& to) {
+  former.ForEach([&](std::string_view entry_key, std::string_view value) {
+    if (IsEntryMark(entry_key) || spreading.Takes(UserKeyOf(entry_key))) {
+      to.PutTimed(entry_key, value, former.DueOf(entry_key));
+    }
+  });
+}
+
 }  // namespace sluice::internal

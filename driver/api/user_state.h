@@ -75,6 +75,9 @@ class UserState {
   std::string escaped_;
 };
 
+// Adds the keys of `former` that are this partition's, with their due times, and the mark.
+void TakeOverUserState(const Spreading& spreading, KeyedState& former, KeyedState& to);
+
 // Puts what belongs to this partition. Of two entries of one key the later counts.
 template <class K, class S>
 void PutInitial(const std::vector<std::pair<K, S>>& initial, const OperatorContext& context,

@@ -16,4 +16,8 @@ void WindowOperator::Run(const OperatorContext& context, std::span<const Share> 
   held.Save();
 }
 
+void WindowOperator::TakeOver(const Spreading&, KeyedState& former, KeyedState& to) {
+  TakeOverBatches(former, to, output_fixed_size(), AppendRecords);
+}
+
 }  // namespace sluice::internal

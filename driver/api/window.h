@@ -16,6 +16,10 @@ class WindowOperator final : public PartitionOperator {
   void Run(const OperatorContext& context, std::span<const Share> shares,
            RecordBatch& out) override;
   uint32_t output_fixed_size() const override { return batch_.view().fixed_size; }
+  // Records have no key here.
+  bool spreads() const override { return true; }
+  bool NeedsFormer(const Spreading& spreading) const override { return spreading.TakesWhole(); }
+  void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override;
 
  private:
   const WindowSpan span_;
@@ -107,6 +111,13 @@ class InverseWindowOperator final : public PartitionOperator {
     if (context.emits) Emit(state, out);
   }
   uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, V>>; }
+  bool spreads() const override { return true; }
+  void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override {
+    TakeOverPairs<K>(spreading, former, to, output_fixed_size());
+    former.ForEach([&](std::string_view entry_key, std::string_view running) {
+      if (entry_key[0] == 'R' && spreading.Takes(entry_key.substr(1))) to.Put(entry_key, running);
+    });
+  }
 
  private:
   static constexpr bool kFilters = !std::same_as<Filter, KeepAll>;
@@ -240,8 +251,48 @@ class StackWindowOperator final : public PartitionOperator {
   }
   uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, V>>; }
 
+  // The stacks of former partitions were flipped at different times: what each has in its back is
+  // moved to the front, and the fronts are joined.
+  bool spreads() const override { return true; }
+  void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override {
+    HeldBatches back(former, 'M', 'B');
+    HeldBatches front(former, 'N', 'F');
+    std::map<int64_t, RecordBatch> folds;
+    const auto add = [&](int64_t time_ms, const BatchView& pairs, const Table& later,
+                         Table& fold) {
+      fold.Clear();
+      FoldMine(spreading, pairs, fold);
+      for (const auto& entry : later.table().entries()) {
+        fold.Fold(later.table().KeyOf(entry), entry.value);
+      }
+      fold.Flush();
+      if (!fold.AsRecords().empty()) folds.emplace(time_ms, fold.AsRecords());
+    };
+    int newest = 0;  // which of the two tables has the fold of all that is later
+    suffix_[0].Clear();
+    suffix_[0].Flush();
+    const std::vector<int64_t>& times = back.times();
+    for (auto time = times.rbegin(); time != times.rend(); ++time, newest ^= 1) {
+      add(*time, back.Get(*time), suffix_[newest], suffix_[newest ^ 1]);
+    }
+    for (const int64_t time : front.times()) {
+      add(time, front.Get(time), suffix_[newest], suffix_[newest ^ 1]);
+    }
+    JoinFronts(folds, to, output_fixed_size());
+  }
+
  private:
   using Table = PairTable<K, V, F>;
+
+  static void FoldMine(const Spreading& spreading, const BatchView& pairs, Table& table) {
+    std::string_view key;
+    View<V> value{};
+    for (uint32_t i = 0; i < pairs.count; ++i) {
+      TakePair<K, V>(pairs.record(i), key, value);
+      if (spreading.Takes(key)) table.Fold(key, std::as_const(value));
+    }
+    table.Flush();
+  }
 
   void AddToBack(KeyedState& state) {
     View<V> view{};

@@ -38,6 +38,10 @@ class GroupWindowOperator final : public PartitionOperator {
     groups_.Run(context, {&all, 1}, out);
   }
   uint32_t output_fixed_size() const override { return 0; }
+  bool spreads() const override { return true; }
+  void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override {
+    TakeOverPairs<K>(spreading, former, to, kFixedSize<std::pair<K, V>>);
+  }
 
  private:
   WindowOperator window_;

@@ -1,6 +1,9 @@
 #include "driver/api/window_state.h"
 
+#include <algorithm>
 #include <cstring>
+#include <set>
+#include <utility>
 #include <stdexcept>
 
 namespace sluice::internal {
@@ -58,11 +61,62 @@ void HeldBatches::RemoveOldest() {
   changed_ = true;
 }
 
+void HeldBatches::Set(int64_t time_ms, const RecordBatch& records) {
+  const auto at = std::lower_bound(times_.begin(), times_.end(), time_ms);
+  if (at == times_.end() || *at != time_ms) times_.insert(at, time_ms);
+  encoded_.clear();
+  EncodeBatch(records.view(), encoded_);
+  state_.Put(EntryKey(time_ms), encoded_);
+  changed_ = true;
+}
+
 void HeldBatches::Save() {
   if (!changed_) return;
   if (times_.empty()) return state_.Remove(list_key_);
   state_.Put(list_key_, {reinterpret_cast<const char*>(times_.data()),
                          times_.size() * sizeof(int64_t)});
+}
+
+void TakeOverBatches(KeyedState& former, KeyedState& to, uint32_t fixed_size,
+                     const PickRecords& pick) {
+  HeldBatches from(former, 'M', 'B');
+  HeldBatches held(to, 'M', 'B');
+  const std::vector<int64_t> there = held.times();
+  RecordBatch all(fixed_size);
+  for (const int64_t time_ms : from.times()) {
+    all.Clear();
+    pick(from.Get(time_ms), all);
+    if (all.empty()) continue;
+    RecordBatch both(fixed_size);
+    if (std::binary_search(there.begin(), there.end(), time_ms)) {
+      AppendRecords(held.Get(time_ms), both);
+    }
+    AppendRecords(all.view(), both);
+    held.Set(time_ms, both);
+  }
+  held.Save();
+}
+
+void JoinFronts(const std::map<int64_t, RecordBatch>& folds, KeyedState& to,
+                uint32_t fixed_size) {
+  HeldBatches held(to, 'N', 'F');
+  std::map<int64_t, RecordBatch> there;
+  std::set<int64_t> times;
+  for (const int64_t time_ms : held.times()) {
+    RecordBatch& batch = there.try_emplace(time_ms, fixed_size).first->second;
+    AppendRecords(held.Get(time_ms), batch);
+    times.insert(time_ms);
+  }
+  for (const auto& [time_ms, batch] : folds) times.insert(time_ms);
+  for (const int64_t time_ms : times) {
+    RecordBatch joined(fixed_size);
+    for (const std::map<int64_t, RecordBatch>* side : {&std::as_const(there), &folds}) {
+      const auto next = side->lower_bound(time_ms);
+      if (next != side->end()) AppendRecords(next->second.view(), joined);
+    }
+    held.Set(time_ms, joined);
+  }
+  held.Save();
 }
 
 }  // namespace sluice::internal

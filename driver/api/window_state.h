@@ -8,11 +8,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/codec.h"
 #include "common/plan/kernel.h"
+#include "driver/api/chain.h"
 
 namespace sluice::internal {
 
@@ -39,6 +43,8 @@ class HeldBatches {
   // Valid until the state changes or the next call.
   BatchView Get(int64_t time_ms);
   void RemoveOldest();
+  // Adds a batch, or takes the place of the one of that time.
+  void Set(int64_t time_ms, const RecordBatch& records);
   // Writes the list; to be called once, after the last change.
   void Save();
 
@@ -54,5 +60,29 @@ class HeldBatches {
   std::string encoded_;
   std::vector<uint32_t> offsets_;
 };
+
+// ---- for PartitionOperator::TakeOver --------------------------------------------------------
+
+// Adds to the batches that `to` holds ('M', 'B') what `pick` appends of the former's.
+using PickRecords = std::function<void(const BatchView& records, RecordBatch& out)>;
+void TakeOverBatches(KeyedState& former, KeyedState& to, uint32_t fixed_size,
+                     const PickRecords& pick);
+// The same for pairs of a key of type K: those of this partition's keys.
+template <class K>
+void TakeOverPairs(const Spreading& spreading, KeyedState& former, KeyedState& to,
+                   uint32_t fixed_size) {
+  TakeOverBatches(former, to, fixed_size, [&](const BatchView& pairs, RecordBatch& out) {
+    for (uint32_t i = 0; i < pairs.count; ++i) {
+      const std::string_view record = pairs.record(i);
+      ByteReader in{record.data(), record.data() + record.size()};
+      std::string_view key;
+      if (!TakeKeyField<K>(in, key)) ThrowBadRecord(RecordName<K>(), i, record.size());
+      if (spreading.Takes(key)) out.Append(record);
+    }
+  });
+}
+// Folds of each time and all later ones, of keys that `to` does not have, join its front ('N',
+// 'F'): a time that one of the two lacks is as its next.
+void JoinFronts(const std::map<int64_t, RecordBatch>& folds, KeyedState& to, uint32_t fixed_size);
 
 }  // namespace sluice::internal

@@ -148,7 +148,7 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
   if (command.keep_state && state_ != nullptr) {
     return Post(ExecutorEvent(StateLoaded{generation, ""}));
   }
-  state_ = std::make_shared<StateStore>(plan_.get());
+  state_ = std::make_shared<StateStore>(plan_.get(), setup_.key_groups);
   InBackground([this, generation, state = state_, grant = std::move(command.grant)] {
     effects_.AwaitOlder(generation);
     const absl::Status loaded =

@@ -1,6 +1,7 @@
 #include "worker/executor/state_store.h"
 
 #include <algorithm>
+#include <exception>
 #include <thread>
 
 #include "checkpoint/errors.h"
@@ -59,26 +60,96 @@ absl::Status LoadChain(const proto::Grant::PartChain& chain, PartCache& parts,
 
 }  // namespace
 
+// What a grant names of the state of one operator.
+class StateStore::Former {
+ public:
+  Former(const proto::Grant& grant, ObjectStore* objects, const StatePartCodec* codec)
+      : parts_(objects, codec) {
+    for (const auto& chain : grant.chains()) {
+      chains_[{chain.operator_name(), chain.partition()}] = &chain;
+      partitions_[chain.operator_name()] = chain.partitions();
+    }
+  }
+  // How many it was in, where that is another number than now; else 0.
+  uint32_t PartitionsOf(const std::string& operator_name) const {
+    const auto found = partitions_.find(operator_name);
+    return found == partitions_.end() ? 0 : found->second;
+  }
+  // A partition without a chain is empty.
+  absl::Status Read(const std::string& operator_name, uint32_t partition, StateTable& table) {
+    const auto chain = chains_.find({operator_name, partition});
+    if (chain == chains_.end()) return absl::OkStatus();
+    return LoadChain(*chain->second, parts_, table);
+  }
+
+ private:
+  PartCache parts_;
+  std::map<std::pair<std::string, uint32_t>, const proto::Grant::PartChain*> chains_;
+  std::map<std::string, uint32_t> partitions_;
+};
+
 absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
                               ObjectStore* objects, const StatePartCodec* codec) {
-  PartCache parts(objects, codec);
-  std::map<std::pair<std::string, uint32_t>, const proto::Grant::PartChain*> chains;
-  for (const auto& chain : grant.chains()) {
-    chains[{chain.operator_name(), chain.partition()}] = &chain;
-  }
+  Former former(grant, objects, codec);
   merge_limit_ = grant.manifest_batch_ms();
   for (const Stage& stage : plan_->stages()) {
     const Node& node = plan_->graph().node(stage.root);
     if (stage.is_source || node.state_name.empty()) continue;
+    std::vector<uint32_t> own;
     for (uint32_t p = 0; p < stage.partitions; ++p) {
-      if (owners.OwnerOf(stage.id, p, stage.partitions) != member) continue;
+      if (owners.OwnerOf(stage.id, p, stage.partitions) == member) own.push_back(p);
+    }
+    for (const uint32_t p : own) {
       Cell& cell = cells_[{stage.id, p}];
       cell.operator_name = node.state_name;
       cell.partition = p;
-      const auto chain = chains.find({node.state_name, p});
-      if (chain == chains.end()) continue;
-      RETURN_IF_ERROR(LoadChain(*chain->second, parts, cell.table));
     }
+    const uint32_t partitions = former.PartitionsOf(node.state_name);
+    if (partitions == 0) {
+      for (const uint32_t p : own) {
+        RETURN_IF_ERROR(former.Read(node.state_name, p, cells_[{stage.id, p}].table));
+      }
+    } else {
+      RETURN_IF_ERROR(Divide(stage, own, former, partitions, grant.manifest_batch_ms()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// One former partition is in memory at a time. What is taken from it is a change that no sealed
+// checkpoint has: the next one writes all of it.
+absl::Status StateStore::Divide(const Stage& stage, const std::vector<uint32_t>& own,
+                                Former& former, uint32_t former_partitions, int64_t batch_ms) {
+  const Node& node = plan_->graph().node(stage.root);
+  const auto partition_operator = node.partition_operator->New();
+  Spreading spreading;
+  spreading.former_partitions = former_partitions;
+  spreading.partitions = stage.partitions;
+  spreading.key_groups = key_groups_;
+  spreading.partitioner = node.partitioner.get();
+  for (const uint32_t p : own) cells_[{stage.id, p}].table.OpenAttempt();
+  for (spreading.former = 0; spreading.former < former_partitions; ++spreading.former) {
+    std::vector<uint32_t> takers;
+    for (const uint32_t p : own) {
+      spreading.partition = p;
+      if (partition_operator->NeedsFormer(spreading)) takers.push_back(p);
+    }
+    if (takers.empty()) continue;
+    StateTable table;
+    RETURN_IF_ERROR(former.Read(node.state_name, spreading.former, table));
+    for (const uint32_t p : takers) {
+      spreading.partition = p;
+      try {
+        partition_operator->TakeOver(spreading, table, cells_[{stage.id, p}].table);
+      } catch (const std::exception& thrown) {
+        return absl::InternalError("state " + node.state_name +
+                                   " cannot be divided anew: " + thrown.what());
+      }
+    }
+  }
+  for (const uint32_t p : own) {
+    cells_[{stage.id, p}].table.KeepAttempt(batch_ms);
+    cells_[{stage.id, p}].table.MergeUpTo(batch_ms);
   }
   return absl::OkStatus();
 }

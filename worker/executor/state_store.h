@@ -33,9 +33,11 @@ struct WrittenPart {
 // is merged into it.
 class StateStore {
  public:
-  explicit StateStore(const StagePlan* plan) : plan_(plan) {}
+  explicit StateStore(const StagePlan* plan, uint32_t key_groups = 1024)
+      : plan_(plan), key_groups_(key_groups) {}
 
-  // Makes the tables of `member`'s partitions and fills them with what the grant names.
+  // Makes the tables of `member`'s partitions and fills them with what the grant names; state that
+  // was in another number of partitions is divided anew by its operator.
   absl::Status Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
                     ObjectStore* objects, const StatePartCodec* codec);
 
@@ -84,12 +86,16 @@ class StateStore {
     uint32_t partition = 0;
   };
 
+  class Former;
+  absl::Status Divide(const Stage& stage, const std::vector<uint32_t>& own, Former& former,
+                      uint32_t former_partitions, int64_t batch_ms);
   void CatchUp(Cell& cell);
   // Gives the lock to the tasks that wait for it, and takes it again.
   static void LetTasksGo(Cell& cell, std::unique_lock<std::mutex>& lock);
   StateSnapshot TakeSnapshot(Cell& cell, int64_t batch_ms, std::vector<StateEntry>& entries);
 
   const StagePlan* plan_;
+  const uint32_t key_groups_;
   std::map<std::pair<StageId, uint32_t>, Cell> cells_;
   std::atomic<int64_t> merge_limit_ = 0;
   std::atomic<int64_t> barrier_ = 0;

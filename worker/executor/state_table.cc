@@ -99,6 +99,11 @@ std::optional<std::string_view> StateTable::Look(std::string_view key, uint64_t 
   return s.head != nullptr ? s.head->value.view() : s.value.view();
 }
 
+int64_t StateTable::DueOf(std::string_view key) {
+  const uint32_t index = Find(key, KeyHash(key));
+  return index == kNone ? 0 : VisibleTimer(slot(index));
+}
+
 void StateTable::PutTimed(std::string_view key, std::string_view value, int64_t timer_ms) {
   const uint64_t hash = KeyHash(key);
   PutIn(Find(key, hash), hash, key, value, timer_ms);

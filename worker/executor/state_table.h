@@ -89,6 +89,7 @@ class StateTable : public KeyedState {
              int64_t timer_ms) override;
   Place Visited() const override { return {0, visited_, visited_ != kNone}; }
   void Prefetch(uint64_t hash) override;
+  int64_t DueOf(std::string_view key) override;
   uint64_t size() const override { return visible_size_; }
 
   // ---- layers; not within an attempt ----------------------------------------------------------
