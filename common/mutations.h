@@ -26,5 +26,7 @@ inline constexpr bool kMutationChangesForgottenEarly = SLUICE_MUTATION == 7;
 inline constexpr bool kMutationEffectsNotHeldBack = SLUICE_MUTATION == 8;
 // A block is announced before it is in the received-data log.
 inline constexpr bool kMutationAckBeforeLogged = SLUICE_MUTATION == 9;
+// Batches go on in another shape before a checkpoint has the state of the last one.
+inline constexpr bool kMutationReshapedUnsealed = SLUICE_MUTATION == 10;
 
 }  // namespace sluice

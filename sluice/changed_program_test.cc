@@ -113,21 +113,126 @@ TEST_F(ChangedProgramTest, StateOfAnotherTypeIsRefusedAndBothAreNamed) {
   EXPECT_THAT(outcome.message, HasSubstr("float64"));
 }
 
-TEST_F(ChangedProgramTest, AnotherPartitionCountOfAStateIsRefused) {
-  for (const uint32_t partitions : {3u, 5u}) {
-    TestContext test(Options());
+std::vector<std::string> Numbered(int count) {
+  std::vector<std::string> lines;
+  for (int i = 0; i < count; ++i) lines.push_back("key" + std::to_string(i));
+  return lines;
+}
+
+// An operator's own count, and that of the job.
+TEST_F(ChangedProgramTest, StateGoesOnInAnotherNumberOfPartitions) {
+  int64_t rounds = 0;
+  for (const uint32_t partitions : {3u, 5u, 1u, 8u}) {
+    TestOptions options = Options();
+    options.partitions = partitions + 1;
+    TestContext test(options);
     TestInput<std::string> lines(test);
-    TestOutput totals(
-        test, lines.stream()
-                  .Map([](std::string_view line) { return std::pair{line, int64_t{1}}; })
-                  .UpdateStateByKey("totals", Add, {.partitions = partitions}));
-    lines.Push({"a"});
+    const auto ones = lines.stream().Map([](std::string_view line) {
+      return std::pair{line, int64_t{1}};
+    });
+    TestOutput own(test, ones.UpdateStateByKey("own", Add, {.partitions = partitions}));
+    TestOutput jobs(test, ones.UpdateStateByKey("jobs", Add));
+    lines.Push(Numbered(50));
     const auto outcome = test.RunBatch();
-    EXPECT_EQ(outcome.ok(), partitions == 3) << outcome.message;
-    if (partitions == 5) {
-      EXPECT_THAT(outcome.message, HasSubstr("3 partitions in the checkpoint and 5"));
+    ASSERT_TRUE(outcome.ok()) << outcome.message;
+    ++rounds;
+    for (const auto& last : {own.last(), jobs.last()}) {
+      ASSERT_TRUE(last.has_value());
+      EXPECT_EQ(last->size(), 50u);
+      for (const auto& [key, count] : *last) EXPECT_EQ(count, rounds) << key;
     }
   }
+}
+
+// The keys that had a timeout kept it.
+TEST_F(ChangedProgramTest, TimeoutsGoAlongToAnotherNumberOfPartitions) {
+  const auto count = [](std::string_view, std::optional<int64_t> value, State<int64_t>& state) {
+    if (state.IsTimingOut()) return -state.Get();
+    state.Update(state.GetOption().value_or(0) + *value);
+    return state.Get();
+  };
+  std::vector<int64_t> gone;
+  for (const uint32_t partitions : {2u, 7u, 3u, 5u}) {
+    TestOptions options = Options();
+    options.partitions = partitions;
+    TestContext test(options);
+    TestInput<std::string> lines(test);
+    const auto ones = lines.stream().Map([](std::string_view line) {
+      return std::pair{std::string(line), int64_t{1}};
+    });
+    TestOutput counts(test, ones.MapWithState("counts", count, {.idle_timeout = 2s}));
+    if (partitions == 2) lines.Push(Numbered(20));
+    ASSERT_TRUE(test.RunBatch().ok());
+    if (partitions == 2) continue;
+    const auto last = counts.last();
+    ASSERT_TRUE(last.has_value());
+    gone.insert(gone.end(), last->begin(), last->end());
+    EXPECT_TRUE(partitions != 7 || gone.empty());  // one second has passed
+  }
+  EXPECT_EQ(gone, std::vector<int64_t>(20, -1));
+}
+
+TEST_F(ChangedProgramTest, ABatchThatNoCheckpointCoversIsRefusedInAnotherShape) {
+  for (const uint32_t partitions : {3u, 4u}) {
+    TestOptions options = Options();
+    options.conf = {};
+    options.partitions = partitions;
+    TestContext test(options);
+    TestInput<std::string> lines(test);
+    TestOutput totals(test, Totals(lines.stream()));
+    Outcome outcome;
+    for (int i = 0; i < 3 && outcome.ok(); ++i) outcome = test.RunBatch();
+    EXPECT_EQ(outcome.ok(), partitions == 3) << outcome.message;
+    if (partitions == 4) {
+      EXPECT_EQ(outcome.exit_code, 3);
+      EXPECT_THAT(outcome.message, HasSubstr("planned in 3 partitions, every 1000 ms"));
+    }
+  }
+}
+
+// Every second a batch, then every two; and back, which would divide what is held.
+TEST_F(ChangedProgramTest, WindowsGoOnUnderAnIntervalThatIsAMultiple) {
+  const auto run = [this](std::chrono::milliseconds interval, const std::string& line,
+                          std::vector<std::string>* seen) {
+    TestOptions options = Options();
+    options.batch_interval = interval;
+    TestContext test(options);
+    TestInput<std::string> lines(test);
+    TestOutput four(test, lines.stream().Window({.length = 4s}));
+    TestOutput totals(test, Totals(lines.stream()));
+    lines.Push({line});
+    const Outcome outcome = test.RunBatch();
+    if (outcome.ok()) *seen = four.last().value_or(std::vector<std::string>());
+    return outcome;
+  };
+  std::vector<std::string> seen;
+  ASSERT_TRUE(run(1s, "a", &seen).ok());
+  ASSERT_TRUE(run(1s, "b", &seen).ok());
+  Outcome outcome = run(2s, "c", &seen);  // at 4 s: batches after 0 s
+  ASSERT_TRUE(outcome.ok()) << outcome.message;
+  EXPECT_THAT(seen, UnorderedElementsAre("a", "b", "c"));
+  ASSERT_TRUE(run(2s, "d", &seen).ok());  // at 6 s: batches after 2 s
+  EXPECT_THAT(seen, UnorderedElementsAre("c", "d"));
+  outcome = run(1s, "e", &seen);
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(outcome.message, HasSubstr("has a batch every 2000 ms, of which a slide of 1000 ms"));
+}
+
+TEST_F(ChangedProgramTest, AWindowThatIsNotFoundUnderAnotherIntervalIsRefusedByName) {
+  const auto run = [this](std::chrono::milliseconds interval) {
+    TestOptions options = Options();
+    options.batch_interval = interval;
+    TestContext test(options);
+    TestInput<std::string> lines(test);
+    TestOutput four(test, lines.stream().Window({.length = 4s, .slide = 2s}));
+    lines.Push({"a"});
+    return test.RunBatch();
+  };
+  ASSERT_TRUE(run(1s).ok());
+  const Outcome outcome = run(2s);  // its slide is that of the stream now
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(outcome.message, HasSubstr("state window-"));
+  EXPECT_THAT(outcome.message, HasSubstr("has a batch every 2000 ms, and no operator"));
 }
 
 TEST_F(ChangedProgramTest, StateThatWasLeftBehindDoesNotComeBackLater) {

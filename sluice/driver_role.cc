@@ -12,6 +12,7 @@
 #include "common/exit_status.h"
 #include "common/net/grpc_transport.h"
 #include "common/spawn.h"
+#include "common/units.h"
 #include "driver/job/job_driver.h"
 #include "glog/logging.h"
 #include "sluice/job_store.h"
@@ -33,16 +34,41 @@ ExitStatus FromStatus(const absl::Status& status) {
   return ToExit(status);
 }
 
+ExitStatus TakeShape(const proto::JobBegun& shape, Config* config) {
+  const ExitStatus set = config->Set(ConfSource::kFlag, "batch_interval",
+                                     FormatDurationMs(shape.batch_interval_ms()));
+  if (!set.ok()) return set;
+  return config->Set(ConfSource::kFlag, "partitions", std::to_string(shape.partitions()));
+}
+
+// State that is made of batches, and would not be found again because its operator slides by
+// another time than before.
+std::string LostBatches(const proto::ProgramSeen& former, const ProgramChange& change) {
+  for (const auto& state : former.states()) {
+    const auto& dropped = change.dropped;
+    if (state.slide_ms() == 0 ||
+        std::find(dropped.begin(), dropped.end(), state.name()) == dropped.end()) {
+      continue;
+    }
+    return "state " + state.name() + " (" + state.type() + ") has a batch every " +
+           std::to_string(state.slide_ms()) + " ms, and no operator of the program goes on with "
+           "that under the other batch interval";
+  }
+  return "";
+}
+
 }  // namespace
 
 ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions options,
-                        BuildFunction build, bool complete, BuiltProgram* built) {
+                        BuildFunction build, bool complete, BuiltProgram* built,
+                        const proto::JobBegun* shape) {
   std::vector<std::string> rest = words;
   absl::StatusOr<ProgramFlags> flags = TakeProgramFlags(&rest);
   if (!flags.ok()) return FromStatus(flags.status());
   built->flags = *std::move(flags);
   built->program_words = rest;
   ExitStatus resolved = ResolveConfig(built->flags, options, &built->config);
+  if (resolved.ok() && shape != nullptr) resolved = TakeShape(*shape, &built->config);
   if (!resolved.ok()) return resolved;
   options.batch_interval = std::chrono::milliseconds(built->config.DurationMs("batch_interval"));
   options.args = Args::Parse(rest);
@@ -71,29 +97,27 @@ proto::ExecutorInit InitFor(const StreamingContext& context, const Config& confi
   return init;
 }
 
-ExitStatus CheckResume(const RecoveredJob& job, const Config& config, const LineageGraph& graph) {
+Resume CheckResume(const RecoveredJob& job, const Config& config, const LineageGraph& graph) {
   const JobState& recovered = job.state;
   if (!recovered.begun()) return {};
-  const int64_t interval = config.DurationMs("batch_interval");
-  if (recovered.job().batch_interval_ms() != interval) {
-    return {kExitRefused, "the checkpoint's batch interval is " +
-                              std::to_string(recovered.job().batch_interval_ms()) +
-                              " ms; another one is not in this release"};
-  }
-  const int64_t partitions = config.Number("partitions");
-  if (partitions != 0 && partitions != recovered.job().partitions()) {
-    return {kExitRefused, "the checkpoint has " + std::to_string(recovered.job().partitions()) +
-                              " partitions; another count is not in this release"};
-  }
+  const auto refuse = [](std::string why) { return Resume{{kExitRefused, std::move(why)}}; };
   if (config.Number("key_groups") != recovered.job().key_groups()) {
-    return {kExitRefused, "key_groups is fixed for the life of a checkpoint: " +
-                              std::to_string(recovered.job().key_groups())};
+    return refuse("key_groups is fixed for the life of a checkpoint: " +
+                  std::to_string(recovered.job().key_groups()));
   }
+  const uint32_t had = recovered.job().partitions();
+  const auto wanted = static_cast<uint32_t>(config.Number("partitions"));
+  const uint32_t partitions = wanted != 0 ? wanted : had;
+  const bool other_interval =
+      recovered.job().batch_interval_ms() != config.DurationMs("batch_interval");
   proto::ProgramSeen now;
-  DescribeProgram(StagePlan(graph, recovered.job().partitions()), &now);
-  const ProgramChange change = CompareState(job.checkpoint_program, now);
+  DescribeProgram(StagePlan(graph, partitions), &now);
+  ProgramChange change = CompareState(job.checkpoint_program, now);
+  if (other_interval && change.refused.empty()) {
+    change.refused = LostBatches(job.checkpoint_program, change);
+  }
   if (!change.refused.empty()) {
-    return {kExitRefused, "the checkpoint is of another program: " + change.refused};
+    return refuse("the checkpoint cannot be taken up by this program: " + change.refused);
   }
   const bool same = recovered.program().graph_fingerprint() == 0 ||
                     recovered.program().graph_fingerprint() == graph.Fingerprint();
@@ -103,17 +127,17 @@ ExitStatus CheckResume(const RecoveredJob& job, const Config& config, const Line
   const bool settled = recovered.FirstUndecided() == 0 && recovered.waiting_blocks().empty() &&
                        recovered.last_decided_ms() <= recovered.sealed_ms() && published;
   if (!same && !settled) {
-    return {kExitRefused, "the program has changed, and the job has batches that only the former "
-                          "one can finish: run that one and drain it first"};
+    return refuse("the program has changed, and the job has batches that only the former one can "
+                  "finish: run that one and drain it first");
   }
-  return {};
+  return {{}, (partitions != had || other_interval) && !MayReshape(job, graph)};
 }
 
 ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::string>& words,
                          JobOptions options, BuildFunction build) {
   const Security security = TakeJobSecurity({role.host});
   BuiltProgram program;
-  ExitStatus built = BuildProgram(words, std::move(options), build, true, &program);
+  ExitStatus built = BuildProgram(words, options, build, true, &program);
   if (!built.ok()) return built;
 
   const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
@@ -143,9 +167,28 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   parts.print = [](const std::string& text) { std::cout << text << std::flush; };
   absl::StatusOr<std::unique_ptr<JobDriver>> driver = JobDriver::Open(parts);
   if (!driver.ok()) return FromStatus(driver.status());
-  const ExitStatus resume = CheckResume(
+  const Resume resume = CheckResume(
       (*driver)->recovered(), program.config, program.context->graph());
-  if (!resume.ok()) return resume;
+  if (!resume.refused.ok()) return resume.refused;
+  if (resume.finish_first) {
+    const proto::JobBegun shape = (*driver)->recovered().state.job();
+    const uint64_t fingerprint = (*driver)->recovered().state.program().graph_fingerprint();
+    driver->reset();
+    program = {};
+    built = BuildProgram(words, options, build, true, &program, &shape);
+    if (!built.ok()) return built;
+    if (program.context->graph().Fingerprint() != fingerprint) {
+      return {kExitRefused, "the job has batches that were planned every " +
+                                FormatDurationMs(shape.batch_interval_ms()) +
+                                ", for which the program is another one: drain it as it was"};
+    }
+    LOG(WARNING) << "what was planned in " << shape.partitions() << " partitions, every "
+                 << shape.batch_interval_ms() << " ms, is finished first";
+    parts.graph = &program.context->graph();
+    parts.listeners = program.context->listeners();
+    driver = JobDriver::Open(parts);
+    if (!driver.ok()) return FromStatus(driver.status());
+  }
 
   LateHandler handler;
   GrpcTransportOptions transport_options;
@@ -162,6 +205,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.own_address = (*transport)->address();
   driver_options.binary_digest = role.digest;
   driver_options.args = program.program_words;
+  driver_options.finish_only = resume.finish_first;
   if (program.config.On("received_log")) driver_options.received_log = store->url;
   (*driver)->Start(std::move(driver_options),
                    InitFor(*program.context, program.config, store->url),

@@ -28,15 +28,23 @@ struct BuiltProgram {
   std::unique_ptr<StreamingContext> context;
   std::vector<std::string> program_words;  // for executors
 };
+// `shape`: instead of the configured partitions and interval.
 ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions options,
-                        BuildFunction build, bool complete, BuiltProgram* built);
+                        BuildFunction build, bool complete, BuiltProgram* built,
+                        const proto::JobBegun* shape = nullptr);
 
 // What executors must know to build the same graph.
 proto::ExecutorInit InitFor(const StreamingContext& context, const Config& config,
                             const std::string& store_url);
 
+// How a job is taken up that has run before.
+struct Resume {
+  ExitStatus refused;         // it cannot be
+  bool finish_first = false;  // what was planned is to be finished in the former shape before
+};
 // The job before must have been left so that this program can go on, or be the same; and state of
-// one name must be of one type and partition count in both. Else refused (3), with what differs.
-ExitStatus CheckResume(const RecoveredJob& job, const Config& config, const LineageGraph& graph);
+// one name must be of one type in both, and such that it can be divided anew where its number of
+// partitions is another one. Else refused (3), with what differs.
+Resume CheckResume(const RecoveredJob& job, const Config& config, const LineageGraph& graph);
 
 }  // namespace sluice

@@ -86,9 +86,15 @@ absl::Status LocalJob::Begin(const StreamingContext& context) {
     parts.print = [](const std::string& text) { std::cout << text << std::flush; };
   }
   ASSIGN_OR_RETURN(driver_, JobDriver::Open(parts));
-  const ExitStatus resume =
-      CheckResume(driver_->recovered(), options_.config, graph_);
-  if (!resume.ok()) return RefusedError(resume.message);
+  const Resume resume = CheckResume(driver_->recovered(), options_.config, graph_);
+  if (!resume.refused.ok()) return RefusedError(resume.refused.message);
+  if (resume.finish_first) {
+    const proto::JobBegun& shape = driver_->recovered().state.job();
+    return RefusedError("the job has batches that were planned in " +
+                        std::to_string(shape.partitions()) + " partitions, every " +
+                        std::to_string(shape.batch_interval_ms()) +
+                        " ms: run it so again and let it drain");
+  }
   driver_transport_ = hub_.Open(kDriverAddress, driver_.get(), &driver_loop_);
 
   LocalBlockHostOptions host;

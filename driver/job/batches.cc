@@ -12,6 +12,7 @@ namespace {
 
 constexpr MonotonicTime kSealSlackMaxUs = 20'000;
 constexpr int kImbalancesMax = 3;
+constexpr MonotonicTime kTellAgainUs = 1'000'000;
 constexpr MonotonicTime kSourcesPatienceUs = 5'000'000;
 
 // What a tick asks outside: directories, queues, the functions of batch values.
@@ -31,6 +32,7 @@ std::string SourcesAsked(const LineageGraph& graph) {
 }  // namespace
 
 void JobDriverCore::AdvanceTick(MonotonicTime now) {
+  if (options_.finish_only) return;
   if (tick_.batch_ms == 0 && final_ms_ == 0) {
     const int64_t due = ticks_.Due(now);
     size_t undecided = 0;
@@ -136,6 +138,7 @@ void JobDriverCore::AdvanceRuns(MonotonicTime now) {
   runner_->Grant(now, progress, out_);
   if (out_.size() > before) {
     told_ = progress;
+    told_at_ = now;
     for (const BatchRun& run : runner_->runs()) {
       if (run.granted && !run.rebuild) events_->Started(now, run.batch_ms, out_);
     }
@@ -147,9 +150,13 @@ void JobDriverCore::AdvanceRuns(MonotonicTime now) {
   const bool decided = progress.decided_ms != told_.decided_ms;
   const bool permits = graph_.has_task_effects() && !runner_->runs().empty() &&
                        runner_->runs().front().granted && progress.effects_ms != told_.effects_ms;
-  if (sealed || permits || (decided && checkpointer_.in_progress_ms() != 0)) {
+  // And again while no batch carries it: behind the last one of a job nothing else would.
+  const bool waiting = checkpointer_.in_progress_ms() != 0;
+  const bool again = waiting && runner_->runs().empty() && now - told_at_ > kTellAgainUs;
+  if (sealed || permits || again || (decided && waiting)) {
     runner_->Inform(progress, out_);
     told_ = progress;
+    told_at_ = now;
   }
 }
 

@@ -10,9 +10,13 @@ bool Checkpointer::WantsNext(MonotonicTime now) const {
 }
 
 void Checkpointer::Begin(MonotonicTime now, int64_t batch_ms, std::set<uint32_t> executors) {
+  if (abandoned_ms_ >= batch_ms) abandoned_ms_ = 0;  // the same batch once more
   batch_ms_ = batch_ms;
   waiting_for_ = std::move(executors);
   next_chains_ = sealed_chains_;
+  std::erase_if(next_chains_, [this](const auto& chain) {
+    return former_partitions_.contains(chain.first.first);
+  });
   putting_ = forced_ = false;
   ever_ = true;
   last_ = now;
@@ -64,6 +68,7 @@ void Checkpointer::OnManifestPut(const ManifestPut& put, std::vector<DriverComma
     return;
   }
   sealed_chains_ = std::move(next_chains_);
+  former_partitions_.clear();
   sealed_ms_ = batch_ms_;
   batch_ms_ = 0;
   putting_ = false;

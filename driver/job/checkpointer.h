@@ -26,10 +26,13 @@ class Checkpointer {
   Checkpointer(const JobDriverOptions& options, JobState* state, LogQueue* log)
       : options_(options), state_(state), log_(log) {}
 
-  // The chains of the checkpoint that the job starts from.
-  void Restore(PartChains chains, int64_t batch_ms) {
+  // The chains of the checkpoint that the job starts from. `former_partitions`: of the operators
+  // that have another number now; the next checkpoint has all of their state.
+  void Restore(PartChains chains, int64_t batch_ms,
+               std::map<std::string, uint32_t> former_partitions) {
     sealed_chains_ = std::move(chains);
     sealed_ms_ = batch_ms;
+    former_partitions_ = std::move(former_partitions);
   }
   // Whether the batch now planned is to be checkpointed.
   bool WantsNext(MonotonicTime now) const;
@@ -42,6 +45,11 @@ class Checkpointer {
   void ForceNext() { forced_ = true; }
 
   const PartChains& chains() const { return sealed_chains_; }
+  // Of the operator in these chains; 0: as it has now.
+  uint32_t FormerPartitions(const std::string& operator_name) const {
+    const auto former = former_partitions_.find(operator_name);
+    return former == former_partitions_.end() ? 0 : former->second;
+  }
   int64_t chains_ms() const { return sealed_ms_; }
   int64_t abandoned_ms() const { return abandoned_ms_; }
   int64_t in_progress_ms() const { return batch_ms_; }
@@ -52,6 +60,7 @@ class Checkpointer {
   LogQueue* log_;
   PartChains sealed_chains_;
   PartChains next_chains_;
+  std::map<std::string, uint32_t> former_partitions_;
   int64_t sealed_ms_ = 0;
   int64_t batch_ms_ = 0;            // in progress; 0: none
   int64_t abandoned_ms_ = 0;

@@ -46,6 +46,7 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
     auto& chain = *grant_.add_chains();
     chain.set_operator_name(key.first);
     chain.set_partition(key.second);
+    chain.set_partitions(checkpointer_.FormerPartitions(key.first));
     for (const std::string& part : parts) chain.add_parts(part);
   }
   runner_->Begin(grant_);
@@ -105,7 +106,15 @@ void JobDriverCore::RunGeneration(MonotonicTime now) {
     if (batch_ms <= checkpointer_.chains_ms()) continue;
     const bool rebuild = batch_ms <= state_.last_decided_ms();
     if (rebuild && !stateful()) continue;
-    runner_->Add(batch_ms, rebuild, false);
+    // A driver that only finishes what was planned leaves a checkpoint of all of it.
+    const bool checkpoint =
+        options_.finish_only && batch_ms == state_.last_planned_ms() && grant_.members_size() > 0;
+    if (checkpoint) {
+      std::set<uint32_t> executors;
+      for (const auto& member : grant_.members()) executors.insert(member.executor());
+      checkpointer_.Begin(now, batch_ms, std::move(executors));
+    }
+    runner_->Add(batch_ms, rebuild, checkpoint);
     if (!rebuild) events_->Submitted(now, composition, out_);
   }
   if (!ticks_.started()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/mutations.h"
 
 namespace sluice {
 namespace {
@@ -16,6 +17,11 @@ std::vector<uint32_t> ReceiverStreams(const LineageGraph& graph) {
     }
   }
   return streams;
+}
+
+bool HasState(const LineageGraph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const Node& node) { return !node.state_name.empty(); });
 }
 
 }  // namespace
@@ -43,7 +49,6 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       suspicions_(options_.lease_us),
       daemon_(options_.daemon_address) {
   if (recovered.manifest_ms != 0) {
-    TakeChains(recovered);
     if (recovered.manifest_ms > state_.sealed_ms()) {
       proto::Entry entry;  // its driver died between the manifest and the entry
       entry.mutable_sealed()->set_batch_ms(recovered.manifest_ms);
@@ -51,6 +56,8 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       log_.Enqueue(std::move(entry));
     }
   }
+  Reshape();
+  if (recovered.manifest_ms != 0) TakeChains(recovered);
   members_.SetJob(state_.begun() ? state_.job().job_instance() : random_(), init_);
   members_.SetDurableSlot(log_.next_slot() - 1);
   const uint64_t former = state_.program().graph_fingerprint();
@@ -339,6 +346,7 @@ void JobDriverCore::Advance(MonotonicTime now) {
     losses_.Advance(now, graph_, /*at_once=*/final_ms_ != 0, out_);
     AfterSeal();
     if (stopping_) AdvanceStop(now);
+    if (options_.finish_only) AdvanceFinishing(now);
   }
   MarkStore(now);
   AdvanceSetAside(now);
@@ -354,9 +362,12 @@ MonotonicTime JobDriverCore::NextTimer(MonotonicTime now) const {
   return next > now ? next : now + 1'000;
 }
 
-bool JobDriverCore::stateful() const {
-  return std::any_of(graph_.nodes().begin(), graph_.nodes().end(),
-                     [](const Node& node) { return !node.state_name.empty(); });
+bool JobDriverCore::stateful() const { return HasState(graph_); }
+
+bool MayReshape(const RecoveredJob& job, const LineageGraph& graph) {
+  if (job.state.FirstUndecided() != 0) return false;
+  const int64_t sealed_ms = std::max(job.state.sealed_ms(), job.manifest_ms);
+  return !HasState(graph) || kMutationReshapedUnsealed || job.state.last_decided_ms() <= sealed_ms;
 }
 
 }  // namespace sluice

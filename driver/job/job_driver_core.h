@@ -46,6 +46,10 @@ struct RecoveredJob {
   std::set<std::string> binaries;  // digests of the programs that its checkpoints and log are of
 };
 
+// Another shape is possible now: all that was planned is decided, and where there is state, a
+// checkpoint has that of the last batch.
+bool MayReshape(const RecoveredJob& job, const LineageGraph& graph);
+
 // Not thread-safe. The same events in the same order give the same commands.
 class JobDriverCore {
  public:
@@ -89,6 +93,8 @@ class JobDriverCore {
   void OnSetAside(MonotonicTime now, const KeptAside& kept);
   void OnStop(MonotonicTime now, const StopRequested& stop);
   void AdvanceStop(MonotonicTime now);
+  void Reshape();
+  void AdvanceFinishing(MonotonicTime now);
   void Fail(int exit_code, const std::string& message);
   void End(int exit_code, const std::string& state, const std::string& message);
   void AcceptLosses(MonotonicTime now);
@@ -162,6 +168,7 @@ class JobDriverCore {
   MonotonicTime wall_seen_ = 0;   // when that was
   int64_t collected_ms_ = 0;
   Progress told_;  // what executors know
+  MonotonicTime told_at_ = 0;
   std::map<int64_t, MonotonicTime> planned_at_;
   int64_t scheduling_delay_ms_ = 0;
   Blame blame_;
@@ -179,6 +186,7 @@ class JobDriverCore {
   bool receivers_stopped_ = false;
   int64_t final_ms_ = 0;  // last batch of a stopping job; 0: not planned yet
   MonotonicTime stop_deadline_ = 0;
+  MonotonicTime finish_again_at_ = 0;
   bool ended_ = false;
   int exit_code_ = 0;
   std::string end_state_;

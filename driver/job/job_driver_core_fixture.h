@@ -139,6 +139,7 @@ class Cluster {
   std::string objects_error;      // of every put
   std::set<std::string> mute;     // workers that answer no question for a block
   std::set<std::string> spoiled;  // workers whose copies are damaged
+  int fail_manifests = 0;         // so many are not put
   uint64_t fold_error = 0;  // records that "got lost" between push and fold
 
   // The reports of a batch that were held.
@@ -189,7 +190,8 @@ class Cluster {
       published.push_back(*publish);
       Feed(PublishDone{publish->batch_ms, publish->staged.output(), "", false});
     } else if (auto* put = std::get_if<PutManifest>(&command)) {
-      Feed(ManifestPut{put->batch_ms, "m" + std::to_string(put->batch_ms), ""});
+      const bool fails = fail_manifests > 0 && fail_manifests-- > 0;
+      Feed(ManifestPut{put->batch_ms, "m" + std::to_string(put->batch_ms), fails ? "full" : ""});
     } else if (auto* keep = std::get_if<KeepAside>(&command)) {
       puts.push_back(*keep);
       if (!hold_objects) PutObjects();

@@ -20,6 +20,7 @@ constexpr MonotonicTime kRegisterAgainUs = 200'000;   // until the daemon has an
 constexpr MonotonicTime kRegisterKeepUs = 2'000'000;
 constexpr MonotonicTime kLossCheckUs = 200'000;
 constexpr MonotonicTime kMarkAgainUs = 1'000'000;
+constexpr MonotonicTime kFinishAgainUs = 1'000'000;
 constexpr MonotonicTime kAsideAnswerUs = 60'000'000;
 constexpr MonotonicTime kNever = INT64_MAX;
 
@@ -78,14 +79,49 @@ void JobDriverCore::BeginJob() {
 void JobDriverCore::TakeChains(RecoveredJob& recovered) {
   if (!recovered.checkpoint_program.states().empty()) {
     proto::ProgramSeen now;
-    DescribeProgram(StagePlan(graph_, recovered.state.job().partitions()), &now);
+    DescribeProgram(StagePlan(graph_, state_.job().partitions()), &now);
     program_change_ = CompareState(recovered.checkpoint_program, now);
     const auto& dropped = program_change_.dropped;
     std::erase_if(recovered.chains, [&](const auto& chain) {
       return std::find(dropped.begin(), dropped.end(), chain.first.first) != dropped.end();
     });
   }
-  checkpointer_.Restore(std::move(recovered.chains), recovered.manifest_ms);
+  checkpointer_.Restore(std::move(recovered.chains), recovered.manifest_ms,
+                        program_change_.spread);
+}
+
+// A recovered job that is told to go on in another shape.
+void JobDriverCore::Reshape() {
+  if (!state_.begun() || options_.finish_only) return;
+  const proto::JobBegun& job = state_.job();
+  const uint32_t partitions = options_.partitions != 0 ? options_.partitions : job.partitions();
+  if (partitions == job.partitions() && options_.batch_interval_ms == job.batch_interval_ms()) {
+    return;
+  }
+  proto::Entry entry;
+  entry.mutable_reshaped()->set_partitions(partitions);
+  entry.mutable_reshaped()->set_batch_interval_ms(options_.batch_interval_ms);
+  log_.Enqueue(std::move(entry));
+}
+
+void JobDriverCore::AdvanceFinishing(MonotonicTime now) {
+  if (state_.FirstUndecided() != 0) return;
+  const int64_t last_ms = state_.last_decided_ms();
+  if (!stateful() || log_.durable().sealed_ms() >= last_ms) {
+    if (!publisher_.idle() || log_.durable().last_decided_ms() != last_ms) return;
+    return End(kExitStartAgain, "RECOVERING",
+               absl::StrCat("batches up to ", last_ms, " are finished in ",
+                            state_.job().partitions(), " partitions, every ",
+                            state_.job().batch_interval_ms(), " ms; the next start changes that"));
+  }
+  // A checkpoint that was given up is tried again.
+  if (phase_ != Phase::kRunning || !runner_->runs().empty() || state_.sealed_ms() >= last_ms ||
+      checkpointer_.in_progress_ms() != 0 || now < finish_again_at_) {
+    return;
+  }
+  finish_again_at_ = now + kFinishAgainUs;
+  new_generation_wanted_ = true;
+  phase_ = Phase::kForming;
 }
 
 // Daemons put received blocks only where they find this: a directory of that name on their own

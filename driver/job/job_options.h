@@ -21,6 +21,9 @@ struct JobDriverOptions {
   int64_t batch_interval_ms = 1000;
   uint32_t partitions = 0;                  // 0: four per slot of the cluster
   uint32_t key_groups = 1024;
+  // Plans nothing: finishes what was planned, in the shape it was planned in, seals a checkpoint of
+  // it, and ends with kExitStartAgain. Else a recovered job goes on in the shape that is said here.
+  bool finish_only = false;
   int64_t lease_us = 5'000'000;
   uint32_t replication = 2;
   uint32_t replication_min = 1;

@@ -73,6 +73,7 @@ void JobState::Restore(const proto::DriverState& kept) {
   records_total_ = kept.records_total();
   sealed_ms_ = kept.sealed_ms();
   sealed_manifest_ = kept.sealed_manifest();
+  reshaped_ms_ = kept.reshaped_ms();
   collected_.assign(kept.collected().begin(), kept.collected().end());
 }
 
@@ -123,6 +124,8 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
       incarnation.forgotten |= retired.forgotten();
       return absl::OkStatus();
     }
+    case proto::Entry::kReshaped:
+      return ApplyReshaped(entry.reshaped());
     case proto::Entry::ENTRY_NOT_SET:
       break;
   }
@@ -164,6 +167,17 @@ void JobState::ApplyProgram(const proto::ProgramSeen& seen) {
     if (number != to.outputs.end()) published[number->second] = ms;
   }
   published_ms_ = std::move(published);
+}
+
+absl::Status JobState::ApplyReshaped(const proto::Reshaped& reshaped) {
+  if (FirstUndecided() != 0) {
+    return absl::DataLossError(absl::StrCat("driver log: batch ", FirstUndecided(),
+                                            " was not decided when the shape changed"));
+  }
+  job_.set_partitions(reshaped.partitions());
+  job_.set_batch_interval_ms(reshaped.batch_interval_ms());
+  reshaped_ms_ = last_planned_ms_;
+  return absl::OkStatus();
 }
 
 void JobState::ApplySkipped(const proto::Skipped& skipped) {
@@ -296,6 +310,7 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
   kept.set_records_total(records_total_);
   kept.set_sealed_ms(sealed_ms_);
   kept.set_sealed_manifest(sealed_manifest_);
+  kept.set_reshaped_ms(reshaped_ms_);
   for (const proto::Collected& collected : collected_) *kept.add_collected() = collected;
   return kept;
 }

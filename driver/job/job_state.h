@@ -84,6 +84,8 @@ class JobState {
   int64_t last_decided_ms() const { return last_decided_ms_; }
   int64_t sealed_ms() const { return sealed_ms_; }
   const std::string& sealed_manifest() const { return sealed_manifest_; }
+  // The last batch that was planned in another shape than that of job(); 0: none was.
+  int64_t reshaped_ms() const { return reshaped_ms_; }
   // The slots below were covered by a checkpoint `kKeepSlotsMs` before this time, whichever driver
   // sealed it. A paused former driver may still look for its slots until then.
   static constexpr int64_t kKeepSlotsMs = 600'000;
@@ -112,6 +114,7 @@ class JobState {
   void KeepBlocks(proto::DriverState& kept) const;
   void TakeFilesAndBlocks(const proto::Composition& composition);
   void ApplyProgram(const proto::ProgramSeen& seen);
+  absl::Status ApplyReshaped(const proto::Reshaped& reshaped);
   void ApplySkipped(const proto::Skipped& skipped);
   void ApplyCollected(const proto::Collected& collected);
   absl::Status ApplyPlanned(const proto::Composition& composition);
@@ -131,6 +134,7 @@ class JobState {
   int64_t last_decided_ms_ = 0;
   int64_t sealed_ms_ = 0;
   std::string sealed_manifest_;
+  int64_t reshaped_ms_ = 0;
   std::vector<proto::Collected> collected_;  // by slot; the first may be older than kKeepSlotsMs
   uint64_t decided_batches_ = 0;
   uint64_t failed_batches_ = 0;

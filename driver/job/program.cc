@@ -40,6 +40,9 @@ void DescribeProgram(const StagePlan& plan, proto::ProgramSeen* seen) {
       state.set_name(node.state_name);
       state.set_type(node.state_type);
       state.set_partitions(stage.partitions);
+      state.set_spreads(node.partition_operator != nullptr &&
+                        node.partition_operator->New()->spreads());
+      if (node.holds_batches) state.set_slide_ms(node.slide_ms);
     }
   }
   for (const Output& output : plan.graph().outputs()) {
@@ -82,6 +85,14 @@ ProgramChange CompareState(const proto::ProgramSeen& former, const proto::Progra
   for (const auto& state : now.states()) has[state.name()] = &state;
   std::vector<std::string> refused;
   for (const auto& [name, state] : had) {
+    const auto named = has.find(name);
+    if (named == has.end()) continue;
+    const int64_t slide_ms = named->second->slide_ms();
+    if (state->slide_ms() == 0 || slide_ms % state->slide_ms() == 0) continue;
+    refused.push_back(absl::StrCat("state ", name, " has a batch every ", state->slide_ms(),
+                                   " ms, of which a slide of ", slide_ms, " ms is no multiple"));
+  }
+  for (const auto& [name, state] : had) {
     const auto found = has.find(name);
     if (found == has.end()) {
       change.dropped.push_back(name);
@@ -90,9 +101,12 @@ ProgramChange CompareState(const proto::ProgramSeen& former, const proto::Progra
                                      " in the checkpoint and ", found->second->type(),
                                      " in the program"));
     } else if (found->second->partitions() != state->partitions()) {
+      change.spread[name] = state->partitions();
+      if (found->second->spreads()) continue;
       refused.push_back(absl::StrCat("state ", name, " has ", state->partitions(),
                                      " partitions in the checkpoint and ",
-                                     found->second->partitions(), " in the program"));
+                                     found->second->partitions(), " in the program, and its "
+                                     "operator cannot divide it anew"));
     }
   }
   change.refused = absl::StrJoin(refused, "; ");

@@ -29,6 +29,8 @@ struct ProgramChange {
   std::string refused;               // state that `now` cannot take, and why; empty: it can
   std::vector<std::string> dropped;  // names of state that it does not have
   std::vector<std::string> fresh;    // names of state that only it has
+  // State whose number of partitions is another one now, and what it was.
+  std::map<std::string, uint32_t> spread;
 };
 
 // State of a checkpoint that the program `former` made, for the program `now`.

@@ -159,11 +159,38 @@ TEST(ProgramTest, StateOfAnotherTypeIsRefusedWithBothTypes) {
             "state totals is text -> int64 in the checkpoint and text -> double in the program");
 }
 
-TEST(ProgramTest, StateInAnotherNumberOfPartitionsIsRefused) {
+TEST(ProgramTest, StateThatCannotSpreadIsRefusedInAnotherNumberOfPartitions) {
   const ProgramChange change =
       CompareState(Seen(Program(false)), Seen(Program(false, "text -> int64", 8)));
   EXPECT_EQ(change.refused,
-            "state totals has 4 partitions in the checkpoint and 8 in the program");
+            "state totals has 4 partitions in the checkpoint and 8 in the program, and its "
+            "operator cannot divide it anew");
+}
+
+TEST(ProgramTest, StateThatSpreadsMayHaveAnotherNumberOfPartitions) {
+  proto::ProgramSeen now = Seen(Program(false, "text -> int64", 8));
+  now.mutable_states(0)->set_spreads(true);
+  const ProgramChange change = CompareState(Seen(Program(false)), now);
+  EXPECT_EQ(change.refused, "");
+  EXPECT_EQ(change.spread, (std::map<std::string, uint32_t>{{"totals", 4}}));
+}
+
+// Under another interval: what ends between two of the held batches cannot be told.
+TEST(ProgramTest, BatchesThatAreHeldMustFitTheNewSlide) {
+  proto::ProgramSeen former = Seen(Program(false));
+  former.mutable_states(0)->set_slide_ms(1000);
+  for (const auto& [slide_ms, fits] : {std::pair{1000, true}, {2000, true}, {500, false},
+                                       {1500, false}}) {
+    proto::ProgramSeen now = former;
+    now.mutable_states(0)->set_slide_ms(slide_ms);
+    EXPECT_EQ(CompareState(former, now).refused.empty(), fits) << slide_ms;
+  }
+  EXPECT_NE(CompareState(former, [&] {
+              proto::ProgramSeen now = former;
+              now.mutable_states(0)->set_slide_ms(500);
+              return now;
+            }()).refused.find("has a batch every 1000 ms, of which a slide of 500 ms"),
+            std::string::npos);
 }
 
 TEST(ProgramTest, StateThatOneOfThemDoesNotHaveIsNamed) {

@@ -93,6 +93,10 @@ absl::Status FallBack(const Checkpoints& found, RecoveredJob& job) {
     return DamagedError(lost + "; " + job.manifest + " before it is of another program, which "
                         "alone could run again what came between");
   }
+  if (job.manifest_ms < state.reshaped_ms()) {
+    return DamagedError(lost + "; " + job.manifest + " before it cannot be used: the batches "
+                        "behind it ran in another number of partitions, or under another interval");
+  }
   for (const auto& [key, block] : state.blocks()) {
     const bool released = block.batch_ms != 0 && block.batch_ms <= state.sealed_ms();
     if (!released || block.batch_ms <= job.manifest_ms || block.lost) continue;

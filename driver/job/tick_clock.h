@@ -35,11 +35,11 @@ class TickClock {
   }
   // First missed tick when `batch_ms` is taken now; 0: none.
   int64_t MissedBefore(int64_t batch_ms) const {
-    return batch_ms > last_ms_ + interval_ms_ ? last_ms_ + interval_ms_ : 0;
+    return batch_ms > NextMs() ? NextMs() : 0;
   }
   void Take(int64_t batch_ms) { last_ms_ = batch_ms; }
   // Monotonic time of the next tick.
-  int64_t NextUs() const { return start_us_ + (last_ms_ + interval_ms_) * 1000 - start_wall_us_; }
+  int64_t NextUs() const { return start_us_ + NextMs() * 1000 - start_wall_us_; }
   // Microseconds between the tick and now.
   int64_t LateUs(int64_t batch_ms, int64_t now_us) const {
     return start_wall_us_ + (now_us - start_us_) - batch_ms * 1000;
@@ -47,6 +47,10 @@ class TickClock {
   int64_t TickOf(int64_t batch_ms) const { return (batch_ms - zero_ms_) / interval_ms_; }
 
  private:
+  // Behind the last one, which may be of another interval.
+  int64_t NextMs() const {
+    return zero_ms_ + ((last_ms_ - zero_ms_) / interval_ms_ + 1) * interval_ms_;
+  }
   int64_t NowMs(int64_t now_us) const { return (start_wall_us_ + now_us - start_us_) / 1000; }
   const int64_t interval_ms_;
   bool started_ = false;

@@ -19,12 +19,14 @@ Rows Lines(std::istream& in) {
   return lines;
 }
 
-TestOptions OptionsOf(uint32_t partitions, uint32_t tasks, const std::string& checkpoint) {
+TestOptions OptionsOf(uint32_t partitions, uint32_t tasks, const std::string& checkpoint,
+                      bool sealed) {
   TestOptions options;
   options.batch_interval = std::chrono::milliseconds(kIntervalMs);
   options.partitions = partitions;
   options.slots = tasks;
   options.checkpoint = checkpoint;
+  if (sealed) options.conf = {{"checkpoint_interval", "1ms"}};
   return options;
 }
 
@@ -36,10 +38,10 @@ Rows Given::All() const {
   return all;
 }
 
-BothRuns::BothRuns(uint32_t partitions, const std::string& checkpoint)
+BothRuns::BothRuns(uint32_t partitions, const std::string& checkpoint, bool sealed)
     : partitions_(partitions),
       tasks_(std::min(partitions, 3u)),
-      test_(OptionsOf(partitions, tasks_, checkpoint)) {}
+      test_(OptionsOf(partitions, tasks_, checkpoint, sealed)) {}
 
 size_t BothRuns::AddSource() {
   sources_.push_back({static_cast<NodeId>(ssc().graph().nodes().size() - 1), {}});

@@ -31,8 +31,9 @@ struct Given {
 // has one Print at most.
 class BothRuns {
  public:
-  // `checkpoint`: as in TestOptions. The interpreter always starts anew.
-  explicit BothRuns(uint32_t partitions, const std::string& checkpoint = "");
+  // `checkpoint`: as in TestOptions. The interpreter always starts anew. `sealed`: a checkpoint
+  // covers every batch, as after a drain.
+  explicit BothRuns(uint32_t partitions, const std::string& checkpoint = "", bool sealed = false);
 
   TestContext& test() { return test_; }
   StreamingContext& ssc() { return test_.ssc(); }

@@ -69,6 +69,9 @@ class Checker {
 
   void Note(const proto::Entry& entry) {
     if (entry.has_job_begun()) job_ = entry.job_begun();
+    if (entry.has_reshaped()) {
+      reshaped_[planned_.empty() ? 0 : planned_.rbegin()->first] = entry.reshaped();
+    }
     if (entry.has_planned()) {
       const auto& composition = entry.planned().composition();
       if (!planned_.emplace(composition.batch_ms(), composition).second) {
@@ -196,6 +199,11 @@ class Checker {
     std::set<std::string> expected;
     for (const auto& [batch_ms, composition] : planned_) {
       if (batch_ms > last_ms) break;
+      while (!reshaped_.empty() && reshaped_.begin()->first < batch_ms) {
+        const proto::Reshaped& to = reshaped_.begin()->second;
+        reference.GoOnIn(to.partitions(), to.batch_interval_ms());
+        reshaped_.erase(reshaped_.begin());
+      }
       if (!decided_.contains(batch_ms)) {
         Break("I3: batch " + std::to_string(batch_ms) + " was passed over");
         continue;
@@ -307,6 +315,7 @@ class Checker {
   proto::JobBegun job_;
   std::map<int64_t, proto::Composition> planned_;
   std::map<int64_t, proto::Decided> decided_;
+  std::map<int64_t, proto::Reshaped> reshaped_;  // by the last batch before
   std::set<BlockId3> kept_blocks_;
   std::set<std::string> kept_files_;
 };

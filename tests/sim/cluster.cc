@@ -116,7 +116,8 @@ void Cluster::DriverEnded(DriverProcess* driver, int code, const std::string& me
     return;
   }
   if (code == kExitStartAgain) {
-    site_->world.Count("recovery: a damaged checkpoint was set aside");
+    site_->world.Count(driver->finishing() ? "recovery: former shape finished first"
+                                           : "recovery: a damaged checkpoint was set aside");
     Later(kRelaunchUs, [this] { LaunchDriver(); });
     return;
   }
@@ -242,6 +243,7 @@ std::string Cluster::Unfinished() const {
   }
   const DriverProcess* driver = drivers_.empty() ? nullptr : drivers_.back().get();
   if (driver == nullptr || driver->core() == nullptr) return "no job driver";
+  if (driver->finishing()) return "a former shape is being finished";
   const JobState& state = driver->core()->state();
   for (const auto& [path, file] : site_->files.input) {
     if (!state.FileTaken(kFilesNode, path)) return path + " is not taken";

@@ -70,6 +70,7 @@ class Cluster : private Process {
   void CrashDaemon(bool node);
   void CrashAllNodes();
   void DamageCheckpoint();
+  void Reshape();
   void PauseNode();
   void CutHosts(bool both);
   void FillLog();

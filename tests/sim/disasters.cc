@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "checkpoint/checkpoint_store.h"
 #include "tests/sim/cluster.h"
 
 namespace sluice::sim {
@@ -51,6 +52,7 @@ void Cluster::Disaster() {
          const auto hosts = Hosts();
          site_->world.ResetLinks(hosts[chaos_->Below(hosts.size())]);
        }},
+      {f.reshape, [this] { Reshape(); }},
   };
   int weights = 0;
   for (const auto& [weight, act] : all) weights += weight;
@@ -144,10 +146,30 @@ void Cluster::DamageCheckpoint() {
   const std::string& newest = manifests->back().name;
   const std::string& before = (*manifests)[manifests->size() - 2].name;
   if (site_->damaged.contains(newest) || site_->damaged.contains(before)) return;
+  // None is used from before a change of shape.
+  const DriverProcess* driver = drivers_.empty() ? nullptr : drivers_.back().get();
+  const auto older = CheckpointStore(&site_->objects, site_->codec.get()).ReadManifest(before);
+  if (driver == nullptr || driver->core() == nullptr || !older.ok() ||
+      older->batch_ms < driver->core()->state().reshaped_ms()) {
+    return;
+  }
   site_->damaged.insert(newest);
   site_->world.Count("disaster: newest checkpoint damaged");
   site_->world.Trace("chaos", newest + " is damaged");
   site_->objects.FlipBit(newest, chaos_->Below(8 * manifests->back().bytes));
+  CrashDriver();
+}
+
+// Another number of partitions, and sometimes another interval, from the next start on.
+void Cluster::Reshape() {
+  Knobs& knobs = site_->knobs;
+  knobs.partitions = static_cast<uint32_t>(chaos_->OneOf({1, 2, 3, 5, 8}));
+  if (site_->any_interval && chaos_->Chance(0.3)) {
+    knobs.batch_interval_ms = chaos_->OneOf({50, 100, 150, 200});
+  }
+  site_->world.Count("disaster: another shape asked for");
+  site_->world.Trace("chaos", std::to_string(knobs.partitions) + " partitions, every " +
+                                  std::to_string(knobs.batch_interval_ms) + " ms");
   CrashDriver();
 }
 

@@ -52,10 +52,30 @@ void DriverProcess::Start() {
   options.checkpoint_interval_ms = site_->knobs.checkpoint_interval_ms;
   options.batches_in_flight_max = site_->knobs.in_flight_max;
   options.batches_undecided_max = site_->knobs.undecided_max;
-  core_ = std::make_unique<JobDriverCore>(options, *site_->graph, proto::ExecutorInit{},
+  ChooseShape(options);
+  proto::ExecutorInit init;
+  (*init.mutable_conf())["batch_interval_ms"] = std::to_string(options.batch_interval_ms);
+  core_ = std::make_unique<JobDriverCore>(options, *site_->graph, std::move(init),
                                           opened_.job, [&world] { return world.random.Next(); });
   world.Trace(address_, "opens epoch " + std::to_string(epoch()));
   Feed(TimerDue{site_->WallMs()});
+}
+
+// As the driver role does: a former shape is left when all that was planned in it is finished.
+void DriverProcess::ChooseShape(JobDriverOptions& options) {
+  const JobState& state = opened_.job.state;
+  const proto::JobBegun& job = state.job();
+  if (!state.begun() || (job.partitions() == options.partitions &&
+                         job.batch_interval_ms() == options.batch_interval_ms)) {
+    return;
+  }
+  if (MayReshape(opened_.job, *site_->graph)) {
+    site_->world.Count("recovery: batches go on in another shape");
+    return;
+  }
+  finishing_ = options.finish_only = true;
+  options.partitions = job.partitions();
+  options.batch_interval_ms = job.batch_interval_ms();
 }
 
 void DriverProcess::OnMessage(const std::string& from, proto::Envelope message) {

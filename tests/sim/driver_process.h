@@ -28,8 +28,11 @@ class DriverProcess : public Process {
   const std::string& address() const { return address_; }
   uint64_t epoch() const { return opened_.job.epoch; }
   const JobDriverCore* core() const { return core_.get(); }
+  // It only finishes what was planned in another shape than is wanted.
+  bool finishing() const { return finishing_; }
 
  private:
+  void ChooseShape(JobDriverOptions& options);
   void Feed(const DriverEvent& event);
   void ArmTimer();
   void Carry(DriverCommand& command);
@@ -53,6 +56,7 @@ class DriverProcess : public Process {
   CheckpointStore checkpoints_;
   OpenedJob opened_;
   std::unique_ptr<JobDriverCore> core_;
+  bool finishing_ = false;
   int64_t timer_at_ = -1;
   uint64_t timer_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "tests/sim/executor_process.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "checkpoint/checkpoint_store.h"
@@ -75,8 +76,9 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     setup.plan = plan_.get();
     setup.job_instance = request_.job_instance();
     setup.zero_ms = init.zero_ms();
-    setup.batch_interval_ms = site_->knobs.batch_interval_ms;
-    setup.key_groups = init.key_groups();
+    const int64_t interval_ms = std::stoll(init.conf().at("batch_interval_ms"));
+    setup.batch_interval_ms = interval_ms;
+    setup.key_groups = key_groups_ = init.key_groups();
     setup.blocks = this;
     setup.outputs = this;
     setup.effects = &effects_;
@@ -86,7 +88,7 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     options.job_instance = request_.job_instance();
     options.job_driver = request_.job_driver_address();
     options.zero_ms = init.zero_ms();
-    options.batch_interval_ms = site_->knobs.batch_interval_ms;
+    options.batch_interval_ms = interval_ms;
     options.chunk_bytes = site_->knobs.chunk_bytes;
     core_ = std::make_unique<ExecutorCore>(options, plan_.get());
     ready_.emplace();
@@ -139,10 +141,14 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
     After(100, [this, generation] { Feed(StateLoaded{generation, ""}); });
     return;
   }
-  state_ = std::make_shared<StateStore>(plan_.get());
+  state_ = std::make_shared<StateStore>(plan_.get(), key_groups_);
   After(site_->world.random.Between(200, 10'000),
         [this, generation, state = state_, grant = std::move(command.grant)] {
           if (grant.chains_size() > 0) site_->world.Count("recovery: state loaded from parts");
+          if (std::any_of(grant.chains().begin(), grant.chains().end(),
+                          [](const auto& chain) { return chain.partitions() != 0; })) {
+            site_->world.Count("recovery: state divided anew");
+          }
           const absl::Status loaded =
               state->Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
                           &site_->objects, site_->codec.get());

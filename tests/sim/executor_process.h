@@ -55,6 +55,7 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   std::shared_ptr<StateStore> state_;
   EffectGate effects_;
   std::optional<proto::ExecutorReady> ready_;
+  uint32_t key_groups_ = 0;
   bool granted_ = false;
   uint64_t wake_ = 0;
 };

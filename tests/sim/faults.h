@@ -51,6 +51,7 @@ struct Faults {
   int jump_wall_clock = 1;
   int lose_membership = 2;         // the driver daemon crashes and comes back
   int reset_links = 3;             // of one host, all at once
+  int reshape = 2;                 // started again with other partitions, or another interval
 };
 
 // What may be configured and must not matter.

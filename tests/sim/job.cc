@@ -116,6 +116,22 @@ class Totals : public PartitionOperator {
     });
   }
   uint32_t output_fixed_size() const override { return 0; }
+
+  // Keys as ByKey sends them; what was dealt out has one key in every partition.
+  bool spreads() const override { return true; }
+  bool NeedsFormer(const Spreading&) const override { return true; }
+  void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override {
+    former.ForEach([&](std::string_view key, std::string_view totals) {
+      const uint64_t from = key == "x" ? spreading.former : ToNumber(key.substr(1));
+      if (from % spreading.partitions != spreading.partition) return;
+      uint64_t count = ToNumber(totals), sum = NumberOf(totals);
+      if (const auto there = to.Get(key)) {
+        count += ToNumber(*there);
+        sum += NumberOf(*there);
+      }
+      to.Put(key, std::to_string(count) + " " + std::to_string(sum));
+    });
+  }
 };
 
 class Rows : public NarrowKernel {

@@ -26,6 +26,7 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   Site site(seed, Faults{}, counters, trace);
   Random chaos(seed ^ 0x5eed);
   site.knobs = RandomKnobs(chaos);
+  site.any_interval = job.batch_interval_ms == 0;
   if (job.batch_interval_ms != 0) site.knobs.batch_interval_ms = job.batch_interval_ms;
   site.graph = job.graph;
   site.loose_outputs = job.loose;
@@ -91,7 +92,9 @@ const std::vector<std::string>& ExpectedCounters() {
       "recovery: input kept aside once more", "recovery: effect repeated",
       "recovery: late effect refused by its fence", "received log: block written",
       "received log: blocks collected", "recovery: block read from the received log",
-      "disaster: newest checkpoint damaged", "recovery: fell back to an older checkpoint"};
+      "disaster: newest checkpoint damaged", "recovery: fell back to an older checkpoint",
+      "disaster: another shape asked for", "recovery: former shape finished first",
+      "recovery: state divided anew", "recovery: batches go on in another shape"};
   return all;
 }
 

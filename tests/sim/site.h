@@ -61,6 +61,7 @@ struct Site {
 
   World world;
   Knobs knobs;
+  bool any_interval = false;       // the job runs under any batch interval
   const LineageGraph* graph = nullptr;
   std::set<OutputId> loose_outputs;
   SimLog log;
