@@ -71,6 +71,10 @@ std::string KeptPrefix(uint64_t job_instance, int64_t batch_ms) {
   return absl::StrCat(kKeptFolder, absl::Hex(job_instance, absl::kZeroPad16), "-", batch_ms, "/");
 }
 
+std::string LettersName(uint64_t job_instance, int64_t batch_ms) {
+  return absl::StrCat(kLettersFolder, absl::Hex(job_instance, absl::kZeroPad16), "-", batch_ms);
+}
+
 std::string SetAsideName(const std::string& manifest) { return kAsideFolder + manifest; }
 
 absl::StatusOr<std::vector<CheckpointInfo>> CheckpointStore::List() {

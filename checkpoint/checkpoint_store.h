@@ -27,6 +27,10 @@ std::string StatePartName(uint64_t job_instance, int64_t batch_ms, const std::st
 inline constexpr char kKeptFolder[] = "kept/";
 std::string KeptPrefix(uint64_t job_instance, int64_t batch_ms);
 
+// Under it are the letters of each batch that has some. Never collected.
+inline constexpr char kLettersFolder[] = "letters/";
+std::string LettersName(uint64_t job_instance, int64_t batch_ms);
+
 // There when the checkpoint of that manifest was found to be damaged and is to be passed over; says
 // why.
 std::string SetAsideName(const std::string& manifest);

@@ -76,6 +76,11 @@ class WatchedBoard : public RunningTaskBoard {
     if (slot < begun_.size()) begun_[slot] = 0;
     board_.End(slot);
   }
+  // Where records go one by one, each has the whole time.
+  void At(uint32_t slot, uint64_t record) override {
+    board_.At(slot, record);
+    if (slot < begun_.size()) begun_[slot] = RealClock().MonotonicUs();
+  }
 
  private:
   void Watch() {

@@ -60,6 +60,9 @@ JobDriverOptions DriverOptionsFrom(const Config& config) {
   options.replication_min = static_cast<uint32_t>(config.Number("replication_min"));
   options.task_max_failures = static_cast<uint32_t>(config.Number("task_max_failures"));
   options.skip_failed_batches = config.Text("on_batch_failure") == "skip";
+  if (config.Text("bad_records") == "aside") {
+    options.bad_records_max = static_cast<uint32_t>(config.Number("bad_records_max"));
+  }
   options.checkpoint_interval_ms = config.DurationMs("checkpoint_interval");
   options.drain_deadline_us = config.DurationMs("drain_deadline") * 1000;
   options.file_settle_ms = config.DurationMs("file_settle");

@@ -235,15 +235,26 @@ void DaemonCore::On(const StopJob& event) {
 }
 
 void DaemonCore::On(const AcceptJobLoss& event) {
-  JobLife* job = FindRunning(event.request, event.job);
-  if (job == nullptr) return;
   proto::Envelope message;
   message.mutable_accept_loss();
+  TellJob(event.request, event.job, message);
+}
+
+void DaemonCore::On(const ReplayWish& event) {
+  proto::Envelope message;
+  *message.mutable_replay_letters() = event.letters;
+  TellJob(event.request, event.job, message);
+}
+
+void DaemonCore::TellJob(uint64_t request, const std::string& name,
+                         const proto::Envelope& message) {
+  JobLife* job = FindRunning(request, name);
+  if (job == nullptr) return;
   size_t before = out_.size();
   job->Tell(message, &out_);
   bool sent = out_.size() != before;
-  Reply(event.request, sent ? 0 : 1,
-        sent ? "" : "the job's driver is not up at the moment; try again: " + event.job);
+  Reply(request, sent ? 0 : 1,
+        sent ? "" : "the job's driver is not up at the moment; try again: " + name);
 }
 
 void DaemonCore::On(const DrainWorkerWish& event) {

@@ -56,6 +56,8 @@ class DaemonCore {
   void On(const SubmitJob& event);
   void On(const StopJob& event);
   void On(const AcceptJobLoss& event);
+  void On(const ReplayWish& event);
+  void TellJob(uint64_t request, const std::string& job, const proto::Envelope& message);
   void On(const DrainWorkerWish& event);
   void On(const DrainAll& event);
   void On(const DriverStarted& event);

@@ -47,6 +47,11 @@ struct AcceptJobLoss {
   uint64_t request = 0;
   std::string job;
 };
+struct ReplayWish {
+  uint64_t request = 0;
+  std::string job;
+  proto::ReplayLetters letters;
+};
 struct DrainWorkerWish {
   uint64_t request = 0;
   std::string worker;
@@ -79,7 +84,7 @@ struct FormerEnded {
   std::string job;
 };
 
-using Event = std::variant<Tick, Received, PeerDown, SubmitJob, StopJob, AcceptJobLoss,
+using Event = std::variant<Tick, Received, PeerDown, SubmitJob, StopJob, AcceptJobLoss, ReplayWish,
                            DrainWorkerWish, DrainAll, DriverStarted, DriverNotStarted,
                            DriverExited, FormerEnded>;
 

@@ -57,7 +57,7 @@ static std::string FolderOf(const DriverDaemon& daemon, const proto::JobInfo& jo
                               : job.folder();
 }
 
-static grpc::Status Away(const DriverDaemon& daemon, const std::string& why = "") {
+grpc::Status Away(const DriverDaemon& daemon, const std::string& why) {
   const std::string leader = daemon.leader().address;
   const std::string who =
       leader.empty() ? "; which driver leads is not known" : "; " + leader + " leads";
@@ -65,8 +65,7 @@ static grpc::Status Away(const DriverDaemon& daemon, const std::string& why = ""
                       (why.empty() ? "this driver stands by" : why) + who);
 }
 
-// OK, unless the daemon could not answer the call.
-static grpc::Status Answered(const DriverDaemon& daemon, const proto::Outcome& outcome) {
+grpc::Status Answered(const DriverDaemon& daemon, const proto::Outcome& outcome) {
   return outcome.exit_code() == kExitUnreachable ? Away(daemon, outcome.message())
                                                  : grpc::Status::OK;
 }
@@ -77,6 +76,11 @@ grpc::Status DriverService::Leader(grpc::ServerContext*, const proto::ListReques
   reply->set_leads(leader.self);
   reply->set_address(leader.address);
   return grpc::Status::OK;
+}
+
+std::string StoreUrlOf(const DriverDaemon& daemon, const proto::JobInfo& job) {
+  if (!job.checkpoint().empty()) return job.checkpoint();
+  return "rocksdb:" + FolderOf(daemon, job) + "/store";
 }
 
 using SubmitStream = grpc::ServerReaderWriter<proto::SubmitReply, proto::SubmitChunk>;
@@ -234,10 +238,7 @@ grpc::Status DriverService::JobCheckpoints(grpc::ServerContext*, const proto::Jo
     *reply->mutable_outcome() = Refusal(kExitFailed, "no job of this name: " + request->name());
     return grpc::Status::OK;
   }
-  const std::string url =
-      !job->checkpoint().empty()
-          ? job->checkpoint()
-          : "rocksdb:" + FolderOf(*daemon_, *job) + "/store";
+  const std::string url = StoreUrlOf(*daemon_, *job);
   auto store = OpenObjectStore(url);
   auto rows = store.ok() ? ReportCheckpoints(store->get())
                          : absl::StatusOr<std::vector<CheckpointReport>>(store.status());

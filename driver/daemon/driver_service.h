@@ -7,6 +7,13 @@ namespace sluice::daemon {
 
 class DriverDaemon;
 
+// Of the job's checkpoint store.
+std::string StoreUrlOf(const DriverDaemon& daemon, const proto::JobInfo& job);
+// For calls that only the leading driver answers: who that is, if it is known.
+grpc::Status Away(const DriverDaemon& daemon, const std::string& why = "");
+// OK, unless the daemon could not answer the call.
+grpc::Status Answered(const DriverDaemon& daemon, const proto::Outcome& outcome);
+
 // Thread-safe. Calls that stay end when the daemon ends or their client goes.
 class DriverService : public proto::Driver::Service {
  public:
@@ -31,6 +38,10 @@ class DriverService : public proto::Driver::Service {
                             proto::JobReply* reply) override;
   grpc::Status JobCheckpoints(grpc::ServerContext* context, const proto::JobRequest* request,
                               proto::CheckpointList* reply) override;
+  grpc::Status JobLetters(grpc::ServerContext* context, const proto::JobRequest* request,
+                          grpc::ServerWriter<proto::LetterReply>* writer) override;
+  grpc::Status ReplayLettersOf(grpc::ServerContext* context, const proto::ReplayRequest* request,
+                               proto::JobReply* reply) override;
   grpc::Status DrainWorkerOf(grpc::ServerContext* context, const proto::WorkerRequest* request,
                              proto::JobReply* reply) override;
   grpc::Status JobLogs(grpc::ServerContext* context, const proto::LogRequest* request,

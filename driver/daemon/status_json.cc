@@ -13,6 +13,16 @@ std::string Text(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string Hex(const std::string& bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const unsigned char byte : bytes) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
 Json Of(const proto::JobInfo& job) {
   const proto::JobStatus& s = job.status();
   Json receivers = Json::array();
@@ -37,6 +47,9 @@ Json Of(const proto::JobInfo& job) {
           {"failed_batches", s.failed_batches()},
           {"kept_batches", s.kept_batches()},
           {"kept_at", s.kept_at()},
+          {"letters", s.letters()},
+          {"letters_at", s.letters_at()},
+          {"replayed_letters", s.replayed_letters()},
           {"scheduling_delay_ms", s.scheduling_delay_ms()},
           {"records_total", s.records_total()},
           {"driver_pid", job.driver_pid()},
@@ -79,6 +92,22 @@ void Metric(std::ostream& out, const char* name, const char* type, const std::st
 }
 
 }  // namespace
+
+// Bytes that are no text travel in hexadecimal digits.
+std::string LetterJson(const proto::Letter& letter) {
+  Json values = Json::array();
+  for (const std::string& value : letter.values()) values.push_back(Hex(value));
+  return Text({{"batch_ms", letter.batch_ms()},
+               {"number", letter.number()},
+               {"operator", letter.operator_name()},
+               {"error", letter.error()},
+               {"from", letter.source()},
+               {"source", letter.source_key()},
+               {"record", letter.record()},
+               {"raw_hex", Hex(letter.raw())},
+               {"key_hex", Hex(letter.key())},
+               {"values_hex", values}});
+}
 
 std::string CheckpointJson(const proto::CheckpointRow& row) {
   return Text({{"name", row.name()},
@@ -124,6 +153,10 @@ std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& wor
        [](const proto::JobInfo& j) -> uint64_t { return j.status().records_total(); }},
       {"sluice_job_kept_batches", "counter",
        [](const proto::JobInfo& j) -> uint64_t { return j.status().kept_batches(); }},
+      {"sluice_job_letters", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().letters(); }},
+      {"sluice_job_replayed_letters", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().replayed_letters(); }},
       {"sluice_job_lost_records", "counter",
        [](const proto::JobInfo& j) -> uint64_t { return j.status().lost_records(); }},
       {"sluice_job_changed_files", "counter",

@@ -9,6 +9,7 @@ namespace sluice::daemon {
 
 std::string JobJson(const proto::JobInfo& job);
 std::string WorkerJson(const proto::WorkerInfo& worker);
+std::string LetterJson(const proto::Letter& letter);
 std::string CheckpointJson(const proto::CheckpointRow& row);
 std::string JobsJson(const proto::JobList& jobs);           // an array
 std::string WorkersJson(const proto::WorkerList& workers);  // an array

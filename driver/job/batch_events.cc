@@ -69,9 +69,11 @@ void BatchEvents::OutputEnded(MonotonicTime now, int64_t batch_ms, uint32_t outp
   if (found != open_.end()) EndOutput(now, found->second, output, failure, out);
 }
 
-void BatchEvents::Decided(int64_t batch_ms, uint64_t records) {
+void BatchEvents::Decided(int64_t batch_ms, uint64_t records, uint64_t letters) {
   const auto found = open_.find(batch_ms);
-  if (found != open_.end()) found->second.news.records = records;
+  if (found == open_.end()) return;
+  found->second.news.records = records;
+  found->second.news.letters = letters;
 }
 
 void BatchEvents::Failed(MonotonicTime now, int64_t batch_ms, const std::string& cause,

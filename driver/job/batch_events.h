@@ -29,7 +29,7 @@ class BatchEvents {
   // The output is published, or its user code has returned or failed.
   void OutputEnded(MonotonicTime now, int64_t batch_ms, uint32_t output,
                    const std::string& failure, std::vector<DriverCommand>& out);
-  void Decided(int64_t batch_ms, uint64_t records);
+  void Decided(int64_t batch_ms, uint64_t records, uint64_t letters);
   // For good. It completes, with all its outputs that have not, and is not heard of again even
   // where it is skipped and runs once more, empty.
   void Failed(MonotonicTime now, int64_t batch_ms, const std::string& cause,

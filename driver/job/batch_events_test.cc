@@ -62,7 +62,7 @@ TEST_F(BatchEventsTest, ABatchCompletesWhenItIsDurableAndOut) {
   EXPECT_EQ(std::get<BatchNews>(out_[0]).records, 7u);
   events_->Started(20, 1000, out_);
   EXPECT_THAT(Told(), ElementsAre("submitted 1000", "started 1000", "output 0 started 1000"));
-  events_->Decided(1000, 8);
+  events_->Decided(1000, 8, 0);
   events_->Advance(30, 0, out_);
   events_->OutputEnded(40, 1000, 0, "", out_);
   EXPECT_THAT(Told(), ElementsAre("output 0 completed 1000"));

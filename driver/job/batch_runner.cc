@@ -4,12 +4,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/mutations.h"
+#include "driver/job/letter_keeper.h"
 #include "driver/job/planner.h"
 
 namespace sluice {
 namespace {
 
 constexpr MonotonicTime kGrantAgainUs = 2'000'000;
+constexpr uint64_t kLetterBytesMax = uint64_t{32} << 20;  // of a batch: they are in the log
 
 }  // namespace
 
@@ -72,6 +75,7 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
   granted.set_checkpoint(run.checkpoint);
   const proto::Composition& composition = state_->planned().at(run.batch_ms);
   *granted.mutable_values() = composition.values();
+  AddLeftOut(run, granted);
   for (const auto& source : composition.sources()) {
     auto& stage = *granted.add_stages();
     stage.set_stage(source.stage());
@@ -102,6 +106,32 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
     }
   }
   return granted;
+}
+
+// Of a decided batch what was decided; else what ended executors, and who is to look for more.
+void BatchRunner::AddLeftOut(const BatchRun& run, proto::GrantedBatch& granted) const {
+  if (run.rebuild) {
+    const auto decided = state_->decided().find(run.batch_ms);
+    if (decided == state_->decided().end() || kMutationLeftOutForgotten) return;
+    *granted.mutable_left_out() = decided->second.decided.left_out();
+    return;
+  }
+  if (!blame_->names_records()) return;
+  for (const TaskName& task : blame_->suspects()) {
+    const bool map_task = task.batch_ms == run.batch_ms && task.stage < plan_.stages().size() &&
+                          plan_.stages()[task.stage].is_source;
+    if (!map_task) continue;
+    proto::LeftOut& left = *granted.add_left_out();
+    left.set_stage(task.stage);
+    left.set_task(task.task);
+    left.set_search(true);
+    const auto culprits = blame_->culprits().find(task);
+    if (culprits == blame_->culprits().end()) continue;
+    for (const auto& [record, cause] : culprits->second) {
+      left.add_records(record);
+      left.add_errors(cause);
+    }
+  }
 }
 
 proto::BatchGrant BatchRunner::Carrying(const Progress& progress) const {
@@ -198,7 +228,29 @@ BatchOutcome BatchRunner::Outcome(const BatchRun& run) const {
   }
   CheckBalance(run, outcome);
   if (outcome.imbalance.empty()) GatherOutputs(run, outcome);
+  if (!run.rebuild) GatherLetters(run, outcome);
   return outcome;
+}
+
+void BatchRunner::GatherLetters(const BatchRun& run, BatchOutcome& outcome) const {
+  uint64_t bytes = 0;
+  for (const auto& [executor, report] : run.reports) {
+    outcome.decided.mutable_left_out()->MergeFrom(report.left_out());
+    for (const auto& letter : report.letters()) bytes += letter.ByteSizeLong();
+    outcome.decided.mutable_letters()->MergeFrom(report.letters());
+  }
+  NumberLetters(outcome.decided);
+  const int count = outcome.decided.letters_size();
+  if (count == 0 || (static_cast<uint32_t>(count) <= options_.bad_records_max &&
+                     bytes <= kLetterBytesMax)) {
+    return;
+  }
+  const proto::Letter& first = outcome.decided.letters(0);
+  outcome.failure =
+      absl::StrCat("batch ", run.batch_ms, ": ", count, " bad records of ", bytes,
+                   " bytes, above bad_records_max=", options_.bad_records_max, " or ",
+                   kLetterBytesMax, " bytes; the first, operator ", first.operator_name(),
+                   ", from ", first.source(), ": ", first.error());
 }
 
 void BatchRunner::CheckBalance(const BatchRun& run, BatchOutcome& outcome) const {

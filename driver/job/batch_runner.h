@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/plan/stages.h"
+#include "driver/job/blame.h"
 #include "driver/job/commands.h"
 #include "driver/job/job_options.h"
 #include "driver/job/job_state.h"
@@ -56,8 +57,8 @@ class BatchRunner {
  public:
   using HolderLookup = std::function<std::vector<std::string>(const BlockId&)>;
   BatchRunner(const JobDriverOptions& options, const StagePlan& plan, JobState* state,
-              const Membership* members, HolderLookup holders)
-      : options_(options), plan_(plan), state_(state), members_(members),
+              const Membership* members, const Blame* blame, HolderLookup holders)
+      : options_(options), plan_(plan), state_(state), members_(members), blame_(blame),
         holders_(std::move(holders)) {}
 
   // Drops all runs and takes the members of the new generation, in order.
@@ -89,12 +90,15 @@ class BatchRunner {
   bool InputReady(const proto::Composition& composition) const;
   proto::GrantedBatch ForMember(const BatchRun& run, uint32_t member) const;
   void CheckBalance(const BatchRun& run, BatchOutcome& outcome) const;
+  void AddLeftOut(const BatchRun& run, proto::GrantedBatch& granted) const;
+  void GatherLetters(const BatchRun& run, BatchOutcome& outcome) const;
   void GatherOutputs(const BatchRun& run, BatchOutcome& outcome) const;
 
   const JobDriverOptions& options_;
   const StagePlan& plan_;
   JobState* state_;
   const Membership* members_;
+  const Blame* blame_;
   HolderLookup holders_;
   proto::Generation generation_;
   std::vector<proto::Grant::Member> members_in_;

@@ -108,7 +108,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   log_.Enqueue(std::move(entry));
   events_->Submitted(now, state_.planned().at(tick_.batch_ms), out_);
   const bool last = stopping_ && receivers_stopped_ && members_.ReceiverWorkers().empty() &&
-                    state_.waiting_blocks().empty();
+                    state_.waiting_blocks().empty() && state_.letters().waiting().empty();
   if (last) {
     final_ms_ = tick_.batch_ms;
     checkpointer_.Abandon(now);
@@ -239,7 +239,8 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
   scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
   planned_at_.erase(run.batch_ms);
   ForgetBlame(now, run.batch_ms);
-  events_->Decided(run.batch_ms, outcome.decided.records());
+  events_->Decided(run.batch_ms, outcome.decided.records(), outcome.decided.letters_size());
+  SayLetters(outcome.decided);
   proto::Entry entry;
   *entry.mutable_decided() = std::move(outcome.decided);
   log_.Enqueue(std::move(entry));
@@ -288,7 +289,8 @@ void JobDriverCore::AdvanceSkip(MonotonicTime now) {
 
 bool JobDriverCore::Settled(MonotonicTime now) const {
   return begun_ && phase_ == Phase::kRunning && ticks_.started() && ticks_.Due(now) == 0 &&
-         tick_.batch_ms == 0 && runner_->runs().empty() && publisher_.idle() && log_.idle() &&
+         tick_.batch_ms == 0 && runner_->runs().empty() && publisher_.idle() && letters_.idle() &&
+         log_.idle() &&
          checkpointer_.in_progress_ms() == 0;
 }
 

@@ -140,6 +140,7 @@ struct BatchNews {
   std::vector<Input> inputs;
   MonotonicTime submitted = 0, started = 0, ended = 0;
   std::string failure;
+  uint64_t letters = 0;
 };
 struct OutputNews {
   bool completed = false;

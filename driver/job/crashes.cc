@@ -1,5 +1,6 @@
 // Executors that ended, in the job driver's core: whose fault it was, who is tried alone, and when
 // a batch has failed by it (design section 7: a task that kills or outlasts its executor).
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -19,13 +20,20 @@ void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exi
                                     it->second.receivers ? "receivers" : "tasks", ") on worker ",
                                     it->second.worker_id, " ended: ", exited.cause())});
   }
+  const bool searched = known && it->second.apart;
   MembershipNews news;
   members_.OnExited(now, exited, news);
   TakeNews(now, news);
   if (known && !ever_up_ && !ended_) JudgeStart(exited);
   if (ended_ || exited.epoch() != epoch_ || !begun_) return;
   const std::set<TaskName> before = blame_.suspects();
-  const std::optional<TaskName> failed = blame_.OnExited(exited);
+  // Before its daemon's word an executor's end is a broken link, and others run its tasks again.
+  const bool map_tasks =
+      std::all_of(exited.tasks().begin(), exited.tasks().end(), [&](const auto& task) {
+        return task.stage() < plan_->stages().size() && plan_->stages()[task.stage()].is_source;
+      });
+  const std::optional<TaskName> failed =
+      blame_.OnExited(exited, blame_.names_records() && map_tasks && !searched);
   for (const TaskName& task : blame_.suspects()) {
     if (before.contains(task)) continue;
     out_.push_back(Say{Say::Level::kWarning,

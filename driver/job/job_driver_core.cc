@@ -42,10 +42,11 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       publisher_(&state_, &log_),
       checkpointer_(options_, &state_, &log_),
       keeper_(&state_, &members_, [this](const BlockId& key) { return blocks_.HoldersOf(key); }),
+      letters_(&state_, &log_),
       losses_(options_, &state_, &log_, &members_),
       slow_workers_(options_.batch_interval_ms),
       ticks_(options_.batch_interval_ms),
-      blame_(options_.task_max_failures),
+      blame_(options_.task_max_failures, options_.bad_records_max),
       suspicions_(options_.lease_us),
       daemon_(options_.daemon_address) {
   if (recovered.manifest_ms != 0) {
@@ -127,6 +128,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     OnMarked(now, *kept);
     OnSetAside(now, *kept);
     keeper_.OnKept(now, *kept, out_);
+    letters_.OnKept(now, *kept, out_);
   } else if (const auto* orphans = std::get_if<ReceivedOrphans>(&event)) {
     blocks_.OnOrphans(*orphans);
   } else if (const auto* stop = std::get_if<StopRequested>(&event)) {
@@ -144,6 +146,7 @@ void JobDriverCore::OnMessage(MonotonicTime now, const MessageIn& in) {
     case proto::Envelope::kClusterMembers:
     case proto::Envelope::kJobStop:
     case proto::Envelope::kAcceptLoss:
+    case proto::Envelope::kReplayLetters:
       // A driver daemon that slept while another took over is not heard.
       if (m.leader_epoch() < daemon_epoch_) return;
       daemon_epoch_ = m.leader_epoch();
@@ -181,6 +184,9 @@ void JobDriverCore::OnDaemonMessage(MonotonicTime now, const proto::Envelope& m)
       return;
     case proto::Envelope::kAcceptLoss:
       AcceptLosses(now);
+      return;
+    case proto::Envelope::kReplayLetters:
+      OnReplay(m.replay_letters());
       return;
     default:
       return;
@@ -341,6 +347,7 @@ void JobDriverCore::Advance(MonotonicTime now) {
     AdvanceTick(now);
     AdvanceRuns(now);
     publisher_.Advance(now, out_);
+    letters_.Advance(now, out_);
     events_->Advance(now, log_.durable().last_decided_ms(), out_);
     checkpointer_.Advance(now, out_);
     losses_.Advance(now, graph_, /*at_once=*/final_ms_ != 0, out_);

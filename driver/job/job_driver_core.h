@@ -22,6 +22,7 @@
 #include "driver/job/input_keeper.h"
 #include "driver/job/job_options.h"
 #include "driver/job/job_state.h"
+#include "driver/job/letter_keeper.h"
 #include "driver/job/log_queue.h"
 #include "driver/job/membership.h"
 #include "driver/job/program.h"
@@ -109,6 +110,10 @@ class JobDriverCore {
   void SendGrants(MonotonicTime now);
   void OnGrantDone(MonotonicTime now, const proto::GrantDone& done);
   void RunGeneration(MonotonicTime now);
+  // Letters (letters.cc).
+  void OnReplay(const proto::ReplayLetters& replay);
+  std::optional<uint32_t> StageOfLetter(const proto::Letter& letter) const;
+  void SayLetters(const proto::Decided& decided);
   // Ticks and batches (batches.cc).
   void AdvanceTick(MonotonicTime now);
   void BeginTick(MonotonicTime now, int64_t batch_ms);
@@ -138,6 +143,9 @@ class JobDriverCore {
   Publisher publisher_;
   Checkpointer checkpointer_;
   InputKeeper keeper_;
+  LetterKeeper letters_;
+  proto::ReplayAnswer replay_answer_;  // to the last wish,
+  uint64_t replay_sequence_ = 0;       // given when this entry is durable
   ReceiverLosses losses_;
   SlowWorkers slow_workers_;
   TickClock ticks_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -136,6 +137,8 @@ class Cluster {
   std::map<std::string, std::string> objects;  // kept aside, by name
   std::deque<KeepAside> puts;     // not in the store yet
   bool hold_objects = false;
+  // Of every report, before it is sent.
+  std::function<void(proto::BatchReport&, const proto::GrantedBatch&)> amend;
   std::string objects_error;      // of every put
   std::set<std::string> mute;     // workers that answer no question for a block
   std::set<std::string> spoiled;  // workers whose copies are damaged
@@ -311,7 +314,9 @@ class Cluster {
     uint64_t records = 0;
     for (const auto& stage : batch.stages()) {
       for (const auto& task : stage.tasks()) {
-        for (const auto& piece : task.pieces()) records += piece.block().records();
+        for (const auto& piece : task.pieces()) {
+          records += piece.block().records() + piece.inlined().records();
+        }
       }
     }
     if (poisoned && records > 0) report.mutable_failure()->set_cause("a bad record");
@@ -326,6 +331,7 @@ class Cluster {
       part.set_piece(report.executor());
       part.set_staged_path("/out/staged");
     }
+    if (amend != nullptr) amend(report, batch);
     Deliver(executor, m);
     if (batch.checkpoint()) {
       proto::Envelope done;

@@ -58,7 +58,7 @@ void JobDriverCore::BeginJob() {
   init_.set_job(options_.job);
   members_.SetJob(state_.job().job_instance(), init_);
   runner_ = std::make_unique<BatchRunner>(
-      options_, *plan_, &state_, &members_,
+      options_, *plan_, &state_, &members_, &blame_,
       [this](const BlockId& key) { return blocks_.HoldersOf(key); });
   files_ = std::make_unique<FileWatch>(*plan_, &state_);
   events_ = std::make_unique<BatchEvents>(*plan_, state_.job(), state_.last_decided_ms());
@@ -186,7 +186,7 @@ void JobDriverCore::AdvanceStop(MonotonicTime now) {
   if (final_ms_ != 0 && !state_.waiting_blocks().empty()) final_ms_ = 0;
   const bool nothing_ran = !ever_ran_ && state_.last_planned_ms() == 0;
   const bool done = final_ms_ != 0 && log_.durable().sealed_ms() >= final_ms_ &&
-                    publisher_.idle() && log_.idle();
+                    publisher_.idle() && letters_.idle() && log_.idle();
   if (done || nothing_ran) {
     End(0, cancel_ ? "CANCELLED" : "FINISHED", "");
     return;
@@ -254,6 +254,7 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_job(options_.job);
   status.set_state(StateName());
   status.set_epoch(epoch_);
+  status.set_job_instance(members_.job_instance());
   status.set_generation(generation_);
   status.set_batch_interval_ms(options_.batch_interval_ms);
   status.set_last_decided_batch_ms(state_.last_decided_ms());
@@ -267,6 +268,12 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_failed_batches(state_.failed_batches());
   status.set_kept_batches(state_.kept_batches());
   if (state_.kept_batches() > 0) status.set_kept_at(options_.objects + "/" + kKeptFolder);
+  status.set_letters(state_.letters().count());
+  status.set_replayed_letters(state_.letters().replayed());
+  if (state_.letters().count() > 0) {
+    status.set_letters_at(options_.objects + "/" + kLettersFolder);
+  }
+  if (log_.IsDurable(replay_sequence_)) *status.mutable_replay() = replay_answer_;
   for (const std::string& digest : former_binaries_) status.add_binaries(digest);
   status.set_lost_records(state_.lost_records());
   status.set_scheduling_delay_ms(scheduling_delay_ms_);

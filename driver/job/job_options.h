@@ -30,6 +30,7 @@ struct JobDriverOptions {
   std::string received_log;                 // store that received blocks are in, too; empty: none
   uint32_t task_max_failures = 4;
   bool skip_failed_batches = false;
+  uint32_t bad_records_max = 0;             // that a batch may set aside; 0: they fail it
   int64_t checkpoint_interval_ms = 10'000;
   int64_t drain_deadline_us = 30'000'000;
   int64_t file_settle_ms = 0;               // a file younger than this waits

@@ -63,7 +63,8 @@ void JobState::Restore(const proto::DriverState& kept) {
   for (const auto& d : kept.decided()) {
     decided_[d.decided().batch_ms()] = {d.decided(),
                                         {d.slot(), d.checksum()},
-                                        {d.unpublished().begin(), d.unpublished().end()}};
+                                        {d.unpublished().begin(), d.unpublished().end()},
+                                        d.letters_unkept()};
   }
   last_planned_ms_ = kept.last_planned_ms();
   last_decided_ms_ = kept.last_decided_ms();
@@ -71,6 +72,7 @@ void JobState::Restore(const proto::DriverState& kept) {
   failed_batches_ = kept.failed_batches();
   kept_batches_ = kept.kept_batches();
   records_total_ = kept.records_total();
+  letters_.Restore(kept);
   sealed_ms_ = kept.sealed_ms();
   sealed_manifest_ = kept.sealed_manifest();
   reshaped_ms_ = kept.reshaped_ms();
@@ -126,6 +128,12 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
     }
     case proto::Entry::kReshaped:
       return ApplyReshaped(entry.reshaped());
+    case proto::Entry::kLettersKept:
+      ApplyLettersKept(entry.letters_kept().batch_ms());
+      return absl::OkStatus();
+    case proto::Entry::kLettersReplayed:
+      letters_.Replayed(entry.letters_replayed());
+      return absl::OkStatus();
     case proto::Entry::ENTRY_NOT_SET:
       break;
   }
@@ -160,6 +168,7 @@ void JobState::ApplyProgram(const proto::ProgramSeen& seen) {
   if (!to.changes) return;
   producers_ = Renumbered(std::move(producers_), to.nodes);
   files_ = Renumbered(std::move(files_), to.stages);
+  letters_.Renumber(to.stages);
   for (auto& [key, file] : files_) file.set_stream(key.first);
   std::map<uint32_t, int64_t> published;
   for (const auto& [output, ms] : published_ms_) {
@@ -178,6 +187,14 @@ absl::Status JobState::ApplyReshaped(const proto::Reshaped& reshaped) {
   job_.set_batch_interval_ms(reshaped.batch_interval_ms());
   reshaped_ms_ = last_planned_ms_;
   return absl::OkStatus();
+}
+
+// What they hold is in the store now.
+void JobState::ApplyLettersKept(int64_t batch_ms) {
+  const auto it = decided_.find(batch_ms);
+  if (it == decided_.end()) return;
+  it->second.letters_unkept = false;
+  it->second.decided.clear_letters();
 }
 
 void JobState::ApplySkipped(const proto::Skipped& skipped) {
@@ -222,6 +239,7 @@ absl::Status JobState::ApplyPlanned(const proto::Composition& composition) {
   last_planned_ms_ = batch_ms;
   TakeFilesAndBlocks(composition);
   planned_[batch_ms] = composition;
+  letters_.Planned(composition);
   return absl::OkStatus();
 }
 
@@ -256,6 +274,8 @@ absl::Status JobState::ApplyDecided(const proto::Decided& decided) {
   records_total_ += decided.records();
   DecidedBatch& batch = decided_[decided.batch_ms()];
   batch.decided = decided;
+  batch.letters_unkept = decided.letters_size() > 0;
+  letters_.Decided(decided);
   for (const auto& output : decided.outputs()) {
     if (output.has_dataset()) batch.unpublished.insert(output.output());
   }
@@ -300,6 +320,7 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
     *d->mutable_decided() = batch.decided;
     d->set_slot(batch.position.slot);
     d->set_checksum(batch.position.checksum);
+    d->set_letters_unkept(batch.letters_unkept);
     d->mutable_unpublished()->Add(batch.unpublished.begin(), batch.unpublished.end());
   }
   kept.set_last_planned_ms(last_planned_ms_);
@@ -308,6 +329,7 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
   kept.set_failed_batches(failed_batches_);
   kept.set_kept_batches(kept_batches_);
   kept.set_records_total(records_total_);
+  letters_.Keep(kept);
   kept.set_sealed_ms(sealed_ms_);
   kept.set_sealed_manifest(sealed_manifest_);
   kept.set_reshaped_ms(reshaped_ms_);
@@ -401,7 +423,8 @@ std::vector<BlockId> JobState::TakeCoveredBlocks() {
 void JobState::ForgetCovered() {
   planned_.erase(planned_.begin(), planned_.upper_bound(sealed_ms_));
   for (auto it = decided_.begin(); it != decided_.end() && it->first <= sealed_ms_;) {
-    it = it->second.unpublished.empty() ? decided_.erase(it) : std::next(it);
+    const bool over = it->second.unpublished.empty() && !it->second.letters_unkept;
+    it = over ? decided_.erase(it) : std::next(it);
   }
 }
 

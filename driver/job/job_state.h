@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "checkpoint/log_chain.h"
+#include "driver/job/letter_state.h"
 #include "proto/batch.pb.h"
 #include "proto/log.pb.h"
 
@@ -38,6 +39,7 @@ struct DecidedBatch {
   proto::Decided decided;
   LogPosition position;       // zero until durable
   std::set<uint32_t> unpublished;
+  bool letters_unkept = false;  // they are not in the store yet
 };
 
 // Not thread-safe. Invariants: batches are planned and decided in order of time; a block belongs
@@ -94,11 +96,13 @@ class JobState {
   uint64_t failed_batches() const { return failed_batches_; }
   uint64_t kept_batches() const { return kept_batches_; }  // of those, with their input kept aside
   uint64_t records_total() const { return records_total_; }
+  const LetterState& letters() const { return letters_; }
   // An older checkpoint counts as the last sealed one: what came after it is needed again.
   void FallBackTo(int64_t batch_ms, const std::string& manifest);
   // Blocks of batches up to the sealed one: nothing refers to them any more. Forgets them.
   std::vector<BlockId> TakeCoveredBlocks();
-  // Forgets compositions and decisions up to the sealed batch whose outputs are all published.
+  // Forgets compositions and decisions up to the sealed batch whose outputs are all published and
+  // whose letters are kept.
   void ForgetCovered();
   // First batch that is planned and not decided; 0: none.
   int64_t FirstUndecided() const;
@@ -115,6 +119,7 @@ class JobState {
   void TakeFilesAndBlocks(const proto::Composition& composition);
   void ApplyProgram(const proto::ProgramSeen& seen);
   absl::Status ApplyReshaped(const proto::Reshaped& reshaped);
+  void ApplyLettersKept(int64_t batch_ms);
   void ApplySkipped(const proto::Skipped& skipped);
   void ApplyCollected(const proto::Collected& collected);
   absl::Status ApplyPlanned(const proto::Composition& composition);
@@ -140,6 +145,7 @@ class JobState {
   uint64_t failed_batches_ = 0;
   uint64_t kept_batches_ = 0;
   uint64_t records_total_ = 0;
+  LetterState letters_;
 };
 
 }  // namespace sluice

@@ -22,6 +22,7 @@ void ListenerNews::Tell(const BatchNews& news) {
   info.processing_start_ms = WallMs(news.started);
   info.processing_end_ms = WallMs(news.ended);
   info.failure = news.failure;
+  info.letters = news.letters;
   bus_->Post([what = news.what, info = std::move(info)](StreamingListener& listener) {
     switch (what) {
       case BatchNews::What::kSubmitted: return listener.OnBatchSubmitted(info);

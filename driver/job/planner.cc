@@ -112,6 +112,15 @@ void PlanQueue(const PlanRequest& request, uint32_t node, proto::SourceInput& in
   }
 }
 
+// Records of letters that are run again: behind the rest, in the first task.
+void PlanReplays(const JobState& state, proto::SourceInput& input) {
+  for (const auto& replay : state.letters().waiting()) {
+    if (replay.stage() != input.stage()) continue;
+    input.set_no_dataset(false);
+    *input.mutable_tasks(0)->add_pieces()->mutable_inlined() = replay.records();
+  }
+}
+
 }  // namespace
 
 proto::Composition PlanBatch(const StagePlan& plan, const JobState& state,
@@ -140,6 +149,7 @@ proto::Composition PlanBatch(const StagePlan& plan, const JobState& state,
         PlanConstant(request, node.source, input);
         break;
     }
+    PlanReplays(state, input);
   }
   composition.mutable_values()->Assign(request.listed->values.begin(),
                                        request.listed->values.end());

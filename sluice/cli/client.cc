@@ -297,6 +297,28 @@ absl::StatusOr<proto::CheckpointList> Client::Checkpoints(const std::string& job
   return list;
 }
 
+absl::Status Client::Letters(const std::string& job,
+                             const std::function<void(const proto::LetterReply&)>& seen) {
+  Call call(security_);
+  proto::JobRequest request;
+  request.set_name(job);
+  auto reader = grpc_->stub->JobLetters(&call.context, request);
+  proto::LetterReply reply;
+  while (reader->Read(&reply)) {
+    RETURN_IF_ERROR(FromOutcome(reply.outcome()));
+    seen(reply);
+  }
+  return FromGrpc(reader->Finish(), address_);
+}
+
+absl::StatusOr<proto::Outcome> Client::Replay(const proto::ReplayRequest& request) {
+  Call call(security_, timeout_ms_);
+  proto::JobReply reply;
+  RETURN_IF_ERROR(
+      FromGrpc(grpc_->stub->ReplayLettersOf(&call.context, request, &reply), address_));
+  return reply.outcome();
+}
+
 absl::Status Client::DrainWorker(const std::string& id, uint64_t deadline_ms) {
   Call call(security_, timeout_ms_);
   proto::WorkerRequest request;

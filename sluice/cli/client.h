@@ -47,6 +47,9 @@ class Client {
   absl::Status Watch(const std::string& name,
                      const std::function<bool(const proto::JobInfo&)>& seen);
   absl::StatusOr<proto::CheckpointList> Checkpoints(const std::string& job);
+  absl::Status Letters(const std::string& job,
+                       const std::function<void(const proto::LetterReply&)>& seen);
+  absl::StatusOr<proto::Outcome> Replay(const proto::ReplayRequest& request);
   absl::Status DrainWorker(const std::string& id, uint64_t deadline_ms);
   absl::Status Logs(const std::string& name, bool follow,
                     const std::function<void(const proto::LogChunk&)>& seen);

@@ -16,6 +16,7 @@ Command JobCancelCommand();
 Command JobAcceptLossCommand();
 Command JobLogsCommand();       // job_logs_command.cc
 Command JobCheckpointsCommand();  // checkpoint_commands.cc
+Command JobLettersCommand();    // letters_command.cc
 Command CheckpointListCommand();
 Command CheckpointVerifyCommand();
 Command WorkerListCommand();    // worker_list_command.cc

@@ -69,6 +69,11 @@ void PrintJob(const proto::JobInfo& job) {
     rows.push_back({"kept aside", "the input of " + std::to_string(s.kept_batches()) +
                                       " skipped batches, in " + s.kept_at()});
   }
+  if (s.letters() > 0) {
+    rows.push_back({"set aside", std::to_string(s.letters()) + " bad records (" +
+                                     std::to_string(s.replayed_letters()) + " run again), in " +
+                                     s.letters_at()});
+  }
   if (!s.failure().empty()) rows.push_back({"failure", s.failure()});
   PrintTable(rows, std::cout);
 }

@@ -14,7 +14,7 @@ std::vector<Command> AllCommands() {
   return {
       DriverCommand(),    WorkerCommand(),   SubmitCommand(),        PushCommand(),
       JobListCommand(),   JobStatusCommand(), JobDrainCommand(),     JobCancelCommand(),
-      JobLogsCommand(),   JobAcceptLossCommand(), JobCheckpointsCommand(),
+      JobLogsCommand(),   JobAcceptLossCommand(), JobCheckpointsCommand(), JobLettersCommand(),
       WorkerListCommand(), WorkerDrainCommand(), CheckpointListCommand(),
       CheckpointVerifyCommand(), ConfExplainCommand()};
 }

@@ -12,6 +12,7 @@
 #include "common/plan/stages.h"
 #include "common/status.h"
 #include "driver/job/job_state.h"
+#include "tests/sim/letters.h"
 
 namespace sluice::sim {
 namespace {
@@ -41,6 +42,7 @@ class Checker {
     if (!site_.broken.empty()) return;
     CheckRecords();
     CheckOutputs();
+    letters_.Check(site_);
     CheckCheckpoints();
   }
 
@@ -68,6 +70,7 @@ class Checker {
   }
 
   void Note(const proto::Entry& entry) {
+    letters_.Note(entry);
     if (entry.has_job_begun()) job_ = entry.job_begun();
     if (entry.has_reshaped()) {
       reshaped_[planned_.empty() ? 0 : planned_.rbegin()->first] = entry.reshaped();
@@ -166,7 +169,8 @@ class Checker {
     }
   }
 
-  std::vector<std::vector<std::string>> InputOf(const proto::SourceInput& source) {
+  std::vector<std::vector<std::string>> InputOf(int64_t batch_ms,
+                                                const proto::SourceInput& source) {
     std::vector<std::vector<std::string>> tasks;
     for (const auto& task : source.tasks()) {
       auto& encoded = tasks.emplace_back();
@@ -181,8 +185,12 @@ class Checker {
             lines.Append("file " + std::to_string(1000 * base + i));
           }
           EncodeBatch(lines.view(), encoded.emplace_back());
+        } else if (piece.has_inlined()) {
+          encoded.push_back(piece.inlined().batch());
         }
       }
+      LeaveOut(decided_[batch_ms], source.stage(), static_cast<uint32_t>(tasks.size()) - 1,
+               encoded);
     }
     return tasks;
   }
@@ -210,7 +218,7 @@ class Checker {
       }
       std::vector<ReferenceInterpreter::TaskInputs> inputs(site_.graph->nodes().size());
       for (const auto& source : composition.sources()) {
-        inputs[plan.stages()[source.stage()].root] = InputOf(source);
+        inputs[plan.stages()[source.stage()].root] = InputOf(batch_ms, source);
       }
       const auto results = reference.RunBatch(
           inputs, batch_ms, {}, {composition.values().begin(), composition.values().end()});
@@ -302,7 +310,9 @@ class Checker {
     // I14: parts and manifests do not grow without bound.
     auto objects = site_.objects.List("");
     if (!objects.ok()) return;
-    std::erase_if(*objects, [](const auto& o) { return o.name.starts_with(kKeptFolder); });
+    std::erase_if(*objects, [](const auto& o) {
+      return o.name.starts_with(kKeptFolder) || o.name.starts_with(kLettersFolder);
+    });
     const auto received = std::erase_if(
         *objects, [](const auto& o) { return o.name.starts_with(kReceivedFolder); });
     if (received > 100) {
@@ -318,6 +328,7 @@ class Checker {
   std::map<int64_t, proto::Reshaped> reshaped_;  // by the last batch before
   std::set<BlockId3> kept_blocks_;
   std::set<std::string> kept_files_;
+  LetterChecks letters_;
 };
 
 }  // namespace

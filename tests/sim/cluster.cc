@@ -64,6 +64,7 @@ Cluster::Cluster(Site* site, Random* chaos) : site_(site), chaos_(chaos) {
     Produce(i);
   }
   AddFile();
+  if (site_->knobs.bad_records_aside) AskForReplay();
   TellMembers();
   LaunchDriver();
   NextDisaster();
@@ -249,6 +250,7 @@ std::string Cluster::Unfinished() const {
     if (!state.FileTaken(kFilesNode, path)) return path + " is not taken";
   }
   if (!state.waiting_blocks().empty()) return "blocks wait for a batch";
+  if (!state.letters().waiting().empty()) return "letters wait for a batch";
   // A few batches beyond those with input may always be under way.
   for (const auto& [batch_ms, composition] : state.planned()) {
     bool input = false;
@@ -260,7 +262,7 @@ std::string Cluster::Unfinished() const {
     }
   }
   for (const auto& [batch_ms, batch] : state.decided()) {
-    if (!batch.unpublished.empty() && batch_ms + 2000 < site_->WallMs()) {
+    if ((!batch.unpublished.empty() || batch.letters_unkept) && batch_ms + 2000 < site_->WallMs()) {
       return "batch " + std::to_string(batch_ms) + " is not published";
     }
   }

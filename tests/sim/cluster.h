@@ -60,6 +60,7 @@ class Cluster : private Process {
   void PushNext(size_t index);
   void OnReply(size_t index, uint64_t attempt, std::optional<int64_t> last, bool asked);
   void AddFile();
+  void AskForReplay();  // letters.cc
 
   // disasters.cc
   void NextDisaster();

@@ -49,6 +49,7 @@ void DriverProcess::Start() {
   options.replication_min = site_->knobs.received_log ? 1 : 2;
   if (site_->knobs.received_log) options.received_log = "the store";
   options.skip_failed_batches = true;
+  if (site_->knobs.bad_records_aside) options.bad_records_max = 5;
   options.checkpoint_interval_ms = site_->knobs.checkpoint_interval_ms;
   options.batches_in_flight_max = site_->knobs.in_flight_max;
   options.batches_undecided_max = site_->knobs.undecided_max;

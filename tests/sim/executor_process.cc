@@ -82,6 +82,7 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     setup.blocks = this;
     setup.outputs = this;
     setup.effects = &effects_;
+    if (site_->knobs.bad_records_aside) setup.bad_records_max = 5;
     runner_ = std::make_unique<TaskRunner>(setup, 0);
     ExecutorCoreOptions options;
     options.executor = request_.executor();

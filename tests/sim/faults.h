@@ -69,6 +69,7 @@ struct Knobs {
   uint32_t producers = 2;
   bool received_log = false;       // and then nodes take the last copies of blocks along
   int64_t faults_until_us = 6'000'000;
+  bool bad_records_aside = false;  // else the batch of a bad record is skipped
 };
 
 inline Knobs RandomKnobs(Random& random) {
@@ -85,6 +86,7 @@ inline Knobs RandomKnobs(Random& random) {
   knobs.block_records = static_cast<uint32_t>(random.OneOf({1, 4, 64}));
   knobs.producers = static_cast<uint32_t>(random.OneOf({1, 2}));
   knobs.received_log = random.Chance(0.4);
+  knobs.bad_records_aside = random.Chance(0.5);
   return knobs;
 }
 

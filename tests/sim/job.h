@@ -6,7 +6,7 @@
 //   Sum           -> ForeachPartition, where there is an effect
 //
 // A record is "producer number", a line of a file "file number"; both are summed by number % 7.
-// One record may be poison: the batch that has it fails and is skipped.
+// One record may be poison: the batch that has it fails and is skipped, or the record is set aside.
 #pragma once
 
 #include <cstdint>

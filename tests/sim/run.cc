@@ -92,6 +92,7 @@ const std::vector<std::string>& ExpectedCounters() {
       "recovery: input kept aside once more", "recovery: effect repeated",
       "recovery: late effect refused by its fence", "received log: block written",
       "received log: blocks collected", "recovery: block read from the received log",
+      "letters: record set aside", "letters: run again", "letters: in the store",
       "disaster: newest checkpoint damaged", "recovery: fell back to an older checkpoint",
       "disaster: another shape asked for", "recovery: former shape finished first",
       "recovery: state divided anew", "recovery: batches go on in another shape"};

@@ -168,6 +168,7 @@ void ExecutorProcesses::OnExit(const ExecutorKey& key, const ExitCause& cause) {
       task.set_batch_ms(running.batch_ms);
       task.set_stage(running.stage);
       task.set_task(running.task);
+      task.set_record(running.record);
       event.tasks.push_back(std::move(task));
     }
     const auto left = process.arena.has_value() ? process.arena->Left() : std::vector<LeftSlice>();

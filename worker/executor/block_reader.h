@@ -32,6 +32,8 @@ class RunningTaskBoard {
   virtual ~RunningTaskBoard() = default;
   virtual void Begin(uint32_t slot, int64_t batch_ms, uint32_t stage, uint32_t task) = 0;
   virtual void End(uint32_t slot) = 0;
+  // The record that the slot's task is at, from 1, where it goes one by one; 0: it does not.
+  virtual void At(uint32_t slot, uint64_t record) = 0;
 };
 
 }  // namespace sluice

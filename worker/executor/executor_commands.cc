@@ -93,6 +93,10 @@ absl::Status Executor::Impl::Build(const proto::ExecutorInit& init) {
   setup_.outputs = options_.outputs;
   setup_.effects = &effects_;
   setup_.board = options_.board;
+  if (const auto aside = init.conf().find("bad_records");
+      aside != init.conf().end() && aside->second == "aside") {
+    setup_.bad_records_max = Number(init.conf(), "bad_records_max", 100);
+  }
   ExecutorCoreOptions core;
   core.executor = options_.executor;
   core.job_instance = options_.job_instance;

@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -43,6 +44,8 @@ struct TaskResult {
   std::vector<std::pair<EdgeId, uint64_t>> folded;  // records, by edge
   std::vector<proto::OutputPart> outputs;
   std::vector<proto::StateDigest> states;
+  std::optional<proto::LeftOut> left_out;  // nothing was; or it is decided already
+  std::vector<proto::Letter> letters;      // of that
 };
 struct FailedTask {
   uint32_t task = 0;

@@ -209,6 +209,8 @@ void ExecutorCore::CountResults(BatchWork& batch, const Stage& stage,
       edges[edge].set_folded(edges[edge].folded() + records);
     }
     for (auto& output : result.outputs) *report.add_outputs() = std::move(output);
+    if (result.left_out.has_value()) *report.add_left_out() = *std::move(result.left_out);
+    for (auto& letter : result.letters) *report.add_letters() = std::move(letter);
     for (const auto& state : result.states) {
       proto::StateDigest& sum = states[state.operator_name()];
       sum.set_digest(sum.digest() + state.digest());
@@ -266,11 +268,25 @@ void ExecutorCore::FailBatch(BatchWork& batch, const proto::TaskFailure& failure
 
 // A report that no message can carry would be repeated for ever: the batch fails instead.
 void ExecutorCore::RefuseTooLarge(proto::BatchReport& report) const {
+  if (report.ByteSizeLong() <= kReportBytesMax) return;
+  uint64_t letters = 0;
+  for (const auto& letter : report.letters()) letters += letter.ByteSizeLong();
+  if (letters > kReportBytesMax / 2) {
+    proto::TaskFailure failure;
+    failure.set_operator_name(report.letters(0).operator_name());
+    failure.set_task(report.letters(0).task());
+    failure.set_record(-1);
+    failure.set_cause("the bad records are " + std::to_string(letters) +
+                      " bytes on one executor: " + report.letters(0).error());
+    report.clear_letters();
+    *report.mutable_failure() = std::move(failure);
+    return;
+  }
   const proto::OutputPart* largest = nullptr;
   for (const auto& part : report.outputs()) {
     if (largest == nullptr || part.ByteSizeLong() > largest->ByteSizeLong()) largest = &part;
   }
-  if (largest == nullptr || report.ByteSizeLong() <= kReportBytesMax) return;
+  if (largest == nullptr) return;
   proto::TaskFailure failure;
   failure.set_operator_name(plan_->graph().outputs()[largest->output()].label);
   failure.set_task(largest->piece());

@@ -9,6 +9,8 @@ namespace {
 
 constexpr int kPiecesDescribed = 4;
 
+}  // namespace
+
 std::string Describe(const proto::InputPiece& piece) {
   if (piece.has_block()) {
     const auto& name = piece.block().name();
@@ -20,8 +22,6 @@ std::string Describe(const proto::InputPiece& piece) {
   }
   return "records of the plan";
 }
-
-}  // namespace
 
 std::string DescribePieces(const proto::GrantedBatch::Task& task) {
   std::string text;
@@ -36,6 +36,7 @@ std::string DescribePieces(const proto::GrantedBatch::Task& task) {
 
 void TaskInputReader::Clear() {
   views_.clear();
+  pieces_.clear();
   blocks_.clear();
   owned_.clear();
   scratch_used_ = 0;
@@ -65,6 +66,7 @@ absl::Status TaskInputReader::ReadPieces(const proto::GrantedBatch::Task& task,
       RETURN_IF_ERROR(ReadConstantRecords(source, piece.constant(), records));
       AddOwned(records);
     }
+    pieces_.resize(views_.size(), i);
   }
   return absl::OkStatus();
 }

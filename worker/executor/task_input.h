@@ -28,6 +28,8 @@ class TaskInputReader {
   void Clear();
 
   std::span<const BatchView> views() const { return views_; }
+  // Which of the task's pieces each view is of; empty for shares.
+  std::span<const int> pieces() const { return pieces_; }
   uint64_t records() const { return records_; }
   uint64_t file_bytes() const { return file_bytes_; }
 
@@ -38,6 +40,7 @@ class TaskInputReader {
   absl::Status AddEncoded(std::string_view encoded, uint64_t records, const std::string& what);
 
   std::vector<BatchView> views_;
+  std::vector<int> pieces_;
   uint64_t records_ = 0;
   uint64_t file_bytes_ = 0;
   std::vector<std::unique_ptr<BlockBytes>> blocks_;
@@ -46,6 +49,8 @@ class TaskInputReader {
   size_t scratch_used_ = 0;
 };
 
+// One of them.
+std::string Describe(const proto::InputPiece& piece);
 // For people: "block 7 of stream 2", "/in/a.txt bytes 0 to 100".
 std::string DescribePieces(const proto::GrantedBatch::Task& task);
 

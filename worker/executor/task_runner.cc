@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "common/encoded_batch.h"
 #include "common/plan/task_seed.h"
 #include "common/status.h"
+#include "worker/executor/careful_run.h"
+#include "worker/executor/hiding_state.h"
 
 namespace sluice {
 
@@ -22,24 +25,41 @@ TaskOutcome TaskRunner::Run(const RunTasks& run, const TaskWork& work, StateStor
   if (setup_.board != nullptr) {
     setup_.board->Begin(slot_, run.batch_ms, run.stage, work.task);
   }
-  absl::Status status;
-  try {
-    status = RunTask(run, work, state);
-  } catch (const std::exception& e) {
-    status = absl::UnknownError(e.what());
-  } catch (...) {
-    status = absl::UnknownError("threw something that is no std::exception");
+  TakeLeftOut(run, work, state);
+  Ended ended = Try(run, work, state);
+  if (ended.threw && setup_.bad_records_max > 0 && !run.rebuild) {
+    ended = RunCarefully(run, work, state, std::move(ended));
   }
   if (setup_.board != nullptr) setup_.board->End(slot_);
+  if (!ended.status.ok()) return Failure(run, work, ended.status);
+  if (!run.rebuild) TellLeftOut(run, work);
+  return std::exchange(result_, TaskResult{});
+}
+
+TaskRunner::Ended TaskRunner::Try(const RunTasks& run, const TaskWork& work, StateStore& state) {
+  Ended ended;
+  at_ = At::kInput;
+  try {
+    ended.status = RunTask(run, work, state);
+  } catch (const std::bad_alloc& e) {
+    ended.status = absl::UnknownError(e.what());
+  } catch (const std::exception& e) {
+    ended = {absl::UnknownError(e.what()), true};
+  } catch (...) {
+    ended = {absl::UnknownError(kNoException), true};
+  }
+  ForgetTask(!ended.status.ok());
+  return ended;
+}
+
+// Whatever threw may have left its object half way.
+void TaskRunner::ForgetTask(bool kernels_too) {
   for (Dataset& dataset : datasets_) dataset.readers = 0;
   input_.Clear();
-  if (!status.ok()) {
-    // Whatever threw may have left its object half way.
-    for (auto& kernel : shuffle_kernels_) kernel.reset();
-    for (auto& one : operators_) one.reset();
-    return Failure(run, work, status);
-  }
-  return std::exchange(result_, TaskResult{});
+  kept_.clear();
+  if (!kernels_too) return;
+  for (auto& kernel : shuffle_kernels_) kernel.reset();
+  for (auto& one : operators_) one.reset();
 }
 
 FailedTask TaskRunner::Failure(const RunTasks& run, const TaskWork& work,
@@ -82,9 +102,23 @@ absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, Stat
   const CurrentTaskScope scope(context_);
   result_ = TaskResult{};
   result_.task = work.task;
-  CountReaders(stage, run);
   StateStore::Attempt attempt = state.Open(run.stage, work.task);
   RETURN_IF_ERROR(RunRoot(stage, run, work, attempt));
+  if (!left_.records.empty()) LeaveOutRecords(stage, run, work);
+  RETURN_IF_ERROR(RunRest(stage, run));
+  if (attempt.state() == nullptr) return absl::OkStatus();
+  const LayerDigest digest = attempt.Keep(run.batch_ms);
+  proto::StateDigest& told = result_.states.emplace_back();
+  told.set_operator_name(setup_.plan->graph().node(stage.root).state_name);
+  told.set_digest(digest.digest);
+  told.set_entries(digest.entries);
+  return absl::OkStatus();
+}
+
+// All but the root, whose dataset is there.
+absl::Status TaskRunner::RunRest(const Stage& stage, const RunTasks& run) {
+  at_ = At::kRecords;
+  CountReaders(stage, run);
   for (const FragmentId id : stage.fragments) {
     if (datasets_[id].readers == 0) continue;
     const Fragment& fragment = setup_.plan->fragments()[id];
@@ -99,12 +133,6 @@ absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, Stat
       if (output.from == id && CountsOutput(output, run)) RETURN_IF_ERROR(RunOutput(piece, run));
     }
   }
-  if (attempt.state() == nullptr) return absl::OkStatus();
-  const LayerDigest digest = attempt.Keep(run.batch_ms);
-  proto::StateDigest& told = result_.states.emplace_back();
-  told.set_operator_name(setup_.plan->graph().node(stage.root).state_name);
-  told.set_digest(digest.digest);
-  told.set_entries(digest.entries);
   return absl::OkStatus();
 }
 
@@ -136,7 +164,8 @@ void TaskRunner::DoneReading(FragmentId fragment) {
   if (--dataset.readers > 0) return;
   dataset.views.clear();
   dataset.buffer.Clear();
-  if (setup_.plan->fragments()[fragment].input < 0) input_.Clear();  // blocks can go
+  const bool root = setup_.plan->fragments()[fragment].input < 0;
+  if (root && !probing_) input_.Clear();  // blocks can go
 }
 
 absl::Status TaskRunner::RunRoot(const Stage& stage, const RunTasks& run, const TaskWork& work,
@@ -165,19 +194,37 @@ absl::Status TaskRunner::RunOperator(const Stage& stage, const RunTasks& run,
     }
     result_.folded.back().second += share.records();
   }
-  auto& partition_operator = operators_[stage.id];
-  if (partition_operator == nullptr) partition_operator = node.partition_operator->New();
+  std::optional<HidingState> hiding;
+  if (!left_.keys.empty()) {
+    LeaveOutKeys(node, run);
+    if (node.state_by_key) {
+      hiding.emplace(attempt.state(),
+                     [this](std::string_view key) { return left_.keys.contains(key); });
+    }
+  }
   Dataset& dataset = datasets_[stage.fragments.front()];
-  dataset.buffer.Clear();
-  dataset.buffer.SetFixedSize(partition_operator->output_fixed_size());
-  context_.partitioner = node.partitioner.get();
-  OperatorContext context{context_, stage.partitions, run.presence->Has(stage.fragments.front()),
-                          attempt.state()};
-  partition_operator->Run(context, shares_, dataset.buffer);
+  RunOperatorOn(stage, run, shares_, hiding.has_value() ? &*hiding : attempt.state(),
+                dataset.buffer);
   dataset.views.assign(1, dataset.buffer.view());
   shares_.clear();
   input_.Clear();
   return absl::OkStatus();
+}
+
+void TaskRunner::RunOperatorOn(const Stage& stage, const RunTasks& run,
+                               std::span<const Share> shares, KeyedState* state,
+                               RecordBatch& out) {
+  const Node& node = setup_.plan->graph().node(stage.root);
+  operator_ = node.label;
+  auto& partition_operator = operators_[stage.id];
+  if (partition_operator == nullptr) partition_operator = node.partition_operator->New();
+  out.Clear();
+  out.SetFixedSize(partition_operator->output_fixed_size());
+  context_.partitioner = node.partitioner.get();
+  const OperatorContext context{context_, stage.partitions,
+                                run.presence->Has(stage.fragments.front()), state};
+  at_ = At::kOperator;
+  partition_operator->Run(context, shares, out);
 }
 
 void TaskRunner::RunFragment(const Fragment& fragment) {
@@ -201,9 +248,13 @@ void TaskRunner::RunEdge(const Edge& edge) {
   operator_ = chain.empty() ? node.label : chain + ", " + node.label;
   context_.partitioner = node.partitioner.get();
   SeedFor(edge.from);
+  if (left_.one_by_one && RunsRecordByRecord(node, edge.input)) {
+    RunEdgeOneByOne(edge, *kernel);
+    return DoneReading(edge.from);
+  }
   kernel->Run(context_, datasets_[edge.from].views, setup_.plan->stage_of(edge.id).partitions);
   const auto shares = kernel->shares();
-  for (uint32_t p = 0; p < shares.size(); ++p) {
+  for (uint32_t p = 0; p < shares.size() && !probing_; ++p) {
     if (!shares[p].empty()) AddShare(edge.id, p, shares[p].view());
   }
   DoneReading(edge.from);
@@ -234,6 +285,7 @@ absl::Status TaskRunner::RunOutput(uint32_t piece_index, const RunTasks& run) {
   SeedFor(piece.from);
   output.kernel->Run(context_, datasets_[piece.from].views, rows_);
   DoneReading(piece.from);
+  if (probing_) return absl::OkStatus();
   return AddOutput(output, run, PieceOf(piece_index, run));
 }
 
@@ -265,8 +317,10 @@ absl::Status TaskRunner::RunEffect(const Output& output, const RunTasks& run, ui
                                    const BatchView& rows) {
   EffectGate::Pass pass(setup_.effects, run.generation);
   if (!pass.Enter()) return absl::UnavailableError("its generation is over");
+  at_ = At::kEffect;  // what has happened outside cannot be taken back for one record
   output.foreach_partition->Run(
       {setup_.job_instance, output.id, run.batch_ms, piece, context_.fence}, rows);
+  at_ = At::kRecords;
   return absl::OkStatus();
 }
 

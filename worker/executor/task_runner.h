@@ -2,13 +2,19 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "common/plan/stages.h"
+#include "worker/executor/bad_search.h"
 #include "worker/executor/effect_gate.h"
 #include "worker/executor/executor_events.h"
 #include "worker/executor/output_stager.h"
@@ -30,13 +36,16 @@ struct TaskSetup {
   RunningTaskBoard* board = nullptr;  // may be null
   // A share above this travels in pieces, so that a message can hold each; one record is not cut.
   uint64_t share_piece_bytes = 8 << 20;
+  // 0: a task at which user code throws fails. Else what makes it throw is left out, up to so many
+  // records and keys.
+  uint32_t bad_records_max = 0;
 };
 
 using TaskOutcome = std::variant<TaskResult, FailedTask>;
 
 // Serves one slot: one thread at a time. Kernels, tables and buffers are kept from task to task.
 // What a task writes to state and stages counts only if it ends well; exceptions of user code end
-// here, as a failure that names the operator.
+// here, as a failure that names the operator, or as letters (careful_run.cc, docs/dead_letters.md).
 class TaskRunner {
  public:
   TaskRunner(const TaskSetup& setup, uint32_t slot);
@@ -51,15 +60,27 @@ class TaskRunner {
     uint32_t readers = 0;  // fragments, edges and outputs that are still to read it
   };
 
+  struct Ended {
+    absl::Status status;
+    bool threw = false;  // user code, and not for want of memory
+  };
+  enum class At { kInput, kOperator, kRecords, kEffect };
+
+  Ended Try(const RunTasks& run, const TaskWork& work, StateStore& state);
+  void ForgetTask(bool kernels_too);
   absl::Status RunTask(const RunTasks& run, const TaskWork& work, StateStore& state);
   absl::Status RunRoot(const Stage& stage, const RunTasks& run, const TaskWork& work,
                        StateStore::Attempt& attempt);
   absl::Status RunOperator(const Stage& stage, const RunTasks& run, const TaskWork& work,
                            StateStore::Attempt& attempt);
+  void RunOperatorOn(const Stage& stage, const RunTasks& run, std::span<const Share> shares,
+                     KeyedState* state, RecordBatch& out);
+  absl::Status RunRest(const Stage& stage, const RunTasks& run);
   void CountReaders(const Stage& stage, const RunTasks& run);
   bool CountsOutput(const OutputPiece& piece, const RunTasks& run) const;
   void RunFragment(const Fragment& fragment);
   void RunEdge(const Edge& edge);
+  void RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel);
   void AddShare(EdgeId edge, uint32_t partition, const BatchView& records);
   absl::Status RunOutput(uint32_t piece_index, const RunTasks& run);
   absl::Status AddOutput(const Output& output, const RunTasks& run, uint32_t piece);
@@ -72,6 +93,25 @@ class TaskRunner {
   void SeedFor(FragmentId read);
   FailedTask Failure(const RunTasks& run, const TaskWork& work, const absl::Status& status) const;
 
+  // careful_run.cc: leaving out what user code throws at.
+  void TakeLeftOut(const RunTasks& run, const TaskWork& work, StateStore& state);
+  void TellLeftOut(const RunTasks& run, const TaskWork& work);
+  Ended RunCarefully(const RunTasks& run, const TaskWork& work, StateStore& state, Ended ended);
+  using OnRecords = std::function<void(std::span<const uint64_t> records, const Probe& probe)>;
+  void WithRecords(const RunTasks& run, const TaskWork& work, StateStore& state,
+                   const OnRecords& search);
+  std::optional<BadItem> ProbeRecords(const Stage& stage, const RunTasks& run,
+                                      std::span<const BatchView> views,
+                                      std::span<const uint64_t> records);
+  void SearchOneByOne(const RunTasks& run, const TaskWork& work, StateStore& state);
+  void FindRecords(const RunTasks& run, const TaskWork& work, StateStore& state);
+  void FindKeys(const RunTasks& run, const TaskWork& work, StateStore& state);
+  std::optional<BadItem> ProbeKeys(const RunTasks& run, const TaskWork& work, StateStore& state,
+                                   const std::set<std::string_view>& visible);
+  void LeaveOutRecords(const Stage& stage, const RunTasks& run, const TaskWork& work);
+  void LeaveOutKeys(const Node& node, const RunTasks& run);
+  proto::Letter LetterOf(const RunTasks& run, const BadItem& bad) const;
+
   const TaskSetup setup_;
   const uint32_t slot_;
   TaskContext context_;
@@ -83,6 +123,17 @@ class TaskRunner {
   std::vector<Dataset> datasets_;  // by fragment
   RecordBatch rows_;
   std::vector<Share> shares_;
+  // What is left out of the task.
+  struct Left {
+    std::map<uint64_t, BadItem> records;  // by place in the root's dataset
+    std::map<std::string, BadItem, std::less<>> keys;
+    bool one_by_one = false;
+    size_t size() const { return records.size() + keys.size(); }
+  };
+  Left left_;
+  std::deque<RecordBatch> kept_;  // what is not
+  At at_ = At::kInput;
+  bool probing_ = false;          // what runs makes no shares and no output
   std::vector<std::unique_ptr<ShuffleKernel>> shuffle_kernels_;      // by edge
   std::vector<std::unique_ptr<PartitionOperator>> operators_;        // by stage
 };

@@ -22,6 +22,9 @@ class Board : public RunningTaskBoard {
     log += "begin " + std::to_string(slot) + " " + std::to_string(batch_ms) + " " +
            std::to_string(stage) + " " + std::to_string(task) + ";";
   }
+  void At(uint32_t slot, uint64_t record) override {
+    log += "at " + std::to_string(slot) + " " + std::to_string(record) + ";";
+  }
   void End(uint32_t slot) override { log += "end " + std::to_string(slot) + ";"; }
   std::string log;
 };

@@ -21,6 +21,7 @@ class DaemonBoard : public RunningTaskBoard {
     board_.Begin(slot, {batch_ms, stage, task});
   }
   void End(uint32_t slot) override { board_.End(slot); }
+  void At(uint32_t slot, uint64_t record) override { board_.At(slot, record); }
 
  private:
   TaskBoard board_;

@@ -19,7 +19,8 @@ std::vector<BoardTask> TaskBoardHost::Running() const {
   const auto* cells = reinterpret_cast<const internal::BoardCell*>(mapping_.data());
   for (uint32_t i = 0; i < kBoardSlots; ++i) {
     if (cells[i].running.load(std::memory_order_acquire) == 0) continue;
-    running.push_back({cells[i].batch_ms, cells[i].stage, cells[i].task});
+    running.push_back({cells[i].batch_ms, cells[i].stage, cells[i].task,
+                       cells[i].record.load(std::memory_order_relaxed)});
   }
   return running;
 }
@@ -43,7 +44,14 @@ void TaskBoard::Begin(uint32_t slot, const BoardTask& task) {
   cell->batch_ms = task.batch_ms;
   cell->stage = task.stage;
   cell->task = task.task;
+  cell->record.store(0, std::memory_order_relaxed);
   cell->running.store(1, std::memory_order_release);
+}
+
+void TaskBoard::At(uint32_t slot, uint64_t record) {
+  if (internal::BoardCell* cell = this->cell(slot)) {
+    cell->record.store(record, std::memory_order_release);
+  }
 }
 
 void TaskBoard::End(uint32_t slot) {

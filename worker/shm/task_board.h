@@ -18,6 +18,7 @@ struct BoardTask {
   int64_t batch_ms = 0;
   uint32_t stage = 0;
   uint32_t task = 0;
+  uint64_t record = 0;  // that it is at, from 1; 0: not known
 };
 
 namespace internal {
@@ -26,6 +27,7 @@ struct alignas(64) BoardCell {
   uint32_t stage;
   uint32_t task;
   int64_t batch_ms;
+  std::atomic<uint64_t> record;
 };
 inline constexpr uint64_t kBoardBytes = kBoardSlots * sizeof(BoardCell);
 }  // namespace internal
@@ -49,6 +51,8 @@ class TaskBoard {
   static absl::StatusOr<TaskBoard> Attach(UniqueFd fd);
   void Begin(uint32_t slot, const BoardTask& task);
   void End(uint32_t slot);
+  // Between the two.
+  void At(uint32_t slot, uint64_t record);
 
  private:
   internal::BoardCell* cell(uint32_t slot) const;

@@ -1,0 +1,37 @@
+#include "driver/job/letter_state.h"
+
+namespace sluice {
+
+void LetterState::Restore(const proto::DriverState& kept) {
+  count_ = kept.letters();
+  for (const auto& name : kept.replayed()) replayed_.insert({name.batch_ms(), name.number()});
+  waiting_.assign(kept.waiting_replays().begin(), kept.waiting_replays().end());
+}
+
+void LetterState::Keep(proto::DriverState& kept) const {
+  kept.set_letters(count_);
+  for (const auto& [batch_ms, number] : replayed_) {
+    auto& name = *kept.add_replayed();
+    name.set_batch_ms(batch_ms);
+    name.set_number(number);
+  }
+  kept.mutable_waiting_replays()->Assign(waiting_.begin(), waiting_.end());
+}
+
+void LetterState::Replayed(const proto::LettersReplayed& replayed) {
+  for (const auto& name : replayed.letters()) replayed_.insert({name.batch_ms(), name.number()});
+  waiting_.insert(waiting_.end(), replayed.records().begin(), replayed.records().end());
+}
+
+void LetterState::Planned(const proto::Composition& composition) {
+  std::set<uint32_t> stages;
+  for (const auto& source : composition.sources()) stages.insert(source.stage());
+  std::erase_if(waiting_, [&](const auto& records) { return stages.contains(records.stage()); });
+}
+
+void LetterState::Renumber(const std::map<uint32_t, uint32_t>& stages) {
+  std::erase_if(waiting_, [&](const auto& records) { return !stages.contains(records.stage()); });
+  for (auto& records : waiting_) records.set_stage(stages.at(records.stage()));
+}
+
+}  // namespace sluice

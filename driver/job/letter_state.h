@@ -1,0 +1,41 @@
+// What the driver log says of letters: how many there are, which were run again, and which of
+// their records wait for a batch. Part of JobState.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "proto/log.pb.h"
+
+namespace sluice {
+
+// Not thread-safe. A letter that was taken once is never taken again.
+class LetterState {
+ public:
+  void Restore(const proto::DriverState& kept);
+  void Keep(proto::DriverState& kept) const;
+  void Decided(const proto::Decided& decided) { count_ += decided.letters_size(); }
+  void Replayed(const proto::LettersReplayed& replayed);
+  // The batch has taken what waited for its sources.
+  void Planned(const proto::Composition& composition);
+  // Sources have other numbers in a changed program; records of those that it lacks wait no more.
+  void Renumber(const std::map<uint32_t, uint32_t>& stages);
+
+  uint64_t count() const { return count_; }
+  uint64_t replayed() const { return replayed_.size(); }
+  bool WasReplayed(const proto::Letter& letter) const {
+    return replayed_.contains({letter.batch_ms(), letter.number()});
+  }
+  // In the order of the log.
+  const std::vector<proto::LettersReplayed::Records>& waiting() const { return waiting_; }
+
+ private:
+  uint64_t count_ = 0;
+  std::set<std::pair<int64_t, uint32_t>> replayed_;  // batch and number
+  std::vector<proto::LettersReplayed::Records> waiting_;
+};
+
+}  // namespace sluice

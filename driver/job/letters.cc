@@ -1,0 +1,80 @@
+// Letters in the job driver's core: saying that there are some, and running them again
+// (docs/dead_letters.md).
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "common/encoded_batch.h"
+#include "common/mutations.h"
+#include "driver/job/job_driver_core.h"
+
+namespace sluice {
+
+void JobDriverCore::SayLetters(const proto::Decided& decided) {
+  if (decided.letters_size() == 0) return;
+  const proto::Letter& first = decided.letters(0);
+  out_.push_back(Say{
+      Say::Level::kWarning,
+      absl::StrCat("batch ", decided.batch_ms(), ": set aside ", decided.letters_size(),
+                   " records or keys that made user code fail; the first, operator ",
+                   first.operator_name(), ", from ", first.source(),
+                   first.record() >= 0 ? absl::StrCat(" record ", first.record()) : "", ": ",
+                   first.error())});
+}
+
+// Nothing for a letter whose records came over a shuffle, or of a source that is no more.
+std::optional<uint32_t> JobDriverCore::StageOfLetter(const proto::Letter& letter) const {
+  if (letter.source_key().empty()) return std::nullopt;
+  for (const Stage& stage : plan_->stages()) {
+    if (stage.is_source && SourceKey(graph_.node(stage.root).source) == letter.source_key()) {
+      return stage.id;
+    }
+  }
+  return std::nullopt;
+}
+
+// What is logged is the decision: the next batch to be planned takes the records. A letter that was
+// taken before is not taken again, whoever asks.
+void JobDriverCore::OnReplay(const proto::ReplayLetters& replay) {
+  if (!begun_ || replay.request() == replay_answer_.request()) return;
+  proto::ReplayAnswer answer;
+  answer.set_request(replay.request());
+  proto::LettersReplayed taken;
+  std::map<std::pair<uint32_t, uint32_t>, EncodedBatch> records;  // by stage and fixed size
+  std::set<std::pair<int64_t, uint32_t>> seen;
+  for (const proto::Letter& letter : replay.letters()) {
+    const bool known =
+        letter.number() != 0 && letter.batch_ms() <= log_.durable().last_decided_ms();
+    const std::optional<uint32_t> stage = StageOfLetter(letter);
+    if (state_.letters().WasReplayed(letter) && !kMutationLetterRunTwice) {
+      answer.set_before(answer.before() + 1);
+    } else if (!known || !stage.has_value()) {
+      answer.set_refused(absl::StrCat(
+          "letter ", letter.batch_ms(), "-", letter.number(), ", ",
+          letter.source_key().empty()
+              ? "which is of no source's record"
+              : absl::StrCat("whose source is not in the program: ", letter.source_key())));
+    } else if (final_ms_ != 0) {
+      answer.set_refused("the job is ending");
+    } else if (seen.insert({letter.batch_ms(), letter.number()}).second) {
+      auto& name = *taken.add_letters();
+      name.set_batch_ms(letter.batch_ms());
+      name.set_number(letter.number());
+      const auto key = std::pair{*stage, letter.fixed_size()};
+      records.try_emplace(key, letter.fixed_size()).first->second.Append(letter.raw());
+    }
+  }
+  answer.set_taken(taken.letters_size());
+  replay_answer_ = std::move(answer);
+  if (taken.letters_size() == 0) return;
+  for (auto& [key, batch] : records) {
+    auto& waiting = *taken.add_records();
+    waiting.set_stage(key.first);
+    waiting.mutable_records()->set_records(batch.count());
+    waiting.mutable_records()->set_batch(batch.Take());
+  }
+  proto::Entry entry;
+  *entry.mutable_letters_replayed() = std::move(taken);
+  replay_sequence_ = log_.Enqueue(std::move(entry));
+}
+
+}  // namespace sluice

@@ -1,0 +1,365 @@
+// Letters in the job driver's core: decided with their batch, kept in the store once, left out
+// again by whoever rebuilds the state, and run again once.
+#include "checkpoint/checkpoint_store.h"
+#include "driver/job/job_driver_core_fixture.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+using testing::HasSubstr;
+
+JobDriverOptions Aside(uint32_t max = 10) {
+  JobDriverOptions options;
+  options.bad_records_max = max;
+  options.objects = "/store/objects";
+  options.checkpoint_interval_ms = 3'600'000;
+  return options;
+}
+
+proto::Letter LetterOf(uint64_t record) {
+  proto::Letter letter;
+  letter.set_operator_name("Map");
+  letter.set_error("it threw");
+  letter.set_source("block 1 of stream 0");
+  SourceSpec source;
+  source.kind = SourceKind::kPush;
+  source.stream = "orders";
+  letter.set_source_key(SourceKey(source));
+  letter.set_record(static_cast<int64_t>(record));
+  letter.set_raw("record " + std::to_string(record));
+  return letter;
+}
+
+// Records 4 and 2 of the first task of every batch that has a block are bad.
+void TwoAreBad(proto::BatchReport& report, const proto::GrantedBatch& batch) {
+  for (const auto& stage : batch.stages()) {
+    for (const auto& task : stage.tasks()) {
+      if (batch.rebuild() || task.pieces().empty() || !task.pieces(0).has_block()) continue;
+      auto& left = *report.add_left_out();
+      left.set_task(task.task());
+      left.add_records(2);
+      left.add_records(4);
+      for (const uint64_t record : {4, 2}) {
+        proto::Letter& letter = *report.add_letters() = LetterOf(record);
+        letter.set_batch_ms(batch.batch_ms());
+      }
+    }
+  }
+}
+
+class LettersTest : public testing::Test {
+ protected:
+  explicit LettersTest() { Begin(Aside()); }
+  void Begin(JobDriverOptions options, RecoveredJob recovered = {}) {
+    cluster_.emplace(2, std::move(recovered), std::move(options));
+    cluster_->amend = TwoAreBad;
+    cluster_->Announce();
+  }
+  const JobState& state() { return cluster_->core().state(); }
+  void PushTen() { cluster_->PushBlock(9, 1, 1, 10, "w0", "w1"); }
+  bool Decided() {
+    return cluster_->RunUntil([&] { return state().letters().count() > 0; });
+  }
+  // Of the batch that has letters.
+  proto::Decided InLog() {
+    for (const proto::Entry& entry : cluster_->log) {
+      if (entry.decided().letters_size() > 0) return entry.decided();
+    }
+    return {};
+  }
+  int KeptInLog() {
+    return static_cast<int>(std::count_if(cluster_->log.begin(), cluster_->log.end(),
+                                          [](const auto& e) { return e.has_letters_kept(); }));
+  }
+  // A driver that goes on from what the log has.
+  void Relaunch() {
+    RecoveredJob recovered;
+    for (const auto& entry : cluster_->log) {
+      if (entry.has_sealed()) continue;  // as if no checkpoint had been taken
+      ASSERT_TRUE(recovered.state.Apply(entry).ok());
+    }
+    for (const auto& entry : cluster_->log) {
+      if (entry.has_decided()) {
+        recovered.state.SetPosition(entry.decided().batch_ms(), {1, 5});
+      }
+    }
+    recovered.next_slot = 1000;
+    Begin(Aside(), std::move(recovered));
+  }
+  proto::ReplayAnswer Replay(uint64_t request, const std::vector<proto::Letter>& letters) {
+    proto::Envelope m;
+    m.mutable_replay_letters()->set_request(request);
+    for (const auto& letter : letters) *m.mutable_replay_letters()->add_letters() = letter;
+    cluster_->Deliver("daemon", m);
+    return cluster_->core().Status().replay();
+  }
+  std::vector<proto::Letter> Both() {
+    const proto::Decided decided = InLog();
+    return {decided.letters().begin(), decided.letters().end()};
+  }
+  // What the batches planned since then have of records of the plan.
+  uint64_t Inlined() {
+    uint64_t records = 0;
+    for (const auto& entry : cluster_->log) {
+      for (const auto& source : entry.planned().composition().sources()) {
+        for (const auto& task : source.tasks()) {
+          for (const auto& piece : task.pieces()) records += piece.inlined().records();
+        }
+      }
+    }
+    return records;
+  }
+
+  std::optional<Cluster> cluster_;
+};
+
+TEST_F(LettersTest, AreNumberedInOrderAndDecidedWithTheirBatch) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  const proto::Decided decided = InLog();
+  ASSERT_EQ(decided.letters_size(), 2);
+  EXPECT_EQ(decided.letters(0).record(), 2);
+  EXPECT_EQ(decided.letters(0).number(), 1u);
+  EXPECT_EQ(decided.letters(1).number(), 2u);
+  EXPECT_EQ(decided.left_out_size(), 1);
+  EXPECT_EQ(decided.records(), 10u);
+  EXPECT_EQ(cluster_->core().Status().letters(), 2u);
+  EXPECT_EQ(cluster_->core().Status().letters_at(), "/store/objects/letters/");
+  EXPECT_THAT(cluster_->warnings.back(), HasSubstr("set aside 2 records"));
+}
+
+TEST_F(LettersTest, AreInTheStoreOnceTheirDecisionIsDurableAndNotBefore) {
+  PushTen();
+  cluster_->RunUntil([&] { return !state().blocks().empty(); });
+  cluster_->hold_log = true;
+  ASSERT_TRUE(Decided());
+  EXPECT_TRUE(cluster_->objects.empty());
+  cluster_->hold_log = false;
+  cluster_->MakeDurable();
+  ASSERT_TRUE(cluster_->RunUntil([&] { return KeptInLog() > 0; }));
+  const std::string name = LettersName(state().job().job_instance(), InLog().batch_ms());
+  ASSERT_TRUE(cluster_->objects.contains(name));
+  EXPECT_THAT(cluster_->objects[name], HasSubstr("record 4"));
+  cluster_->RunUntil([] { return false; }, 50);
+  EXPECT_EQ(KeptInLog(), 1);
+}
+
+TEST_F(LettersTest, AStoreThatIsFullIsTriedAgainAndADrainWaitsForIt) {
+  cluster_->objects_error = "no space";
+  PushTen();
+  ASSERT_TRUE(Decided());
+  cluster_->Feed(StopRequested{false, 600'000'000});
+  cluster_->RunUntil([&] { return cluster_->end.has_value(); }, 2000);
+  EXPECT_FALSE(cluster_->end.has_value());
+  cluster_->objects_error.clear();
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->end.has_value(); }, 4000));
+  EXPECT_EQ(cluster_->end->exit_code, 0);
+  EXPECT_EQ(KeptInLog(), 1);
+}
+
+TEST_F(LettersTest, ARelaunchedDriverPutsTheSameBytesAndCountsThemOnce) {
+  cluster_->hold_objects = true;
+  PushTen();
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !cluster_->puts.empty(); }));
+  const KeepAside put = cluster_->puts[0];
+  Relaunch();
+  ASSERT_TRUE(cluster_->RunUntil([&] { return KeptInLog() > 0; }));
+  EXPECT_EQ(cluster_->objects[put.name], put.bytes);
+  EXPECT_EQ(state().letters().count(), 2u);
+}
+
+TEST_F(LettersTest, ADecidedBatchThatRebuildsStateLeavesOutTheSame) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  const proto::Decided decided = InLog();
+  Relaunch();
+  PushTen();  // announced again by its holders
+  const auto rebuilt = [&] {
+    return std::any_of(cluster_->granted.begin(), cluster_->granted.end(), [&](const auto& g) {
+      return g.second.rebuild() && g.second.batch_ms() == decided.batch_ms();
+    });
+  };
+  ASSERT_TRUE(cluster_->RunUntil(rebuilt));
+  for (const auto& [to, batch] : cluster_->granted) {
+    if (batch.batch_ms() != decided.batch_ms()) continue;
+    ASSERT_EQ(batch.left_out_size(), 1);
+    EXPECT_EQ(batch.left_out(0).records_size(), 2);
+  }
+  EXPECT_EQ(state().letters().count(), 2u);
+}
+
+TEST_F(LettersTest, MoreThanTheBoundFailTheBatch) {
+  Begin(Aside(1));
+  PushTen();
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->end.has_value(); }));
+  EXPECT_EQ(cluster_->end->exit_code, 1);
+  EXPECT_THAT(cluster_->end->message, HasSubstr("2 bad records"));
+  EXPECT_TRUE(cluster_->objects.empty());
+}
+
+TEST_F(LettersTest, CountsAndWhatWasRunAgainOutliveTheLogsSlots) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  ASSERT_EQ(Replay(1, Both()).taken(), 2u);
+  JobState restored;
+  restored.Restore(state().Keep(1));
+  EXPECT_EQ(restored.letters().count(), 2u);
+  EXPECT_EQ(restored.letters().replayed(), 2u);
+  EXPECT_EQ(restored.letters().waiting().size(), state().letters().waiting().size());
+}
+
+// ---- run again ---------------------------------------------------------------------------------
+
+TEST_F(LettersTest, TheirRecordsAreInputOfTheNextBatchOnce) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  const auto letters = Both();
+  EXPECT_EQ(Replay(1, letters).taken(), 2u);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return Inlined() > 0; }));
+  cluster_->RunUntil([] { return false; }, 50);
+  EXPECT_EQ(Inlined(), 2u);
+  EXPECT_EQ(state().records_total(), 12u);
+  const proto::ReplayAnswer again = Replay(2, letters);
+  EXPECT_EQ(again.taken(), 0u);
+  EXPECT_EQ(again.before(), 2u);
+  cluster_->RunUntil([] { return false; }, 50);
+  EXPECT_EQ(Inlined(), 2u);
+  EXPECT_EQ(cluster_->core().Status().replayed_letters(), 2u);
+}
+
+TEST_F(LettersTest, ARelaunchedDriverKnowsWhatWasRunAgainAndStillOwesIt) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  const auto letters = Both();
+  ASSERT_EQ(Replay(1, letters).taken(), 2u);
+  Relaunch();
+  ASSERT_TRUE(cluster_->RunUntil([&] { return Inlined() > 0; }));
+  EXPECT_EQ(Replay(1, letters).before(), 2u);
+  cluster_->RunUntil([] { return false; }, 50);
+  EXPECT_EQ(Inlined(), 2u);
+}
+
+TEST_F(LettersTest, ThatTheyAreTakenIsSaidWhenItIsDurable) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  const auto letters = Both();
+  cluster_->hold_log = true;
+  EXPECT_EQ(Replay(1, letters).request(), 0u);
+  EXPECT_EQ(Replay(1, letters).request(), 0u);  // asked again
+  cluster_->hold_log = false;
+  cluster_->MakeDurable();
+  EXPECT_EQ(cluster_->core().Status().replay().taken(), 2u);
+}
+
+TEST_F(LettersTest, AKeyWithItsValuesIsRefusedByName) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  std::vector<proto::Letter> letters = Both();
+  letters[0].clear_source_key();
+  const proto::ReplayAnswer answer = Replay(1, letters);
+  EXPECT_EQ(answer.taken(), 1u);
+  EXPECT_THAT(answer.refused(), HasSubstr("-1, which is of no source's record"));
+  letters[0].set_source_key("push gone");
+  EXPECT_THAT(Replay(2, letters).refused(), HasSubstr("push gone"));
+}
+
+TEST_F(LettersTest, ALetterOfABatchThatIsNotDecidedIsRefused) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  proto::Letter future = Both()[0];
+  future.set_batch_ms(future.batch_ms() + 1'000'000'000);
+  EXPECT_FALSE(Replay(1, {future}).refused().empty());
+  EXPECT_EQ(state().letters().replayed(), 0u);
+}
+
+// ---- records that end their executor --------------------------------------------------------
+
+class CulpritsTest : public testing::Test {
+ protected:
+  CulpritsTest() {
+    JobDriverOptions options = Aside(100);
+    options.task_max_failures = 2;
+    cluster_.emplace(2, RecoveredJob{}, options);
+    cluster_->Announce();
+    cluster_->hold_reports = true;
+    cluster_->RunUntil([&] { return !cluster_->granted.empty(); });
+    batch_ms_ = cluster_->granted[0].second.batch_ms();
+  }
+  void Crash(uint64_t record) {
+    const size_t grants = cluster_->grants.size();
+    proto::Envelope m;
+    auto& exited = *m.mutable_executor_exited();
+    exited.set_epoch(1);
+    exited.set_executor(cluster_->grants.back().members(0).executor());
+    for (const auto& member : cluster_->grants.back().members()) {
+      if (member.slots() == 0) exited.set_executor(member.executor());
+    }
+    exited.set_cause("signal 11");
+    exited.set_own_fault(true);
+    auto& task = *exited.add_tasks();
+    task.set_batch_ms(batch_ms_);
+    task.set_record(record);
+    cluster_->granted.clear();
+    cluster_->Deliver("w0", m);
+    cluster_->RunUntil([&] { return cluster_->end || cluster_->grants.size() > grants; });
+    cluster_->RunUntil([&] { return cluster_->end || !Left().empty(); }, 50);
+  }
+  // Of the newest grant of the batch.
+  std::vector<proto::LeftOut> Left() {
+    for (auto it = cluster_->granted.rbegin(); it != cluster_->granted.rend(); ++it) {
+      if (it->second.batch_ms() != batch_ms_) continue;
+      return {it->second.left_out().begin(), it->second.left_out().end()};
+    }
+    return {};
+  }
+
+  std::optional<Cluster> cluster_;
+  int64_t batch_ms_ = 0;
+};
+
+TEST_F(CulpritsTest, ASuspectedTaskIsToldToMarkItsRecords) {
+  Crash(0);
+  ASSERT_EQ(Left().size(), 1u);
+  EXPECT_TRUE(Left()[0].search());
+  EXPECT_EQ(Left()[0].records_size(), 0);
+}
+
+TEST_F(CulpritsTest, ARecordThatEndedItsExecutorIsLeftOutAndTheTaskIsNotCharged) {
+  Crash(0);
+  for (const uint64_t record : {8, 3, 5}) Crash(record);  // more than task_max_failures
+  ASSERT_FALSE(cluster_->end.has_value());
+  ASSERT_EQ(Left().size(), 1u);
+  const proto::LeftOut left = Left()[0];
+  EXPECT_THAT(left.records(), testing::ElementsAre(2, 4, 7));
+  EXPECT_EQ(left.errors(0), "killed by signal 11");
+}
+
+// The word about the first executor came late: its link had broken, and others ran the task.
+TEST_F(CulpritsTest, ATaskIsNotChargedForCrashesBeforeItsRecordsWereMarked) {
+  for (const uint32_t executor : {1, 2}) {
+    proto::Envelope m;
+    auto& exited = *m.mutable_executor_exited();
+    exited.set_epoch(1);
+    exited.set_executor(executor);
+    exited.set_cause("signal 11");
+    exited.set_own_fault(true);
+    exited.add_tasks()->set_batch_ms(batch_ms_);
+    cluster_->Deliver("w0", m);
+  }
+  EXPECT_FALSE(cluster_->end.has_value());
+  cluster_->granted.clear();
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !Left().empty(); }));
+  EXPECT_TRUE(Left()[0].search());
+}
+
+TEST_F(CulpritsTest, TheNumberOfExecutorsThatASearchMayCostIsBounded) {
+  uint64_t crashes = 0;
+  while (!cluster_->end.has_value() && crashes < 100) Crash(++crashes);
+  EXPECT_EQ(crashes, Blame::kCulpritsMax + 2);  // and then task_max_failures
+  EXPECT_EQ(cluster_->end->exit_code, 1);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,106 @@
+#include "tests/sim/letters.h"
+
+#include <google/protobuf/text_format.h>
+
+#include <set>
+
+#include "checkpoint/checkpoint_store.h"
+#include "checkpoint/letters.h"
+#include "tests/sim/cluster.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr int64_t kReplayEveryUs = 400'000;
+
+}  // namespace
+
+// Everybody asks for the letters of the oldest batch that has some, again and again, and each
+// wish may reach a driver that was replaced meanwhile.
+void Cluster::AskForReplay() {
+  const auto letters = ReadLetters(&site_->objects, 0, 0);
+  if (letters.ok() && !letters->empty()) {
+    proto::Envelope message;
+    proto::ReplayLetters& replay = *message.mutable_replay_letters();
+    replay.set_request(chaos_->Next() | 1);
+    for (const proto::Letter& letter : *letters) {
+      if (letter.batch_ms() == letters->front().batch_ms()) *replay.add_letters() = letter;
+    }
+    for (const std::string& driver : registered_) site_->world.Send(address_, driver, message);
+  }
+  Later(kReplayEveryUs, [this] { AskForReplay(); });
+}
+
+void LeaveOut(const proto::Decided& decided, uint32_t stage, uint32_t task,
+              std::vector<std::string>& encoded) {
+  std::set<uint64_t> records;
+  for (const proto::LeftOut& left : decided.left_out()) {
+    if (left.stage() != stage || left.task() != task) continue;
+    records.insert(left.records().begin(), left.records().end());
+  }
+  if (records.empty()) return;
+  uint64_t place = 0;
+  for (std::string& batch : encoded) {
+    std::vector<uint32_t> scratch;
+    const auto view = DecodeBatch(batch, scratch);
+    RecordBatch rest;
+    for (uint32_t i = 0; i < view->count; ++i, ++place) {
+      if (!records.contains(place)) rest.Append(view->record(i));
+    }
+    std::string shorter;
+    EncodeBatch(rest.view(), shorter);
+    batch = std::move(shorter);
+  }
+}
+
+void LetterChecks::Note(const proto::Entry& entry) {
+  if (entry.has_job_begun()) job_instance_ = entry.job_begun().job_instance();
+  for (const auto& source : entry.planned().composition().sources()) {
+    for (const auto& task : source.tasks()) {
+      for (const auto& piece : task.pieces()) planned_records_ += piece.inlined().records();
+    }
+  }
+  for (const auto& records : entry.letters_replayed().records()) {
+    replayed_records_ += records.records().records();
+  }
+  for (const auto& name : entry.letters_replayed().letters()) {
+    ++replayed_[{name.batch_ms(), name.number()}];
+  }
+  if (!entry.has_decided()) return;
+  last_decided_ms_ = entry.decided().batch_ms();
+  if (entry.decided().letters().empty()) return;
+  decided_[entry.decided().batch_ms()] = entry.decided();
+  letters_ += entry.decided().letters_size();
+}
+
+void LetterChecks::Check(Site& site) const {
+  if (letters_ > 0) site.world.Count("letters: record set aside");
+  if (!replayed_.empty()) site.world.Count("letters: run again");
+  for (const auto& [name, times] : replayed_) {
+    if (times != 1) site.Break("I2: a letter was run again twice");
+  }
+  if (planned_records_ != replayed_records_) {
+    site.Break("I1: records that were to be run again are in no batch, or in two");
+  }
+  // One record is poison: set aside where it first came, and once more each time it was run again.
+  if (letters_ > 0 && letters_ != 1 + replayed_.size()) {
+    site.Break("I3: " + std::to_string(letters_) + " letters, " +
+               std::to_string(replayed_.size()) + " of them run again");
+  }
+  for (const auto& [batch_ms, decided] : decided_) {
+    const auto text = site.objects.Get(LettersName(job_instance_, batch_ms));
+    proto::KeptLetters kept;
+    if (!text.ok() || !google::protobuf::TextFormat::ParseFromString(*text, &kept)) {
+      site.Break("I1: the letters of batch " + std::to_string(batch_ms) + " are not in the store");
+      return;
+    }
+    site.world.Count("letters: in the store");
+    for (int i = 0; i < decided.letters_size(); ++i) {
+      const bool same = i < kept.letters_size() && kept.letters(i).SerializeAsString() ==
+                                                       decided.letters(i).SerializeAsString();
+      if (!same) site.Break("I2: a letter in the store is not what was decided");
+    }
+  }
+}
+
+}  // namespace sluice::sim
