@@ -32,13 +32,25 @@ absl::Status UnexpectedAnswer(const S3Request& request, const S3Answer& answer) 
 }
 
 absl::Status S3Bucket::PutIfAbsent(const std::string& key, std::string_view bytes) {
-  if (bytes.size() <= options_.whole_bytes_max) return PutWhole(key, bytes, Crc32c(bytes));
-  Source source(bytes);
-  return PutInPieces(key, &source);
+  return PutOnce(key, bytes, client_->NewNonce());
 }
 
-absl::Status S3Bucket::PutWhole(const std::string& key, std::string_view bytes, uint32_t crc) {
-  const std::string nonce = client_->NewNonce();
+absl::Status S3Bucket::PutOnce(const std::string& key, std::string_view bytes,
+                               const std::string& nonce) {
+  if (bytes.size() <= options_.whole_bytes_max) return PutWhole(key, bytes, Crc32c(bytes), nonce);
+  Source source(bytes);
+  return PutInPieces(key, &source, nonce);
+}
+
+absl::StatusOr<bool> S3Bucket::Has(const std::string& key) {
+  const S3Request head{"HEAD", key};
+  ASSIGN_OR_RETURN(const S3Answer answer, client_->Call(head));
+  if (answer.status == 200 || answer.status == 404) return answer.status == 200;
+  return UnexpectedAnswer(head, answer);
+}
+
+absl::Status S3Bucket::PutWhole(const std::string& key, std::string_view bytes, uint32_t crc,
+                                const std::string& nonce) {
   S3Request put{"PUT", key};
   put.body = bytes;
   put.headers = {{kIfNoneMatch, "*"},
@@ -131,6 +143,13 @@ absl::Status S3Bucket::Delete(const std::vector<std::string>& keys) {
 }
 
 absl::Status S3Bucket::AbortUploads(const std::string& prefix, int64_t age_s) {
+  return AbortUploads(prefix, [&](const S3Upload& upload) {
+    return client_->StoreTimeS() - upload.begun_s > age_s;
+  });
+}
+
+absl::Status S3Bucket::AbortUploads(const std::string& prefix,
+                                    const std::function<bool(const S3Upload&)>& over) {
   S3Request list{"GET", ""};
   list.query = {{"uploads", ""}, {"prefix", prefix}};
   for (;;) {
@@ -139,8 +158,7 @@ absl::Status S3Bucket::AbortUploads(const std::string& prefix, int64_t age_s) {
     const absl::StatusOr<S3UploadPage> page = ParseS3UploadPage(answer.body);
     if (!page.ok()) return absl::UnavailableError("S3: " + std::string(Message(page.status())));
     for (const S3Upload& upload : page->uploads) {
-      const bool old = client_->StoreTimeS() - upload.begun_s > age_s;
-      if (!old || !upload.key.starts_with(prefix)) continue;
+      if (!upload.key.starts_with(prefix) || !over(upload)) continue;
       S3Request abort{"DELETE", upload.key};
       abort.query = {{"uploadId", upload.id}};
       RETURN_IF_ERROR(client_->Call(abort).status());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,14 @@ struct S3BucketOptions {
   size_t page_keys = 1'000;                       // of listings and of deletions
 };
 
+// A multipart upload that has all its bytes and lacks the request that completes it.
+struct S3OpenUpload {
+  std::string key;
+  std::string id;                  // empty: of no bytes, there is no upload
+  std::vector<std::string> etags;  // of its pieces
+  std::string nonce;               // tells whose the object is, when the key is taken
+};
+
 // Thread-safe. Errors of every method as S3Client::Call has them; after an error of a put it is
 // unknown whether the object is there, but it is never there in part.
 class S3Bucket {
@@ -32,6 +41,16 @@ class S3Bucket {
   absl::Status PutIfAbsent(const std::string& key, std::string_view bytes);
   // The same with the bytes of a local file, which is read twice and must not change meanwhile.
   absl::Status PutFileIfAbsent(const std::string& key, const std::string& path);
+
+  // The same for whoever says by `nonce` who it is, and so may put again what it has put: OK, too,
+  // when the key holds what was put with this nonce.
+  absl::Status PutOnce(const std::string& key, std::string_view bytes, const std::string& nonce);
+  // Durable, and visible to nobody before it is completed.
+  absl::StatusOr<S3OpenUpload> OpenUpload(const std::string& key, std::string_view bytes,
+                                          const std::string& nonce);
+  // As PutOnce, without sending the bytes. Data loss: the upload is gone, and its object not there.
+  absl::Status CompleteUpload(const S3OpenUpload& upload);
+  absl::StatusOr<bool> Has(const std::string& key);
 
   // Not found when there is none. Damaged (errors.h) when its bytes are not those that were put.
   absl::StatusOr<std::string> Get(const std::string& key,
@@ -46,6 +65,9 @@ class S3Bucket {
 
   // Aborts the uploads of keys that begin with `prefix` which were begun more than `age_s` ago.
   absl::Status AbortUploads(const std::string& prefix, int64_t age_s);
+  // The same, of those that `over` says.
+  absl::Status AbortUploads(const std::string& prefix,
+                            const std::function<bool(const S3Upload&)>& over);
 
   // What an endpoint really does with a condition on a key that is taken. OK: puts (and completed
   // uploads, with `uploads`) leave it alone. Refused (exit 3): one of them overwrites, or is not
@@ -61,8 +83,10 @@ class S3Bucket {
   class Upload;
   class Source;
 
-  absl::Status PutWhole(const std::string& key, std::string_view bytes, uint32_t crc);
-  absl::Status PutInPieces(const std::string& key, Source* source);
+  absl::Status PutWhole(const std::string& key, std::string_view bytes, uint32_t crc,
+                        const std::string& nonce);
+  absl::Status PutInPieces(const std::string& key, Source* source, const std::string& nonce);
+  absl::Status SendPieces(Source* source, uint32_t crc, Upload* upload);
   // After 412, or where the answer to the end of an upload was lost: whose object is there?
   absl::Status Whose(const std::string& key, const std::string& nonce);
   absl::Status ProbeUpload(const std::string& taken_key, std::string_view bytes);

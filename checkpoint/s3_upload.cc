@@ -64,6 +64,9 @@ absl::StatusOr<uint32_t> S3Bucket::Source::Checksum() {
 class S3Bucket::Upload {
  public:
   Upload(S3Client* client, std::string key) : client_(client), key_(std::move(key)) {}
+  // One that was left open.
+  Upload(S3Client* client, const S3OpenUpload& open)
+      : client_(client), key_(open.key), id_(open.id), tags_(open.etags), completed_(true) {}
   ~Upload() {
     if (id_.empty() || completed_) return;
     S3Request abort{"DELETE", key_};
@@ -91,6 +94,12 @@ class S3Bucket::Upload {
     if (answer.status != 200) return UnexpectedAnswer(put, answer);
     tags_.push_back(answer.Header("etag"));
     return absl::OkStatus();
+  }
+
+  // It stays when this object is gone.
+  S3OpenUpload Leave(const std::string& nonce) {
+    completed_ = true;
+    return {key_, id_, tags_, nonce};
   }
 
   // The status of the answer: 200, 412 when the key is taken, 404 when the upload is gone.
@@ -124,30 +133,58 @@ class S3Bucket::Upload {
 
 absl::Status S3Bucket::PutFileIfAbsent(const std::string& key, const std::string& path) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Source> source, Source::OpenFile(path));
-  if (source->size() > options_.whole_bytes_max) return PutInPieces(key, source.get());
+  const std::string nonce = client_->NewNonce();
+  if (source->size() > options_.whole_bytes_max) return PutInPieces(key, source.get(), nonce);
   ASSIGN_OR_RETURN(const std::string_view bytes, source->Read(0, source->size()));
-  return PutWhole(key, bytes, Crc32c(bytes));
+  return PutWhole(key, bytes, Crc32c(bytes), nonce);
 }
 
-absl::Status S3Bucket::PutInPieces(const std::string& key, Source* source) {
+absl::Status S3Bucket::SendPieces(Source* source, uint32_t crc, Upload* upload) {
   const uint64_t piece =
       std::max(options_.piece_bytes_min, (source->size() + kPiecesMax - 1) / kPiecesMax);
-  ASSIGN_OR_RETURN(const uint32_t crc, source->Checksum());
-  const std::string nonce = client_->NewNonce();
-  Upload upload(client_.get(), key);
-  RETURN_IF_ERROR(upload.Begin(nonce, crc));
   uint32_t sent = 0;
   for (uint64_t offset = 0; offset < source->size(); offset += piece) {
     ASSIGN_OR_RETURN(const std::string_view bytes, source->Read(offset, piece));
     sent = ExtendCrc32c(sent, bytes);
-    RETURN_IF_ERROR(upload.Add(bytes));
+    RETURN_IF_ERROR(upload->Add(bytes));
   }
-  if (sent != crc) return absl::DataLossError("a file changed while it was put: " + key);
+  return sent == crc ? absl::OkStatus() : absl::DataLossError("a file changed while it was put");
+}
+
+absl::Status S3Bucket::PutInPieces(const std::string& key, Source* source,
+                                   const std::string& nonce) {
+  ASSIGN_OR_RETURN(const uint32_t crc, source->Checksum());
+  Upload upload(client_.get(), key);
+  RETURN_IF_ERROR(upload.Begin(nonce, crc));
+  RETURN_IF_ERROR(SendPieces(source, crc, &upload));
   ASSIGN_OR_RETURN(const int status, upload.Complete());
   if (status == 200) return absl::OkStatus();
   const absl::Status whose = Whose(key, nonce);
   if (status == 412 || whose.ok()) return whose;
   return absl::UnavailableError("S3: the upload of " + key + " is gone");
+}
+
+absl::StatusOr<S3OpenUpload> S3Bucket::OpenUpload(const std::string& key, std::string_view bytes,
+                                                  const std::string& nonce) {
+  if (bytes.empty()) return S3OpenUpload{key, "", {}, nonce};
+  const uint32_t crc = Crc32c(bytes);
+  Source source(bytes);
+  Upload upload(client_.get(), key);
+  RETURN_IF_ERROR(upload.Begin(nonce, crc));
+  RETURN_IF_ERROR(SendPieces(&source, crc, &upload));
+  return upload.Leave(nonce);
+}
+
+absl::Status S3Bucket::CompleteUpload(const S3OpenUpload& open) {
+  if (open.id.empty()) return PutOnce(open.key, "", open.nonce);
+  Upload upload(client_.get(), open);
+  ASSIGN_OR_RETURN(const int status, upload.Complete());
+  if (status == 200) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool there, Has(open.key));
+  if (there) return Whose(open.key, open.nonce);
+  if (status == 412) return absl::UnavailableError("S3: " + open.key + " was taken and is free");
+  return absl::DataLossError("S3: the upload of " + Where() + "/" + open.key +
+                             " is gone, and its object not there");
 }
 
 absl::Status S3Bucket::Probe(const std::string& taken_key, bool uploads) {

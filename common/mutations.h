@@ -28,6 +28,8 @@ inline constexpr bool kMutationEffectsNotHeldBack = SLUICE_MUTATION == 8;
 inline constexpr bool kMutationAckBeforeLogged = SLUICE_MUTATION == 9;
 // Batches go on in another shape before a checkpoint has the state of the last one.
 inline constexpr bool kMutationReshapedUnsealed = SLUICE_MUTATION == 10;
+// A file of several batches is made before it is logged which ones it has.
+inline constexpr bool kMutationRolledBeforeLogged = SLUICE_MUTATION == 11;
 // A letter that was run again is run again by every further wish.
 inline constexpr bool kMutationLetterRunTwice = SLUICE_MUTATION == 20;
 // A decided batch that rebuilds state does not leave out what its decision names.

@@ -21,6 +21,7 @@
 #include "sluice/job_store.h"
 #include "sluice/late_handler.h"
 #include "worker/executor/executor.h"
+#include "worker/executor/s3_output_stager.h"
 #include "worker/executor/shm_adapters.h"
 #include "worker/receiver/receiver_executor.h"
 
@@ -132,7 +133,7 @@ ExitStatus TasksRole(const ExecutorRoleFlags& role, const std::vector<std::strin
   if (!transport.ok()) return ToExit(transport.status());
   LateObjects objects;
   const std::unique_ptr<StatePartCodec> codec = DiskStateParts();
-  PosixOutputStager outputs;
+  AnyOutputStager outputs;
   ExecutorOptions executor_options;
   executor_options.job_instance = role.instance;
   executor_options.epoch = role.epoch;

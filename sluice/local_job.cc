@@ -12,6 +12,7 @@
 #include "sluice/driver_role.h"
 #include "sluice/job_settings.h"
 #include "worker/daemon/store_blocks.h"
+#include "worker/executor/s3_output_stager.h"
 #include "worker/receiver/buffer_pools.h"
 
 namespace sluice {
@@ -31,7 +32,7 @@ uint64_t RandomId() {
 LocalJob::LocalJob(const StreamingContext& context, LocalJobOptions options)
     : graph_(context.graph()),
       options_(std::move(options)),
-      outputs_(std::make_unique<PosixOutputStager>()),
+      outputs_(std::make_unique<AnyOutputStager>()),
       driver_loop_({.name = "driver-link"}),
       worker_loop_({.name = "worker"}),
       executor_loop_({.name = "executor-link"}) {}

@@ -142,6 +142,7 @@ uint64_t LineageGraph::Fingerprint() const {
     print.Add(output.prefix);
     print.Add(output.suffix);
     print.Add(output.record_type);
+    if (Rolls(output)) print.Add("rolls");
   }
   for (const BatchValueSpec& value : batch_values_) {
     print.Add(value.name);

@@ -106,10 +106,17 @@ struct Output {
   uint32_t print_limit = 10;                   // kPrint
   std::string prefix, suffix;                  // of what writes files
   bool overwrite = false;                      // of what writes files
+  std::string header, footer;                  // kTextFiles: of every file
+  std::string row_end = "\n";                  // kTextFiles: behind every row
+  uint64_t roll_bytes = 0;                     // of what writes files; 0: each batch has its own
+  int64_t roll_after_ms = 0;                   // with roll_bytes
   std::string record_type;                     // kObjectFiles
   std::shared_ptr<const ForeachKernel> foreach_batch;
   std::shared_ptr<const PartitionKernel> foreach_partition;
 };
+
+// What several batches staged is published as one file.
+inline bool Rolls(const Output& output) { return output.roll_bytes != 0; }
 
 class LineageGraph {
  public:

@@ -134,8 +134,7 @@ class DStream {
   DStream<int64_t> Count() const { return internal::Shuffles<T, Chain>::Count(*this); }
 
   // All records folded by an associative f; an empty dataset gives an empty dataset.
-  template <class F>
-    requires internal::ReduceFunction<F, T>
+  template <internal::ReduceFunction<T> F>
   DStream<T> Reduce(F f) const {
     return internal::Shuffles<T, Chain>::Reduce(*this, std::move(f));
   }
@@ -350,11 +349,10 @@ class DStream {
   void Print(uint32_t n = 10) const { internal::Outputs<T, Chain>::Print(*this, n); }
 
   // Each batch as a directory `prefix-BATCHMS[.suffix]` of text files, one per partition, exactly
-  // once. `prefix` is absolute and seen by all nodes.
-  void SaveAsTextFiles(std::string prefix, std::string suffix = "",
+  // once. `prefix` is absolute and seen by all nodes, or s3://bucket/prefix.
+  void SaveAsTextFiles(const std::string& prefix, const std::string& suffix = "",
                        SaveOptions options = {}) const {
-    internal::Outputs<T, Chain>::SaveAsTextFiles(*this, std::move(prefix), std::move(suffix),
-                                                 options);
+    internal::Outputs<T, Chain>::SaveAsTextFiles(*this, prefix, suffix, options);
   }
 
   // The same with the encoded records, which ObjectFileStream reads back.
@@ -363,11 +361,18 @@ class DStream {
     internal::Outputs<T, Chain>::SaveAsObjectFiles(*this, prefix, suffix, options);
   }
 
+  // The same with the bytes of a format: an object with `void Append(const T& row, std::string&
+  // out) const` and, if it wants, `Header() const` and `Footer() const`: text of every file.
+  template <internal::FileFormatOf<T> Format>
+  void SaveAsFiles(const std::string& prefix, Format format, const std::string& suffix = "",
+                   SaveOptions options = {}) const {
+    internal::Outputs<T, Chain>::SaveAsFiles(*this, prefix, std::move(format), suffix, options);
+  }
+
   // f(const PartitionBatch<T>&) in the tasks, for every partition, also an empty one, after the
   // batch before is decided and before this one is. It may run again after a failure, with the
   // same identity: a sink that ignores that gets its rows at least once.
-  template <class F>
-    requires internal::PartitionBatchFunction<F, T>
+  template <internal::PartitionBatchFunction<T> F>
   void ForeachPartition(F f) const {
     internal::Outputs<T, Chain>::ForeachPartition(*this, std::move(f));
   }
@@ -375,8 +380,7 @@ class DStream {
   // f(const Batch<T>&) in the job driver, once per batch, in batch order, before the batch is
   // decided. It may run again after a failure, with the same identity: use the identity to make
   // the effect idempotent.
-  template <class F>
-    requires internal::BatchFunction<F, T>
+  template <internal::BatchFunction<T> F>
   void ForeachBatch(F f) const {
     internal::Outputs<T, Chain>::ForeachBatch(*this, std::move(f));
   }
@@ -420,6 +424,10 @@ class DStream {
   void UpdateStateByKey(std::string, F, StateOptions<int, int> = {}) const {
     internal::ExplainPairs<T, internal::kUpdateStateByKey>();
     internal::ExplainUpdate<F, T, S>();
+  }
+  template <class F>
+  void SaveAsFiles(const std::string&, F, const std::string& = "", SaveOptions = {}) const {
+    internal::ExplainSaveAsFiles<F, T>();
   }
   template <class F> void ForeachBatch(F) const { internal::ExplainForeachBatch<F, T>(); }
   template <class F> void ForeachPartition(F) const { internal::ExplainForeachPartition<F, T>(); }

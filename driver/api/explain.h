@@ -245,6 +245,20 @@ using MapWithStateOptionsOf = typename MapWithStateTypes<T, F, S>::Options;
 template <class F, class T>
 concept BatchFunction = std::invocable<const F&, const Batch<T>&>;
 
+// Appends a row by the format's own Append(row, out).
+template <class F>
+struct FormatCall {
+  const F* format;
+  std::string* out;
+  template <class R>
+    requires requires(const F& f, const R& row, std::string& out) { f.Append(row, out); }
+  void operator()(const R& row) const {
+    format->Append(row, *out);
+  }
+};
+template <class F, class T>
+concept FileFormatOf = RowFunction<FormatCall<F>, View<T>>;
+
 template <class F, class T>
 concept PartitionBatchFunction = std::invocable<const F&, const PartitionBatch<T>&>;
 
@@ -348,6 +362,13 @@ void ExplainUpdate() {
                 "UpdateStateByKey needs f(std::span<const V> values, std::optional<S> state) that "
                 "returns std::optional<S>, where V is the type of the stream's values; or "
                 "f(sluice::BatchTime, key, values, state)");
+}
+
+template <class F, class T>
+void ExplainSaveAsFiles() {
+  static_assert(FileFormatOf<F, T>,
+                "SaveAsFiles needs a format with void Append(const T& row, std::string& out) "
+                "const, where T is the type of the stream's records");
 }
 
 template <class F, class T>

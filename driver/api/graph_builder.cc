@@ -78,37 +78,20 @@ void GraphBuilder::AddPrint(NodeId parent, const std::string& chain,
   AddOutput(std::move(output));
 }
 
-void GraphBuilder::AddTextFiles(NodeId parent, const std::string& chain,
-                                std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
-                                std::string suffix, bool overwrite) {
-  AddFiles("SaveAsTextFiles", parent, chain, std::move(kernel), std::move(prefix),
-           std::move(suffix), overwrite, "");
-}
-
-void GraphBuilder::AddObjectFiles(NodeId parent, const std::string& chain,
-                                  std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
-                                  std::string suffix, bool overwrite, std::string record_type) {
-  AddFiles("SaveAsObjectFiles", parent, chain, std::move(kernel), std::move(prefix),
-           std::move(suffix), overwrite, std::move(record_type));
-}
-
-void GraphBuilder::AddFiles(std::string label, NodeId parent, const std::string& chain,
-                            std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
-                            std::string suffix, bool overwrite, std::string record_type) {
-  const bool is_url = prefix.find("://") != std::string::npos;
-  if (!prefix.starts_with('/') && !is_url && !prefix.empty()) {
-    Fail(2, label + ": the prefix must be an absolute path: " + prefix);
+void GraphBuilder::AddFiles(Output output) {
+  const std::string& prefix = output.prefix;
+  const bool bucket = prefix.starts_with("s3://") && prefix.find('/', 5) < prefix.size() - 1;
+  if (!prefix.starts_with('/') && !bucket && !prefix.empty()) {
+    Fail(2, output.label + ": the prefix must be an absolute path or s3://bucket/prefix: " +
+                prefix);
   }
-  Output output;
-  output.kind = record_type.empty() ? OutputKind::kTextFiles : OutputKind::kObjectFiles;
-  output.label = std::move(label);
-  output.record_type = std::move(record_type);
-  output.parent = parent;
-  output.chain = chain;
-  output.kernel = std::move(kernel);
-  output.prefix = std::move(prefix);
-  output.suffix = std::move(suffix);
-  output.overwrite = overwrite;
+  if (Rolls(output) && output.roll_after_ms <= 0) {
+    Fail(3, output.label + ": roll_after must be above 0");
+  }
+  constexpr uint64_t kObjectBytesMax = uint64_t{1} << 30;
+  if (output.kind == OutputKind::kObjectFiles && output.roll_bytes > kObjectBytesMax) {
+    Fail(3, output.label + ": roll_bytes of object files is at most 1 GiB");
+  }
   AddOutput(std::move(output));
 }
 

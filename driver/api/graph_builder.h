@@ -89,12 +89,8 @@ class GraphBuilder {
   // Outputs of a stream: its parent node, its chain in words, and the kernel made from it.
   void AddPrint(NodeId parent, const std::string& chain,
                 std::shared_ptr<const NarrowKernel> kernel, uint32_t limit);
-  void AddTextFiles(NodeId parent, const std::string& chain,
-                    std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
-                    std::string suffix, bool overwrite);
-  void AddObjectFiles(NodeId parent, const std::string& chain,
-                      std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
-                      std::string suffix, bool overwrite, std::string record_type);
+  // Of a kind that writes files (common/plan/graph.h); complete but for its id.
+  void AddFiles(Output output);
   void AddForeachPartition(NodeId parent, const std::string& chain,
                            std::shared_ptr<const NarrowKernel> kernel,
                            std::shared_ptr<const PartitionKernel> foreach_partition);
@@ -136,10 +132,6 @@ class GraphBuilder {
 
  private:
   void AddOutput(Output output);
-  // Lines of text, or object files of records of this type.
-  void AddFiles(std::string label, NodeId parent, const std::string& chain,
-                std::shared_ptr<const NarrowKernel> kernel, std::string prefix,
-                std::string suffix, bool overwrite, std::string record_type);
 
   int64_t batch_interval_ms_;
   LineageGraph graph_;

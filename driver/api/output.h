@@ -1,4 +1,5 @@
-// Output operations: Print, SaveAsTextFiles, SaveAsObjectFiles, ForeachBatch, ForeachPartition.
+// Output operations: Print, SaveAsTextFiles, SaveAsObjectFiles, SaveAsFiles, ForeachBatch,
+// ForeachPartition.
 #pragma once
 
 #include "common/codec_text.h"
@@ -101,6 +102,40 @@ class TextKernel final : public NarrowKernel {
   uint64_t limit_;
 };
 
+// Ends a chain in the bytes of a format, record by record.
+template <class Chain, class Format>
+class FormatKernel final : public NarrowKernel {
+ public:
+  FormatKernel(Chain chain, Format format)
+      : chain_(std::move(chain)), format_(std::move(format)) {}
+
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           RecordBatch& out) const override {
+    const FormatCall<Format> append{&format_, &out.bytes()};
+    RowCaller<FormatCall<Format>, typename Chain::Out> call(append);
+    chain_.Drive(context, input, [&](const auto& row) {
+      call(row);
+      CloseRecord(out);
+    });
+  }
+  uint32_t output_fixed_size() const override { return 0; }
+
+ private:
+  Chain chain_;
+  Format format_;
+};
+
+template <class Format>
+std::string HeaderOf(const Format& format) {
+  if constexpr (requires { std::string(format.Header()); }) return format.Header();
+  return "";
+}
+template <class Format>
+std::string FooterOf(const Format& format) {
+  if constexpr (requires { std::string(format.Footer()); }) return format.Footer();
+  return "";
+}
+
 template <class T, class F>
 class UserForeachKernel final : public ForeachKernel {
  public:
@@ -136,10 +171,26 @@ struct Outputs {
   }
 
   static void SaveAsTextFiles(const S& s, std::string prefix, std::string suffix,
-                              SaveOptions options) {
-    StreamAccess::graph(s)->AddTextFiles(StreamAccess::parent(s), StreamAccess::operators(s),
-                                         Text(s, UINT64_MAX), std::move(prefix),
-                                         std::move(suffix), options.overwrite);
+                              const SaveOptions& options) {
+    Output output;
+    output.kind = OutputKind::kTextFiles;
+    output.label = "SaveAsTextFiles";
+    output.kernel = Text(s, UINT64_MAX);
+    AddFiles(s, std::move(output), std::move(prefix), std::move(suffix), options);
+  }
+
+  template <class Format>
+  static void SaveAsFiles(const S& s, std::string prefix, Format format, std::string suffix,
+                          const SaveOptions& options) {
+    Output output;
+    output.kind = OutputKind::kTextFiles;
+    output.label = "SaveAsFiles";
+    output.header = HeaderOf(format);
+    output.footer = FooterOf(format);
+    output.row_end = "";
+    output.kernel = std::make_shared<FormatKernel<Chain, Format>>(StreamAccess::chain(s),
+                                                                  std::move(format));
+    AddFiles(s, std::move(output), std::move(prefix), std::move(suffix), options);
   }
 
   template <class F>
@@ -150,10 +201,13 @@ struct Outputs {
   }
 
   static void SaveAsObjectFiles(const S& s, std::string prefix, std::string suffix,
-                                SaveOptions options) {
-    StreamAccess::graph(s)->AddObjectFiles(StreamAccess::parent(s), StreamAccess::operators(s),
-                                           Records(s), std::move(prefix), std::move(suffix),
-                                           options.overwrite, RecordName<T>());
+                                const SaveOptions& options) {
+    Output output;
+    output.kind = OutputKind::kObjectFiles;
+    output.label = "SaveAsObjectFiles";
+    output.record_type = RecordName<T>();
+    output.kernel = Records(s);
+    AddFiles(s, std::move(output), std::move(prefix), std::move(suffix), options);
   }
 
   template <class F>
@@ -164,6 +218,17 @@ struct Outputs {
   }
 
  private:
+  static void AddFiles(const S& s, Output output, std::string prefix, std::string suffix,
+                       const SaveOptions& options) {
+    output.parent = StreamAccess::parent(s);
+    output.chain = StreamAccess::operators(s);
+    output.prefix = std::move(prefix);
+    output.suffix = std::move(suffix);
+    output.overwrite = options.overwrite;
+    output.roll_bytes = options.roll_bytes;
+    output.roll_after_ms = options.roll_after.count();
+    StreamAccess::graph(s)->AddFiles(std::move(output));
+  }
   static std::shared_ptr<const NarrowKernel> Records(const S& s) {
     if constexpr (std::same_as<Chain, Stored<T>>) {
       return std::make_shared<CopyKernel>(kFixedSize<T>);

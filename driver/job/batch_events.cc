@@ -92,9 +92,11 @@ void BatchEvents::Failed(MonotonicTime now, int64_t batch_ms, const std::string&
 void BatchEvents::Advance(MonotonicTime now, int64_t durable_ms, std::vector<DriverCommand>& out) {
   while (!open_.empty() && open_.begin()->first <= durable_ms) {
     Open& batch = open_.begin()->second;
-    // A partition's code ended before the decision that it was waited for.
+    // A partition's code ended before the decision that it was waited for; what rolls is staged for
+    // good, and its file is of several batches.
     for (const Output& output : plan_.graph().outputs()) {
-      if (output.kind == OutputKind::kForeachPartition) EndOutput(now, batch, output.id, "", out);
+      const bool ended = output.kind == OutputKind::kForeachPartition || Rolls(output);
+      if (ended) EndOutput(now, batch, output.id, "", out);
     }
     if (!batch.outputs.empty()) return;
     batch.news.what = BatchNews::What::kCompleted;

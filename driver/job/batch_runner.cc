@@ -318,6 +318,9 @@ void BatchRunner::GatherOutputs(const BatchRun& run, BatchOutcome& outcome) cons
     for (const auto& [piece, part] : it->second) {
       staged.set_records(staged.records() + part->records());
       if (!part->staged_path().empty()) staged.set_staged_path(part->staged_path());
+      staged.set_bytes(staged.bytes() + part->bytes());
+      if (!part->name().empty()) staged.add_names(part->name());
+      if (part->has_upload()) *staged.add_uploads() = part->upload();
       for (const std::string& row : part->printed()) {
         if (static_cast<uint32_t>(staged.printed_size()) > output.print_limit) break;
         staged.add_printed(row);
@@ -328,7 +331,7 @@ void BatchRunner::GatherOutputs(const BatchRun& run, BatchOutcome& outcome) cons
     }
     // User code that runs before the decision leaves nothing to publish after it.
     if (RunsUserCode(output.kind)) staged.set_has_dataset(false);
-    if (WritesFiles(output.kind)) {
+    if (WritesFiles(output.kind) && !Rolls(output)) {
       std::string target = absl::StrCat(output.prefix, "-", run.batch_ms);
       if (!output.suffix.empty()) absl::StrAppend(&target, ".", output.suffix);
       staged.set_target_path(target);

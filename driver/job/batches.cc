@@ -290,6 +290,7 @@ void JobDriverCore::AdvanceSkip(MonotonicTime now) {
 bool JobDriverCore::Settled(MonotonicTime now) const {
   return begun_ && phase_ == Phase::kRunning && ticks_.started() && ticks_.Due(now) == 0 &&
          tick_.batch_ms == 0 && runner_->runs().empty() && publisher_.idle() && letters_.idle() &&
+         roller_.idle() &&
          log_.idle() &&
          checkpointer_.in_progress_ms() == 0;
 }

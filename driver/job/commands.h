@@ -101,6 +101,17 @@ struct ListSources {
 struct PublishOutput {
   int64_t batch_ms = 0;
   proto::StagedOutput staged;
+  uint64_t job_instance = 0;
+};
+// What these batches staged, in order, becomes one file; then the staged parts go. Idempotent:
+// where `target` is there, it is this file. Answered by PublishDone of the last batch.
+struct RollOutput {
+  uint64_t job_instance = 0;
+  uint32_t output = 0;
+  int64_t from_ms = 0;
+  int64_t to_ms = 0;
+  std::vector<proto::StagedOutput> staged;
+  std::string target;
 };
 struct RunForeach {
   uint64_t job_instance = 0;
@@ -165,8 +176,8 @@ struct EndJob {
   std::string state;
   std::string message;
 };
-using DriverCommand = std::variant<Send, AppendEntries, ListSources, PublishOutput, RunForeach,
-                                   PutManifest, KeepAside, CollectStore, BatchNews, OutputNews,
-                                   ReceiverNews, Say, EndJob>;
+using DriverCommand = std::variant<Send, AppendEntries, ListSources, PublishOutput, RollOutput,
+                                   RunForeach, PutManifest, KeepAside, CollectStore, BatchNews,
+                                   OutputNews, ReceiverNews, Say, EndJob>;
 
 }  // namespace sluice

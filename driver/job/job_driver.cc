@@ -31,10 +31,12 @@ JobDriver::JobDriver(JobDriverParts parts, OpenedJob opened)
     : parts_(std::move(parts)),
       opened_(std::move(opened)),
       checkpoints_(parts_.objects, parts_.codec),
+      files_(opened_.job.epoch),
       loop_({.name = "job-core", .clock = parts_.clock}),
       log_loop_({.name = "job-log"}),
       io_loop_({.name = "job-io"}),
       store_loop_({.name = "job-store"}),
+      output_loop_({.name = "job-output"}),
       user_loop_({.name = "job-user"}),
       news_(parts_.graph, parts_.clock, parts_.listeners) {}
 
@@ -45,6 +47,7 @@ void JobDriver::Stop() {
   log_loop_.Stop();
   io_loop_.Stop();
   store_loop_.Stop();
+  output_loop_.Stop();
   user_loop_.Stop();
 }
 
@@ -158,7 +161,11 @@ void JobDriver::Carry(DriverCommand command) {
   } else if (const auto* receiver = std::get_if<ReceiverNews>(&command)) {
     news_.Tell(*receiver);
   } else if (auto* publish = std::get_if<PublishOutput>(&command)) {
-    io_loop_.Post([this, publish = std::move(*publish)] { Publish(publish); });
+    output_loop_.Post([this, publish = std::move(*publish)] { Publish(publish); });
+  } else if (auto* roll = std::get_if<RollOutput>(&command)) {
+    output_loop_.Post([this, roll = std::move(*roll)] {
+      Feed(files_.Roll(roll, parts_.graph->outputs().at(roll.output)));
+    });
   } else if (auto* run = std::get_if<RunForeach>(&command)) {
     user_loop_.Post([this, run = std::move(*run)] { Foreach(run); });
   } else if (auto* put = std::get_if<PutManifest>(&command)) {
@@ -256,19 +263,11 @@ void JobDriver::AskValues(SourcesListed& listed) {
 
 void JobDriver::Publish(const PublishOutput& publish) {
   const Output& output = parts_.graph->outputs().at(publish.staged.output());
-  PublishDone done{publish.batch_ms, publish.staged.output(), "", false};
+  if (WritesFiles(output.kind)) return Feed(files_.Publish(publish, output));
   if (output.kind == OutputKind::kPrint) {
     parts_.print(FormatPrinted(publish.batch_ms, publish.staged, output.print_limit));
-  } else if (WritesFiles(output.kind)) {
-    const absl::Status status = PublishTextFiles(publish.staged, output.overwrite);
-    if (status.ok()) {
-      SweepStaged(publish.staged);
-    } else {
-      done.error = std::string(status.message());
-      done.fatal = absl::IsAlreadyExists(status) || absl::IsDataLoss(status);
-    }
   }
-  Feed(done);
+  Feed(PublishDone{publish.batch_ms, output.id, "", false});
 }
 
 void JobDriver::Foreach(const RunForeach& run) {

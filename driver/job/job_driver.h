@@ -13,6 +13,7 @@
 #include "checkpoint/log_store.h"
 #include "common/event_loop.h"
 #include "common/net/transport.h"
+#include "driver/job/file_outputs.h"
 #include "driver/job/job_driver_core.h"
 #include "driver/job/listener_news.h"
 #include "driver/job/recovery.h"
@@ -90,6 +91,7 @@ class JobDriver : public Transport::Handler {
   JobDriverParts parts_;
   OpenedJob opened_;
   CheckpointStore checkpoints_;
+  FileOutputs files_;  // by the thread of output_loop_
   JobDriverOptions options_;
   Transport* transport_ = nullptr;
   std::unique_ptr<JobDriverCore> core_;
@@ -106,6 +108,7 @@ class JobDriver : public Transport::Handler {
   EventLoop log_loop_;
   EventLoop io_loop_;
   EventLoop store_loop_;
+  EventLoop output_loop_;  // a bucket that is away holds up nothing else
   EventLoop user_loop_;
   ListenerNews news_;
 };

@@ -39,7 +39,8 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       log_(&state_, std::move(recovered.state), recovered.next_slot),
       members_(options_, epoch_, ReceiverStreams(graph), random_),
       blocks_(options_, &state_, &log_, &members_, epoch_),
-      publisher_(&state_, &log_),
+      roller_(graph_.outputs(), &state_, &log_),
+      publisher_(&state_, &log_, &roller_),
       checkpointer_(options_, &state_, &log_),
       keeper_(&state_, &members_, [this](const BlockId& key) { return blocks_.HoldersOf(key); }),
       letters_(&state_, &log_),
@@ -110,6 +111,8 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
       events_->Failed(now, published->batch_ms, published->error, out_);
       Fail(1, published->error);
     } else {
+    } else if (roller_.Rolls(published->output)) {
+      roller_.OnDone(now, *published, out_);
       publisher_.OnDone(now, *published, out_);
       if (published->error.empty()) {
         events_->OutputEnded(now, published->batch_ms, published->output, "", out_);

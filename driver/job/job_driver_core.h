@@ -141,6 +141,7 @@ class JobDriverCore {
   Membership members_;
   BlockDesk blocks_;
   Publisher publisher_;
+  Roller roller_;
   Checkpointer checkpointer_;
   InputKeeper keeper_;
   LetterKeeper letters_;

@@ -114,6 +114,10 @@ class Cluster {
   std::vector<proto::BlockVerdict> verdicts;
   std::vector<PublishOutput> published;
   std::vector<proto::Grant> grants;
+  std::vector<RollOutput> rolled;  // every try
+  bool hold_rolls = false;         // they are never answered
+  std::string publish_error;       // of every publication
+  uint64_t staged_bytes = 10;      // by each executor and batch
   std::vector<std::pair<std::string, proto::GrantedBatch>> granted;
   std::vector<proto::Entry> log;
   std::optional<EndJob> end;
@@ -190,8 +194,11 @@ class Cluster {
       appends.push_back(append->entries);
       while (!hold_log && !appends.empty()) MakeOneDurable();
     } else if (auto* publish = std::get_if<PublishOutput>(&command)) {
-      published.push_back(*publish);
-      Feed(PublishDone{publish->batch_ms, publish->staged.output(), "", false});
+      if (publish_error.empty()) published.push_back(*publish);
+      Feed(PublishDone{publish->batch_ms, publish->staged.output(), publish_error, false});
+    } else if (auto* roll = std::get_if<RollOutput>(&command)) {
+      rolled.push_back(*roll);
+      if (!hold_rolls) Feed(PublishDone{roll->to_ms, roll->output, publish_error, false});
     } else if (auto* put = std::get_if<PutManifest>(&command)) {
       const bool fails = fail_manifests > 0 && fail_manifests-- > 0;
       Feed(ManifestPut{put->batch_ms, "m" + std::to_string(put->batch_ms), fails ? "full" : ""});
@@ -334,6 +341,7 @@ class Cluster {
     if (amend != nullptr) amend(report, batch);
     Deliver(executor, m);
     if (batch.checkpoint()) {
+      part.set_bytes(staged_bytes);
       proto::Envelope done;
       *done.mutable_checkpoint_part()->mutable_generation() = generation;
       done.mutable_checkpoint_part()->set_batch_ms(batch.batch_ms());

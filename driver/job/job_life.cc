@@ -186,7 +186,7 @@ void JobDriverCore::AdvanceStop(MonotonicTime now) {
   if (final_ms_ != 0 && !state_.waiting_blocks().empty()) final_ms_ = 0;
   const bool nothing_ran = !ever_ran_ && state_.last_planned_ms() == 0;
   const bool done = final_ms_ != 0 && log_.durable().sealed_ms() >= final_ms_ &&
-                    publisher_.idle() && letters_.idle() && log_.idle();
+                    publisher_.idle() && letters_.idle() && roller_.empty() && log_.idle();
   if (done || nothing_ran) {
     End(0, cancel_ ? "CANCELLED" : "FINISHED", "");
     return;
@@ -267,6 +267,9 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_waiting_batches(waiting);
   status.set_failed_batches(state_.failed_batches());
   status.set_kept_batches(state_.kept_batches());
+  status.set_unpublished_batches(publisher_.behind());
+  status.set_output_problem(publisher_.blocked().empty() ? roller_.blocked()
+                                                         : publisher_.blocked());
   if (state_.kept_batches() > 0) status.set_kept_at(options_.objects + "/" + kKeptFolder);
   status.set_letters(state_.letters().count());
   status.set_replayed_letters(state_.letters().replayed());

@@ -36,7 +36,8 @@ struct JobDriverOptions {
   int64_t file_settle_ms = 0;               // a file younger than this waits
   uint64_t max_batch_input = 0;             // bytes of files in a batch; 0: no bound
   uint32_t batches_in_flight_max = 8;       // granted and not yet decided
-  uint32_t batches_undecided_max = 64;      // beyond it a later batch takes all waiting input
+  // Not decided, or decided and not published: beyond it a later batch takes all waiting input.
+  uint32_t batches_undecided_max = 64;
 };
 
 }  // namespace sluice

@@ -1,8 +1,6 @@
 #include "driver/job/job_state.h"
 
 #include <algorithm>
-#include <cinttypes>
-#include <cstdio>
 
 #include "absl/strings/str_cat.h"
 #include "driver/job/program.h"
@@ -24,26 +22,6 @@ std::map<std::pair<uint32_t, Key>, Value> Renumbered(
 
 }  // namespace
 
-BlockId BlockIdOf(const proto::BlockName& name) {
-  return {name.stream(), name.incarnation(), name.number()};
-}
-
-proto::BlockName NameOf(uint64_t job_instance, const BlockId& key) {
-  proto::BlockName name;
-  name.set_job_instance(job_instance);
-  name.set_stream(key.stream);
-  name.set_incarnation(key.incarnation);
-  name.set_number(key.number);
-  return name;
-}
-
-std::string ToString(const BlockId& key) {
-  char text[96];
-  std::snprintf(text, sizeof(text), "stream %u, receiver %016" PRIx64 ", block %" PRIu64,
-                key.stream, key.incarnation, key.number);
-  return text;
-}
-
 void JobState::Restore(const proto::DriverState& kept) {
   job_ = kept.job();
   program_ = kept.program();
@@ -54,6 +32,7 @@ void JobState::Restore(const proto::DriverState& kept) {
   }
   for (const auto& f : kept.files()) files_[{f.stream(), f.path()}] = f;
   for (const auto& o : kept.outputs()) published_ms_[o.output()] = o.published_ms();
+  for (const auto& r : kept.rolling()) rolling_[r.output()] = r;
   for (const auto& b : kept.blocks()) {
     const BlockId key = BlockIdOf(b.block().name());
     blocks_[key] = {b.block(), {b.holders().begin(), b.holders().end()}, b.batch_ms(), b.lost()};
@@ -99,13 +78,12 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
       return ApplyPlanned(entry.planned().composition());
     case proto::Entry::kDecided:
       return ApplyDecided(entry.decided());
-    case proto::Entry::kPublished: {
-      const auto& published = entry.published();
-      published_ms_[published.output()] = published.batch_ms();
-      const auto it = decided_.find(published.batch_ms());
-      if (it != decided_.end()) it->second.unpublished.erase(published.output());
+    case proto::Entry::kPublished:
+      ApplyPublished(entry.published());
       return absl::OkStatus();
-    }
+    case proto::Entry::kRolling:
+      rolling_[entry.rolling().output()] = entry.rolling();
+      return absl::OkStatus();
     case proto::Entry::kSkipped:
       ApplySkipped(entry.skipped());
       return absl::OkStatus();
@@ -194,6 +172,7 @@ void JobState::ApplyLettersKept(int64_t batch_ms) {
   const auto it = decided_.find(batch_ms);
   if (it == decided_.end()) return;
   it->second.letters_unkept = false;
+  more_done_ = true;
   it->second.decided.clear_letters();
 }
 
@@ -282,6 +261,18 @@ absl::Status JobState::ApplyDecided(const proto::Decided& decided) {
   return absl::OkStatus();
 }
 
+void JobState::ApplyPublished(const proto::Published& published) {
+  const uint32_t output = published.output();
+  published_ms_[output] = published.batch_ms();
+  rolling_.erase(output);
+  more_done_ = true;
+  const int64_t from_ms = published.from_ms() != 0 ? published.from_ms() : published.batch_ms();
+  for (auto it = decided_.lower_bound(from_ms);
+       it != decided_.end() && it->first <= published.batch_ms(); ++it) {
+    it->second.unpublished.erase(output);
+  }
+}
+
 void JobState::SetPosition(int64_t batch_ms, LogPosition position) {
   const auto it = decided_.find(batch_ms);
   if (it != decided_.end()) it->second.position = position;
@@ -313,6 +304,7 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
     o->set_output(output);
     o->set_published_ms(published_ms);
   }
+  for (const auto& [output, range] : rolling_) *kept.add_rolling() = range;
   KeepBlocks(kept);
   for (const auto& [batch_ms, composition] : planned_) *kept.add_planned() = composition;
   for (const auto& [batch_ms, batch] : decided_) {
@@ -337,66 +329,6 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
   return kept;
 }
 
-void JobState::KeepBlocks(proto::DriverState& kept) const {
-  const auto keep = [&](const LoggedBlock& block) {
-    auto* b = kept.add_blocks();
-    *b->mutable_block() = block.info;
-    b->mutable_holders()->Add(block.holders.begin(), block.holders.end());
-    b->set_batch_ms(block.batch_ms);
-    b->set_lost(block.lost);
-  };
-  for (const BlockId& key : waiting_) keep(blocks_.at(key));
-  for (const auto& [key, block] : blocks_) {
-    if (block.batch_ms != 0) keep(block);
-  }
-}
-
-bool JobState::ProducersFollow(const proto::BlockInfo& block) const {
-  std::map<std::string, int64_t> seen;
-  for (const auto& range : block.producers()) {
-    const auto it = seen.find(range.producer());
-    const int64_t last = it != seen.end()
-                             ? it->second
-                             : LastOfProducer(block.name().stream(), range.producer());
-    if (range.first() != last + 1 || range.last() < range.first()) return false;
-    seen[range.producer()] = range.last();
-  }
-  return true;
-}
-
-int64_t JobState::LastOfProducer(uint32_t stream, const std::string& producer) const {
-  const auto it = producers_.find({stream, producer});
-  return it == producers_.end() ? 0 : it->second;
-}
-
-uint64_t JobState::LastNumber(uint32_t stream, uint64_t incarnation) const {
-  const auto it = incarnations_.find({stream, incarnation});
-  return it == incarnations_.end() ? 0 : it->second.number;
-}
-
-bool JobState::Forgotten(uint32_t stream, uint64_t incarnation) const {
-  const auto it = incarnations_.find({stream, incarnation});
-  return it != incarnations_.end() && it->second.forgotten;
-}
-
-uint64_t JobState::RecordsLogged(uint32_t stream, uint64_t incarnation) const {
-  const auto it = incarnations_.find({stream, incarnation});
-  return it == incarnations_.end() ? 0 : it->second.records;
-}
-
-uint64_t JobState::lost_records() const {
-  uint64_t lost = 0;
-  for (const auto& [key, incarnation] : incarnations_) {
-    lost += incarnation.taken - std::min(incarnation.taken, incarnation.records);
-  }
-  return lost;
-}
-
-LoggedBlock* JobState::FindBlock(const BlockId& key) {
-  const auto it = blocks_.find(key);
-  return it == blocks_.end() ? nullptr : &it->second;
-}
-
 const proto::TakenFile* JobState::TakenFileAt(uint32_t stream, const std::string& path) const {
   const auto it = files_.find({stream, path});
   return it == files_.end() ? nullptr : &it->second;
@@ -407,24 +339,23 @@ void JobState::FallBackTo(int64_t batch_ms, const std::string& manifest) {
   sealed_manifest_ = manifest;
 }
 
-std::vector<BlockId> JobState::TakeCoveredBlocks() {
-  std::vector<BlockId> covered;
-  for (auto it = blocks_.begin(); it != blocks_.end();) {
-    if (it->second.batch_ms != 0 && it->second.batch_ms <= sealed_ms_) {
-      covered.push_back(it->first);
-      it = blocks_.erase(it);
-    } else {
-      ++it;
-    }
-  }
-  return covered;
-}
-
 void JobState::ForgetCovered() {
   planned_.erase(planned_.begin(), planned_.upper_bound(sealed_ms_));
+  if (trimmed_ms_ == sealed_ms_ && !more_done_) return;
+  trimmed_ms_ = sealed_ms_;
+  more_done_ = false;
   for (auto it = decided_.begin(); it != decided_.end() && it->first <= sealed_ms_;) {
-    const bool over = it->second.unpublished.empty() && !it->second.letters_unkept;
-    it = over ? decided_.erase(it) : std::next(it);
+    DecidedBatch& batch = it->second;
+    if (batch.unpublished.empty() && !batch.letters_unkept) {
+      it = decided_.erase(it);
+      continue;
+    }
+    // It may stay for long, where its output waits to become part of a file.
+    for (auto& output : *batch.decided.mutable_outputs()) {
+      if (!batch.unpublished.contains(output.output())) output.clear_printed();
+    }
+    batch.decided.clear_states();
+    ++it;
   }
 }
 

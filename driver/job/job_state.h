@@ -81,6 +81,11 @@ class JobState {
   const std::map<std::pair<uint32_t, std::string>, proto::TakenFile>& files() const {
     return files_;
   }
+  // The range of batches that is being made a file of; null: none.
+  const proto::Rolling* RollingOf(uint32_t output) const {
+    const auto it = rolling_.find(output);
+    return it == rolling_.end() ? nullptr : &it->second;
+  }
   const proto::TakenFile* TakenFileAt(uint32_t stream, const std::string& path) const;
   int64_t last_planned_ms() const { return last_planned_ms_; }
   int64_t last_decided_ms() const { return last_decided_ms_; }
@@ -102,7 +107,7 @@ class JobState {
   // Blocks of batches up to the sealed one: nothing refers to them any more. Forgets them.
   std::vector<BlockId> TakeCoveredBlocks();
   // Forgets compositions and decisions up to the sealed batch whose outputs are all published and
-  // whose letters are kept.
+  // whose letters are kept; of other decisions what is needed to publish them stays.
   void ForgetCovered();
   // First batch that is planned and not decided; 0: none.
   int64_t FirstUndecided() const;
@@ -124,6 +129,7 @@ class JobState {
   void ApplyCollected(const proto::Collected& collected);
   absl::Status ApplyPlanned(const proto::Composition& composition);
   absl::Status ApplyDecided(const proto::Decided& decided);
+  void ApplyPublished(const proto::Published& published);
 
   proto::JobBegun job_;
   proto::ProgramSeen program_;
@@ -135,6 +141,9 @@ class JobState {
   std::map<int64_t, proto::Composition> planned_;
   std::map<int64_t, DecidedBatch> decided_;
   std::map<uint32_t, int64_t> published_ms_;
+  std::map<uint32_t, proto::Rolling> rolling_;  // by output; not published yet
+  int64_t trimmed_ms_ = 0;     // decisions up to here have been looked at by ForgetCovered
+  bool more_done_ = true;       // since then
   int64_t last_planned_ms_ = 0;
   int64_t last_decided_ms_ = 0;
   int64_t sealed_ms_ = 0;

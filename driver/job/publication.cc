@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <optional>
 
 #include "common/status.h"
 
@@ -39,21 +38,18 @@ bool Exists(const std::string& path) {
 
 std::string ParentOf(const std::string& path) { return fs::path(path).parent_path().string(); }
 
-struct StagedName {
-  unsigned long long job_instance = 0;
-  long long batch_ms = 0;
+// Whether a name is that of a directory of staged parts (worker/executor/output_stager.h), or of a
+// file that is being made of them (rolled_files.h), of this output up to this batch.
+bool IsStaged(const std::string& name, const StagedOf& staged, int64_t batch_ms) {
+  unsigned long long job = 0, epoch = 0, generation = 0;
+  long long ms = 0;
   unsigned output = 0;
-};
-
-// Of `.sluice-<job>-<batch>-<output>-e<epoch>g<generation>`; nothing for any other name.
-std::optional<StagedName> ParseStaged(const fs::path& path) {
-  StagedName name;
-  unsigned long long epoch = 0, generation = 0;
-  if (std::sscanf(path.filename().c_str(), ".sluice-%llx-%lld-%u-e%llug%llu", &name.job_instance,
-                  &name.batch_ms, &name.output, &epoch, &generation) != 5) {
-    return std::nullopt;
-  }
-  return name;
+  const bool parts = std::sscanf(name.c_str(), ".sluice-%llx-%lld-%u-e%llug%llu", &job, &ms,
+                                 &output, &epoch, &generation) == 5;
+  const bool rolled = !parts && std::sscanf(name.c_str(), ".sluice-rolled-%llx-%lld-%u-e%llu",
+                                            &job, &ms, &output, &epoch) == 4;
+  return (parts || rolled) && job == staged.job_instance && output == staged.output &&
+         ms <= batch_ms;
 }
 
 }  // namespace
@@ -84,16 +80,10 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
   return SyncPath(ParentOf(to), O_RDONLY | O_DIRECTORY);
 }
 
-void SweepStaged(const proto::StagedOutput& staged) {
-  const auto published = ParseStaged(staged.staged_path());
-  if (!published.has_value()) return;
+void SweepStaged(const StagedOf& staged, int64_t batch_ms) {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(ParentOf(staged.staged_path()), ignored)) {
-    const auto other = ParseStaged(entry.path());
-    if (!other.has_value() || other->job_instance != published->job_instance ||
-        other->output != published->output || other->batch_ms > published->batch_ms) {
-      continue;
-    }
+  for (const auto& entry : fs::directory_iterator(ParentOf(staged.prefix), ignored)) {
+    if (!IsStaged(entry.path().filename().string(), staged, batch_ms)) continue;
     std::error_code failed;
     fs::remove_all(entry.path(), failed);
   }

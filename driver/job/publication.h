@@ -13,10 +13,16 @@ namespace sluice {
 // `overwrite` is off. DataLoss: neither is there. Anything else may pass; try again.
 absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite);
 
-// Deletes what is still staged of the same output for this batch and earlier ones, after this one
-// is published: by other generations, or for batches whose plan died with a job driver before it
-// was durable. Batches of an output are published in order, so nobody needs it any more.
-void SweepStaged(const proto::StagedOutput& staged);
+// Deletes what is still staged of this output of this job for batches up to `batch_ms`, after
+// that one is published: by other generations, or for batches whose plan died with a job driver
+// before it was durable. Batches of an output are published in order, so nobody needs it any more.
+// `prefix` is the output's.
+struct StagedOf {
+  std::string prefix;
+  uint64_t job_instance = 0;
+  uint32_t output = 0;
+};
+void SweepStaged(const StagedOf& staged, int64_t batch_ms);
 
 // "-----…\nTime: N ms\n-----…\n", at most `limit` rows, "..." if there are more, an empty line.
 std::string FormatPrinted(int64_t batch_ms, const proto::StagedOutput& staged, uint32_t limit);

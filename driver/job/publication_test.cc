@@ -52,9 +52,10 @@ TEST_F(PublicationTest, SweepLeavesLaterBatchesAndOthersOutputAlone) {
   Stage(staged_.staged_path());
   Stage(root_ + "/.sluice-7-1000-0-e1g1");
   const std::vector<std::string> kept = {".sluice-7-2000-0-e1g1", ".sluice-7-1000-1-e1g1",
-                                         ".sluice-8-1000-0-e1g1", ".sluice-notes"};
+                                         ".sluice-8-1000-0-e1g1", ".sluice-notes",
+                                         ".sluice-rolled-7-2000-0-e1"};
   for (const std::string& name : kept) Stage(root_ + "/" + name);
-  SweepStaged(staged_);
+  SweepStaged({root_ + "/out", 7, 0}, 1000);
   EXPECT_FALSE(fs::exists(root_ + "/.sluice-7-1000-0-e1g1"));
   for (const std::string& name : kept) EXPECT_TRUE(fs::exists(root_ + "/" + name)) << name;
 }
@@ -62,7 +63,7 @@ TEST_F(PublicationTest, SweepLeavesLaterBatchesAndOthersOutputAlone) {
 // Tasks run before their batch's plan is durable; the next driver may never hear of that batch.
 TEST_F(PublicationTest, SweepTakesWhatWasStagedForABatchThatWasNeverLogged) {
   Stage(root_ + "/.sluice-7-900-0-e1g1");
-  SweepStaged(staged_);
+  SweepStaged({root_ + "/out", 7, 0}, 1000);
   EXPECT_FALSE(fs::exists(root_ + "/.sluice-7-900-0-e1g1"));
 }
 

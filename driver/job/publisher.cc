@@ -20,13 +20,15 @@ void Publisher::Advance(MonotonicTime now, std::vector<DriverCommand>& out) {
     const auto& [batch_ms, batch] = *it;
     const bool durable = batch.position.slot != 0;
     if (!durable && !kMutationPublishedBeforeDecided) break;
-    if (seen.empty() && batch.unpublished.empty()) all_published_ms_ = batch_ms;
+    if (seen.empty() && !Waits(batch)) all_published_ms_ = batch_ms;
     for (const uint32_t output : batch.unpublished) {
+      if (roller_->Rolls(output)) continue;
       if (!seen.insert(output).second) continue;
       Turn& turn = turns_[output];
       if (turn.busy_ms != 0 || turn.not_before > now) continue;
       turn.busy_ms = batch_ms;
-      out.push_back(PublishOutput{batch_ms, batch.decided.outputs(output)});
+      out.push_back(PublishOutput{batch_ms, batch.decided.outputs(output),
+                                  state_->job().job_instance()});
     }
   }
 }
@@ -56,9 +58,16 @@ void Publisher::OnDone(MonotonicTime now, const PublishDone& done,
   Advance(now, out);
 }
 
-bool Publisher::idle() const {
-  return std::all_of(state_->decided().upper_bound(all_published_ms_), state_->decided().end(),
-                     [](const auto& batch) { return batch.second.unpublished.empty(); });
+bool Publisher::Waits(const DecidedBatch& batch) const {
+  return std::any_of(batch.unpublished.begin(), batch.unpublished.end(),
+                     [this](uint32_t output) { return !roller_->Rolls(output); });
+}
+
+bool Publisher::idle() const { return behind() == 0; }
+
+size_t Publisher::behind() const {
+  return std::count_if(state_->decided().upper_bound(all_published_ms_), state_->decided().end(),
+                       [this](const auto& batch) { return Waits(batch.second); });
 }
 
 MonotonicTime Publisher::retry_at() const {

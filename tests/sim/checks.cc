@@ -13,11 +13,14 @@
 #include "common/status.h"
 #include "driver/job/job_state.h"
 #include "tests/sim/letters.h"
+#include "tests/sim/rolled_check.h"
 
 namespace sluice::sim {
 namespace {
 
 using Rows = std::vector<std::string>;
+
+constexpr int kBatchesUntilRolled = 20;
 
 // Sum of the last two numbers of all rows: "key count sum".
 std::pair<uint64_t, uint64_t> TotalsOf(const std::vector<Rows>& parts) {
@@ -227,6 +230,7 @@ class Checker {
         Compare(batch_ms, staged, results[staged.output()], settled, expected);
       }
     }
+    rolled_.Run();
     for (const auto& [target, parts] : site_.files.published) {
       if (!expected.contains(target)) Break("I3: " + target + " is visible and was not decided");
     }
@@ -261,6 +265,12 @@ class Checker {
       site_.rows_compared += rows.size();
       if (rows != shown->second) Break("I2: " + name + " differs from the reference");
       return;
+    }
+    if (Rolls(output)) {
+      // By batches and not by the wall clock, which may just have jumped.
+      const auto old = decided_.lower_bound(batch_ms + output.roll_after_ms);
+      const bool due = std::distance(old, decided_.end()) > kBatchesUntilRolled;
+      return rolled_.Expect(output.id, batch_ms, due, result.parts);
     }
     expected.insert(staged.target_path());
     const auto published = site_.files.published.find(staged.target_path());
@@ -322,6 +332,7 @@ class Checker {
   }
 
   Site& site_;
+  RolledCheck rolled_{site_};
   proto::JobBegun job_;
   std::map<int64_t, proto::Composition> planned_;
   std::map<int64_t, proto::Decided> decided_;

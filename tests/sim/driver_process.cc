@@ -1,5 +1,6 @@
 #include "tests/sim/driver_process.h"
 
+#include <cstdio>
 #include <utility>
 
 #include "checkpoint/errors.h"
@@ -126,6 +127,11 @@ void DriverProcess::Carry(DriverCommand& command) {
       After(200, [this, done] { Feed(done); });
     });
   } else if (auto* run = std::get_if<RunForeach>(&command)) {
+  } else if (const auto* roll = std::get_if<RollOutput>(&command)) {
+    After(soon, [this, roll = *roll] {
+      const PublishDone done = Roll(roll);
+      After(200, [this, done] { Feed(done); });
+    });
     After(soon, [this, run = std::move(*run)] {
       const ForeachDone done = Foreach(run);
       After(200, [this, done] { Feed(done); });
@@ -259,6 +265,51 @@ PublishDone DriverProcess::Publish(const PublishOutput& publish) {
 }
 
 ManifestPut DriverProcess::Put(const PutManifest& put) {
+// Made whole under its name, unless it is there; what was staged is gone afterwards.
+PublishDone DriverProcess::Roll(const RollOutput& roll) {
+  PublishDone done{roll.to_ms, roll.output, "", false};
+  if (!site_->log.Rolls(roll.output, roll.from_ms, roll.to_ms)) {
+    site_->Break("I3: " + roll.target + " is made before it is logged what it has");
+  }
+  SimFiles& files = site_->files;
+  if (files.rolled.contains(roll.target)) {
+    site_->world.Count("recovery: file of several batches made again");
+    return done;
+  }
+  if (site_->Chance(site_->world.faults.objects_fail)) {
+    site_->world.Count("output: file of several batches not made");
+    done.error = "the disk is away";
+    return done;
+  }
+  SimFiles::Rolled file{roll.output, roll.from_ms, roll.to_ms, {}};
+  for (const proto::StagedOutput& staged : roll.staged) {
+    if (staged.staged_path().empty()) continue;
+    const auto parts = files.staged.find(staged.staged_path());
+    if (parts == files.staged.end()) {
+      done.fatal = true;
+      done.error = "staged output " + staged.staged_path() + " is missing";
+      return done;
+    }
+    for (const auto& [piece, rows] : parts->second) {
+      file.rows.insert(file.rows.end(), rows.begin(), rows.end());
+    }
+  }
+  if (!file.rows.empty()) files.rolled[roll.target] = std::move(file);
+  site_->world.Count("output: file of several batches");
+  // The answer may be lost with the driver before or after what was staged is deleted.
+  if (site_->Chance(0.1)) return done;
+  std::erase_if(files.staged, [&](const auto& entry) {
+    const size_t slash = entry.first.rfind('/');
+    unsigned long long job = 0;
+    long long ms = 0;
+    unsigned output = 0;
+    return std::sscanf(entry.first.c_str() + slash, "/.sluice-%llx-%lld-%u-", &job, &ms,
+                       &output) == 3 &&
+           output == roll.output && ms <= roll.to_ms;
+  });
+  return done;
+}
+
   Manifest manifest;
   manifest.sequence = opened_.next_manifest++;
   manifest.job_instance = put.kept.job().job_instance();

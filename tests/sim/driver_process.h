@@ -41,6 +41,7 @@ class DriverProcess : public Process {
   SourcesListed List(int64_t batch_ms) const;
   ForeachDone Foreach(const RunForeach& run);
   PublishDone Publish(const PublishOutput& publish);
+  PublishDone Roll(const RollOutput& roll);
   ManifestPut Put(const PutManifest& put);
   KeptAside Keep(const KeepAside& keep);
   void Collect();

@@ -236,17 +236,20 @@ absl::StatusOr<std::unique_ptr<BlockBytes>> ExecutorProcess::Read(
   return absl::UnavailableError("no holder can be reached");
 }
 
-absl::StatusOr<std::string> ExecutorProcess::Stage(const StagedPart& part,
-                                                   const BatchView& lines) {
+absl::Status ExecutorProcess::Stage(const StagedPart& part, const BatchView& lines,
+                                    proto::OutputPart* staged) {
   if (site_->Chance(site_->world.faults.task_throws)) {
     site_->world.Count("task: output cannot be written");
     return absl::InternalError("no space");
   }
+  if (part.rolls && lines.count == 0) return absl::OkStatus();
   const std::string directory = StagedDirectory(part);
   std::vector<std::string>& rows = site_->files.staged[directory][part.piece];
   rows.clear();
   for (uint32_t i = 0; i < lines.count; ++i) rows.emplace_back(lines.record(i));
-  return directory;
+  staged->set_staged_path(directory);
+  staged->set_bytes(FileBytes(part, lines).size());
+  return absl::OkStatus();
 }
 
 }  // namespace sluice::sim

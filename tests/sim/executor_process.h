@@ -42,7 +42,8 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   }
   absl::StatusOr<std::unique_ptr<BlockBytes>> Read(
       const proto::BlockInfo& block, const proto::GrantedBatch::Holders& holders) override;
-  absl::StatusOr<std::string> Stage(const StagedPart& part, const BatchView& lines) override;
+  absl::Status Stage(const StagedPart& part, const BatchView& lines,
+                     proto::OutputPart* staged) override;
 
   Site* const site_;
   const std::string worker_id_;

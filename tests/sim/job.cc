@@ -200,6 +200,15 @@ LineageGraph MakeJob(uint64_t* attempts, const std::string& poison, Effect effec
   AddOutput(graph, summed, OutputKind::kTextFiles, "/out/sum");
   AddOutput(graph, spreaded, OutputKind::kTextFiles, "/out/spread");
   AddOutput(graph, summed, OutputKind::kPrint, "");
+  Output rolled;
+  rolled.kind = OutputKind::kTextFiles;
+  rolled.label = "rolled";
+  rolled.parent = summed;
+  rolled.prefix = "/out/rolled";
+  rolled.kernel = std::make_shared<Rows>();
+  rolled.roll_bytes = 400;
+  rolled.roll_after_ms = 1000;
+  graph.AddOutput(std::move(rolled));
   if (effect != nullptr) {
     Output output;
     output.kind = OutputKind::kForeachPartition;

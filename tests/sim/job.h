@@ -3,6 +3,7 @@
 //   pushed, files -> Sum (by key, with state)          -> text files   exact, byte for byte
 //   pushed        -> Spread (split by attempt, state)  -> text files   only its totals are defined
 //   Sum           -> Print
+//   Sum           -> text files that roll
 //   Sum           -> ForeachPartition, where there is an effect
 //
 // A record is "producer number", a line of a file "file number"; both are summed by number % 7.

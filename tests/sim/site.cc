@@ -16,6 +16,10 @@ absl::Status SimLog::PutIfAbsent(uint64_t slot, std::string_view bytes) {
     if (!entry.ParseFromString(payload)) continue;
     if (entry.has_planned()) planned_.insert(entry.planned().composition().batch_ms());
     if (entry.has_decided()) decided_.insert(entry.decided().batch_ms());
+    if (entry.has_rolling()) {
+      const auto& range = entry.rolling();
+      rolling_.insert({range.output(), range.from_ms(), range.to_ms()});
+    }
     if (entry.has_sealed()) last_sealed_ms_ = entry.sealed().batch_ms();
   }
   return status;

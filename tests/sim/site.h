@@ -39,6 +39,14 @@ struct SimFiles {
   std::map<std::string, std::map<uint32_t, std::vector<std::string>>> staged;
   std::map<std::string, std::map<uint32_t, std::vector<std::string>>> published;
   std::map<std::string, ListedFile> input;
+  // One file of several batches, both included.
+  struct Rolled {
+    OutputId output = 0;
+    int64_t from_ms = 0;
+    int64_t to_ms = 0;
+    std::vector<std::string> rows;
+  };
+  std::map<std::string, Rolled> rolled;
 };
 
 // Written through as it comes in; knows which batches are durably planned and decided.
@@ -48,10 +56,15 @@ class SimLog : public MemoryLogStore {
   const std::set<int64_t>& planned() const { return planned_; }
   const std::set<int64_t>& decided() const { return decided_; }
   int64_t last_sealed_ms() const { return last_sealed_ms_; }
+  // Whether the range is logged.
+  bool Rolls(OutputId output, int64_t from_ms, int64_t to_ms) const {
+    return rolling_.contains({output, from_ms, to_ms});
+  }
 
  private:
   std::set<int64_t> planned_;
   std::set<int64_t> decided_;
+  std::set<std::tuple<OutputId, int64_t, int64_t>> rolling_;
   int64_t last_sealed_ms_ = 0;
 };
 

@@ -11,6 +11,7 @@
 
 #include "common/object_file.h"
 #include "common/status.h"
+#include "glog/logging.h"
 
 namespace sluice {
 namespace {
@@ -20,8 +21,13 @@ constexpr size_t kWriteBytes = size_t{1} << 20;
 absl::Status Error(const std::string& what, const std::string& path) {
   const int error = errno;
   const std::string text = what + " " + path + ": " + std::strerror(error);
-  return error == ENOSPC || error == EDQUOT ? absl::ResourceExhaustedError(text)
-                                            : absl::InternalError(text);
+  // What may pass by itself is no failure of the task: it waits, and is tried again.
+  for (const int passing : {ENOSPC, EDQUOT, EIO, EROFS, ESTALE, ENOTCONN, ETIMEDOUT, EMFILE}) {
+    if (error != passing) continue;
+    LOG_EVERY_N(WARNING, 20) << "output cannot be staged, and is tried again: " << text;
+    return absl::UnavailableError(text);
+  }
+  return absl::InternalError(text);
 }
 
 class Descriptor {
@@ -68,27 +74,33 @@ absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status WriteLines(int fd, const BatchView& lines, const std::string& path) {
-  std::string buffer;
-  for (uint32_t i = 0; i < lines.count; ++i) {
-    buffer += lines.record(i);
-    buffer += '\n';
+// `sink` takes the bytes piece by piece, about a MiB at a time.
+template <typename Sink>
+absl::Status ForFileBytes(const StagedPart& part, const BatchView& records, Sink sink) {
+  if (!part.record_type.empty()) return sink(EncodeObjectFile(part.record_type, records));
+  std::string buffer = part.rolls ? "" : part.header;
+  for (uint32_t i = 0; i < records.count; ++i) {
+    buffer += records.record(i);
+    buffer += part.row_end;
     if (buffer.size() < kWriteBytes) continue;
-    RETURN_IF_ERROR(WriteAll(fd, buffer, path));
+    RETURN_IF_ERROR(sink(buffer));
     buffer.clear();
   }
-  return WriteAll(fd, buffer, path);
+  if (!part.rolls) buffer += part.footer;
+  return sink(buffer);
 }
 
-absl::Status WriteRecords(const std::string& path, const StagedPart& part,
-                          const BatchView& records) {
+absl::StatusOr<uint64_t> WriteFile(const std::string& path, const StagedPart& part,
+                                   const BatchView& records) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (file.get() < 0) return Error("create", path);
-  RETURN_IF_ERROR(part.record_type.empty()
-                      ? WriteLines(file.get(), records, path)
-                      : WriteAll(file.get(), EncodeObjectFile(part.record_type, records), path));
+  uint64_t bytes = 0;
+  RETURN_IF_ERROR(ForFileBytes(part, records, [&](std::string_view piece) {
+    bytes += piece.size();
+    return WriteAll(file.get(), piece, path);
+  }));
   if (fsync(file.get()) != 0) return Error("sync", path);
-  return absl::OkStatus();
+  return bytes;
 }
 
 }  // namespace
@@ -104,24 +116,42 @@ std::string StagedDirectory(const StagedPart& part) {
   return (parent == "/" ? "" : parent) + name;
 }
 
-absl::StatusOr<std::string> PosixOutputStager::Stage(const StagedPart& part,
-                                                     const BatchView& records) {
+std::string PartName(uint32_t piece) {
+  char name[32];
+  std::snprintf(name, sizeof(name), "part-%05u", piece);
+  return name;
+}
+
+std::string FileBytes(const StagedPart& part, const BatchView& records) {
+  std::string bytes;
+  (void)ForFileBytes(part, records, [&](std::string_view piece) {
+    bytes += piece;
+    return absl::OkStatus();
+  });
+  return bytes;
+}
+
+absl::Status PosixOutputStager::Stage(const StagedPart& part, const BatchView& records,
+                                      proto::OutputPart* staged) {
   static std::atomic<uint64_t> attempts = 0;
+  if (part.rolls && records.count == 0) return absl::OkStatus();
   const std::string directory = StagedDirectory(part);
   RETURN_IF_ERROR(MakeDirectory(directory));
-  char name[32];
-  std::snprintf(name, sizeof(name), "part-%05u", part.piece);
+  const std::string name = PartName(part.piece);
   const std::string path = directory + "/" + name;
   const std::string aside = directory + "/." + name + "." + std::to_string(getpid()) + "." +
                             std::to_string(++attempts);
-  absl::Status status = WriteRecords(aside, part, records);
+  const absl::StatusOr<uint64_t> bytes = WriteFile(aside, part, records);
+  absl::Status status = bytes.status();
   if (status.ok() && rename(aside.c_str(), path.c_str()) != 0) status = Error("rename", aside);
   if (!status.ok()) {
     unlink(aside.c_str());
     return status;
   }
   RETURN_IF_ERROR(SyncDirectory(directory));
-  return directory;
+  staged->set_staged_path(directory);
+  staged->set_bytes(*bytes);
+  return absl::OkStatus();
 }
 
 }  // namespace sluice

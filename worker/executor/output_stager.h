@@ -18,24 +18,35 @@ struct StagedPart {
   uint32_t output = 0;
   GenerationId generation;
   uint32_t piece = 0;
-  std::string record_type{};  // not empty: an object file of such records, else lines of text
+  std::string record_type{};  // not empty: an object file of such records, else rows as they are
+  std::string row_end = "\n";
+  std::string header{}, footer{};  // of a file that is published as it is staged
+  std::string suffix{};       // of the output
+  bool rolls = false;         // see Output: rows only, and nothing where there are none
 };
 
 // "<dir of prefix>/.sluice-<job instance>-<batch>-<output>-e<epoch>g<generation>"
 std::string StagedDirectory(const StagedPart& part);
+// "part-00003"
+std::string PartName(uint32_t piece);
+// All bytes of the part's file, without header and footer where the output rolls.
+std::string FileBytes(const StagedPart& part, const BatchView& records);
 
 // Thread-safe.
 class OutputStager {
  public:
   virtual ~OutputStager() = default;
-  // Writes one line per record, or an object file. Returns the directory when the part is there to
-  // stay: file and directory are synced. A part that is staged again replaces the former.
-  virtual absl::StatusOr<std::string> Stage(const StagedPart& part, const BatchView& records) = 0;
+  // Writes the part's file and says in `staged` what the job driver needs to publish it: path and
+  // bytes, or what else its place has. It is there to stay: synced, with its directory. A part that
+  // is staged again replaces the former.
+  virtual absl::Status Stage(const StagedPart& part, const BatchView& records,
+                             proto::OutputPart* staged) = 0;
 };
 
 class PosixOutputStager : public OutputStager {
  public:
-  absl::StatusOr<std::string> Stage(const StagedPart& part, const BatchView& records) override;
+  absl::Status Stage(const StagedPart& part, const BatchView& records,
+                     proto::OutputPart* staged) override;
 };
 
 }  // namespace sluice

@@ -26,48 +26,73 @@ class OutputStagerTest : public testing::Test {
     lines_.Append("one");
     lines_.Append("two");
   }
+  void Stage() {
+    staged_.Clear();
+    const absl::Status status = stager_.Stage(part_, lines_.view(), &staged_);
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  std::string File() const { return staged_.staged_path() + "/part-00007"; }
+
   std::string root_;
   StagedPart part_;
+  proto::OutputPart staged_;
   RecordBatch lines_;
   PosixOutputStager stager_;
 };
 
 TEST_F(OutputStagerTest, WritesAPartBesideTheTarget) {
-  const auto directory = stager_.Stage(part_, lines_.view());
-  ASSERT_TRUE(directory.ok()) << directory.status();
-  EXPECT_EQ(*directory, root_ + "/deep/.sluice-0000000000000abc-1000-2-e3g4");
-  EXPECT_EQ(Content(*directory + "/part-00007"), "one\ntwo\n");
+  Stage();
+  EXPECT_EQ(staged_.staged_path(), root_ + "/deep/.sluice-0000000000000abc-1000-2-e3g4");
+  EXPECT_EQ(Content(File()), "one\ntwo\n");
+  EXPECT_EQ(staged_.bytes(), 8u);
 }
 
-TEST_F(OutputStagerTest, StagingAgainReplacesAndLeavesNothingElse) {
-  ASSERT_TRUE(stager_.Stage(part_, lines_.view()).ok());
+TEST_F(OutputStagerTest, APartThatIsStagedAgainReplacesTheFormer) {
+  Stage();
   lines_.Append("three");
-  const auto directory = stager_.Stage(part_, lines_.view());
-  ASSERT_TRUE(directory.ok());
-  EXPECT_EQ(Content(*directory + "/part-00007"), "one\ntwo\nthree\n");
-  const std::filesystem::directory_iterator files(*directory);
+  Stage();
+  EXPECT_EQ(Content(File()), "one\ntwo\nthree\n");
+  const std::filesystem::directory_iterator files(staged_.staged_path());
   EXPECT_EQ(std::distance(begin(files), end(files)), 1);
 }
 
 TEST_F(OutputStagerTest, AnEmptyPartIsAFile) {
   lines_.Clear();
-  const auto directory = stager_.Stage(part_, lines_.view());
-  ASSERT_TRUE(directory.ok());
-  EXPECT_TRUE(std::filesystem::exists(*directory + "/part-00007"));
+  Stage();
+  EXPECT_TRUE(std::filesystem::exists(File()));
+}
+
+TEST_F(OutputStagerTest, AFormatsFileHasHeaderRowsAndFooter) {
+  part_.row_end = "";
+  part_.header = "<";
+  part_.footer = ">";
+  Stage();
+  EXPECT_EQ(Content(File()), "<onetwo>");
+}
+
+TEST_F(OutputStagerTest, WhatRollsIsStagedWithoutHeaderAndNotAtAllWhereThereIsNothing) {
+  part_.rolls = true;
+  part_.header = "<";
+  Stage();
+  EXPECT_EQ(Content(File()), "one\ntwo\n");
+  part_.batch_ms = 2000;
+  lines_.Clear();
+  Stage();
+  EXPECT_EQ(staged_.staged_path(), "");
+  EXPECT_FALSE(std::filesystem::exists(StagedDirectory(part_)));
 }
 
 TEST_F(OutputStagerTest, WritesObjectFilesWhereTheRecordsHaveAType) {
   part_.record_type = "text";
-  const auto directory = stager_.Stage(part_, lines_.view());
-  ASSERT_TRUE(directory.ok()) << directory.status();
-  EXPECT_EQ(Content(*directory + "/part-00007"), EncodeObjectFile("text", lines_.view()));
+  Stage();
+  EXPECT_EQ(Content(File()), EncodeObjectFile("text", lines_.view()));
 }
 
 TEST_F(OutputStagerTest, AnUnusableDirectoryIsNamed) {
   part_.prefix = "/proc/none/out";
-  const auto directory = stager_.Stage(part_, lines_.view());
-  ASSERT_FALSE(directory.ok());
-  EXPECT_NE(directory.status().ToString().find("/proc/none"), std::string::npos);
+  const absl::Status status = stager_.Stage(part_, lines_.view(), &staged_);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.ToString().find("/proc/none"), std::string::npos);
 }
 
 }  // namespace

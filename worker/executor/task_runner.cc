@@ -304,9 +304,14 @@ absl::Status TaskRunner::AddOutput(const Output& output, const RunTasks& run, ui
   } else if (output.kind == OutputKind::kForeachPartition) {
     RETURN_IF_ERROR(RunEffect(output, run, piece, rows));
   } else {
-    const StagedPart name{output.prefix,  setup_.job_instance, run.batch_ms,      output.id,
-                          run.generation, piece,               output.record_type};
-    ASSIGN_OR_RETURN(*part.mutable_staged_path(), setup_.outputs->Stage(name, rows));
+    StagedPart name{output.prefix,  setup_.job_instance, run.batch_ms,      output.id,
+                    run.generation, piece,               output.record_type};
+    name.row_end = output.row_end;
+    name.header = output.header;
+    name.footer = output.footer;
+    name.suffix = output.suffix;
+    name.rolls = Rolls(output);
+    RETURN_IF_ERROR(setup_.outputs->Stage(name, rows, &part));
   }
   return absl::OkStatus();
 }

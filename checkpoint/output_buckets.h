@@ -1,0 +1,41 @@
+// Buckets that output goes to: URLs of objects to connected buckets, for executors and job drivers.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "checkpoint/s3_bucket.h"
+#include "checkpoint/s3_life.h"
+
+namespace sluice {
+
+// "s3://…", and not a path.
+inline bool IsBucketUrl(std::string_view url) { return url.starts_with("s3://"); }
+
+// Thread-safe. Endpoint and keys are those of the process (docs/stores.md).
+class OutputBuckets {
+ public:
+  using Connect =
+      std::function<absl::StatusOr<std::shared_ptr<S3Bucket>>(const std::string& bucket)>;
+  OutputBuckets() : OutputBuckets([](const std::string& bucket) { return ConnectS3(bucket); }) {}
+  explicit OutputBuckets(Connect connect) : connect_(std::move(connect)) {}
+
+  struct Place {
+    std::shared_ptr<S3Bucket> bucket;
+    std::string key;
+  };
+  // Of "s3://bucket/key".
+  absl::StatusOr<Place> Find(const std::string& url);
+
+ private:
+  const Connect connect_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<S3Bucket>> buckets_;
+};
+
+}  // namespace sluice

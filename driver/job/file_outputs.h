@@ -1,0 +1,30 @@
+// Carries out what the job driver's core decides of file outputs, on paths and in buckets.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "checkpoint/output_buckets.h"
+#include "common/plan/graph.h"
+#include "driver/job/commands.h"
+
+namespace sluice {
+
+// Not thread-safe.
+class FileOutputs {
+ public:
+  explicit FileOutputs(uint64_t epoch) : epoch_(epoch) {}
+
+  PublishDone Publish(const PublishOutput& publish, const Output& output);
+  PublishDone Roll(const RollOutput& roll, const Output& output);
+
+ private:
+  // Deletes what is left of batches up to this one.
+  void Sweep(const Output& output, uint64_t job_instance, int64_t batch_ms);
+
+  const uint64_t epoch_;
+  OutputBuckets buckets_;
+  std::map<OutputId, uint64_t> published_;  // so often, in buckets
+};
+
+}  // namespace sluice

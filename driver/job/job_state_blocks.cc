@@ -1,0 +1,103 @@
+// What the log says of received blocks, their receivers and their producers.
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "driver/job/job_state.h"
+
+namespace sluice {
+
+BlockId BlockIdOf(const proto::BlockName& name) {
+  return {name.stream(), name.incarnation(), name.number()};
+}
+
+proto::BlockName NameOf(uint64_t job_instance, const BlockId& key) {
+  proto::BlockName name;
+  name.set_job_instance(job_instance);
+  name.set_stream(key.stream);
+  name.set_incarnation(key.incarnation);
+  name.set_number(key.number);
+  return name;
+}
+
+std::string ToString(const BlockId& key) {
+  char text[96];
+  std::snprintf(text, sizeof(text), "stream %u, receiver %016" PRIx64 ", block %" PRIu64,
+                key.stream, key.incarnation, key.number);
+  return text;
+}
+
+void JobState::KeepBlocks(proto::DriverState& kept) const {
+  const auto keep = [&](const LoggedBlock& block) {
+    auto* b = kept.add_blocks();
+    *b->mutable_block() = block.info;
+    b->mutable_holders()->Add(block.holders.begin(), block.holders.end());
+    b->set_batch_ms(block.batch_ms);
+    b->set_lost(block.lost);
+  };
+  for (const BlockId& key : waiting_) keep(blocks_.at(key));
+  for (const auto& [key, block] : blocks_) {
+    if (block.batch_ms != 0) keep(block);
+  }
+}
+
+bool JobState::ProducersFollow(const proto::BlockInfo& block) const {
+  std::map<std::string, int64_t> seen;
+  for (const auto& range : block.producers()) {
+    const auto it = seen.find(range.producer());
+    const int64_t last = it != seen.end()
+                             ? it->second
+                             : LastOfProducer(block.name().stream(), range.producer());
+    if (range.first() != last + 1 || range.last() < range.first()) return false;
+    seen[range.producer()] = range.last();
+  }
+  return true;
+}
+
+int64_t JobState::LastOfProducer(uint32_t stream, const std::string& producer) const {
+  const auto it = producers_.find({stream, producer});
+  return it == producers_.end() ? 0 : it->second;
+}
+
+uint64_t JobState::LastNumber(uint32_t stream, uint64_t incarnation) const {
+  const auto it = incarnations_.find({stream, incarnation});
+  return it == incarnations_.end() ? 0 : it->second.number;
+}
+
+bool JobState::Forgotten(uint32_t stream, uint64_t incarnation) const {
+  const auto it = incarnations_.find({stream, incarnation});
+  return it != incarnations_.end() && it->second.forgotten;
+}
+
+uint64_t JobState::RecordsLogged(uint32_t stream, uint64_t incarnation) const {
+  const auto it = incarnations_.find({stream, incarnation});
+  return it == incarnations_.end() ? 0 : it->second.records;
+}
+
+uint64_t JobState::lost_records() const {
+  uint64_t lost = 0;
+  for (const auto& [key, incarnation] : incarnations_) {
+    lost += incarnation.taken - std::min(incarnation.taken, incarnation.records);
+  }
+  return lost;
+}
+
+LoggedBlock* JobState::FindBlock(const BlockId& key) {
+  const auto it = blocks_.find(key);
+  return it == blocks_.end() ? nullptr : &it->second;
+}
+
+std::vector<BlockId> JobState::TakeCoveredBlocks() {
+  std::vector<BlockId> covered;
+  for (auto it = blocks_.begin(); it != blocks_.end();) {
+    if (it->second.batch_ms != 0 && it->second.batch_ms <= sealed_ms_) {
+      covered.push_back(it->first);
+      it = blocks_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  return covered;
+}
+
+}  // namespace sluice

@@ -1,0 +1,107 @@
+#include "driver/job/s3_publication.h"
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "driver/job/rolled_files.h"
+
+namespace sluice {
+namespace {
+
+absl::Status Complete(S3Bucket* bucket, const S3OpenUpload& upload, bool overwrite) {
+  const absl::Status status = bucket->CompleteUpload(upload);
+  if (!absl::IsAlreadyExists(status) || !overwrite) return status;
+  RETURN_IF_ERROR(bucket->Delete({upload.key}));
+  return bucket->CompleteUpload(upload);
+}
+
+absl::Status OfAnotherJob(const std::string& target) {
+  return absl::AlreadyExistsError("output " + target + " is there already, from another job; "
+                                  "choose another prefix or allow it to be overwritten");
+}
+
+std::string Nonce(uint64_t job_instance, int64_t batch_ms, uint32_t output) {
+  char nonce[96];
+  std::snprintf(nonce, sizeof nonce, "%016" PRIx64 "-%" PRId64 "-%u", job_instance, batch_ms,
+                output);
+  return nonce;
+}
+
+std::string DirectoryOf(const std::string& url) { return url.substr(0, url.rfind('/')); }
+
+}  // namespace
+
+absl::Status PublishUploads(OutputBuckets* buckets, const PublishOutput& publish,
+                            bool overwrite) {
+  const proto::StagedOutput& staged = publish.staged;
+  ASSIGN_OR_RETURN(const OutputBuckets::Place place,
+                   buckets->Find(staged.target_path() + "/_SUCCESS"));
+  for (const auto& open : staged.uploads()) {
+    const S3OpenUpload upload{open.key(), open.id(), {open.etags().begin(), open.etags().end()},
+                              open.nonce()};
+    const absl::Status status = Complete(place.bucket.get(), upload, overwrite);
+    if (absl::IsAlreadyExists(status)) return OfAnotherJob(staged.target_path());
+    RETURN_IF_ERROR(status);
+  }
+  const std::string nonce = Nonce(publish.job_instance, publish.batch_ms, staged.output());
+  const absl::Status status = place.bucket->PutOnce(place.key, "", nonce);
+  // All its parts are ours: what else is there has their names.
+  return absl::IsAlreadyExists(status) ? absl::OkStatus() : status;
+}
+
+absl::Status MakeRolledObject(OutputBuckets* buckets, const RollOutput& roll,
+                              const Output& output) {
+  ASSIGN_OR_RETURN(const OutputBuckets::Place target, buckets->Find(roll.target));
+  bool anything = false;
+  for (const proto::StagedOutput& staged : roll.staged) anything |= staged.bytes() > 0;
+  if (!anything) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool made, target.bucket->Has(target.key));
+  if (made) return absl::OkStatus();
+  const ReadPart read = [&](const std::string& directory,
+                            const std::string& name) -> absl::StatusOr<std::string> {
+    ASSIGN_OR_RETURN(const OutputBuckets::Place part, buckets->Find(directory + "/" + name));
+    return part.bucket->Get(part.key);
+  };
+  std::string bytes;
+  RETURN_IF_ERROR(GatherRolled(roll, output, read, [&](std::string_view piece) {
+    bytes += piece;
+    return absl::OkStatus();
+  }));
+  return target.bucket->PutOnce(target.key, bytes,
+                                Nonce(roll.job_instance, roll.to_ms, roll.output));
+}
+
+absl::Status SweepStagedObjects(OutputBuckets* buckets, const StagedOf& staged,
+                                int64_t batch_ms) {
+  char name[64];
+  std::snprintf(name, sizeof name, "/.sluice-%016" PRIx64 "-", staged.job_instance);
+  ASSIGN_OR_RETURN(const OutputBuckets::Place place,
+                   buckets->Find(DirectoryOf(staged.prefix) + name));
+  ASSIGN_OR_RETURN(const std::vector<S3Object> objects, place.bucket->List(place.key));
+  std::vector<std::string> keys;
+  for (const S3Object& object : objects) {
+    long long ms = 0;
+    unsigned output = 0;
+    const char* rest = object.key.c_str() + place.key.size();
+    const bool parsed = std::sscanf(rest, "%lld-%u-e", &ms, &output) == 2;
+    if (parsed && output == staged.output && ms <= batch_ms) keys.push_back(object.key);
+  }
+  return keys.empty() ? absl::OkStatus() : place.bucket->Delete(keys);
+}
+
+absl::Status AbortUndecidedUploads(OutputBuckets* buckets, const StagedOf& staged,
+                                   int64_t batch_ms) {
+  ASSIGN_OR_RETURN(const OutputBuckets::Place place, buckets->Find(staged.prefix + "-"));
+  return place.bucket->AbortUploads(place.key, [&](const S3Upload& upload) {
+    const char* rest = upload.key.c_str() + place.key.size();
+    char* end = nullptr;
+    const long long ms = std::strtoll(rest, &end, 10);
+    return end != rest && (*end == '/' || *end == '.') && ms <= batch_ms;
+  });
+}
+
+}  // namespace sluice

@@ -1,0 +1,81 @@
+#include "worker/executor/s3_output_stager.h"
+
+#include <gtest/gtest.h>
+
+#include "checkpoint/fake_s3.h"
+
+namespace sluice {
+namespace {
+
+class S3OutputStagerTest : public testing::Test {
+ protected:
+  S3OutputStagerTest() {
+    part_ = {"s3://bucket/p/out", 0xabc, 1000, 2, {3, 4}, 7};
+    part_.suffix = "csv";
+    lines_.Append("one");
+    lines_.Append("two");
+  }
+  void Stage() {
+    staged_.Clear();
+    const absl::Status status = stager_.Stage(part_, lines_.view(), &staged_);
+    ASSERT_TRUE(status.ok()) << status;
+  }
+
+  FakeS3 s3_;
+  ManualClock clock_;
+  std::shared_ptr<S3Bucket> bucket_ = std::make_shared<S3Bucket>("bucket", s3_.NewClient(&clock_));
+  OutputBuckets buckets_{[this](const std::string&) { return bucket_; }};
+  S3OutputStager stager_{&buckets_};
+  StagedPart part_;
+  proto::OutputPart staged_;
+  RecordBatch lines_;
+};
+
+TEST_F(S3OutputStagerTest, APartIsAnUploadToItsFinalKeyThatNobodySees) {
+  Stage();
+  EXPECT_TRUE(s3_.Keys().empty());
+  EXPECT_EQ(staged_.upload().key(), "p/out-1000.csv/part-00007");
+  EXPECT_EQ(staged_.upload().nonce(), "0000000000000abc-1000-2-7");
+  EXPECT_EQ(staged_.bytes(), 8u);
+  const auto& open = staged_.upload();
+  ASSERT_TRUE(bucket_->CompleteUpload({open.key(), open.id(),
+                                       {open.etags().begin(), open.etags().end()},
+                                       open.nonce()}).ok());
+  EXPECT_EQ(*bucket_->Get("p/out-1000.csv/part-00007"), "one\ntwo\n");
+}
+
+TEST_F(S3OutputStagerTest, APartThatIsStagedTwiceIsTwoUploadsOfWhichOneIsReported) {
+  Stage();
+  const std::string first = staged_.upload().id();
+  Stage();
+  EXPECT_NE(staged_.upload().id(), first);
+}
+
+TEST_F(S3OutputStagerTest, AnEmptyPartTakesNoRequest) {
+  lines_.Clear();
+  Stage();
+  EXPECT_EQ(staged_.upload().id(), "");
+  EXPECT_TRUE(s3_.TakeRequests().empty());
+}
+
+TEST_F(S3OutputStagerTest, WhatRollsIsAnObjectBesideTheTargetOfAnotherNameAtEveryTry) {
+  part_.rolls = true;
+  part_.header = "head";
+  Stage();
+  const std::string directory = "p/.sluice-0000000000000abc-1000-2-e3g4";
+  EXPECT_EQ(staged_.staged_path(), "s3://bucket/" + directory);
+  EXPECT_EQ(*bucket_->Get(directory + "/" + staged_.name()), "one\ntwo\n");
+  const std::string first = staged_.name();
+  Stage();
+  EXPECT_NE(staged_.name(), first);
+  EXPECT_EQ(s3_.Keys().size(), 2u);
+}
+
+// A store that is away is no failure of the task.
+TEST_F(S3OutputStagerTest, AStoreThatIsAwayIsUnavailable) {
+  s3_.Add(1000, {.status = 503, .code = "SlowDown"});
+  EXPECT_TRUE(absl::IsUnavailable(stager_.Stage(part_, lines_.view(), &staged_)));
+}
+
+}  // namespace
+}  // namespace sluice
