@@ -53,6 +53,8 @@ constexpr ConfKey kKeys[] = {
     {"spill_dir", ConfKind::kPath, "(the data directory)", "of blocks beyond block_memory"},
     {"max_rate", ConfKind::kNumber, "none", "records/s per receiver", 1},
     {"backpressure", ConfKind::kChoice, "on", "automatic rate of receivers", 0, 0, "on|off"},
+    {"initial_rate", ConfKind::kNumber, "none",
+     "records/s per receiver until backpressure has measured a batch", 1},
     {"file_settle", ConfKind::kDuration, "0ms", "a file younger than this is not taken yet", 0,
      kDayMs},
     {"max_batch_input", ConfKind::kBytes, "none", "bytes of files that a batch may take", 1},

@@ -183,6 +183,9 @@ ExitStatus ReceiversRole(const ExecutorRoleFlags& role, const std::vector<std::s
     graph.graph = program->graph;
     graph.block_interval_us = program->config.DurationMs("block_interval") * 1000;
     graph.max_rate = static_cast<double>(program->config.Number("max_rate"));
+    if (program->config.On("backpressure")) {
+      graph.initial_rate = static_cast<double>(program->config.Number("initial_rate"));
+    }
     return graph;
   };
   absl::StatusOr<std::unique_ptr<ReceiverExecutor>> executor =

@@ -69,6 +69,8 @@ JobDriverOptions DriverOptionsFrom(const Config& config) {
   if (config.IsSet("max_batch_input")) {
     options.max_batch_input = static_cast<uint64_t>(config.Bytes("max_batch_input"));
   }
+  options.backpressure = config.On("backpressure");
+  options.initial_rate = static_cast<double>(config.Number("initial_rate"));
   return options;
 }
 

@@ -178,6 +178,9 @@ void LocalJob::StartReceivers(const proto::StartExecutor& request) {
     graph.graph = Graph();
     graph.block_interval_us = options_.config.DurationMs("block_interval") * 1000;
     graph.max_rate = static_cast<double>(options_.config.Number("max_rate"));
+    if (options_.config.On("backpressure")) {
+      graph.initial_rate = static_cast<double>(options_.config.Number("initial_rate"));
+    }
     return graph;
   };
   ReceiverExecutor& receivers = receivers_[request.executor()];

@@ -78,6 +78,7 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kProducerAnswer:
     case M::kSealDone:  // of a receiver executor
     case M::kSealTick:
+    case M::kReceiverRates:
     case M::kJobEnded:
     case M::kLeaseBeat:
     case M::kFetchBlock:

@@ -27,8 +27,10 @@ Json Of(const proto::JobInfo& job) {
   const proto::JobStatus& s = job.status();
   Json receivers = Json::array();
   for (const proto::ReceiverPlace& place : s.receivers()) {
-    receivers.push_back(
-        {{"stream", place.stream()}, {"address", place.address()}, {"taken", place.taken()}});
+    receivers.push_back({{"stream", place.stream()},
+                         {"address", place.address()},
+                         {"taken", place.taken()},
+                         {"rate", place.rate()}});
   }
   Json slow = Json::array();
   for (const proto::SlowWorker& worker : s.slow_workers()) {
@@ -57,10 +59,10 @@ Json Of(const proto::JobInfo& job) {
           {"under_replicated_blocks", s.under_replicated_blocks()},
           {"changed_files", s.changed_files()},
           {"input_problem", s.input_problem()},
-          {"failure", s.failure()},
-          {"lost_records", s.lost_records()},
           {"unpublished_batches", s.unpublished_batches()},
           {"output_problem", s.output_problem()},
+          {"failure", s.failure()},
+          {"lost_records", s.lost_records()},
           {"receivers", receivers},
           {"slow_workers", slow},
           {"exit_code", s.exit_code()},
@@ -147,10 +149,10 @@ std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& wor
        [](const proto::JobInfo& j) -> uint64_t { return j.status().decided_batches(); }},
       {"sluice_job_waiting_batches", "gauge",
        [](const proto::JobInfo& j) -> uint64_t { return j.status().waiting_batches(); }},
-      {"sluice_job_failed_batches", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().failed_batches(); }},
       {"sluice_job_unpublished_batches", "gauge",
        [](const proto::JobInfo& j) -> uint64_t { return j.status().unpublished_batches(); }},
+      {"sluice_job_failed_batches", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().failed_batches(); }},
       {"sluice_job_scheduling_delay_ms", "gauge",
        [](const proto::JobInfo& j) -> uint64_t { return j.status().scheduling_delay_ms(); }},
       {"sluice_job_records_total", "counter",

@@ -40,7 +40,15 @@ void JobDriverCore::AdvanceTick(MonotonicTime now) {
          it != state_.planned().end(); ++it) {
       ++undecided;
     }
-    if (due != 0 && undecided < options_.batches_undecided_max) BeginTick(now, due);
+    const size_t unpublished = std::max(publisher_.behind(), roller_.behind());
+    const uint32_t most = options_.batches_undecided_max;
+    const bool room = undecided < most && unpublished < most;
+    if (due == 0 || room) {
+      held_since_ = 0;
+    } else if (held_since_ == 0) {
+      held_since_ = now;
+    }
+    if (due != 0 && room) BeginTick(now, due);
   }
   if (tick_.batch_ms != 0 && !tick_.listed) WarnOfLateSources(now);
   if (tick_.batch_ms == 0 || !tick_.listed) return;
@@ -103,6 +111,9 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   };
   proto::Entry entry;
   *entry.mutable_planned()->mutable_composition() = PlanBatch(*plan_, state_, request);
+  const int64_t span_ms =
+      tick_.batch_ms - std::max(state_.last_planned_ms(), state_.job().zero_ms());
+  rates_.OnPlanned(now, *plan_, entry.planned().composition(), span_ms);
   ticks_.Take(tick_.batch_ms);
   planned_at_[tick_.batch_ms] = now;
   log_.Enqueue(std::move(entry));
@@ -238,6 +249,7 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
   JudgeWorkers(run);
   scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
   planned_at_.erase(run.batch_ms);
+  rates_.OnDecided(now, run.batch_ms, run.first_sent);
   ForgetBlame(now, run.batch_ms);
   events_->Decided(run.batch_ms, outcome.decided.records(), outcome.decided.letters_size());
   SayLetters(outcome.decided);

@@ -46,6 +46,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       letters_(&state_, &log_),
       losses_(options_, &state_, &log_, &members_),
       slow_workers_(options_.batch_interval_ms),
+      rates_(options_, graph_, &members_),
       ticks_(options_.batch_interval_ms),
       blame_(options_.task_max_failures, options_.bad_records_max),
       suspicions_(options_.lease_us),
@@ -110,9 +111,9 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
       events_->OutputEnded(now, published->batch_ms, published->output, published->error, out_);
       events_->Failed(now, published->batch_ms, published->error, out_);
       Fail(1, published->error);
-    } else {
     } else if (roller_.Rolls(published->output)) {
       roller_.OnDone(now, *published, out_);
+    } else {
       publisher_.OnDone(now, *published, out_);
       if (published->error.empty()) {
         events_->OutputEnded(now, published->batch_ms, published->output, "", out_);
@@ -351,6 +352,10 @@ void JobDriverCore::Advance(MonotonicTime now) {
     AdvanceRuns(now);
     publisher_.Advance(now, out_);
     letters_.Advance(now, out_);
+    const int64_t decided = log_.durable().last_decided_ms();
+    roller_.Advance(now, final_ms_ != 0 && decided >= final_ms_, out_);
+    const MonotonicTime oldest = rates_.oldest() != 0 ? rates_.oldest() : held_since_;
+    rates_.Advance(now, oldest, state_.job().job_instance(), out_);
     events_->Advance(now, log_.durable().last_decided_ms(), out_);
     checkpointer_.Advance(now, out_);
     losses_.Advance(now, graph_, /*at_once=*/final_ms_ != 0, out_);

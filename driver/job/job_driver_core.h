@@ -28,6 +28,7 @@
 #include "driver/job/program.h"
 #include "driver/job/publisher.h"
 #include "driver/job/receiver_losses.h"
+#include "driver/job/receiver_rates.h"
 #include "driver/job/slow_workers.h"
 #include "driver/job/suspicions.h"
 #include "driver/job/tick_clock.h"
@@ -140,8 +141,8 @@ class JobDriverCore {
   LogQueue log_;
   Membership members_;
   BlockDesk blocks_;
-  Publisher publisher_;
   Roller roller_;
+  Publisher publisher_;
   Checkpointer checkpointer_;
   InputKeeper keeper_;
   LetterKeeper letters_;
@@ -149,6 +150,8 @@ class JobDriverCore {
   uint64_t replay_sequence_ = 0;       // given when this entry is durable
   ReceiverLosses losses_;
   SlowWorkers slow_workers_;
+  ReceiverRates rates_;
+  MonotonicTime held_since_ = 0;  // since when a tick is due and held back; 0: none is
   TickClock ticks_;
   std::unique_ptr<StagePlan> plan_;
   std::unique_ptr<BatchRunner> runner_;

@@ -112,12 +112,13 @@ class Cluster {
 
   JobDriverCore& core() { return *core_; }
   std::vector<proto::BlockVerdict> verdicts;
+  std::vector<proto::ReceiverRates> rates;
   std::vector<PublishOutput> published;
-  std::vector<proto::Grant> grants;
   std::vector<RollOutput> rolled;  // every try
   bool hold_rolls = false;         // they are never answered
   std::string publish_error;       // of every publication
   uint64_t staged_bytes = 10;      // by each executor and batch
+  std::vector<proto::Grant> grants;
   std::vector<std::pair<std::string, proto::GrantedBatch>> granted;
   std::vector<proto::Entry> log;
   std::optional<EndJob> end;
@@ -256,6 +257,8 @@ class Cluster {
       }
     } else if (m.has_block_verdict()) {
       verdicts.push_back(m.block_verdict());
+    } else if (m.has_receiver_rates()) {
+      rates.push_back(m.receiver_rates());
     } else if (m.has_seal_tick()) {
       proto::Envelope reply;
       reply.mutable_seal_done()->set_batch_ms(m.seal_tick().batch_ms());
@@ -337,11 +340,11 @@ class Cluster {
       auto& part = *report.add_outputs();
       part.set_piece(report.executor());
       part.set_staged_path("/out/staged");
+      part.set_bytes(staged_bytes);
     }
     if (amend != nullptr) amend(report, batch);
     Deliver(executor, m);
     if (batch.checkpoint()) {
-      part.set_bytes(staged_bytes);
       proto::Envelope done;
       *done.mutable_checkpoint_part()->mutable_generation() = generation;
       done.mutable_checkpoint_part()->set_batch_ms(batch.batch_ms());

@@ -304,6 +304,7 @@ proto::JobStatus JobDriverCore::Status() const {
       place.set_stream_id(stream);
       place.set_address(executor.push_address);
       place.set_incarnation(incarnation);
+      place.set_rate(rates_.RateOf(stream));
       place.set_taken(losses_.TakenBy(stream, incarnation));
     }
   }

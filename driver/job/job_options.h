@@ -35,6 +35,8 @@ struct JobDriverOptions {
   int64_t drain_deadline_us = 30'000'000;
   int64_t file_settle_ms = 0;               // a file younger than this waits
   uint64_t max_batch_input = 0;             // bytes of files in a batch; 0: no bound
+  bool backpressure = false;                // receivers are held to what batches manage
+  double initial_rate = 0;                  // then: until a batch was measured; 0: no bound
   uint32_t batches_in_flight_max = 8;       // granted and not yet decided
   // Not decided, or decided and not published: beyond it a later batch takes all waiting input.
   uint32_t batches_undecided_max = 64;

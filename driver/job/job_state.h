@@ -143,7 +143,7 @@ class JobState {
   std::map<uint32_t, int64_t> published_ms_;
   std::map<uint32_t, proto::Rolling> rolling_;  // by output; not published yet
   int64_t trimmed_ms_ = 0;     // decisions up to here have been looked at by ForgetCovered
-  bool more_done_ = true;       // since then
+  bool more_done_ = true;      // since then
   int64_t last_planned_ms_ = 0;
   int64_t last_decided_ms_ = 0;
   int64_t sealed_ms_ = 0;

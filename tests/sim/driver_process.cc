@@ -54,6 +54,7 @@ void DriverProcess::Start() {
   options.checkpoint_interval_ms = site_->knobs.checkpoint_interval_ms;
   options.batches_in_flight_max = site_->knobs.in_flight_max;
   options.batches_undecided_max = site_->knobs.undecided_max;
+  options.backpressure = site_->knobs.backpressure;
   ChooseShape(options);
   proto::ExecutorInit init;
   (*init.mutable_conf())["batch_interval_ms"] = std::to_string(options.batch_interval_ms);
@@ -126,12 +127,12 @@ void DriverProcess::Carry(DriverCommand& command) {
       const PublishDone done = Publish(publish);
       After(200, [this, done] { Feed(done); });
     });
-  } else if (auto* run = std::get_if<RunForeach>(&command)) {
   } else if (const auto* roll = std::get_if<RollOutput>(&command)) {
     After(soon, [this, roll = *roll] {
       const PublishDone done = Roll(roll);
       After(200, [this, done] { Feed(done); });
     });
+  } else if (auto* run = std::get_if<RunForeach>(&command)) {
     After(soon, [this, run = std::move(*run)] {
       const ForeachDone done = Foreach(run);
       After(200, [this, done] { Feed(done); });
@@ -264,7 +265,6 @@ PublishDone DriverProcess::Publish(const PublishOutput& publish) {
   return done;
 }
 
-ManifestPut DriverProcess::Put(const PutManifest& put) {
 // Made whole under its name, unless it is there; what was staged is gone afterwards.
 PublishDone DriverProcess::Roll(const RollOutput& roll) {
   PublishDone done{roll.to_ms, roll.output, "", false};
@@ -310,6 +310,7 @@ PublishDone DriverProcess::Roll(const RollOutput& roll) {
   return done;
 }
 
+ManifestPut DriverProcess::Put(const PutManifest& put) {
   Manifest manifest;
   manifest.sequence = opened_.next_manifest++;
   manifest.job_instance = put.kept.job().job_instance();

@@ -67,6 +67,7 @@ struct Knobs {
   uint64_t chunk_bytes = 1 << 20;  // of share bundles
   uint32_t block_records = 64;
   uint32_t producers = 2;
+  bool backpressure = false;
   bool received_log = false;       // and then nodes take the last copies of blocks along
   int64_t faults_until_us = 6'000'000;
   bool bad_records_aside = false;  // else the batch of a bad record is skipped
@@ -87,6 +88,7 @@ inline Knobs RandomKnobs(Random& random) {
   knobs.producers = static_cast<uint32_t>(random.OneOf({1, 2}));
   knobs.received_log = random.Chance(0.4);
   knobs.bad_records_aside = random.Chance(0.5);
+  knobs.backpressure = random.Chance(0.5);
   return knobs;
 }
 

@@ -30,7 +30,8 @@ def run(cluster, gate):
     for name in ("w0", "w1"):
         cluster.start_worker(name, flags=["--conf=block_memory=1MiB"])
     job = GateJob(cluster, "held", shut=True)
-    job.submit(gate, "--push=lines", ["worker_lease=1s", "checkpoint_interval=500ms"])
+    job.submit(gate, "--push=lines", ["worker_lease=1s", "checkpoint_interval=500ms",
+                                         "backpressure=off"])
     begun = {name: resident_most(process.pid) for name, process in cluster.workers.items()}
     lines = gate_lines(0, RECEIVED // LINE, LINE)
     push = cluster.push("held", "lines", lines, batch=200)

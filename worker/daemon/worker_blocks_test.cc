@@ -165,6 +165,17 @@ TEST_F(WorkerCoreTest, ASealTickIsDoneWhenWhatWasSealedIsAnnounced) {
   EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1", "seal done to jd:1"}));
 }
 
+TEST_F(WorkerCoreTest, RatesArePassedOnToTheReceiversOfTheirJob) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  RunExecutor(2, "tasks");
+  Done();
+  Receive("jd:1", [](proto::Envelope& e) { e.mutable_receiver_rates()->set_job_instance(kJob); });
+  EXPECT_EQ(Done(), (Words{"receiver rates to ex:1"}));
+  Receive("jd:2", [](proto::Envelope& e) { e.mutable_receiver_rates()->set_job_instance(kJob); });
+  EXPECT_EQ(Done(), Words{});  // that one does not drive it
+}
+
 TEST_F(WorkerCoreTest, WithoutReceiversASealTickIsDoneAtOnce) {
   Session(1, kThree);
   Done();

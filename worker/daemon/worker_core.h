@@ -61,6 +61,7 @@ class WorkerCore {
   void OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict, worker::Commands& out);
   void OnRelease(MonotonicTime now, const std::string& from, const proto::ReleaseBlocks& release,
                  worker::Commands& out);
+  void OnReceiverRates(const proto::ReceiverRates& rates, worker::Commands& out);
   void OnSealTick(const proto::SealTick& tick, worker::Commands& out);
   void OnProducerAnswer(const proto::ProducerAnswer& answer, worker::Commands& out);
   void OnJobEnded(MonotonicTime now, const proto::JobEnded& message, worker::Commands& out);

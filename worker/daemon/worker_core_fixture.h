@@ -195,6 +195,7 @@ class WorkerCoreTest : public testing::Test {
     if (e.has_block_verdict()) return "verdict" + to;
     if (e.has_seal_done()) return "seal done" + to;
     if (e.has_seal_tick()) return "seal tick" + to;
+    if (e.has_receiver_rates()) return "receiver rates" + to;
     if (e.has_release_blocks()) return "release" + to;
     if (e.has_executor_exited()) return "exited: " + e.executor_exited().cause();
     if (e.has_worker_inventory()) {

@@ -102,6 +102,11 @@ void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
         OnSealTick(message.seal_tick(), out);
       }
       return;
+    case Kind::kReceiverRates:
+      if (FromDriver(event.from, message.receiver_rates().job_instance()) != nullptr) {
+        OnReceiverRates(message.receiver_rates(), out);
+      }
+      return;
     case Kind::kProducerAnswer:
       if (FromDriver(event.from, message.producer_answer().job_instance()) != nullptr) {
         OnProducerAnswer(message.producer_answer(), out);
@@ -252,6 +257,16 @@ void WorkerCore::OnSealTick(const proto::SealTick& tick, worker::Commands& out) 
     wait->second.executors.insert(key);
     Send send{executor->address, {}};
     *send.message.mutable_seal_tick() = tick;
+    out.push_back(std::move(send));
+  }
+}
+
+void WorkerCore::OnReceiverRates(const proto::ReceiverRates& rates, worker::Commands& out) {
+  for (const ExecutorKey& key : executors_.Receivers(rates.job_instance())) {
+    const auto* executor = executors_.Find(key);
+    if (executor->state != ExecutorTable::Executor::State::kRunning) continue;
+    Send send{executor->address, {}};
+    *send.message.mutable_receiver_rates() = rates;
     out.push_back(std::move(send));
   }
 }

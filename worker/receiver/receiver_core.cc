@@ -10,12 +10,20 @@ constexpr int64_t kAskAgainUs = 200'000;
 constexpr int64_t kRefusedRetryUs = 100'000;
 constexpr int kRefusalsMax = 5;
 
+// Of two bounds; 0 is none.
+double Lower(double a, double b) {
+  if (a <= 0) return b;
+  return b <= 0 ? a : std::min(a, b);
+}
+
 }  // namespace
 
 ReceiverCore::ReceiverCore(Options options, BufferPool* pool)
     : options_(std::move(options)), pool_(pool) {
+  paced_ = options_.max_rate > 0 || options_.initial_rate > 0;
   for (const Stream& stream : options_.streams) {
     streams_[stream.id].incarnation = stream.incarnation;
+    streams_[stream.id].pace.SetRate(0, Lower(options_.max_rate, options_.initial_rate));
   }
 }
 
@@ -37,6 +45,7 @@ ReceiverCore::Stored ReceiverCore::Store(MonotonicTime now, uint32_t id, std::st
   StreamState& stream = streams_.at(id);
   if (stream.open != nullptr && stream.open->Append(record)) {
     ++stream.taken;
+    stream.pace.Take(now, 1);
     return Stored::kYes;
   }
   if (record.size() > kRecordBytesMax) return Stored::kTooLarge;
@@ -47,6 +56,7 @@ ReceiverCore::Stored ReceiverCore::Store(MonotonicTime now, uint32_t id, std::st
   stream.opened_at = now;
   if (!stream.open->Append(record)) return Stored::kTooLarge;
   ++stream.taken;
+  stream.pace.Take(now, 1);
   return Stored::kYes;
 }
 
@@ -76,6 +86,7 @@ ReceiverCore::Stored ReceiverCore::StoreBlock(MonotonicTime now, uint32_t id,
   const uint32_t appended = buffer->AppendFrom(records, from);
   from += appended;
   stream.taken += appended;
+  stream.pace.Take(now, appended);
   SealBuffer(now, id, stream, *buffer, {}, out);
   return Stored::kYes;
 }
@@ -156,6 +167,7 @@ void ReceiverCore::On(MonotonicTime now, const receiver::Received& event,
       return OnSealedSlices(now, message.sealed_slices(), out);
     case proto::Envelope::kBlockVerdict: return OnVerdict(now, message.block_verdict(), out);
     case proto::Envelope::kProducerAnswer: return OnAnswer(now, message.producer_answer(), out);
+    case proto::Envelope::kReceiverRates: return OnRates(now, message.receiver_rates(), out);
     case proto::Envelope::kSealTick: {
       if (message.seal_tick().job_instance() != options_.job_instance) return;
       On(now, receiver::SealAll{}, out);
@@ -168,6 +180,23 @@ void ReceiverCore::On(MonotonicTime now, const receiver::Received& event,
     }
     default: return;
   }
+}
+
+MonotonicTime ReceiverCore::NextStoreUs(MonotonicTime now, uint32_t stream) {
+  return streams_.at(stream).pace.NextUs(now);
+}
+
+void ReceiverCore::OnRates(MonotonicTime now, const proto::ReceiverRates& rates,
+                           receiver::Commands& out) {
+  if (rates.job_instance() != options_.job_instance) return;
+  paced_ = true;
+  for (const auto& rate : rates.rates()) {
+    const auto found = streams_.find(rate.stream());
+    if (found == streams_.end()) continue;
+    found->second.pace.SetRate(now, Lower(options_.max_rate, rate.records_per_s()));
+    SealReliable(now, found->first, found->second, out);
+  }
+  out.push_back(receiver::RoomFreed{});
 }
 
 void ReceiverCore::OnSealedSlices(MonotonicTime now, const proto::SealedSlices& message,
@@ -304,6 +333,7 @@ bool ReceiverCore::Gather(Request& request, Producer* producer, OpenBuffer& buff
 void ReceiverCore::SealReliable(MonotonicTime now, uint32_t id, StreamState& stream,
                                 receiver::Commands& out) {
   if (stream.on_its_way.has_value() || now < stream.retry_at) return;
+  if (stream.pace.NextUs(now) > now) return;  // tried again at a tick
   std::unique_ptr<OpenBuffer> buffer;
   proto::BlockInfo block;
   block.set_reliable(true);
@@ -346,6 +376,7 @@ void ReceiverCore::SealReliable(MonotonicTime now, uint32_t id, StreamState& str
   }
   CompleteLogged(stream, out);
   if (buffer == nullptr || buffer->records() == 0) return;
+  stream.pace.Take(now, buffer->records());
   SealBuffer(now, id, stream, *buffer, std::move(block), out);
 }
 

@@ -25,6 +25,7 @@
 #include "common/net/send.h"
 #include "common/record_batch.h"
 #include "worker/receiver/buffer_pool.h"
+#include "worker/receiver/pace.h"
 
 namespace sluice {
 
@@ -72,7 +73,7 @@ struct Answered {
   uint64_t id = 0;
   int64_t last = 0;
 };
-struct RoomFreed {};  // Store may work again
+struct RoomFreed {};  // Store may work again, or another rate holds
 struct Say {
   std::string line;
 };
@@ -93,6 +94,8 @@ class ReceiverCore {
     std::vector<Stream> streams;
     std::string daemon;                  // address of the worker daemon
     int64_t block_interval_us = 200'000;
+    double max_rate = 0;      // records/s of each stream; 0: no bound
+    double initial_rate = 0;  // until the job driver has told one; 0: no bound
   };
   // `pool` outlives the core.
   ReceiverCore(Options options, BufferPool* pool);
@@ -106,6 +109,10 @@ class ReceiverCore {
   Stored StoreBlock(MonotonicTime now, uint32_t stream, const BatchView& records, uint32_t& from,
                     receiver::Commands& out);
   receiver::Commands Step(MonotonicTime now, const receiver::Event& event);
+  // When the stream's next records may be given to Store and StoreBlock; at or below `now`: at
+  // once. Those of StoreRequest wait by themselves.
+  MonotonicTime NextStoreUs(MonotonicTime now, uint32_t stream);
+  bool paced() const { return paced_; }  // a stream may have a rate
 
   // Everything that was stored has been handed to the daemon, and reliable stores have completed.
   bool idle() const;
@@ -139,6 +146,7 @@ class ReceiverCore {
   struct StreamState {
     uint64_t incarnation = 0;
     uint64_t last_number = 0;
+    Pace pace;
     uint64_t taken = 0;                    // records of an unreliable source
     std::unique_ptr<OpenBuffer> open;      // of an unreliable source
     MonotonicTime opened_at = 0;
@@ -161,6 +169,7 @@ class ReceiverCore {
   void On(MonotonicTime now, const receiver::SealAll&, receiver::Commands& out);
   void OnSealedSlices(MonotonicTime now, const proto::SealedSlices& message,
                       receiver::Commands& out);
+  void OnRates(MonotonicTime now, const proto::ReceiverRates& rates, receiver::Commands& out);
   void OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict, receiver::Commands& out);
   void OnAnswer(MonotonicTime now, const proto::ProducerAnswer& answer, receiver::Commands& out);
 
@@ -178,6 +187,7 @@ class ReceiverCore {
   const Options options_;
   BufferPool* const pool_;
   std::map<uint32_t, StreamState> streams_;
+  bool paced_ = false;
   std::map<uint64_t, Sealed> sealed_;  // by arena offset
 };
 

@@ -16,9 +16,11 @@ using Words = std::vector<std::string>;
 // A receiver executor with one stream. Its daemon and its job driver answer when the test says so.
 class ReceiverCoreTest : public testing::Test {
  protected:
-  explicit ReceiverCoreTest(HeapPoolOptions options = {})
+  explicit ReceiverCoreTest(HeapPoolOptions options = {}, double max_rate = 0,
+                            double initial_rate = 0)
       : pool_(NewHeapPool(options)),
-        core_({7, {{kStream, kIncarnation}}, "daemon", 200'000}, pool_.get()) {}
+        core_({7, {{kStream, kIncarnation}}, "daemon", 200'000, max_rate, initial_rate},
+              pool_.get()) {}
 
   void Take(receiver::Commands commands) {
     for (auto& command : commands) Take(command);
@@ -164,6 +166,86 @@ TEST_F(ReceiverCoreTest, SealsAtTheBlockIntervalAndAtTheTick) {
   EXPECT_EQ(Done(), (Words{"seal 2: c", "seal done"}));
   Receive(tick);
   EXPECT_EQ(Done(), (Words{"seal done"}));
+}
+
+class PacedReceiverCoreTest : public ReceiverCoreTest {
+ protected:
+  explicit PacedReceiverCoreTest(double max_rate = 0, double initial_rate = 0)
+      : ReceiverCoreTest({}, max_rate, initial_rate) {}
+  void Rate(double records_per_s) {
+    proto::Envelope e;
+    e.mutable_receiver_rates()->set_job_instance(7);
+    auto& rate = *e.mutable_receiver_rates()->add_rates();
+    rate.set_stream(kStream);
+    rate.set_records_per_s(records_per_s);
+    Receive(e);
+  }
+  int64_t WaitMs() { return (core_.NextStoreUs(now_, kStream) - now_ + 999) / 1000; }
+};
+
+TEST_F(PacedReceiverCoreTest, RecordsThatAreStoredOneByOneAreHeldToTheRate) {
+  EXPECT_FALSE(core_.paced());
+  Rate(100);
+  EXPECT_EQ(Done(), (Words{"room"}));  // whoever waited for the former rate looks again
+  EXPECT_TRUE(core_.paced());
+  int stored = 0;
+  for (int ms = 0; ms < 1'000; ++ms) {
+    for (; WaitMs() == 0; ++stored) Store("a");
+    After(1);
+  }
+  EXPECT_GE(stored, 99);
+  EXPECT_LE(stored, 102);
+}
+
+TEST_F(PacedReceiverCoreTest, ReliableRecordsWaitForTheRateAndAreNotRefused) {
+  Rate(100);
+  Request(1, "p", 1, 50);
+  Answer("p", 0);
+  Verdict(1, true);
+  Stored(1);
+  Done();
+  Request(2, "p", 51, 60);
+  EXPECT_EQ(Done(), Words{});  // half a second is owed for the first fifty
+  for (int ms = 0; ms < 480; ms += 10) After(10);
+  EXPECT_EQ(Done(), Words{});
+  After(30);
+  EXPECT_EQ(Done(), (Words{"seal 2: p51 p52 p53 p54 p55 p56 p57 p58 p59 p60 (p 51-60)"}));
+}
+
+// Ten thousand seconds would be owed for a block that was taken at one record a second.
+TEST_F(PacedReceiverCoreTest, WhatIsOwedIsMadeUpForAtTheNewRate) {
+  Rate(1);
+  receiver::Commands out;
+  RecordBatch records;
+  for (int i = 0; i < 10'000; ++i) records.Append("a");
+  uint32_t from = 0;
+  EXPECT_EQ(core_.StoreBlock(now_, kStream, records.view(), from, out),
+            ReceiverCore::Stored::kYes);
+  EXPECT_GT(WaitMs(), 9'000'000);
+  Rate(100'000);
+  EXPECT_LE(WaitMs(), 100);
+  Rate(0);
+  EXPECT_EQ(WaitMs(), 0);
+}
+
+class BoundedReceiverCoreTest : public PacedReceiverCoreTest {
+ protected:
+  BoundedReceiverCoreTest() : PacedReceiverCoreTest(/*max_rate=*/100, /*initial_rate=*/10) {}
+};
+
+TEST_F(BoundedReceiverCoreTest, BeginsAtTheInitialRateAndNeverPassesTheGreatest) {
+  const auto wait_of_a_hundred = [&] {
+    receiver::Commands out;
+    RecordBatch records;
+    for (int i = 0; i < 100; ++i) records.Append("a");
+    uint32_t from = 0;
+    core_.StoreBlock(now_, kStream, records.view(), from, out);
+    return WaitMs();
+  };
+  EXPECT_NEAR(static_cast<double>(wait_of_a_hundred()), 10'000, 20);
+  now_ += 10'000'000;
+  Rate(1'000'000);
+  EXPECT_NEAR(static_cast<double>(wait_of_a_hundred()), 1'000, 20);
 }
 
 class SmallReceiverCoreTest : public ReceiverCoreTest {

@@ -11,13 +11,14 @@ constexpr int64_t kBackoffFirstMs = 100;
 constexpr int64_t kBackoffMaxMs = 10'000;
 constexpr int64_t kReportPauseUs = 100'000;
 constexpr size_t kReportBytesMax = 4096;
-constexpr int64_t kBurstUs = 10'000;  // how far a limited receiver may run ahead
 
 ReceiverCore::Options CoreOptions(const ReceiverHostOptions& options) {
   ReceiverCore::Options core;
   core.job_instance = options.job_instance;
   core.daemon = options.daemon;
   core.block_interval_us = options.block_interval_us;
+  core.max_rate = options.max_rate;
+  core.initial_rate = options.initial_rate;
   for (const ReceiverStream& stream : options.streams) {
     core.streams.push_back({stream.id, stream.incarnation});
   }
@@ -154,17 +155,12 @@ void ReceiverHost::Report(const ReceiverStream& stream, std::string_view message
   transport_->Send(options_.daemon, std::move(envelope));
 }
 
-bool ReceiverHost::AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream,
-                             uint32_t records) {
-  if (options_.max_rate <= 0) return true;
-  MonotonicTime& next = next_store_[stream];
+bool ReceiverHost::AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream) {
   while (!stopping_) {
+    if (!core_.paced()) return true;
     const MonotonicTime now = loop_->clock().MonotonicUs();
-    next = std::max(next, now - kBurstUs);
-    if (next <= now) {
-      next += static_cast<int64_t>(1e6 * records / options_.max_rate);
-      return true;
-    }
+    const MonotonicTime next = core_.NextStoreUs(now, stream);
+    if (next <= now) return true;
     changed_.wait_for(lock, std::chrono::microseconds(next - now));
   }
   return false;
@@ -172,7 +168,7 @@ bool ReceiverHost::AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream
 
 bool ReceiverHost::Store(uint32_t stream, std::string_view record) {
   std::unique_lock lock(mutex_);
-  if (!AwaitRate(lock, stream, 1)) return false;
+  if (!AwaitRate(lock, stream)) return false;
   while (!stopping_) {
     receiver::Commands commands;
     const auto stored = core_.Store(loop_->clock().MonotonicUs(), stream, record, commands);
@@ -190,7 +186,7 @@ bool ReceiverHost::Store(uint32_t stream, std::string_view record) {
 
 bool ReceiverHost::StoreBlock(uint32_t stream, const BatchView& records) {
   std::unique_lock lock(mutex_);
-  if (!AwaitRate(lock, stream, records.count)) return false;
+  if (!AwaitRate(lock, stream)) return false;
   for (uint32_t from = 0; from < records.count && !stopping_;) {
     receiver::Commands commands;
     const auto stored =

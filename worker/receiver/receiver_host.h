@@ -33,7 +33,8 @@ struct ReceiverHostOptions {
   std::string daemon;           // address of the worker daemon
   std::vector<ReceiverStream> streams;
   int64_t block_interval_us = 200'000;
-  double max_rate = 0;          // records/s and receiver, of Store; 0: no limit
+  double max_rate = 0;          // records/s of each receiver; 0: no bound
+  double initial_rate = 0;      // until the job driver has told one; 0: no bound
   // Errors of receivers and what holds intake back, one line each. Any thread.
   std::function<void(const std::string&)> report = [](const std::string&) {};
 };
@@ -50,7 +51,8 @@ class ReceiverHost : public PushBackend {
 
   // Starts the bodies' threads.
   void Start();
-  // What came for the receivers: SealedSlices, BlockVerdict, SealTick, ProducerAnswer.
+  // What came for the receivers: SealedSlices, BlockVerdict, SealTick, ReceiverRates,
+  // ProducerAnswer.
   void OnMessage(const proto::Envelope& message);
   // Tells the bodies to stop, waits for them, seals what is open. Stores that wait return nothing.
   void Stop();
@@ -79,8 +81,8 @@ class ReceiverHost : public PushBackend {
   uint64_t Request(receiver::StoreRequest request, Done done);
   std::optional<int64_t> StoreReliably(uint32_t stream, EncodedBatch records,
                                        std::string_view producer, int64_t first);
-  // Waits until `records` more are within the rate limit; false: stopping.
-  bool AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream, uint32_t records);
+  // Waits until further records are within the rate; false: stopping.
+  bool AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream);
   bool WaitStopping(int64_t milliseconds);
 
   const ReceiverHostOptions options_;
@@ -92,7 +94,6 @@ class ReceiverHost : public PushBackend {
   ReceiverCore core_;
   uint64_t next_id_ = 1;
   std::map<uint64_t, Done> waiting_;             // of StoreLater and LastLogged, by id
-  std::map<uint32_t, MonotonicTime> next_store_;  // with a rate limit: not before this
   std::map<uint32_t, MonotonicTime> reported_;    // when an error was last sent
   bool stopping_ = false;
   bool stopped_ = false;

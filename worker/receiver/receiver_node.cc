@@ -137,6 +137,7 @@ absl::Status ReceiverNode::BuildHost(const proto::ExecutorInit& init, uint64_t* 
   host.daemon = options_.worker;
   host.block_interval_us = built.block_interval_us;
   host.max_rate = built.max_rate;
+  host.initial_rate = built.initial_rate;
   host.report = options_.report;
   for (size_t i = 0; i < options_.streams.size() && i < options_.incarnations.size(); ++i) {
     if (options_.streams[i] >= built.graph->nodes().size()) {

@@ -23,7 +23,8 @@ namespace sluice {
 struct ReceiverGraph {
   std::shared_ptr<const LineageGraph> graph;
   int64_t block_interval_us = 200'000;
-  double max_rate = 0;
+  double max_rate = 0;      // as in ReceiverHostOptions
+  double initial_rate = 0;
 };
 
 struct ReceiverNodeOptions {

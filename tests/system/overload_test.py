@@ -1,0 +1,136 @@
+"""A job that is too slow for its source for a while, and one whose output disk is full for a while.
+
+usage: overload_test.py SLUICE PACED
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster, Failure, wait_until  # noqa: E402
+from saved_rows import Rows, id_lines  # noqa: E402
+from small_disk import SmallDisk  # noqa: E402
+
+SLOTS = 4
+FAST_US = 200  # a record in one slot: 20,000 a second in four
+SLOW_US = 4_000
+WIDTH = 400
+BLOCKS_MAX = 64 << 20
+CONF = ["checkpoint_interval=500ms", "partitions=4"]
+
+
+def resident_most(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) << 10 for line in f if line.startswith("VmHWM:"))
+
+
+class Paced:
+    def __init__(self, cluster, binary, name, output):
+        self.cluster, self.name = cluster, name
+        self.pace = cluster.path(name + "-pace")
+        self.set_pace(FAST_US)
+        self.sent = 0
+        self.clients = []
+        cluster.submit(binary, name, ["--push=ids", f"--output={output}", "--roll=4000000",
+                                      f"--pace={self.pace}"], conf=CONF)
+
+    def set_pace(self, pace_us):
+        with open(self.pace + ".new", "w") as f:
+            f.write(str(pace_us))
+        os.rename(self.pace + ".new", self.pace)
+
+    def push(self, count):
+        """More than can be worked off; the client waits for its acknowledgements."""
+        lines = id_lines(self.sent, count, WIDTH)
+        self.sent += count
+        self.clients.append(self.cluster.push(self.name, "ids", lines,
+                                              producer=f"{self.name}{len(self.clients)}",
+                                              batch=2000))
+
+    def status(self):
+        job = self.cluster.job(self.name)
+        if job and job["state"] == "FAILED":
+            raise Failure(f"{self.name} failed: {job['failure']}")
+        return job
+
+    def rate(self):
+        job = self.status()
+        return job["receivers"][0]["rate"] if job and job["receivers"] else 0
+
+    def await_rate(self, what, holds, seconds=60):
+        wait_until(lambda: holds(self.rate()), f"{what}; the rate is {self.rate():.0f}", seconds)
+
+    def drain(self, rows):
+        for client in self.clients:
+            if client.wait(120) != 0:
+                raise Failure(f"push ended with an error: {client.tail()}")
+        self.cluster.run("job", "drain", self.name, "--deadline=60s", seconds=90)
+        rows.expect(self.sent)
+
+
+def blocks_bytes(cluster):
+    return max(worker["blocks_bytes"] for worker in cluster.worker_list())
+
+
+def slow_for_a_while(cluster, binary):
+    rows = Rows(cluster.path("slow"))
+    job = Paced(cluster, binary, "slow", rows.url)
+    begun = {name: resident_most(process.pid) for name, process in cluster.workers.items()}
+    job.push(400_000)
+    job.await_rate("a source that is too fast to be held", lambda rate: rate > 0)
+    full = SLOTS * 1e6 / FAST_US
+    job.await_rate("the rate of what the job manages", lambda rate: rate > full / 3)
+    job.set_pace(SLOW_US)
+    job.await_rate("a slow job to be spared", lambda rate: 0 < rate < full / 8)
+    before = job.status()["decided_batches"]
+    wait_until(lambda: job.status()["decided_batches"] > before + 10, "some slow batches", 60)
+    most = blocks_bytes(cluster)
+    job.set_pace(FAST_US)
+    job.await_rate("the rate to be back", lambda rate: rate > full / 3)
+    job.set_pace(0)
+    job.drain(rows)
+    grown = max(resident_most(process.pid) - begun[name]
+                for name, process in cluster.workers.items())
+    print(f"slow: {job.sent} rows exact; a worker held {most >> 20} MiB of blocks while the job "
+          f"was slow and grew by {grown >> 20} MiB")
+    if most > BLOCKS_MAX or grown > 2 * BLOCKS_MAX:
+        raise Failure("intake was not held to what the job managed")
+
+
+def full_for_a_while(cluster, binary):
+    with SmallDisk(cluster.path("full"), 32 << 20) as disk:
+        rows = Rows(disk.folder)
+        job = Paced(cluster, binary, "full", disk.folder)
+        job.push(2_000)
+        wait_until(lambda: job.status()["records_total"] > 0, "the first batches")
+        disk.fill()
+        job.push(50_000)
+        job.await_rate("intake to be held", lambda rate: 0 < rate < 500, 90)
+        if job.clients[-1].popen.poll() is not None:
+            raise Failure("all was taken though nothing could be written")
+        disk.free()
+        job.set_pace(0)
+        job.drain(rows)
+        status = cluster.job("full")
+        if (status["state"], status["failed_batches"], status["driver_restarts"]) != \
+                ("FINISHED", 0, 0):
+            raise Failure(f"the job did not live through it: {status}")
+        print(f"full: {job.sent} rows exact")
+
+
+def main():
+    sluice, binary = (os.path.abspath(p) for p in sys.argv[1:3])
+    with Cluster(sluice) as cluster:
+        cluster.start_driver()
+        for name in ("w0", "w1"):
+            cluster.start_worker(name)
+        slow_for_a_while(cluster, binary)
+        full_for_a_while(cluster, binary)
+    print("overload_test passed")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
