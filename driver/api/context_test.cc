@@ -79,7 +79,8 @@ TEST(Context, RefusesWhatIsWrong) {
   EXPECT_EQ(message([](StreamingContext& ssc) {
               ssc.PushStream("a").SaveAsTextFiles("relative/path");
             }),
-            "SaveAsTextFiles: the prefix must be an absolute path: relative/path");
+            "SaveAsTextFiles: the prefix must be an absolute path or s3://bucket/prefix: "
+            "relative/path");
   EXPECT_EQ(message([](StreamingContext&) {}), "");
 }
 

@@ -37,6 +37,7 @@ class HidingState final : public KeyedState {
   }
   Place Visited() const override { return state_.Visited(); }
   void Prefetch(uint64_t hash) override { state_.Prefetch(hash); }
+  int64_t DueOf(std::string_view key) override { return state_.DueOf(key); }
   uint64_t size() const override { return state_.size(); }
 
  private:

@@ -1,0 +1,91 @@
+// What the driver daemon's core shows: jobs, streams, binaries and the table that is kept.
+#include "driver/daemon/daemon_core.h"
+
+namespace sluice::daemon {
+
+proto::JobInfo DaemonCore::InfoOf(const JobLife& job) const {
+  proto::JobInfo info = job.Info();
+  for (const auto& [worker, slots] : job.record().slots()) {
+    auto known = workers_.workers().find(worker);
+    if (known == workers_.workers().end() || !known->second.live) continue;
+    info.set_slots(info.slots() + slots);
+  }
+  return info;
+}
+
+std::vector<proto::JobInfo> DaemonCore::Jobs() const {
+  std::vector<proto::JobInfo> infos;
+  for (const auto& job : jobs_) infos.push_back(InfoOf(*job));
+  return infos;
+}
+
+std::optional<proto::JobInfo> DaemonCore::Job(const std::string& name) const {
+  const JobLife* job = Find(name);
+  if (job == nullptr) return std::nullopt;
+  return InfoOf(*job);
+}
+
+proto::FindStreamReply DaemonCore::FindStream(const std::string& job_name,
+                                              const std::string& stream) const {
+  proto::FindStreamReply reply;
+  const JobLife* job = Find(job_name);
+  if (job == nullptr || job->ended()) {
+    reply.mutable_outcome()->set_exit_code(1);
+    reply.mutable_outcome()->set_message(
+        job == nullptr ? "no job of this name: " + job_name
+                       : "the job has ended (" + job->record().status().state() + "): " + job_name);
+    return reply;
+  }
+  bool known = false;
+  for (const proto::ReceiverPlace& place : job->record().status().receivers()) {
+    if (place.stream() != stream) continue;
+    known = true;
+    if (!place.address().empty()) reply.set_push_address(place.address());
+  }
+  if (!known && job->record().status().state() == "RUNNING" &&
+      job->record().status().receivers_size() > 0) {
+    reply.mutable_outcome()->set_exit_code(1);
+    reply.mutable_outcome()->set_message("the job has no stream of this name: " + stream);
+  }
+  return reply;
+}
+
+std::vector<std::string> DaemonCore::CheckpointsLeft() const {
+  std::vector<std::string> urls;
+  for (const auto& job : jobs_) {
+    const std::string& url = job->record().spec().checkpoint();
+    if (job->ended() && !url.empty()) urls.push_back(url);
+  }
+  return urls;
+}
+
+std::set<std::string> DaemonCore::BinariesInUse() const {
+  std::set<std::string> digests;
+  for (const auto& job : jobs_) {
+    const proto::JobSpec& spec = job->record().spec();
+    const bool over = spec.checkpoint().empty() || checkpoints_gone_.contains(spec.checkpoint());
+    if (job->ended() && over) continue;
+    digests.insert(spec.binary_digest());
+    for (const auto& file : spec.files()) digests.insert(file.digest());
+    const auto& former = job->record().status().binaries();
+    digests.insert(former.begin(), former.end());
+  }
+  return digests;
+}
+
+bool DaemonCore::AllEnded() const {
+  return std::all_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->ended(); });
+}
+
+proto::JobTable DaemonCore::Table() const {
+  proto::JobTable table;
+  for (const auto& job : jobs_) *table.add_jobs() = job->record();
+  if (leadership_.epoch == 0) return table;
+  for (const auto& [id, worker] : workers_.workers()) {
+    if (worker.live) table.add_workers(worker.link);
+  }
+  for (const std::string& address : untold_) table.add_workers(address);
+  return table;
+}
+
+}  // namespace sluice::daemon
