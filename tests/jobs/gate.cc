@@ -1,6 +1,6 @@
 // Sums over records "ID ANYTHING" whose tasks wait for as long as somebody holds the lock of the
-// file of --gate, so that a test can hold work back for as long as it likes. With --slow_ms=N each
-// record takes so long on a node that is slow.
+// file of --gate, so that a test can hold work back for as long as it likes. With --slow_ms=N the
+// state of each key takes so long on a node that is slow.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -8,10 +8,10 @@
 #include <charconv>
 #include <iostream>
 #include <mutex>
-#include <thread>
 
 #include "examples/source.h"
 #include "sluice/sluice.h"
+#include "tests/jobs/slow_answer.h"
 
 using namespace std::chrono_literals;
 
@@ -44,22 +44,25 @@ void PassThrough(const std::string& gate) {
 
 // A node is slow while there is a file of this name where the executor works.
 void WaitIfSlow(int64_t ms) {
-  if (ms > 0 && access("slow", F_OK) == 0) std::this_thread::sleep_for(ms * 1ms);
+  if (ms > 0 && access("slow", F_OK) == 0) AwaitAnswer(ms * 1000);
 }
 
 void BuildJob(sluice::StreamingContext& ssc) {
   const std::string gate = ssc.args().Get("gate");
   const int64_t slow_ms = ssc.args().GetInt("slow_ms", 0);
   examples::Lines(ssc)
-      .Map([gate, slow_ms](std::string_view line) {
+      .Map([gate](std::string_view line) {
         PassThrough(gate);
-        WaitIfSlow(slow_ms);
         int64_t id = 0;
         std::from_chars(line.data(), line.data() + line.size(), id);
         return std::pair{id % 8, Sum{1, id, static_cast<int64_t>(line.size())}};
       })
       .ReduceByKey(Add)
-      .UpdateStateByKey("sums", AddToTotal)
+      .UpdateStateByKey("sums",
+                        [slow_ms](std::span<const Sum> sums, std::optional<Sum> total) {
+                          WaitIfSlow(slow_ms);
+                          return AddToTotal(sums, std::move(total));
+                        })
       .SaveAsTextFiles(ssc.args().Get("output") + "/sums");
 }
 

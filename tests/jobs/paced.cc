@@ -1,13 +1,11 @@
 // Lines "ID ANYTHING" saved as rows "ID,LENGTH" in files that may roll. The file of --pace says how
 // many microseconds each record takes, so that a test can make the job slow and fast again.
 #include <charconv>
-#include <chrono>
-#include <condition_variable>
 #include <fstream>
-#include <mutex>
 
 #include "examples/source.h"
 #include "sluice/sluice.h"
+#include "tests/jobs/slow_answer.h"
 
 using namespace std::chrono_literals;
 
@@ -17,14 +15,6 @@ struct Csv {
     out += std::to_string(row.first) + "," + std::to_string(row.second) + "\n";
   }
 };
-
-// Stands for calls to something slow, whose answers come after so many microseconds.
-void AwaitAnswer(int64_t after_us) {
-  std::mutex mutex;
-  std::condition_variable answered;
-  std::unique_lock lock(mutex);
-  answered.wait_for(lock, std::chrono::microseconds(after_us), [] { return false; });
-}
 
 int64_t PaceUs(const std::string& path) {
   int64_t pace_us = 0;

@@ -2,8 +2,8 @@
 
 usage: slow_worker_test.py SLUICE GATE
 
-What the tasks need takes thirty milliseconds per record on one node, as from a disk that is about to
-fail. Its worker beats, answers, and holds every batch up.
+What the tasks need takes sixty milliseconds for each key on one node, as from a disk that is about
+to fail. Its worker beats, answers, and holds every batch up.
 """
 import os
 import sys
@@ -24,7 +24,7 @@ class Paced:
         reading, writing = os.pipe()
         self.process = Process("push", [
             cluster.sluice, "push", f"--driver={cluster.address}", "--job=sums",
-            "--stream=lines", "--batch=1"], cluster.folder, stdin=reading)
+            "--stream=lines", "--batch=10"], cluster.folder, stdin=reading)
         os.close(reading)
         self.out = os.fdopen(writing, "w")
         self.thread = threading.Thread(target=self.feed, daemon=True)
@@ -51,7 +51,7 @@ def run(cluster, gate):
     for name in ("w0", "w1", "w2"):
         cluster.start_worker(name, slots=1)
     job = GateJob(cluster, "sums")
-    job.submit(gate, "--push=lines", args=["--slow_ms=30"],
+    job.submit(gate, "--push=lines", args=["--slow_ms=60"],
                conf=["partitions=3"])
     lines = gate_lines(0, 60_000)
     push = Paced(cluster, lines)
