@@ -56,14 +56,23 @@ class Journals:
         return all_ids
 
 
+def kill_executor(cluster):
+    """False where there is none; one that is listed may have ended by itself."""
+    pids = cluster.executors("fencing")
+    try:
+        os.kill(random.choice(pids)[1], signal.SIGKILL)
+    except (IndexError, ProcessLookupError):
+        return False
+    return True
+
+
 def kill_something(cluster, turn, doom):
     """What dies: a task behind its write, an executor, a worker with all of its, the job driver."""
     kind = ("doom", "executor", "worker", "driver")[turn % 4]
     if kind == "doom":
         open(doom, "w").close()
     elif kind == "executor":
-        pids = wait_until(lambda: cluster.executors("fencing"), "an executor")
-        os.kill(random.choice(pids)[1], signal.SIGKILL)
+        wait_until(lambda: kill_executor(cluster), "an executor to kill")
     elif kind == "worker":
         name = random.choice(sorted(cluster.workers))
         cluster.workers[name].kill()

@@ -44,7 +44,7 @@ class Paced:
         self.sent += count
         self.clients.append(self.cluster.push(self.name, "ids", lines,
                                               producer=f"{self.name}{len(self.clients)}",
-                                              batch=2000))
+                                              batch=200))
 
     def status(self):
         job = self.cluster.job(self.name)
