@@ -12,7 +12,7 @@ from small_disk import SmallDisk  # noqa: E402
 
 SLOTS = 4
 FAST_US = 200  # a record in one slot: 20,000 a second in four
-SLOW_US = 4_000
+SLOW_US = 2_000
 WIDTH = 400
 BLOCKS_MAX = 64 << 20
 CONF = ["checkpoint_interval=500ms", "partitions=4"]
@@ -24,14 +24,18 @@ def resident_most(pid):
 
 
 class Paced:
-    def __init__(self, cluster, binary, name, output):
+    """`offered`: records/s that the source has at most; what a job did not yet prove to be too slow
+    for is taken at that rate."""
+
+    def __init__(self, cluster, binary, name, output, offered):
         self.cluster, self.name = cluster, name
         self.pace = cluster.path(name + "-pace")
         self.set_pace(FAST_US)
         self.sent = 0
         self.clients = []
         cluster.submit(binary, name, ["--push=ids", f"--output={output}", "--roll=4000000",
-                                      f"--pace={self.pace}"], conf=CONF)
+                                      f"--pace={self.pace}"],
+                       conf=[*CONF, f"max_rate={offered}"])
 
     def set_pace(self, pace_us):
         with open(self.pace + ".new", "w") as f:
@@ -73,7 +77,7 @@ def blocks_bytes(cluster):
 
 def slow_for_a_while(cluster, binary):
     rows = Rows(cluster.path("slow"))
-    job = Paced(cluster, binary, "slow", rows.url)
+    job = Paced(cluster, binary, "slow", rows.url, offered=2 * SLOTS * 1_000_000 // FAST_US)
     begun = {name: resident_most(process.pid) for name, process in cluster.workers.items()}
     job.push(400_000)
     job.await_rate("a source that is too fast to be held", lambda rate: rate > 0)
@@ -82,7 +86,7 @@ def slow_for_a_while(cluster, binary):
     job.set_pace(SLOW_US)
     job.await_rate("a slow job to be spared", lambda rate: 0 < rate < full / 8)
     before = job.status()["decided_batches"]
-    wait_until(lambda: job.status()["decided_batches"] > before + 10, "some slow batches", 60)
+    wait_until(lambda: job.status()["decided_batches"] > before + 10, "some slow batches", 120)
     most = blocks_bytes(cluster)
     job.set_pace(FAST_US)
     job.await_rate("the rate to be back", lambda rate: rate > full / 3)
@@ -99,7 +103,7 @@ def slow_for_a_while(cluster, binary):
 def full_for_a_while(cluster, binary):
     with SmallDisk(cluster.path("full"), 32 << 20) as disk:
         rows = Rows(disk.folder)
-        job = Paced(cluster, binary, "full", disk.folder)
+        job = Paced(cluster, binary, "full", disk.folder, offered=2_000)
         job.push(2_000)
         wait_until(lambda: job.status()["records_total"] > 0, "the first batches")
         disk.fill()
