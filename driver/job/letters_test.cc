@@ -361,5 +361,22 @@ TEST_F(CulpritsTest, TheNumberOfExecutorsThatASearchMayCostIsBounded) {
   EXPECT_EQ(cluster_->end->exit_code, 1);
 }
 
+// It is looked at when its checkpoint is sealed, and again when what it waits for has come.
+TEST(JobStateTest, ADecisionWhoseLettersAreKeptBehindItsCheckpointIsForgotten) {
+  JobState state;
+  proto::Entry planned, decided, sealed, kept;
+  planned.mutable_planned()->mutable_composition()->set_batch_ms(1000);
+  decided.mutable_decided()->set_batch_ms(1000);
+  *decided.mutable_decided()->add_letters() = LetterOf(3);
+  sealed.mutable_sealed()->set_batch_ms(1000);
+  kept.mutable_letters_kept()->set_batch_ms(1000);
+  for (const proto::Entry& entry : {planned, decided, sealed}) ASSERT_TRUE(state.Apply(entry).ok());
+  state.ForgetCovered();
+  EXPECT_EQ(state.decided().size(), 1u);
+  ASSERT_TRUE(state.Apply(kept).ok());
+  state.ForgetCovered();
+  EXPECT_TRUE(state.decided().empty());
+}
+
 }  // namespace
 }  // namespace sluice
