@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 
-from cluster import Failure, wait_until
+from cluster import Failure, kill_one, wait_until
 from gauges import files_below
 
 LEASE = 1.0
@@ -72,16 +72,7 @@ class Nemesis:
     # ---- faults: each returns whether a new generation must follow -------------------------------
 
     def kill_one(self, pids_now, what):
-        def kill():
-            pids = [pid for pid in pids_now() if pid > 0]
-            if not pids:
-                return False
-            try:
-                os.kill(self.random.choice(pids), signal.SIGKILL)
-                return True
-            except ProcessLookupError:
-                return False
-        wait_until(kill, f"{what} to kill")
+        kill_one(pids_now, what, self.random)
 
     def task_killed(self):
         open(self.doom, "w").close()

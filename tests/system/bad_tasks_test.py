@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
 
 KEYS = [f"key{i}" for i in range(40)]
 
@@ -169,7 +169,7 @@ def killed_from_outside(cluster, poison):
         job.await_totals()
         before = cluster.executors("outside")
         for _, pid in before:
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         wait_until(lambda: cluster.executors("outside") and
                    not set(cluster.executors("outside")) & set(before), "new executors")
     job.good("last")

@@ -34,6 +34,25 @@ def wait_until(condition, what, seconds=30.0):
         time.sleep(0.02)
 
 
+def kill(pid):
+    """SIGKILL; whether such a process was there. Its pid may be of a status that is out of date."""
+    if not pid or pid < 1:  # 0 would be our own process group
+        return False
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill_one(pids, what, random):
+    """Waits until one of what `pids` gives could be killed."""
+    def attempt():
+        found = pids()
+        return bool(found) and kill(random.choice(found))
+    wait_until(attempt, f"{what} to kill")
+
+
 class Process:
     """One started process with its standard error in a file."""
 
@@ -104,10 +123,7 @@ class Cluster:
     def end_jobs(self):
         """Job drivers outlive their daemon on purpose; a test must not."""
         for pid in self.pids_with(self.folder):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill(pid)
 
     def pids_with(self, text):
         found = []

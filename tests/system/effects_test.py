@@ -8,11 +8,10 @@ than one before it. Some processes die right behind their write, so that there a
 """
 import os
 import random
-import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, kill_one, wait_until  # noqa: E402
 
 ROUNDS = 12
 ROUND = 400  # records
@@ -56,29 +55,20 @@ class Journals:
         return all_ids
 
 
-def kill_executor(cluster):
-    """False where there is none; one that is listed may have ended by itself."""
-    pids = cluster.executors("fencing")
-    try:
-        os.kill(random.choice(pids)[1], signal.SIGKILL)
-    except (IndexError, ProcessLookupError):
-        return False
-    return True
-
-
 def kill_something(cluster, turn, doom):
     """What dies: a task behind its write, an executor, a worker with all of its, the job driver."""
     kind = ("doom", "executor", "worker", "driver")[turn % 4]
     if kind == "doom":
         open(doom, "w").close()
     elif kind == "executor":
-        wait_until(lambda: kill_executor(cluster), "an executor to kill")
+        kill_one(lambda: [pid for _, pid in cluster.executors("fencing")], "an executor", random)
     elif kind == "worker":
         name = random.choice(sorted(cluster.workers))
         cluster.workers[name].kill()
         cluster.start_worker(name)
     else:
-        os.kill(cluster.job("fencing")["driver_pid"], signal.SIGKILL)
+        kill_one(lambda: [(cluster.job("fencing") or {}).get("driver_pid")], "a job driver",
+                 random)
     return kind
 
 

@@ -96,8 +96,9 @@ def a_crash_among_ten_thousand(cluster, program):
     check(raw(letter) == "crash 7777", f"another record was set aside: {letter}")
     check("signal 11" in letter["error"], f"the letter does not say how: {letter}")
     check(letter["from"].startswith(os.path.join(job.inputs, "a")), f"nor from where: {letter}")
-    status = job.status()
-    check(status["state"] == "RUNNING" and status["letters"] == 1, f"status: {status}")
+    # The daemon's view is a beat behind the files of the output.
+    status = wait_until(lambda: job.status().get("state") == "RUNNING" and
+                        job.status()["letters"] == 1 and job.status(), "the letter in the status")
     check(status["driver_restarts"] == 0, f"the job driver was relaunched: {status}")
     _, shown, _ = cluster.run("job", "letters", job.name)
     check("crash 7777" in shown and "killed by signal 11" in shown, f"the list: {shown}")

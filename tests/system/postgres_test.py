@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "kills"))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, kill_one, wait_until  # noqa: E402
 from feeder import Feeder  # noqa: E402
 from outputs import drop_file  # noqa: E402
 from postgres_server import Postgres  # noqa: E402
@@ -35,23 +35,13 @@ class Faults:
         self.random = random.Random(seed)
         self.met = collections.Counter()
 
-    def kill(self, pids):
-        """Whether one of them was there to be killed."""
-        if not pids:
-            return False
-        try:
-            os.kill(self.random.choice(pids), signal.SIGKILL)
-        except ProcessLookupError:
-            return False
-        return True
-
     def executor_killed(self):
-        wait_until(lambda: self.kill([pid for _, pid in self.cluster.executors("rows") if pid > 0]),
-                   "an executor to kill")
+        kill_one(lambda: [pid for _, pid in self.cluster.executors("rows")], "an executor",
+                 self.random)
 
     def job_driver_killed(self):
-        wait_until(lambda: self.kill([pid for pid in [(self.cluster.job("rows") or {}).get(
-            "driver_pid", 0)] if pid > 0]), "a job driver to kill")
+        kill_one(lambda: [(self.cluster.job("rows") or {}).get("driver_pid")], "a job driver",
+                 self.random)
 
     def worker_killed(self):
         name = self.random.choice(list(self.cluster.workers))

@@ -8,11 +8,10 @@ import json
 import os
 import re
 import shutil
-import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
 from outputs import latest  # noqa: E402
 
 ROUNDS = 3
@@ -46,10 +45,7 @@ def push(cluster, lines):
 def lose_every_node(cluster):
     """Daemons, job driver, executors and receivers at once, and all disks but the store's."""
     for pid in cluster.pids_with(cluster.folder):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill(pid)
     for process in [cluster.driver, *cluster.workers.values()]:
         process.kill()
     wait_until(lambda: not cluster.pids_with(cluster.folder), "every process to be gone")

@@ -9,11 +9,10 @@ import glob
 import os
 import re
 import shutil
-import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
 from outputs import batches_in_parts  # noqa: E402
 
 LINES = 300  # of a round, each three words
@@ -51,10 +50,7 @@ def drain(cluster, name):
 def lose_every_node(cluster):
     """Every process at once, and all disks but the store's."""
     for pid in cluster.pids_with(cluster.folder):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill(pid)
     for process in [cluster.driver, *cluster.workers.values()]:
         process.kill()
     wait_until(lambda: not cluster.pids_with(cluster.folder), "every process to be gone")

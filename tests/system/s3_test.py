@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from certificates import Authority  # noqa: E402
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
 from gate_job import GateJob, gate_lines  # noqa: E402
 from outputs import drop_file  # noqa: E402
 from s3_proxy import S3Proxy  # noqa: E402
@@ -84,10 +84,7 @@ class Cases:
         pids = [pid for pid in self.cluster.pids_with(self.cluster.folder)
                 if pid != self.s3.process.pid]
         for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill(pid)
         for process in [self.cluster.driver, *self.cluster.workers.values()]:
             process.popen.wait()
         wait_until(lambda: not set(self.cluster.pids_with(self.cluster.folder)) & set(pids),

@@ -1,9 +1,8 @@
 """Runs of tests/jobs/paced.cc and the rows that it has saved, on a disk or in a bucket."""
 import os
 import random
-import signal
 
-from cluster import Failure, wait_until
+from cluster import Failure, kill_one, wait_until
 from s3_server import BUCKET
 
 HEADER = "id,length"
@@ -70,15 +69,13 @@ def kill_something(cluster, job, turn):
     """An executor, a worker with all of its, or the job driver."""
     kind = ("executor", "driver", "worker", "driver")[turn % 4]
     if kind == "executor":
-        pids = wait_until(lambda: cluster.executors(job), "an executor")
-        os.kill(random.choice(pids)[1], signal.SIGKILL)
+        kill_one(lambda: [pid for _, pid in cluster.executors(job)], "an executor", random)
     elif kind == "worker":
         name = random.choice(sorted(cluster.workers))
         cluster.workers[name].kill()
         cluster.start_worker(name)
     else:
-        pid = wait_until(lambda: (cluster.job(job) or {}).get("driver_pid"), "a job driver")
-        os.kill(pid, signal.SIGKILL)
+        kill_one(lambda: [(cluster.job(job) or {}).get("driver_pid")], "a job driver", random)
     return kind
 
 

@@ -280,7 +280,7 @@ std::vector<ExecutorKey> ExecutorTable::Receivers(uint64_t job_instance) const {
 
 void ExecutorTable::AppendStatus(proto::WorkerHeartbeat* beat) const {
   for (const auto& [key, executor] : executors_) {
-    if (executor.state == Executor::State::kFetching) continue;
+    if (executor.pid == 0) continue;  // whoever kills what is listed would kill its own group
     auto* status = beat->add_executors();
     status->set_job(executor.request.job());
     status->set_role(executor.request.role());

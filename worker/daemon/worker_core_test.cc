@@ -78,6 +78,22 @@ TEST_F(WorkerCoreTest, ASilentExecutorIsEndedButNotByALoopThatSlept) {
   EXPECT_EQ(Done(), (Words{"exited: silent for a lease", "forget 2"}));
 }
 
+// "worker list" showed it with pid 0 while it was started: who killed that killed himself.
+TEST_F(WorkerCoreTest, AnExecutorIsListedFromItsProcessOn) {
+  auto listed = [&] {
+    proto::WorkerHeartbeat beat;
+    core_.executors().AppendStatus(&beat);
+    return beat;
+  };
+  Session(1, kThree);
+  StartExecutor(2, "tasks");
+  Step(worker::BinaryReady{"d", "/bin/d", ""});
+  EXPECT_EQ(listed().executors_size(), 0);
+  Step(worker::ProcessStarted{{kJob, 1, 2}, 102, ""});
+  ASSERT_EQ(listed().executors_size(), 1);
+  EXPECT_EQ(listed().executors(0).pid(), 102);
+}
+
 TEST_F(WorkerCoreTest, ABinaryThatCannotBeHadIsReportedUntilHeard) {
   Session(1, kThree);
   StartExecutor(3, "tasks");
