@@ -21,10 +21,11 @@ rocksdb::Options DbOptions() {
 
 }  // namespace
 
-RocksDbLogFollower::RocksDbLogFollower(std::string directory, std::string scratch)
+RocksDbLogFollower::RocksDbLogFollower(std::string directory, std::string scratch,
+                                       uint64_t first_slot)
     : path_(std::move(directory) + "/log"),
       scratch_(std::move(scratch)),
-      chain_(1, "rocksdb:" + path_) {}
+      chain_(first_slot, "rocksdb:" + path_) {}
 
 RocksDbLogFollower::~RocksDbLogFollower() = default;
 

@@ -23,12 +23,13 @@ struct FollowedRecord {
 // Not thread-safe. Never writes to the log, takes no lock of it, and holds no driver up.
 class RocksDbLogFollower {
  public:
-  // Follows `directory`/log from slot 1. `scratch` is a folder for RocksDB's own messages.
-  RocksDbLogFollower(std::string directory, std::string scratch);
+  // Follows `directory`/log from that slot. `scratch` is a folder for RocksDB's own messages.
+  RocksDbLogFollower(std::string directory, std::string scratch, uint64_t first_slot = 1);
   ~RocksDbLogFollower();
 
   // The records that were synced since the last call, in order. Damaged: they do not follow each
-  // other, or slot 1 was collected before it was read. Any other error may pass: call again.
+  // other, or the first slot was collected before it was read. Any other error may pass: call
+  // again.
   absl::StatusOr<std::vector<FollowedRecord>> CatchUp();
 
  private:

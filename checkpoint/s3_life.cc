@@ -245,4 +245,16 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> OpenS3Objects(std::shared_ptr<S3Buc
       std::make_unique<S3ObjectStore>(std::move(bucket), PlaceOf(url, *latest)));
 }
 
+absl::StatusOr<std::unique_ptr<LogStore>> OpenS3LogToRead(std::shared_ptr<S3Bucket> bucket,
+                                                          const CheckpointUrl& url) {
+  ASSIGN_OR_RETURN(const std::optional<S3Life> latest, LatestS3Life(bucket.get(), url.prefix));
+  if (!latest) return absl::NotFoundError("no job has a checkpoint at " + url.text());
+  RETURN_IF_ERROR(CheckFits(url, *latest));
+  if (!latest->log_place.empty()) {
+    return absl::NotFoundError("the log of " + url.text() + " is in " + latest->log_place);
+  }
+  return std::unique_ptr<LogStore>(
+      std::make_unique<S3LogStore>(std::move(bucket), PlaceOf(url, *latest)));
+}
+
 }  // namespace sluice

@@ -61,6 +61,11 @@ absl::StatusOr<S3JobStore> OpenS3JobStore(std::shared_ptr<S3Bucket> bucket,
 absl::StatusOr<std::unique_ptr<ObjectStore>> OpenS3Objects(std::shared_ptr<S3Bucket> bucket,
                                                            const CheckpointUrl& url);
 
+// For a reader, who puts nothing: the log of the present life. Not found when no job has lived
+// here, or its log is elsewhere (LatestS3Life says where).
+absl::StatusOr<std::unique_ptr<LogStore>> OpenS3LogToRead(std::shared_ptr<S3Bucket> bucket,
+                                                          const CheckpointUrl& url);
+
 // The highest life there is.
 absl::StatusOr<std::optional<S3Life>> LatestS3Life(S3Bucket* bucket, const std::string& prefix);
 

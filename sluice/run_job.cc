@@ -15,6 +15,7 @@
 #include "sluice/executor_role.h"
 #include "sluice/job_settings.h"
 #include "sluice/local_runner.h"
+#include "sluice/replay_role.h"
 
 namespace sluice {
 namespace {
@@ -94,6 +95,12 @@ int RunJob(int argc, char** argv, JobOptions options, BuildFunction build) {
   KeepHeap();
   signal(SIGPIPE, SIG_IGN);
   std::vector<std::string> words(argv + 1, argv + argc);
+  if (const auto folder = TakeCaseFlag(&words)) {
+    FLAGS_logtostderr = true;
+    FLAGS_minloglevel = google::WARNING;
+    google::InitGoogleLogging(argv[0]);
+    return End(options.name, RunReplayRole(*folder, words, options, build));
+  }
   const absl::StatusOr<RoleFlags> role = TakeRoleFlags(&words);
   if (!role.ok()) return End(options.name, {kExitUsage, std::string(role.status().message())});
   if (role->role == Role::kDescribe) {

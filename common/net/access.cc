@@ -19,6 +19,7 @@ constexpr MethodAccess kMethods[] = {
     {"/sluice.proto.Driver/JobCheckpoints", kClient},
     {"/sluice.proto.Driver/JobLetters", kClient},
     {"/sluice.proto.Driver/ReplayLettersOf", kClient},
+    {"/sluice.proto.Driver/ReadBlock", kClient},
     {"/sluice.proto.Driver/DrainWorkerOf", kClient},
     {"/sluice.proto.Driver/JobLogs", kClient},
     {"/sluice.proto.Driver/ListWorkers", kClient},

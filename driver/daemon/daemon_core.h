@@ -39,6 +39,7 @@ class DaemonCore {
   // Read side, between steps.
   std::vector<proto::JobInfo> Jobs() const;
   std::optional<proto::JobInfo> Job(const std::string& name) const;
+  std::optional<proto::JobSpec> SpecOf(const std::string& name) const;
   std::vector<proto::WorkerInfo> Workers() const { return workers_.Infos(); }
   // Address of the push service of the stream's receiver: empty when it is not up at the moment.
   proto::FindStreamReply FindStream(const std::string& job, const std::string& stream) const;

@@ -25,6 +25,12 @@ std::optional<proto::JobInfo> DaemonCore::Job(const std::string& name) const {
   return InfoOf(*job);
 }
 
+std::optional<proto::JobSpec> DaemonCore::SpecOf(const std::string& name) const {
+  const JobLife* job = Find(name);
+  if (job == nullptr) return std::nullopt;
+  return job->record().spec();
+}
+
 proto::FindStreamReply DaemonCore::FindStream(const std::string& job_name,
                                               const std::string& stream) const {
   proto::FindStreamReply reply;

@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <future>
@@ -68,6 +69,7 @@ absl::Status DriverDaemon::Begin() {
   transport.security = options_.security;
   transport.services = {service_.get()};
   ASSIGN_OR_RETURN(transport_, GrpcTransport::Start(std::move(transport), this));
+  blocks_.SetTransport(transport_.get());
   if (options_.http) RETURN_IF_ERROR(ServeHttp());
   if (store_ != nullptr) RETURN_IF_ERROR(BeginSeat());
   std::move(stand).Invoke();
@@ -138,10 +140,12 @@ bool DriverDaemon::ending() const {
 }
 
 void DriverDaemon::OnMessage(const std::string& from, proto::Envelope message) {
+  if (message.has_fetched_block()) return blocks_.OnFetched(message.fetched_block());
   loop_->Post([this, from, message = std::move(message)] { Feed(Received{from, message}); });
 }
 
 void DriverDaemon::OnPeerDown(const std::string& address, bool refused) {
+  blocks_.OnPeerDown(address);
   loop_->Post([this, address, refused] { Feed(PeerDown{address, refused}); });
 }
 
@@ -254,6 +258,25 @@ proto::FindStreamReply DriverDaemon::FindStream(const std::string& job,
   });
   loop_->Sync();
   return reply;
+}
+
+std::optional<proto::JobSpec> DriverDaemon::SpecOf(const std::string& job) {
+  std::optional<proto::JobSpec> spec;
+  loop_->Post([&] {
+    if (core_ != nullptr) spec = core_->SpecOf(job);
+  });
+  loop_->Sync();
+  return spec;
+}
+
+std::optional<std::string> DriverDaemon::ReadBlock(const proto::BlockInfo& block,
+                                                   const std::vector<std::string>& holders) {
+  const auto seen = view();
+  for (const proto::WorkerInfo& worker : seen->workers.workers()) {
+    if (std::find(holders.begin(), holders.end(), worker.id()) == holders.end()) continue;
+    if (auto bytes = blocks_.Fetch(worker.address(), block)) return bytes;
+  }
+  return std::nullopt;
 }
 
 void DriverDaemon::Publish() {

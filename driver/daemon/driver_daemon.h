@@ -9,11 +9,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/event_loop.h"
+#include "common/net/block_fetcher.h"
 #include "common/net/security.h"
 #include "common/net/transport.h"
 #include "common/spawn.h"
@@ -87,6 +89,11 @@ class DriverDaemon : private Transport::Handler {
   // more), or ends; whether the event had an effect is not known.
   proto::Outcome Call(std::function<Event(uint64_t request)> make);
   proto::FindStreamReply FindStream(const std::string& job, const std::string& stream);
+  // As it was submitted; nothing: no such job.
+  std::optional<proto::JobSpec> SpecOf(const std::string& job);
+  // A received block's bytes from the first of these workers, named by id, that has them. Waits.
+  std::optional<std::string> ReadBlock(const proto::BlockInfo& block,
+                                       const std::vector<std::string>& holders);
   BinaryStore& binaries() { return *binaries_; }
   const DataFolder& folder() const { return *folder_; }
   // Runs the binary once to ask it who it is: FailedPrecondition says why it is no job binary.
@@ -156,6 +163,7 @@ class DriverDaemon : private Transport::Handler {
   uint64_t terms_ended_ = 0;
   Leader leader_;
   std::atomic<uint64_t> next_probe_{1};
+  BlockFetcher blocks_;
   bool ending_ = false;
   bool ready_ = false;
 

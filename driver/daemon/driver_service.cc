@@ -187,6 +187,12 @@ grpc::Status DriverService::JobStatusOf(grpc::ServerContext*, const proto::JobRe
   auto view = daemon_->view();
   if (const proto::JobInfo* job = FindJob(*view, request->name())) {
     *reply->mutable_job() = *job;
+    reply->mutable_job()->set_store(StoreUrlOf(*daemon_, *job));
+    if (auto spec = daemon_->SpecOf(request->name())) {
+      const auto path = daemon_->binaries().PathOf(spec->binary_digest());
+      if (path.ok()) reply->mutable_job()->set_program(*path);
+      *reply->mutable_job()->mutable_spec() = *std::move(spec);
+    }
   } else {
     *reply->mutable_outcome() = Refusal(kExitFailed, "no job of this name: " + request->name());
   }

@@ -42,6 +42,8 @@ class DriverService : public proto::Driver::Service {
                           grpc::ServerWriter<proto::LetterReply>* writer) override;
   grpc::Status ReplayLettersOf(grpc::ServerContext* context, const proto::ReplayRequest* request,
                                proto::JobReply* reply) override;
+  grpc::Status ReadBlock(grpc::ServerContext* context, const proto::BlockRequest* request,
+                         grpc::ServerWriter<proto::BlockChunk>* writer) override;
   grpc::Status DrainWorkerOf(grpc::ServerContext* context, const proto::WorkerRequest* request,
                              proto::JobReply* reply) override;
   grpc::Status JobLogs(grpc::ServerContext* context, const proto::LogRequest* request,

@@ -15,6 +15,7 @@
 #include <numeric>
 #include <thread>
 
+#include "common/crc32c.h"
 #include "common/exit_status.h"
 #include "common/net/credentials.h"
 #include "common/status.h"
@@ -317,6 +318,26 @@ absl::StatusOr<proto::Outcome> Client::Replay(const proto::ReplayRequest& reques
   RETURN_IF_ERROR(
       FromGrpc(grpc_->stub->ReplayLettersOf(&call.context, request, &reply), address_));
   return reply.outcome();
+}
+
+absl::StatusOr<std::string> Client::ReadBlock(const std::string& job,
+                                              const proto::BlockInfo& block,
+                                              const std::vector<std::string>& holders) {
+  Call call(security_);
+  proto::BlockRequest request;
+  request.set_job(job);
+  *request.mutable_block() = block;
+  request.mutable_holders()->Add(holders.begin(), holders.end());
+  auto reader = grpc_->stub->ReadBlock(&call.context, request);
+  std::string bytes;
+  proto::BlockChunk chunk;
+  while (reader->Read(&chunk)) {
+    RETURN_IF_ERROR(FromOutcome(chunk.outcome()));
+    bytes += chunk.data();
+  }
+  RETURN_IF_ERROR(FromGrpc(reader->Finish(), address_));
+  if (bytes.size() == block.bytes() && Crc32c(bytes) == block.crc32c()) return bytes;
+  return absl::DataLossError("it came with other bytes than were announced");
 }
 
 absl::Status Client::DrainWorker(const std::string& id, uint64_t deadline_ms) {

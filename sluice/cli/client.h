@@ -50,6 +50,9 @@ class Client {
   absl::Status Letters(const std::string& job,
                        const std::function<void(const proto::LetterReply&)>& seen);
   absl::StatusOr<proto::Outcome> Replay(const proto::ReplayRequest& request);
+  // The encoded record batch, from one of the workers with these ids. Checked to be the block's.
+  absl::StatusOr<std::string> ReadBlock(const std::string& job, const proto::BlockInfo& block,
+                                        const std::vector<std::string>& holders);
   absl::Status DrainWorker(const std::string& id, uint64_t deadline_ms);
   absl::Status Logs(const std::string& name, bool follow,
                     const std::function<void(const proto::LogChunk&)>& seen);

@@ -17,6 +17,8 @@ Command JobAcceptLossCommand();
 Command JobLogsCommand();       // job_logs_command.cc
 Command JobCheckpointsCommand();  // checkpoint_commands.cc
 Command JobLettersCommand();    // letters_command.cc
+Command BatchReplayCommand();   // batch_commands.cc
+Command BatchExportCommand();
 Command CheckpointListCommand();
 Command CheckpointVerifyCommand();
 Command WorkerListCommand();    // worker_list_command.cc

@@ -15,6 +15,7 @@ std::vector<Command> AllCommands() {
       DriverCommand(),    WorkerCommand(),   SubmitCommand(),        PushCommand(),
       JobListCommand(),   JobStatusCommand(), JobDrainCommand(),     JobCancelCommand(),
       JobLogsCommand(),   JobAcceptLossCommand(), JobCheckpointsCommand(), JobLettersCommand(),
+      BatchReplayCommand(), BatchExportCommand(),
       WorkerListCommand(), WorkerDrainCommand(), CheckpointListCommand(),
       CheckpointVerifyCommand(), ConfExplainCommand()};
 }

@@ -122,6 +122,11 @@ class Cases:
         ok("another node goes on from the bucket alone")
         self.cluster.run("job", "drain", "all", "--deadline=30s")
         job.expect_sums(job.lines)
+        batch = str(self.cluster.job("all")["last_decided_batch_ms"])
+        said = self.cluster.run("batch", "replay", "all", batch)[1]
+        if "the same state as was decided" not in said:
+            raise Failure(f"batch replay all {batch}: {said}")
+        ok("a batch whose log and state are in a bucket is run again")
         self.verified("all")
         if "--discard-checkpoint" not in job.submit("--fresh", code=3):
             raise Failure("--fresh does not say what it needs")

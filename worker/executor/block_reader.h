@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "proto/cluster.pb.h"
@@ -14,6 +16,15 @@ class BlockBytes {
  public:
   virtual ~BlockBytes() = default;
   virtual std::string_view bytes() const = 0;
+};
+
+class OwnedBlock : public BlockBytes {
+ public:
+  explicit OwnedBlock(std::string bytes) : bytes_(std::move(bytes)) {}
+  std::string_view bytes() const override { return bytes_; }
+
+ private:
+  const std::string bytes_;
 };
 
 // Thread-safe. May wait.

@@ -41,9 +41,7 @@ void Executor::OnLinkReset(const std::string& address) { impl_->Lost(address, fa
 
 Executor::Impl::Impl(ExecutorOptions options) : options_(std::move(options)) {
   if (options_.blocks == nullptr) {
-    TransportBlockReader::Options reader;
-    reader.local = options_.local_blocks;
-    own_blocks_ = std::make_unique<TransportBlockReader>(std::move(reader));
+    own_blocks_ = std::make_unique<TransportBlockReader>(options_.local_blocks);
   }
   runners_.resize(options_.slots);
 }
@@ -94,7 +92,7 @@ void Executor::Impl::Receive(proto::Envelope message) {
           std::make_shared<const proto::ShareBundle>(std::move(*message.mutable_share_bundle()))});
     case proto::Envelope::kFetchedBlock:
       if (own_blocks_ == nullptr) return;
-      return own_blocks_->OnFetched(std::move(*message.mutable_fetched_block()));
+      return own_blocks_->OnFetched(message.fetched_block());
     default:
       return;  // not for an executor
   }
