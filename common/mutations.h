@@ -34,5 +34,9 @@ inline constexpr bool kMutationRolledBeforeLogged = SLUICE_MUTATION == 11;
 inline constexpr bool kMutationLetterRunTwice = SLUICE_MUTATION == 20;
 // A decided batch that rebuilds state does not leave out what its decision names.
 inline constexpr bool kMutationLeftOutForgotten = SLUICE_MUTATION == 21;
+// Of the changes of decided batches the last are not taken over.
+inline constexpr bool kMutationDeltaLeftOut = SLUICE_MUTATION == 22;
+// Changes that were made to one branch of the state are put on another one.
+inline constexpr bool kMutationBranchesMixed = SLUICE_MUTATION == 23;
 
 }  // namespace sluice

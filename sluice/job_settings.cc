@@ -58,6 +58,7 @@ JobDriverOptions DriverOptionsFrom(const Config& config) {
   options.lease_us = config.DurationMs("worker_lease") * 1000;
   options.replication = static_cast<uint32_t>(config.Number("replication"));
   options.replication_min = static_cast<uint32_t>(config.Number("replication_min"));
+  options.deltas = config.Text("recovery") == "deltas";
   options.task_max_failures = static_cast<uint32_t>(config.Number("task_max_failures"));
   options.skip_failed_batches = config.Text("on_batch_failure") == "skip";
   if (config.Text("bad_records") == "aside") {

@@ -202,6 +202,9 @@ TEST_F(CliTest, WhatNoJobCanBeIsRefusedByTheDriver) {
          {"submit --name=wc --conf=received_log=on " + std::string(kJob), 3, "received_log"},
          {"submit --name=wc --conf=nope=1 " + std::string(kJob) + " -- --output=/tmp/x", 3, "nope"},
          {"submit --name=wc " + std::string(kJob) + " -- --push=s --outptu=/tmp/x", 2, "--output"},
+         {"submit --name=wc --conf=recovery=never " + std::string(kJob), 2, "rollback|deltas"},
+         {"conf explain " + std::string(kJob) + " --conf=recovery=delta", 2, "rollback|deltas"},
+         {"conf explain " + std::string(kJob) + " --conf=recovery=deltas", 0, "recovery = deltas"},
          {"conf explain " + std::string(kJob) + " --conf=partitons=2", 3, "partitions"},
          {"conf explain " + std::string(kJob) + " --conf=partitions=2", 0, "partitions = 2"},
          {"conf explain " + text, 3, "not a job binary"}});

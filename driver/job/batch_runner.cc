@@ -13,6 +13,8 @@ namespace {
 
 constexpr MonotonicTime kGrantAgainUs = 2'000'000;
 constexpr uint64_t kLetterBytesMax = uint64_t{32} << 20;  // of a batch: they are in the log
+// A daemon without room for a delta must not hold up the job, whose checkpoints make room.
+constexpr MonotonicTime kDeltaPatienceUs = 2'000'000;
 
 }  // namespace
 
@@ -204,13 +206,33 @@ BatchRun* BatchRunner::Find(int64_t batch_ms) {
   return nullptr;
 }
 
-BatchRun* BatchRunner::Whole() {
+BatchRun* BatchRunner::Whole(MonotonicTime now) {
   if (runs_.empty() || members_in_.empty()) return nullptr;
   BatchRun& front = runs_.front();
   for (const auto& [executor, report] : front.reports) {
     if (report.has_failure()) return &front;
   }
-  return front.reports.size() == members_in_.size() ? &front : nullptr;
+  if (front.reports.size() != members_in_.size()) return nullptr;
+  if (front.rebuild) return &front;
+  if (front.reported == 0) front.reported = now;
+  const bool wait = now - front.reported < kDeltaPatienceUs;
+  for (const auto& [executor, report] : front.reports) {
+    if (wait && report.has_delta() && deltas_(BlockIdOf(report.delta())) == nullptr) return nullptr;
+  }
+  return &front;
+}
+
+// Without one of them the state of a later generation comes from running batches again.
+void BatchRunner::GatherDeltas(const BatchRun& run, BatchOutcome& outcome) const {
+  bool whole = options_.deltas;
+  for (const auto& [executor, report] : run.reports) {
+    whole &= !report.without_delta();
+    if (!report.has_delta()) continue;
+    const proto::BlockInfo* delta = deltas_(BlockIdOf(report.delta()));
+    whole &= delta != nullptr;
+    if (delta != nullptr) *outcome.decided.add_deltas() = *delta;
+  }
+  outcome.decided.set_deltas_whole(whole);
 }
 
 BatchOutcome BatchRunner::Outcome(const BatchRun& run) const {
@@ -228,7 +250,9 @@ BatchOutcome BatchRunner::Outcome(const BatchRun& run) const {
   }
   CheckBalance(run, outcome);
   if (outcome.imbalance.empty()) GatherOutputs(run, outcome);
-  if (!run.rebuild) GatherLetters(run, outcome);
+  if (run.rebuild) return outcome;
+  GatherLetters(run, outcome);
+  GatherDeltas(run, outcome);
   return outcome;
 }
 

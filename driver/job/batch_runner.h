@@ -30,6 +30,7 @@ struct BatchRun {
   bool granted = false;
   MonotonicTime sent = 0;
   MonotonicTime first_sent = 0;
+  MonotonicTime reported = 0;  // when its last report was seen
   std::map<uint32_t, proto::BatchReport> reports;  // by executor
   bool foreach_asked = false;
   std::set<uint32_t> foreach_waiting;              // outputs whose user code runs
@@ -56,10 +57,13 @@ struct Progress {
 class BatchRunner {
  public:
   using HolderLookup = std::function<std::vector<std::string>(const BlockId&)>;
+  // What is known of a block of deltas that a daemon has announced; null: none has.
+  using DeltaLookup = std::function<const proto::BlockInfo*(const BlockId&)>;
   BatchRunner(const JobDriverOptions& options, const StagePlan& plan, JobState* state,
-              const Membership* members, const Blame* blame, HolderLookup holders)
+              const Membership* members, const Blame* blame, HolderLookup holders,
+              DeltaLookup deltas)
       : options_(options), plan_(plan), state_(state), members_(members), blame_(blame),
-        holders_(std::move(holders)) {}
+        holders_(std::move(holders)), deltas_(std::move(deltas)) {}
 
   // Drops all runs and takes the members of the new generation, in order.
   void Begin(const proto::Grant& grant);
@@ -69,8 +73,9 @@ class BatchRunner {
   // the permission for them, so that it costs no message of its own.
   void Grant(MonotonicTime now, const Progress& progress, std::vector<DriverCommand>& out);
   void OnReport(const proto::BatchReport& report);
-  // The oldest run, when all its reports are in; null otherwise.
-  BatchRun* Whole();
+  // The oldest run, when all its reports are in, and the deltas that they name with daemons, or
+  // have been waited for in vain; null otherwise.
+  BatchRun* Whole(MonotonicTime now);
   BatchOutcome Outcome(const BatchRun& run) const;
   void PopFront() { runs_.pop_front(); }
   BatchRun* Find(int64_t batch_ms);
@@ -92,6 +97,7 @@ class BatchRunner {
   void CheckBalance(const BatchRun& run, BatchOutcome& outcome) const;
   void AddLeftOut(const BatchRun& run, proto::GrantedBatch& granted) const;
   void GatherLetters(const BatchRun& run, BatchOutcome& outcome) const;
+  void GatherDeltas(const BatchRun& run, BatchOutcome& outcome) const;
   void GatherOutputs(const BatchRun& run, BatchOutcome& outcome) const;
 
   const JobDriverOptions& options_;
@@ -100,6 +106,7 @@ class BatchRunner {
   const Membership* members_;
   const Blame* blame_;
   HolderLookup holders_;
+  DeltaLookup deltas_;
   proto::Generation generation_;
   std::vector<proto::Grant::Member> members_in_;
   std::map<std::tuple<int64_t, uint32_t, uint32_t>, uint32_t> apart_;  // map tasks, to members

@@ -127,11 +127,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   }
   if (phase_ == Phase::kRunning) {
     const bool checkpoint = checkpointer_.WantsNext(now);
-    if (checkpoint) {
-      std::set<uint32_t> executors;
-      for (const auto& member : runner_->members()) executors.insert(member.executor());
-      checkpointer_.Begin(now, tick_.batch_ms, std::move(executors));
-    }
+    if (checkpoint) BeginCheckpoint(now, tick_.batch_ms);
     runner_->Add(tick_.batch_ms, false, checkpoint);
   }
   tick_ = Tick{};
@@ -140,7 +136,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
 void JobDriverCore::AdvanceRuns(MonotonicTime now) {
   if (phase_ != Phase::kRunning) return;
   while (phase_ == Phase::kRunning) {
-    BatchRun* run = runner_->Whole();
+    BatchRun* run = runner_->Whole(now);
     if (run == nullptr || !FinishRun(now, *run)) break;
   }
   if (phase_ != Phase::kRunning) return;
@@ -255,6 +251,7 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
   SayLetters(outcome.decided);
   proto::Entry entry;
   *entry.mutable_decided() = std::move(outcome.decided);
+  entry.mutable_decided()->set_branch(branch_);
   log_.Enqueue(std::move(entry));
   runner_->PopFront();
   return true;
@@ -307,6 +304,12 @@ bool JobDriverCore::Settled(MonotonicTime now) const {
          checkpointer_.in_progress_ms() == 0;
 }
 
+void JobDriverCore::BeginCheckpoint(MonotonicTime now, int64_t batch_ms) {
+  std::set<uint32_t> executors;
+  for (const auto& member : runner_->members()) executors.insert(member.executor());
+  checkpointer_.Begin(now, batch_ms, branch_, std::move(executors));
+}
+
 // What a durable seal covers is released and forgotten.
 void JobDriverCore::AfterSeal() {
   const int64_t sealed = log_.durable().sealed_ms();
@@ -328,6 +331,7 @@ void JobDriverCore::AfterSeal() {
     // No block of a batch up to this one comes later: once per seal is enough.
     const std::vector<BlockId> covered = state_.TakeCoveredBlocks();
     if (!covered.empty()) blocks_.Release(covered);
+    blocks_.SweepDeltas();
     log_.ForgetCovered();
   }
   state_.ForgetCovered();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/delta_stream.h"
 #include "common/mutations.h"
 
 namespace sluice {
@@ -17,6 +18,7 @@ constexpr int64_t kDiffersLeases = 4;
 void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                            std::vector<DriverCommand>& out) {
   const BlockId key = BlockIdOf(announce.block().name());
+  if (key.stream == kDeltaStream) return OnDelta(from, announce, out);
   unlogged_.erase(key);
   if (LoggedBlock* block = state_->FindBlock(key)) {
     NoteHolders(key, announce);
@@ -101,6 +103,7 @@ void BlockDesk::OnInventory(const proto::WorkerInventory& inventory) {
   for (const auto& block : inventory.blocks()) {
     const BlockId key = BlockIdOf(block.name());
     held[key] = inventory.session();
+    if (key.stream == kDeltaStream) continue;
     if (LoggedBlock* logged = state_->FindBlock(key)) {
       UpdateHolders(*logged, key, {inventory.worker_id()});
       continue;
@@ -113,6 +116,7 @@ void BlockDesk::OnInventory(const proto::WorkerInventory& inventory) {
     unlogged.info = block;
     unlogged.workers.insert(inventory.worker_id());
   }
+  SweepDeltas();
 }
 
 void BlockDesk::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {

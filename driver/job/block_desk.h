@@ -52,6 +52,10 @@ class BlockDesk {
   void OnTimer(MonotonicTime now, std::vector<DriverCommand>& out);
   // Covered by a sealed checkpoint: nobody needs these any more.
   void Release(const std::vector<BlockId>& blocks);
+  // Blocks that hold changes of state are no input: what was announced of one in this epoch; null:
+  // nothing. Those that nothing needs any more are released.
+  const proto::BlockInfo* FindDelta(const BlockId& key) const;
+  void SweepDeltas();
 
   std::vector<std::string> HoldersOf(const BlockId& key) const;  // serving workers, by id
   // Every holder that the log names has answered without it, or is gone for good, and it is not
@@ -67,6 +71,8 @@ class BlockDesk {
  private:
   void AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
                   std::vector<DriverCommand>& out);
+  void OnDelta(const std::string& from, const proto::BlockAnnounce& announce,
+               std::vector<DriverCommand>& out);
   void NoteHolders(const BlockId& key, const proto::BlockAnnounce& announce);
   void AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
   void SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,
@@ -86,6 +92,10 @@ class BlockDesk {
     std::string from;
     proto::BlockAnnounce announce;
   };
+  struct Delta {
+    proto::BlockInfo info;
+    int64_t planned_ms = 0;  // the last planned batch when it came: its own, or a later one
+  };
   struct Unlogged {
     proto::BlockInfo info;
     std::set<std::string> workers;
@@ -102,6 +112,8 @@ class BlockDesk {
   std::map<std::string, MonotonicTime> differs_since_;  // by worker: its count of blocks from ours
   std::map<BlockId, HeldBack> early_;                   // a predecessor is still on its way
   std::map<BlockId, Unlogged> unlogged_;                // in inventories, not in the log
+  std::map<BlockId, Delta> deltas_;                     // announced in this epoch
+  std::map<uint64_t, uint64_t> last_deltas_;            // their highest number, by incarnation
   std::set<BlockId> dropped_;                           // released without having been logged
   std::map<BlockId, MonotonicTime> replicating_;        // and restored: when that was asked for
   std::set<BlockId> gone_from_store_;                   // the received-data log has them no more

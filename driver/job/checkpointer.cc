@@ -9,9 +9,11 @@ bool Checkpointer::WantsNext(MonotonicTime now) const {
   return forced_ || !ever_ || now - last_ >= options_.checkpoint_interval_ms * 1000;
 }
 
-void Checkpointer::Begin(MonotonicTime now, int64_t batch_ms, std::set<uint32_t> executors) {
+void Checkpointer::Begin(MonotonicTime now, int64_t batch_ms, uint64_t branch,
+                         std::set<uint32_t> executors) {
   if (abandoned_ms_ >= batch_ms) abandoned_ms_ = 0;  // the same batch once more
   batch_ms_ = batch_ms;
+  branch_ = branch;
   waiting_for_ = std::move(executors);
   next_chains_ = sealed_chains_;
   std::erase_if(next_chains_, [this](const auto& chain) {
@@ -56,6 +58,7 @@ void Checkpointer::Advance(MonotonicTime now, std::vector<DriverCommand>& out) {
     put.chains.push_back(std::move(chain));
   }
   put.kept = log_->durable().Keep(log_->next_slot());
+  put.kept.set_branch(branch_);
   out.push_back(std::move(put));
 }
 
@@ -70,6 +73,7 @@ void Checkpointer::OnManifestPut(const ManifestPut& put, std::vector<DriverComma
   sealed_chains_ = std::move(next_chains_);
   former_partitions_.clear();
   sealed_ms_ = batch_ms_;
+  sealed_branch_ = branch_;
   batch_ms_ = 0;
   putting_ = false;
   proto::Entry entry;

@@ -26,17 +26,20 @@ class Checkpointer {
   Checkpointer(const JobDriverOptions& options, JobState* state, LogQueue* log)
       : options_(options), state_(state), log_(log) {}
 
-  // The chains of the checkpoint that the job starts from. `former_partitions`: of the operators
-  // that have another number now; the next checkpoint has all of their state.
-  void Restore(PartChains chains, int64_t batch_ms,
+  // The chains of the checkpoint that the job starts from, and of which branch their state is.
+  // `former_partitions`: of the operators that have another number now; the next checkpoint has
+  // all of their state.
+  void Restore(PartChains chains, int64_t batch_ms, uint64_t branch,
                std::map<std::string, uint32_t> former_partitions) {
     sealed_chains_ = std::move(chains);
     sealed_ms_ = batch_ms;
+    sealed_branch_ = branch;
     former_partitions_ = std::move(former_partitions);
   }
   // Whether the batch now planned is to be checkpointed.
   bool WantsNext(MonotonicTime now) const;
-  void Begin(MonotonicTime now, int64_t batch_ms, std::set<uint32_t> executors);
+  // `branch`: of the state that the executors have.
+  void Begin(MonotonicTime now, int64_t batch_ms, uint64_t branch, std::set<uint32_t> executors);
   void OnPart(const proto::CheckpointPart& part, std::vector<DriverCommand>& out);
   void OnManifestPut(const ManifestPut& put, std::vector<DriverCommand>& out);
   void Abandon(MonotonicTime now);
@@ -45,12 +48,14 @@ class Checkpointer {
   void ForceNext() { forced_ = true; }
 
   const PartChains& chains() const { return sealed_chains_; }
+  bool spreads() const { return !former_partitions_.empty(); }
   // Of the operator in these chains; 0: as it has now.
   uint32_t FormerPartitions(const std::string& operator_name) const {
     const auto former = former_partitions_.find(operator_name);
     return former == former_partitions_.end() ? 0 : former->second;
   }
   int64_t chains_ms() const { return sealed_ms_; }
+  uint64_t chains_branch() const { return sealed_branch_; }
   int64_t abandoned_ms() const { return abandoned_ms_; }
   int64_t in_progress_ms() const { return batch_ms_; }
 
@@ -62,7 +67,9 @@ class Checkpointer {
   PartChains next_chains_;
   std::map<std::string, uint32_t> former_partitions_;
   int64_t sealed_ms_ = 0;
+  uint64_t sealed_branch_ = 0;
   int64_t batch_ms_ = 0;            // in progress; 0: none
+  uint64_t branch_ = 0;
   int64_t abandoned_ms_ = 0;
   std::set<uint32_t> waiting_for_;
   bool putting_ = false;

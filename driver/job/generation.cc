@@ -1,6 +1,11 @@
 // Generations of the job driver's core: every change of membership starts a new one, in which
-// everybody goes back to the last sealed checkpoint (design section 7, recovery by rollback).
+// everybody goes back to the last sealed checkpoint, and from there to the last decided batch by
+// deltas or by running the batches between again (design section 7).
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "common/mutations.h"
+#include "common/plan/kernel.h"
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
@@ -49,6 +54,13 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
     chain.set_partitions(checkpointer_.FormerPartitions(key.first));
     for (const std::string& part : parts) chain.add_parts(part);
   }
+  NameDeltas();
+  // Run again, batches may leave another state than they left before: it is not what the deltas
+  // that are kept were made on.
+  const bool again =
+      state_.last_decided_ms() > std::max(checkpointer_.chains_ms(), grant_.state_ms());
+  branch_ = again ? FenceOf(epoch_, generation_) : checkpointer_.chains_branch();
+  if (again && options_.deltas) checkpointer_.ForceNext();  // before it they are of no use
   runner_->Begin(grant_);
   grant_waiting_.clear();
   for (const auto& member : grant_.members()) grant_waiting_.insert(member.executor());
@@ -58,7 +70,60 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
                      absl::StrCat("generation ", generation_, " of epoch ", epoch_, ": ",
                                   grant_.members_size(), " executors, from checkpoint ",
                                   checkpointer_.chains_ms(), ", decided ",
-                                  state_.last_decided_ms())});
+                                  state_.last_decided_ms(),
+                                  grant_.deltas_size() > 0 ? ", by deltas" : "")});
+}
+
+// Why the decided batches behind the checkpoint must run again; empty: their deltas will do.
+std::string JobDriverCore::WhyNoDeltas() const {
+  const int64_t from_ms = checkpointer_.chains_ms();
+  if (checkpointer_.spreads()) return "the checkpoint is in another number of partitions";
+  if (from_ms < deltas_lost_ms_) return "an executor could not read all of them";
+  for (auto it = state_.planned().upper_bound(from_ms);
+       it != state_.planned().end() && it->first <= state_.last_decided_ms(); ++it) {
+    const auto batch = state_.decided().find(it->first);
+    const bool whole =
+        batch != state_.decided().end() && batch->second.decided.deltas_whole();
+    if (!whole) return absl::StrCat("those of batch ", it->first, " are not whole");
+    if (batch->second.decided.branch() != checkpointer_.chains_branch() &&
+        !kMutationBranchesMixed) {
+      return absl::StrCat("those of batch ", it->first, " and the checkpoint are of two runs of "
+                          "the batches before");
+    }
+    for (const auto& delta : batch->second.decided.deltas()) {
+      if (blocks_.HoldersOf(BlockIdOf(delta.name())).empty()) {
+        return absl::StrCat("no worker has all of batch ", it->first);
+      }
+    }
+  }
+  return "";
+}
+
+void JobDriverCore::NameDeltas() {
+  // One that finishes a former shape has to run the last batch: its checkpoint is taken there.
+  if (!options_.deltas || options_.finish_only || !stateful() ||
+      state_.last_decided_ms() <= checkpointer_.chains_ms()) {
+    return;
+  }
+  const std::string why = WhyNoDeltas();
+  if (!why.empty()) {
+    out_.push_back(Say{Say::Level::kWarning,
+                       absl::StrCat("generation ", generation_, " runs decided batches again "
+                                    "instead of taking over their deltas: ", why)});
+    return;
+  }
+  grant_.set_state_ms(state_.last_decided_ms());
+  for (auto it = state_.decided().upper_bound(checkpointer_.chains_ms());
+       it != state_.decided().end(); ++it) {
+    for (const auto& info : it->second.decided.deltas()) {
+      auto& delta = *grant_.add_deltas();
+      *delta.mutable_block() = info;
+      for (const std::string& worker : blocks_.HoldersOf(BlockIdOf(info.name()))) {
+        delta.mutable_holders()->add_worker_ids(worker);
+        delta.mutable_holders()->add_addresses(members_.AddressOf(worker));
+      }
+    }
+  }
 }
 
 // Suspects that are partitions move for the whole generation, with their state; those that are
@@ -89,6 +154,14 @@ void JobDriverCore::OnGrantDone(MonotonicTime now, const proto::GrantDone& done)
       done.generation().epoch() != epoch_) {
     return;
   }
+  if (done.delta_lost()) {
+    deltas_lost_ms_ = state_.last_decided_ms();
+    new_generation_wanted_ = true;
+    phase_ = Phase::kForming;
+    out_.push_back(Say{Say::Level::kWarning, absl::StrCat("executor ", done.executor(), ": ",
+                                                          done.error())});
+    return;
+  }
   if (!done.error().empty()) {
     SetAside(absl::StrCat("executor ", done.executor(), " cannot load the checkpoint of batch ",
                           checkpointer_.chains_ms(), ": ", done.error()));
@@ -105,15 +178,11 @@ void JobDriverCore::RunGeneration(MonotonicTime now) {
   for (const auto& [batch_ms, composition] : state_.planned()) {
     if (batch_ms <= checkpointer_.chains_ms()) continue;
     const bool rebuild = batch_ms <= state_.last_decided_ms();
-    if (rebuild && !stateful()) continue;
+    if (rebuild && (!stateful() || batch_ms <= grant_.state_ms())) continue;
     // A driver that only finishes what was planned leaves a checkpoint of all of it.
     const bool checkpoint =
         options_.finish_only && batch_ms == state_.last_planned_ms() && grant_.members_size() > 0;
-    if (checkpoint) {
-      std::set<uint32_t> executors;
-      for (const auto& member : grant_.members()) executors.insert(member.executor());
-      checkpointer_.Begin(now, batch_ms, std::move(executors));
-    }
+    if (checkpoint) BeginCheckpoint(now, batch_ms);
     runner_->Add(batch_ms, rebuild, checkpoint);
     if (!rebuild) events_->Submitted(now, composition, out_);
   }

@@ -44,6 +44,7 @@ struct RecoveredJob {
   proto::ProgramSeen checkpoint_program;  // the program that made it
   int64_t manifest_ms = 0;      // its batch; 0: there is none
   bool fell_back = false;       // a newer one is damaged or missing
+  uint64_t manifest_branch = 0;    // of the state in it
   std::string manifest;
   std::set<std::string> binaries;  // digests of the programs that its checkpoints and log are of
 };
@@ -108,6 +109,8 @@ class JobDriverCore {
   void AdvanceGeneration(MonotonicTime now);
   void StartGeneration(MonotonicTime now);
   void SetApart(uint32_t member);
+  std::string WhyNoDeltas() const;
+  void NameDeltas();
   void SendGrants(MonotonicTime now);
   void OnGrantDone(MonotonicTime now, const proto::GrantDone& done);
   void RunGeneration(MonotonicTime now);
@@ -128,6 +131,7 @@ class JobDriverCore {
   Progress ProgressOfRuns() const;
   void OnBatchFailed(MonotonicTime now, int64_t batch_ms, const std::string& cause);
   void AdvanceSkip(MonotonicTime now);
+  void BeginCheckpoint(MonotonicTime now, int64_t batch_ms);
   void AfterSeal();
   bool stateful() const;
 
@@ -166,6 +170,8 @@ class JobDriverCore {
   MonotonicTime grant_sent_ = 0;
   proto::Grant grant_;
   int imbalances_ = 0;
+  int64_t deltas_lost_ms_ = 0;  // of batches up to this one they are of no use
+  uint64_t branch_ = 0;         // of the state that this generation has, as Decided names it
 
   struct Tick {
     int64_t batch_ms = 0;  // 0: none in progress

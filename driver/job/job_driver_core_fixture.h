@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/crc32c.h"
+#include "common/delta_stream.h"
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
@@ -148,7 +149,22 @@ class Cluster {
   std::set<std::string> mute;     // workers that answer no question for a block
   std::set<std::string> spoiled;  // workers whose copies are damaged
   int fail_manifests = 0;         // so many are not put
+  std::vector<PutManifest> manifests;
+  bool deltas = false;            // reports name a delta
+  bool announce_deltas = true;    // which its daemon, w0, has at once
+  bool delta_lost = false;        // grants with deltas cannot be loaded
+  std::vector<std::pair<std::string, proto::ReleaseBlocks>> releases;  // and to whom
   uint64_t fold_error = 0;  // records that "got lost" between push and fold
+
+  void AnnounceDelta(const proto::BlockName& name, const std::string& worker) {
+    proto::Envelope m;
+    auto& announce = *m.mutable_block_announce();
+    announce.set_epoch(1);
+    *announce.mutable_block()->mutable_name() = name;
+    announce.mutable_block()->set_bytes(10);
+    announce.add_holders(worker);
+    Deliver(worker, m);
+  }
 
   // The reports of a batch that were held.
   void Release(int64_t batch_ms) {
@@ -201,6 +217,7 @@ class Cluster {
       rolled.push_back(*roll);
       if (!hold_rolls) Feed(PublishDone{roll->to_ms, roll->output, publish_error, false});
     } else if (auto* put = std::get_if<PutManifest>(&command)) {
+      manifests.push_back(*put);
       const bool fails = fail_manifests > 0 && fail_manifests-- > 0;
       Feed(ManifestPut{put->batch_ms, "m" + std::to_string(put->batch_ms), fails ? "full" : ""});
     } else if (auto* keep = std::get_if<KeepAside>(&command)) {
@@ -244,6 +261,10 @@ class Cluster {
       *reply.mutable_grant_done()->mutable_generation() = m.grant().generation();
       reply.mutable_grant_done()->set_executor(std::stoul(send.to.substr(1)));
       reply.mutable_grant_done()->set_error(load_error);
+      if (delta_lost && m.grant().deltas_size() > 0) {
+        reply.mutable_grant_done()->set_error("it is gone");
+        reply.mutable_grant_done()->set_delta_lost(true);
+      }
       Deliver(send.to, reply);
     } else if (m.has_batch_grant()) {
       if (send.to == FirstExecutor()) batch_grants.push_back(m.batch_grant());
@@ -266,6 +287,8 @@ class Cluster {
       Deliver(send.to, reply);
     } else if (m.has_fetch_block()) {
       if (!mute.contains(send.to)) AnswerFetch(send.to, m.fetch_block());
+    } else if (m.has_release_blocks()) {
+      releases.emplace_back(send.to, m.release_blocks());
     } else if (m.has_stop_executor()) {
       Exit(m.stop_executor().executor(), false);
     } else if (m.has_job_status()) {
@@ -343,7 +366,15 @@ class Cluster {
       part.set_bytes(staged_bytes);
     }
     if (amend != nullptr) amend(report, batch);
+    if (deltas && !batch.rebuild()) {
+      proto::BlockName& name = *report.mutable_delta();
+      name.set_job_instance(kInstance);
+      name.set_stream(kDeltaStream);
+      name.set_incarnation(report.executor());
+      name.set_number(++delta_number_);
+    }
     Deliver(executor, m);
+    if (report.has_delta() && announce_deltas) AnnounceDelta(report.delta(), "w0");
     if (batch.checkpoint()) {
       proto::Envelope done;
       *done.mutable_checkpoint_part()->mutable_generation() = generation;
@@ -359,6 +390,7 @@ class Cluster {
   MonotonicTime now_ = 1'000'000;
   uint64_t random_ = kInstance;
   uint64_t slot_ = 1;
+  uint64_t delta_number_ = 0;
   std::vector<std::tuple<std::string, proto::Generation, proto::GrantedBatch>> held_;
 };
 

@@ -59,7 +59,8 @@ void JobDriverCore::BeginJob() {
   members_.SetJob(state_.job().job_instance(), init_);
   runner_ = std::make_unique<BatchRunner>(
       options_, *plan_, &state_, &members_, &blame_,
-      [this](const BlockId& key) { return blocks_.HoldersOf(key); });
+      [this](const BlockId& key) { return blocks_.HoldersOf(key); },
+      [this](const BlockId& key) { return blocks_.FindDelta(key); });
   files_ = std::make_unique<FileWatch>(*plan_, &state_);
   events_ = std::make_unique<BatchEvents>(*plan_, state_.job(), state_.last_decided_ms());
   for (const std::string& name : program_change_.dropped) {
@@ -87,7 +88,7 @@ void JobDriverCore::TakeChains(RecoveredJob& recovered) {
     });
   }
   checkpointer_.Restore(std::move(recovered.chains), recovered.manifest_ms,
-                        program_change_.spread);
+                        recovered.manifest_branch, program_change_.spread);
 }
 
 // A recovered job that is told to go on in another shape.

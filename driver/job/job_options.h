@@ -28,6 +28,7 @@ struct JobDriverOptions {
   uint32_t replication = 2;
   uint32_t replication_min = 1;
   std::string received_log;                 // store that received blocks are in, too; empty: none
+  bool deltas = false;                      // lost state comes from deltas, not from running again
   uint32_t task_max_failures = 4;
   bool skip_failed_batches = false;
   uint32_t bad_records_max = 0;             // that a batch may set aside; 0: they fail it

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/delta_stream.h"
+
 namespace sluice {
 namespace {
 
@@ -86,6 +88,10 @@ void Membership::OnHello(MonotonicTime now, const proto::ExecutorHello& hello,
   it->second.asked = now;
   Send init{hello.link_address(), {}};
   *init.message.mutable_executor_init() = init_;
+  const auto deltas = it->second.streams.find(kDeltaStream);
+  if (deltas != it->second.streams.end()) {
+    init.message.mutable_executor_init()->set_deltas(deltas->second);
+  }
   out.push_back(std::move(init));
 }
 
@@ -103,6 +109,7 @@ void Membership::OnReady(MonotonicTime now, const proto::ExecutorReady& ready,
   backoff_.erase(BackoffKey(it->second));
   failed_starts_.erase(BackoffKey(it->second));
   news.executors_changed |= !it->second.receivers;
+  if (!it->second.receivers) return;
   for (const auto& [stream, incarnation] : it->second.streams) {
     news.receivers_up.emplace_back(stream, it->second.worker_id);
   }
@@ -278,6 +285,9 @@ void Membership::StartMissing(MonotonicTime now, std::vector<DriverCommand>& out
 void Membership::SendStart(MonotonicTime now, ExecutorEntry& executor,
                            std::vector<DriverCommand>& out) {
   executor.asked = now;
+  if (options_.deltas && !executor.receivers && executor.streams.empty()) {
+    executor.streams[kDeltaStream] = random_();
+  }
   Send send{AddressOf(executor.worker_id), {}};
   auto& start = *send.message.mutable_start_executor();
   start.set_job_instance(job_instance_);

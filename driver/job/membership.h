@@ -46,7 +46,8 @@ struct ExecutorEntry {
   uint32_t slots = 0;
   MonotonicTime started = 0;
   MonotonicTime asked = 0;
-  std::map<uint32_t, uint64_t> streams;  // source node -> receiver incarnation
+  // Source node -> receiver incarnation; of one that runs tasks, that of its deltas.
+  std::map<uint32_t, uint64_t> streams;
 };
 
 // What happened in a turn that the rest of the core must know.

@@ -17,6 +17,7 @@ absl::Status Restore(const Manifest& manifest, RecoveredJob& job, uint64_t& repl
   job.state.Restore(kept);
   replay_from = kept.first_live_slot();
   job.manifest_ms = manifest.batch_ms;
+  job.manifest_branch = kept.branch();
   job.manifest = ManifestName(manifest.sequence);
   job.checkpoint_program = kept.program();
   for (const StateChain& chain : manifest.chains) {

@@ -1,6 +1,6 @@
 """Kills every role of a cluster with SIGKILL, again and again, and compares exact results.
 
-usage: kill_test.py SLUICE LEDGER KILLER ORACLE [--seed=N] [--kills=N] [--roles=A,B]
+usage: kill_test.py SLUICE LEDGER KILLER ORACLE [--seed=N] [--kills=N] [--roles=A,B] [--conf=K=V]
 
 The job reads files and gets pushed records at once; every record has an id of its own. At the end
 each id must be in the outputs exactly once, the totals must be those of the input and of a run
@@ -35,7 +35,7 @@ def submit(cluster, args, job, drop):
     folder = cluster.path(f"out-{job}")
     os.makedirs(folder)
     flags = [f"--dir={drop}", f"--output={folder}", f"--doom={cluster.path('doom')}"]
-    cluster.submit(args.ledger, job, flags, conf=CONF)
+    cluster.submit(args.ledger, job, flags, conf=CONF + args.conf)
     return folder, flags
 
 
@@ -63,6 +63,18 @@ def run_with_kills(cluster, args, feeder, job):
     return folder, flags
 
 
+def check_deltas(cluster, job):
+    """State must have come from deltas, not from running batches again, as good as always."""
+    folder = cluster.path("driver", "jobs", job)
+    said = "".join(open(os.path.join(folder, run, "output"), errors="replace").read()
+                   for run in os.listdir(folder))
+    began = [line for line in said.splitlines() if " of epoch " in line and "checkpoint" in line]
+    by_deltas = [line for line in began if "by deltas" in line]
+    print(f"{len(by_deltas)} of {len(began)} generations took over deltas")
+    if 2 * len(by_deltas) < len(began):
+        raise Failure("most generations ran batches again instead of taking over their deltas")
+
+
 def run_without(cluster, args, feeder, job):
     folder, flags = submit(cluster, args, job, feeder.drop)
     feeder.give_again(job)
@@ -76,6 +88,8 @@ def run(cluster, args, feeder):
     compare(killed, outcome_of(feeder.all()))
     oracle = Oracle(cluster, args.oracle, "ledger", feeder.pushed, flags, folder)
     print("with kills: " + oracle.check(), flush=True)
+    if "recovery=deltas" in args.conf:
+        check_deltas(cluster, "ledger")
     folder, flags = run_without(cluster, args, feeder, "calm")
     compare(killed, outcome(folder))
     oracle = Oracle(cluster, args.oracle, "calm", feeder.pushed, flags, folder)
@@ -91,6 +105,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--kills", type=int, default=20, help="of each role")
     parser.add_argument("--roles", default=",".join(ROLES))
+    parser.add_argument("--conf", action="append", default=[], help="further, of the job")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)

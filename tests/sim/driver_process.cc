@@ -51,6 +51,7 @@ void DriverProcess::Start() {
   if (site_->knobs.received_log) options.received_log = "the store";
   options.skip_failed_batches = true;
   if (site_->knobs.bad_records_aside) options.bad_records_max = 5;
+  options.deltas = site_->knobs.deltas;
   options.checkpoint_interval_ms = site_->knobs.checkpoint_interval_ms;
   options.batches_in_flight_max = site_->knobs.in_flight_max;
   options.batches_undecided_max = site_->knobs.undecided_max;
@@ -150,6 +151,9 @@ void DriverProcess::Carry(DriverCommand& command) {
   } else if (std::holds_alternative<CollectStore>(command)) {
     After(soon, [this] { Collect(); });
   } else if (const auto* say = std::get_if<Say>(&command)) {
+    if (say->text.find("instead of taking over their deltas") != std::string::npos) {
+      site_->world.Count("recovery: rollback, as deltas were not whole");
+    }
     site_->world.Trace(address_, say->text);
   }
 }

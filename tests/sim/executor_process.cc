@@ -6,6 +6,7 @@
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/errors.h"
 #include "common/status.h"
+#include "worker/executor/delta_seal.h"
 #include "worker/executor/grant_owners.h"
 
 namespace sluice::sim {
@@ -83,6 +84,7 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     setup.outputs = this;
     setup.effects = &effects_;
     if (site_->knobs.bad_records_aside) setup.bad_records_max = 5;
+    setup.deltas = init.deltas() != 0;
     runner_ = std::make_unique<TaskRunner>(setup, 0);
     ExecutorCoreOptions options;
     options.executor = request_.executor();
@@ -91,6 +93,7 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     options.zero_ms = init.zero_ms();
     options.batch_interval_ms = interval_ms;
     options.chunk_bytes = site_->knobs.chunk_bytes;
+    options.deltas = init.deltas();
     core_ = std::make_unique<ExecutorCore>(options, plan_.get());
     ready_.emplace();
     ready_->set_executor(request_.executor());
@@ -111,6 +114,11 @@ void ExecutorProcess::OnMessage(const std::string&, proto::Envelope message) {
     case proto::Envelope::kShareBundle:
       return Feed(BundleIn{
           std::make_shared<proto::ShareBundle>(std::move(*message.mutable_share_bundle()))});
+    case proto::Envelope::kSealedSlices:
+      for (const uint64_t number : message.sealed_slices().arena_offsets()) {
+        Feed(DeltaSealed{number});
+      }
+      return;
     default: return;
   }
 }
@@ -152,8 +160,13 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
           }
           const absl::Status loaded =
               state->Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
-                          &site_->objects, site_->codec.get());
-          Feed(StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded)});
+                          &site_->objects, site_->codec.get(), this);
+          const bool lost = absl::IsUnavailable(loaded) && grant.deltas_size() > 0;
+          if (grant.deltas_size() > 0) {
+            site_->world.Count(lost ? "recovery: a delta could not be read"
+                                    : "recovery: state completed by deltas");
+          }
+          Feed(StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded), lost});
         });
 }
 
@@ -209,6 +222,10 @@ void ExecutorProcess::Do(SnapshotAndWrite& command) {
 void ExecutorProcess::Do(RestorePending&) {
   site_->world.Count("recovery: checkpoint given up, changes kept");
   state_->RestorePending();
+}
+
+void ExecutorProcess::Do(SealDelta& command) {
+  site_->world.Send(address_, daemon_, MessageOf(command));
 }
 
 void ExecutorProcess::Do(WakeAt& command) {

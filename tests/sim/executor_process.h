@@ -36,6 +36,7 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   void Do(SnapshotAndWrite& command);
   void Do(ForgetSealed&) { state_->ForgetSealed(); }
   void Do(RestorePending&);
+  void Do(SealDelta& command);
   void Do(WakeAt& command);
   void After(int64_t delay, std::function<void()> act) {
     site_->world.After(address_, delay, std::move(act));

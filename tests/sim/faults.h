@@ -68,6 +68,7 @@ struct Knobs {
   uint32_t block_records = 64;
   uint32_t producers = 2;
   bool backpressure = false;
+  bool deltas = false;             // recovery by deltas, not by running batches again
   bool received_log = false;       // and then nodes take the last copies of blocks along
   int64_t faults_until_us = 6'000'000;
   bool bad_records_aside = false;  // else the batch of a bad record is skipped
@@ -89,6 +90,7 @@ inline Knobs RandomKnobs(Random& random) {
   knobs.received_log = random.Chance(0.4);
   knobs.bad_records_aside = random.Chance(0.5);
   knobs.backpressure = random.Chance(0.5);
+  knobs.deltas = random.Chance(0.5);
   return knobs;
 }
 

@@ -95,7 +95,9 @@ const std::vector<std::string>& ExpectedCounters() {
       "letters: record set aside", "letters: run again", "letters: in the store",
       "disaster: newest checkpoint damaged", "recovery: fell back to an older checkpoint",
       "disaster: another shape asked for", "recovery: former shape finished first",
-      "recovery: state divided anew", "recovery: batches go on in another shape"};
+      "recovery: state completed by deltas", "recovery: a delta could not be read",
+      "recovery: rollback, as deltas were not whole", "recovery: state divided anew",
+      "recovery: batches go on in another shape"};
   return all;
 }
 

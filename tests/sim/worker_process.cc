@@ -4,6 +4,7 @@
 
 #include "checkpoint/received_objects.h"
 #include "common/crc32c.h"
+#include "common/delta_stream.h"
 #include "common/status.h"
 
 namespace sluice::sim {
@@ -231,6 +232,7 @@ std::vector<std::string> WorkerProcess::addresses() const {
 
 bool WorkerProcess::HasLastCopies() const {
   for (const auto& [id, block] : site_->blocks) {
+    if (std::get<0>(id) == kDeltaStream) continue;  // batches run again instead
     if (block.had_two_copies && block.holders.size() == 1 &&
         block.holders.contains(config_.worker_id)) {
       return true;

@@ -2,6 +2,7 @@
 // has them any more.
 #include <algorithm>
 
+#include "common/delta_stream.h"
 #include "common/mutations.h"
 #include "worker/daemon/block_names.h"
 #include "worker/daemon/block_table.h"
@@ -17,7 +18,8 @@ constexpr int kTellRestored = 10;
 
 bool BlockTable::Logged(MonotonicTime now, const WorkerJob& job, Block& block,
                         worker::Commands& out) {
-  if (job.received_log.empty() || block.info.in_store()) return true;
+  const bool delta = block.info.name().stream() == kDeltaStream;  // decided batches run again
+  if (job.received_log.empty() || block.info.in_store() || delta) return true;
   if (kMutationAckBeforeLogged) return true;
   if (!block.logging && now >= block.log_at) {
     block.logging = true;

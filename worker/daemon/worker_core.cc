@@ -117,6 +117,7 @@ void WorkerCore::On(MonotonicTime now, worker::ProcessReaped& event, worker::Com
   executors_.OnReaped(now, event, out);
   for (auto& [tick, wait] : seals_) wait.executors.erase(event.executor);
   if (!receives || blocks_.Ended(event.executor.job_instance)) {
+    if (executor != nullptr) blocks_.OnReceiverDead(now, event.executor, {}, out);  // its deltas
     out.push_back(worker::ForgetExecutor{event.executor});
     return;
   }

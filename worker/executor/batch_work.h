@@ -36,6 +36,7 @@ struct BatchWork {
   bool reported = false;              // finished, or failed for good
   proto::BatchReport report;          // grows until it is sent
   MonotonicTime report_sent = 0;
+  std::vector<std::string> delta;     // pieces, until they are sealed
   // What went to each member (by place in the grant), kept until nobody can need it again.
   std::vector<BundleChunks> sent;
   MonotonicTime bundles_due = 0;      // when to send them again unasked

@@ -90,6 +90,11 @@ void Executor::Impl::Receive(proto::Envelope message) {
     case proto::Envelope::kShareBundle:
       return Post(BundleIn{
           std::make_shared<const proto::ShareBundle>(std::move(*message.mutable_share_bundle()))});
+    case proto::Envelope::kSealedSlices:
+      for (const uint64_t number : message.sealed_slices().arena_offsets()) {
+        Post(DeltaSealed{number});
+      }
+      return;
     case proto::Envelope::kFetchedBlock:
       if (own_blocks_ == nullptr) return;
       return own_blocks_->OnFetched(message.fetched_block());

@@ -8,6 +8,7 @@
 #include "checkpoint/errors.h"
 #include "common/status.h"
 #include "glog/logging.h"
+#include "worker/executor/delta_seal.h"
 #include "worker/executor/executor_impl.h"
 #include "worker/executor/grant_owners.h"
 
@@ -97,12 +98,14 @@ absl::Status Executor::Impl::Build(const proto::ExecutorInit& init) {
       aside != init.conf().end() && aside->second == "aside") {
     setup_.bad_records_max = Number(init.conf(), "bad_records_max", 100);
   }
+  setup_.deltas = init.deltas() != 0;
   ExecutorCoreOptions core;
   core.executor = options_.executor;
   core.job_instance = options_.job_instance;
   core.job_driver = options_.job_driver;
   core.zero_ms = init.zero_ms();
   core.batch_interval_ms = built.batch_interval_ms;
+  core.deltas = init.deltas();
   core.task_max_failures = Number(init.conf(), "task_max_failures", core.task_max_failures);
   core_ = std::make_unique<ExecutorCore>(std::move(core), plan_.get());
   std::lock_guard lock(mutex_);
@@ -157,10 +160,10 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
     effects_.AwaitOlder(generation);
     const absl::Status loaded =
         state->Load(grant, PlaceUnder(grant, options_.executor), OwnersUnder(grant),
-                    options_.objects, options_.codec);
-    if (!loaded.ok()) LOG(ERROR) << "the checkpoint cannot be loaded: " << loaded;
-    Post(ExecutorEvent(
-        StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded)}));
+                    options_.objects, options_.codec, setup_.blocks);
+    if (!loaded.ok()) LOG(ERROR) << "the state cannot be loaded: " << loaded;
+    Post(ExecutorEvent(StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded),
+                                   absl::IsUnavailable(loaded) && grant.deltas_size() > 0}));
   });
 }
 
@@ -198,6 +201,10 @@ void Executor::Impl::Do(SnapshotAndWrite& command) {
 
 void Executor::Impl::Do(ForgetSealed&) {
   InBackground([state = state_] { state->ForgetSealed(); });
+}
+
+void Executor::Impl::Do(SealDelta& command) {
+  transport_->Send(options_.worker, MessageOf(command));
 }
 
 void Executor::Impl::Do(RestorePending&) {

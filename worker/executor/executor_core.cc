@@ -54,14 +54,15 @@ void ExecutorCore::On(GrantIn& event) {
   owners_ = OwnersUnder(grant);
   loaded_ = false;
   load_error_.clear();
+  delta_lost_ = false;
   load_again_at_ = 0;
   grant_ = grant;
   grant_done_sent_ = 0;
   batches_.clear();
   shares_.Clear();
   checkpoint_.reset();
-  released_ms_ = merged_ms_ = grant.manifest_batch_ms();
-  decided_ms_ = sealed_ms_ = grant.manifest_batch_ms();
+  sealed_ms_ = grant.manifest_batch_ms();
+  released_ms_ = merged_ms_ = decided_ms_ = std::max(sealed_ms_, grant.state_ms());
   abandoned_ms_ = effects_ms_ = 0;
   out_.push_back(DropAllAndLoad{generation, std::move(event.grant), keep_layers});
   ReplayHeld();
@@ -92,11 +93,12 @@ void ExecutorCore::ReplayHeld() {
 
 void ExecutorCore::On(StateLoaded& event) {
   if (event.generation != generation_ || loaded_) return;
-  if (!event.error.empty() && !event.damaged) {
+  if (!event.error.empty() && !event.damaged && !event.delta_lost) {
     load_again_at_ = now_ + options_.answer_repeat_us;
     return;
   }
   load_error_ = event.error;
+  delta_lost_ = event.delta_lost;
   loaded_ = event.error.empty();
   grant_.Clear();
   SendGrantDone();
@@ -231,6 +233,12 @@ void ExecutorCore::On(PartWritten& event) {
   if (kMutationChangesForgottenEarly && event.error.empty()) {
     out_.push_back(ForgetSealed{event.batch_ms});
   }
+}
+
+void ExecutorCore::On(DeltaSealed& event) {
+  std::erase_if(seals_, [&](const Seal& seal) {
+    return seal.command.name.number() == event.number;
+  });
 }
 
 void ExecutorCore::On(LinkLost& event) {

@@ -13,7 +13,10 @@
 // 5. A batch's layer is merged when the batch is finished here and decided, in order. A
 //    checkpoint is taken between the merge of its batch and the next; its changes are forgotten
 //    only when it is sealed.
-// 6. A stage with an output whose code has effects outside runs when the job driver permits the
+// 6. Where deltas are asked for, the changes that a batch made to the state here are sealed as a
+//    block in the daemon when the batch is finished; its report names that block. The job driver
+//    does not decide the batch before it has heard of the block from the daemon.
+// 7. A stage with an output whose code has effects outside runs when the job driver permits the
 //    batch; in a batch that rebuilds state such outputs do not run at all.
 #pragma once
 
@@ -37,6 +40,8 @@ struct ExecutorCoreOptions {
   int64_t zero_ms = 0;
   int64_t batch_interval_ms = 1000;
   uint32_t task_max_failures = 4;
+  uint64_t deltas = 0;                       // incarnation of its blocks of deltas; 0: none
+  uint64_t delta_bytes_max = uint64_t{32} << 20;
   uint64_t chunk_bytes = uint64_t{1} << 20;  // of bundles
   uint64_t held_bytes_max = uint64_t{256} << 20;
   int64_t input_retry_us = 200'000;        // after input could not be had
@@ -77,6 +82,7 @@ class ExecutorCore {
   // executor_core.cc: what comes in.
   void On(GrantIn& event);
   void On(StateLoaded& event);
+  void On(DeltaSealed& event);
   void On(BatchGrantIn& event);
   void On(BundleIn& event);
   void On(TasksEnded& event);
@@ -105,6 +111,7 @@ class ExecutorCore {
   void SendBundles(BatchWork& batch, const Stage& stage, std::vector<TaskResult>& results);
   void FailBatch(BatchWork& batch, const proto::TaskFailure& failure);
   void RefuseTooLarge(proto::BatchReport& report) const;
+  void SealDeltaOf(BatchWork& batch);
   void SendReport(BatchWork& batch);
 
   // executor_upkeep.cc: merging, checkpoints, repeats.
@@ -131,6 +138,7 @@ class ExecutorCore {
   uint32_t me_ = 0;                     // place among the members
   bool loaded_ = false;
   std::string load_error_;              // damage
+  bool delta_lost_ = false;             // it is of a delta
   proto::Grant grant_;                  // of the generation, until its state is loaded
   MonotonicTime load_again_at_ = 0;     // 0: it is under way, or done
   MonotonicTime grant_done_sent_ = 0;   // 0: answered, or not to be sent yet
@@ -144,6 +152,15 @@ class ExecutorCore {
   int64_t effects_ms_ = 0;  // batches up to this one may have effects outside
   std::optional<Checkpoint> checkpoint_;
   ShareBook shares_;
+
+  // Deltas that the daemon has not said to have: those of former generations, too, as it takes
+  // them in the order of their numbers only.
+  struct Seal {
+    SealDelta command;
+    MonotonicTime sent = 0;
+  };
+  std::deque<Seal> seals_;
+  uint64_t last_delta_ = 0;
 
   struct Held {
     GenerationId generation;

@@ -46,6 +46,7 @@ struct TaskResult {
   std::vector<proto::StateDigest> states;
   std::optional<proto::LeftOut> left_out;  // nothing was; or it is decided already
   std::vector<proto::Letter> letters;      // of that
+  std::string delta;  // the entries that it changed, as a piece (state_delta.h); empty: none
 };
 struct FailedTask {
   uint32_t task = 0;
@@ -62,7 +63,10 @@ struct StateLoaded {
   GenerationId generation;
   std::string error;
   bool damaged = false;
+  bool delta_lost = false;  // the job driver is told that, too
 };
+// The daemon has the executor's delta of this number; another one may be on its way to it.
+struct DeltaSealed { uint64_t number = 0; };
 struct BatchGrantIn { proto::BatchGrant grant; };
 struct BundleIn { std::shared_ptr<const proto::ShareBundle> bundle; };
 // Answers RunTasks: every task of it has either a result or a failure.
@@ -89,7 +93,7 @@ struct LinkLost {
 struct WakeUp {};  // a time that WakeAt named has come, or any other
 
 using ExecutorEvent = std::variant<GrantIn, StateLoaded, BatchGrantIn, BundleIn, TasksEnded,
-                                   PartWritten, LinkLost, WakeUp>;
+                                   PartWritten, DeltaSealed, LinkLost, WakeUp>;
 
 // ---- commands --------------------------------------------------------------------------------
 
@@ -133,9 +137,16 @@ struct SnapshotAndWrite {
 };
 struct ForgetSealed { int64_t batch_ms = 0; };    // the changes that this checkpoint has
 struct RestorePending { int64_t batch_ms = 0; };  // these changes are still to be written
+// Has the daemon seal a block of these pieces, the next of the executor's own. Sent again until
+// DeltaSealed; numbers come in order.
+struct SealDelta {
+  proto::BlockName name;
+  std::shared_ptr<const std::vector<std::string>> pieces;
+};
 struct WakeAt { MonotonicTime time = 0; };        // replaces an earlier one
 
 using ExecutorCommand = std::variant<Send, SendBundle, DropAllAndLoad, RunTasks, MergeLayers,
-                                     SnapshotAndWrite, ForgetSealed, RestorePending, WakeAt>;
+                                     SnapshotAndWrite, ForgetSealed, RestorePending, SealDelta,
+                                     WakeAt>;
 
 }  // namespace sluice

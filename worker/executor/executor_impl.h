@@ -56,6 +56,7 @@ class Executor::Impl {
   void Do(SnapshotAndWrite& command);
   void Do(ForgetSealed& command);
   void Do(RestorePending& command);
+  void Do(SealDelta& command);
   void Do(WakeAt& command);
   void InBackground(std::function<void()> work);
   void Background();

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "common/delta_stream.h"
 #include "common/mutations.h"
 #include "worker/executor/executor_core.h"
 
@@ -43,6 +44,7 @@ bool ExecutorCore::AdvanceBatch(BatchWork& batch) {
   batch.finished = true;
   batch.reported = true;
   shares_.Drop(batch.granted->batch_ms());
+  if (options_.deltas != 0) SealDeltaOf(batch);
   SendReport(batch);
   return true;
 }
@@ -208,6 +210,7 @@ void ExecutorCore::CountResults(BatchWork& batch, const Stage& stage,
     for (const auto& [edge, records] : result.folded) {
       edges[edge].set_folded(edges[edge].folded() + records);
     }
+    if (!result.delta.empty()) batch.delta.push_back(std::move(result.delta));
     for (auto& output : result.outputs) *report.add_outputs() = std::move(output);
     if (result.left_out.has_value()) *report.add_left_out() = *std::move(result.left_out);
     for (auto& letter : result.letters) *report.add_letters() = std::move(letter);
@@ -296,6 +299,25 @@ void ExecutorCore::RefuseTooLarge(proto::BatchReport& report) const {
                     ": write them where they are, with ForeachPartition or SaveAsTextFiles");
   report.clear_outputs();
   *report.mutable_failure() = std::move(failure);
+}
+
+void ExecutorCore::SealDeltaOf(BatchWork& batch) {
+  uint64_t bytes = 0;
+  for (const std::string& piece : batch.delta) bytes += piece.size();
+  if (bytes > options_.delta_bytes_max) {
+    batch.report.set_without_delta(true);
+    batch.delta.clear();
+  }
+  if (batch.delta.empty()) return;
+  proto::BlockName& name = *batch.report.mutable_delta();
+  name.set_job_instance(options_.job_instance);
+  name.set_stream(kDeltaStream);
+  name.set_incarnation(options_.deltas);
+  name.set_number(++last_delta_);
+  auto pieces = std::make_shared<const std::vector<std::string>>(std::move(batch.delta));
+  batch.delta.clear();
+  seals_.push_back({{name, std::move(pieces)}, now_});
+  out_.push_back(seals_.back().command);
 }
 
 void ExecutorCore::SendReport(BatchWork& batch) {

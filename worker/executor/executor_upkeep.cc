@@ -99,6 +99,11 @@ void ExecutorCore::Repeat() {
       SendReport(batch);
     }
   }
+  for (Seal& seal : seals_) {
+    if (seal.sent > before) continue;
+    seal.sent = now_;
+    out_.push_back(seal.command);
+  }
   if (checkpoint_.has_value() && checkpoint_->written && checkpoint_->sent <= before) {
     proto::Envelope message;
     *message.mutable_checkpoint_part() = checkpoint_->part;
@@ -138,6 +143,7 @@ void ExecutorCore::ScheduleWake() {
   const int64_t repeat = options_.answer_repeat_us;
   if (grant_done_sent_ != 0) at(grant_done_sent_ + repeat);
   at(load_again_at_);
+  for (const Seal& seal : seals_) at(seal.sent + repeat);
   if (checkpoint_.has_value() && checkpoint_->written) at(checkpoint_->sent + repeat);
   for (const Member& member : members_) at(member.resend_at);
   for (const auto& [batch_ms, batch] : batches_) {
@@ -160,6 +166,7 @@ void ExecutorCore::SendGrantDone() {
   *done.mutable_generation() = WireGeneration();
   done.set_executor(options_.executor);
   done.set_error(load_error_);
+  done.set_delta_lost(delta_lost_);
   SendToDriver(std::move(message));
   grant_done_sent_ = now_;
 }

@@ -87,6 +87,16 @@ void StateTable::DropAbove(int64_t batch_ms) {
   }
 }
 
+void StateTable::VisitNewestLayer(const std::function<void(const StateRow&)>& visit) const {
+  const Layer& layer = layers_.back();
+  for (uint32_t i = 0; i < layer.count; ++i) {
+    const Version& version = layer.version(i);
+    if (version.slot == kNone || (version.removed && !EndsKey(version.slot))) continue;
+    const Slot& s = slot(version.slot);
+    visit({s.key.view(), version.value.view(), s.number, version.timer_ms, version.removed});
+  }
+}
+
 void StateTable::MergeUpTo(int64_t batch_ms) {
   size_t merged = 0;
   while (merged < layers_.size() && layers_[merged].batch_ms <= batch_ms) {

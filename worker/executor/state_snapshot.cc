@@ -102,17 +102,31 @@ void StateTable::RestoreEntry(const StateRow& entry) {
   restored_bytes_ += EncodedBytes(s);
 }
 
+void StateTable::RestoreChange(const StateRow& entry) {
+  const uint64_t bytes = restored_bytes_;
+  RestoreEntry(entry);
+  restored_bytes_ = bytes;
+  const uint32_t index = Find(entry.key, KeyHash(entry.key));
+  if (index != kNone) slot(index).pending = kCurrent;
+}
+
 void StateTable::FinishRestore(uint32_t parts) {
   SortRestored();
   has_sealed_ = parts > 0;
   chain_parts_ = parts;
   base_bytes_ = 0;
+  visible_size_ = 0;
   for (uint32_t i = 0; i < slot_count_; ++i) {
-    base_bytes_ += EncodedBytes(slot(i));
-    File(i, slot(i).timer_ms);
+    Slot& s = slot(i);
+    const bool changed = s.pending != 0;
+    s.pending = 0;
+    if (changed) MarkPending(i);
+    if (s.base != kLive) continue;
+    ++visible_size_;
+    base_bytes_ += EncodedBytes(s);
+    File(i, s.timer_ms);
   }
   increment_bytes_ = restored_bytes_ > base_bytes_ ? restored_bytes_ - base_bytes_ : 0;
-  visible_size_ = slot_count_;
   next_number_ = slot_count_ == 0 ? 1 : slot(slot_count_ - 1).number + 1;
 }
 
@@ -120,7 +134,7 @@ void StateTable::SortRestored() {
   std::vector<uint32_t> order;
   order.reserve(slot_count_);
   for (uint32_t i = 0; i < slot_count_; ++i) {
-    if (slot(i).base == kLive) order.push_back(i);
+    if (slot(i).base == kLive || slot(i).pending != 0) order.push_back(i);
   }
   std::sort(order.begin(), order.end(),
             [&](uint32_t a, uint32_t b) { return slot(a).number < slot(b).number; });

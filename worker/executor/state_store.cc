@@ -4,8 +4,11 @@
 #include <exception>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "checkpoint/errors.h"
+#include "common/mutations.h"
 #include "common/status.h"
+#include "worker/executor/state_delta.h"
 
 namespace sluice {
 namespace {
@@ -38,7 +41,7 @@ class PartCache {
   std::map<std::string, std::unique_ptr<StatePartReader>> readers_;
 };
 
-absl::Status LoadChain(const proto::Grant::PartChain& chain, PartCache& parts,
+absl::Status ReadChain(const proto::Grant::PartChain& chain, PartCache& parts,
                        StateTable& table) {
   for (const std::string& name : chain.parts()) {
     ASSIGN_OR_RETURN(StatePartReader * reader, parts.Open(name));
@@ -54,7 +57,6 @@ absl::Status LoadChain(const proto::Grant::PartChain& chain, PartCache& parts,
     }
     RETURN_IF_ERROR(read);
   }
-  table.FinishRestore(static_cast<uint32_t>(chain.parts_size()));
   return absl::OkStatus();
 }
 
@@ -75,23 +77,54 @@ class StateStore::Former {
     const auto found = partitions_.find(operator_name);
     return found == partitions_.end() ? 0 : found->second;
   }
-  // A partition without a chain is empty.
+  absl::Status ReadDeltas(const proto::Grant& grant, BlockReader* blocks) {
+    for (const auto& delta : grant.deltas()) {
+      if (blocks == nullptr) return absl::InternalError("nothing reads blocks here");
+      if (kMutationDeltaLeftOut && &delta == &*grant.deltas().rbegin()) break;
+      auto bytes = blocks->Read(delta.block(), delta.holders());
+      if (!bytes.ok()) return absl::UnavailableError(absl::StrCat(kLost, bytes.status().message()));
+      const absl::Status read = ReadDelta((*bytes)->bytes(), [this](DeltaPiece piece) {
+        changes_[{std::string(piece.operator_name), piece.partition}].push_back(piece.entries);
+      });
+      if (!read.ok()) return absl::UnavailableError(absl::StrCat(kLost, read.message()));
+      blocks_.push_back(*std::move(bytes));
+    }
+    return absl::OkStatus();
+  }
+  // A partition without a chain or changes is empty.
   absl::Status Read(const std::string& operator_name, uint32_t partition, StateTable& table) {
     const auto chain = chains_.find({operator_name, partition});
-    if (chain == chains_.end()) return absl::OkStatus();
-    return LoadChain(*chain->second, parts_, table);
+    if (chain != chains_.end()) RETURN_IF_ERROR(ReadChain(*chain->second, parts_, table));
+    const auto changes = changes_.find({operator_name, partition});
+    if (chain == chains_.end() && changes == changes_.end()) return absl::OkStatus();
+    if (changes != changes_.end()) {
+      for (const std::string_view entries : changes->second) {
+        const absl::Status read =
+            ReadEntries(entries, [&](const StateRow& row) { table.RestoreChange(row); });
+        if (!read.ok()) return absl::UnavailableError(absl::StrCat(kLost, read.message()));
+      }
+    }
+    table.FinishRestore(
+        static_cast<uint32_t>(chain == chains_.end() ? 0 : chain->second->parts_size()));
+    return absl::OkStatus();
   }
 
  private:
+  static constexpr char kLost[] = "changes of decided batches: ";
   PartCache parts_;
+  std::vector<std::unique_ptr<BlockBytes>> blocks_;
+  // Entries in `blocks_`, by operator and partition, oldest batch first.
+  std::map<std::pair<std::string, uint32_t>, std::vector<std::string_view>> changes_;
   std::map<std::pair<std::string, uint32_t>, const proto::Grant::PartChain*> chains_;
   std::map<std::string, uint32_t> partitions_;
 };
 
 absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
-                              ObjectStore* objects, const StatePartCodec* codec) {
+                              ObjectStore* objects, const StatePartCodec* codec,
+                              BlockReader* blocks) {
   Former former(grant, objects, codec);
-  merge_limit_ = grant.manifest_batch_ms();
+  RETURN_IF_ERROR(former.ReadDeltas(grant, blocks));
+  merge_limit_ = std::max(grant.manifest_batch_ms(), grant.state_ms());
   for (const Stage& stage : plan_->stages()) {
     const Node& node = plan_->graph().node(stage.root);
     if (stage.is_source || node.state_name.empty()) continue;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include "checkpoint/state_part.h"
 #include "common/plan/stages.h"
 #include "proto/cluster.pb.h"
+#include "worker/executor/block_reader.h"
 #include "worker/executor/state_table.h"
 
 namespace sluice {
@@ -37,9 +39,11 @@ class StateStore {
       : plan_(plan), key_groups_(key_groups) {}
 
   // Makes the tables of `member`'s partitions and fills them with what the grant names; state that
-  // was in another number of partitions is divided anew by its operator.
+  // was in another number of partitions is divided anew by its operator. UNAVAILABLE: a delta
+  // cannot be had, with which another grant may do without. `blocks` reads them.
   absl::Status Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
-                    ObjectStore* objects, const StatePartCodec* codec);
+                    ObjectStore* objects, const StatePartCodec* codec,
+                    BlockReader* blocks = nullptr);
 
   // A table with an open attempt. Dropping it drops the attempt, unless it was kept.
   class Attempt {
@@ -52,8 +56,12 @@ class StateStore {
       if (table_ != nullptr) table_->DropAttempt();
     }
     KeyedState* state() const { return table_; }  // null for an operator without state
-    LayerDigest Keep(int64_t batch_ms) {
-      return std::exchange(table_, nullptr)->KeepAttempt(batch_ms);
+    // `changes` is called with each entry that is changed by it; may be null.
+    LayerDigest Keep(int64_t batch_ms, const std::function<void(const StateRow&)>& changes) {
+      StateTable* table = std::exchange(table_, nullptr);
+      const LayerDigest digest = table->KeepAttempt(batch_ms);
+      if (changes != nullptr) table->VisitNewestLayer(changes);
+      return digest;
     }
 
    private:

@@ -66,6 +66,8 @@ class StateTable : public KeyedState {
   // ---- restore: only before the first attempt -------------------------------------------------
   // Entries of a chain of parts, the oldest part first; the order within a part is free.
   void RestoreEntry(const StateRow& entry);
+  // The same of what came behind the chain: no sealed checkpoint has it yet.
+  void RestoreChange(const StateRow& entry);
   // `parts`: length of the chain.
   void FinishRestore(uint32_t parts);
 
@@ -96,6 +98,8 @@ class StateTable : public KeyedState {
   void MergeUpTo(int64_t batch_ms);
   void DropAbove(int64_t batch_ms);
   size_t layers() const { return layers_.size(); }
+  // The entries that the newest layer changed, each key once, as RestoreChange takes them.
+  void VisitNewestLayer(const std::function<void(const StateRow&)>& visit) const;
 
   // ---- checkpoints ----------------------------------------------------------------------------
   // What a checkpoint of the base has to write, each key once: the pending changes, or all entries

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <new>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "common/status.h"
 #include "worker/executor/careful_run.h"
 #include "worker/executor/hiding_state.h"
+#include "worker/executor/state_delta.h"
 
 namespace sluice {
 
@@ -107,9 +109,16 @@ absl::Status TaskRunner::RunTask(const RunTasks& run, const TaskWork& work, Stat
   if (!left_.records.empty()) LeaveOutRecords(stage, run, work);
   RETURN_IF_ERROR(RunRest(stage, run));
   if (attempt.state() == nullptr) return absl::OkStatus();
-  const LayerDigest digest = attempt.Keep(run.batch_ms);
+  const std::string& name = setup_.plan->graph().node(stage.root).state_name;
+  const auto add = [&](const StateRow& row) {
+    if (result_.delta.empty()) result_.delta = DeltaHead(name, work.task);
+    AppendDelta(row, result_.delta);
+  };
+  const bool wanted = setup_.deltas && !run.rebuild;
+  const LayerDigest digest =
+      attempt.Keep(run.batch_ms, wanted ? std::function<void(const StateRow&)>(add) : nullptr);
   proto::StateDigest& told = result_.states.emplace_back();
-  told.set_operator_name(setup_.plan->graph().node(stage.root).state_name);
+  told.set_operator_name(name);
   told.set_digest(digest.digest);
   told.set_entries(digest.entries);
   return absl::OkStatus();

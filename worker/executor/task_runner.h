@@ -34,6 +34,7 @@ struct TaskSetup {
   OutputStager* outputs = nullptr;
   EffectGate* effects = nullptr;      // may be null where no output is a ForeachPartition
   RunningTaskBoard* board = nullptr;  // may be null
+  bool deltas = false;                // results hold what tasks changed of the state
   // A share above this travels in pieces, so that a message can hold each; one record is not cut.
   uint64_t share_piece_bytes = 8 << 20;
   // 0: a task at which user code throws fails. Else what makes it throw is left out, up to so many
