@@ -111,12 +111,22 @@ def empty(args):
 
 # ---- recovery ------------------------------------------------------------------------------
 
-def recovery(args, interval):
-    """WordCount totals as state, 100 ms batches: kills at moments spread over the interval."""
+TOTALS = ["--job=totals", "--lines=100000", "--rate=50000", "--store=2500"]
+# A third of what three slots manage.
+LOOKUPS = ["--job=lookups", "--wait-us=500", "--lines=100000", "--rate=2000", "--store=100"]
+
+
+def delay(row):
+    return row[1] / 1e6 - row[0] / 1e3
+
+
+def recovery(args, interval, flags=TOTALS, way="rollback"):
+    """Totals as state, 100 ms batches: kills at moments spread over the interval."""
     conf = ["batch_interval=100ms", f"checkpoint_interval={interval}s", "worker_lease=1s",
-            "partitions=6"]
-    flags = ["--job=totals", "--lines=100000", "--rate=50000", "--store=2500"]
+            "partitions=6", f"recovery={way}"]
     took = {"worker": [], "job driver": []}
+    extra = {"worker": [], "job driver": []}  # delay of the latest batch, above what was usual
+    usual = []
     with tempfile.TemporaryDirectory() as disk, \
             running(args, 3, conf, flags, disk) as (cluster, batches):
         let_go(cluster)
@@ -125,6 +135,7 @@ def recovery(args, interval):
             role = "worker" if kill % 2 == 0 else "job driver"
             settle = interval * (0.5 + (kill // 2 + 0.5) / args.kills)
             time.sleep(settle)  # so much is behind the last checkpoint, or another one begun
+            usual.append(percentile([delay(row) for row in batches.read()[-20:]], 0.5))
             if role == "worker":
                 name = f"w{kill // 2 % 3}"
                 at = time.time()
@@ -135,20 +146,28 @@ def recovery(args, interval):
                 os.kill(pid, signal.SIGKILL)
             row = batches.await_first_after(at * 1e6)
             took[role].append(row[1] / 1e6 - at)
+            late = max(delay(other) for other in batches.read() if other[1] > at * 1e6)
+            extra[role].append(late - usual[-1])
             if role == "worker":
                 cluster.start_worker(name, slots=1)
             wait_until(lambda: len(cluster.executors(NAME)) == 3, "three workers again", 60)
+    what = (" of slow user code" if flags is LOOKUPS else "") + (
+        " by deltas" if way == "deltas" else "")
     for role, seconds in took.items():
-        show(f"recovery, {role} killed, checkpoint every {interval} s",
+        show(f"recovery{what}, {role} killed, checkpoint every {interval} s",
              percentile(seconds, 0.5), "s, median", "", "",
-             "each: " + " ".join(f"{s:.2f}" for s in sorted(seconds)))
+             "each: " + " ".join(f"{s:.2f}" for s in sorted(seconds)) +
+             "; extra delay: " + " ".join(f"{s:.2f}" for s in sorted(extra[role])))
+    show(f"recovery{what}, delay of a batch before", percentile(usual, 0.5), "s, median")
 
 
 PARTS = {
     "grep": lambda args: throughput(args, "grep", "B1 Grep", 10_000),
     "words": lambda args: throughput(args, "words", "B2 WordCount, 10000 words", 10_000),
     "empty": empty,
-    "recovery": lambda args: [recovery(args, interval) for interval in (2, 10)],
+    "recovery": lambda args: [recovery(args, interval) for interval in (2, 10)] +
+                             [recovery(args, 10, *load) for load in (
+                                 (TOTALS, "deltas"), (LOOKUPS, "rollback"), (LOOKUPS, "deltas"))],
 }
 
 

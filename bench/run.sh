@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All benchmarks in one table: builds them, runs them one after another, and ends with a non-zero
-# code where an output differs from the floor's. Takes about ten minutes once built.
+# code where an output differs from the floor's. Takes about a quarter of an hour once built.
 #
 #   bench/run.sh            # everything
 #   bench/run.sh kernels local ysb nexmark shuffle batches grep words empty recovery   # these only

@@ -2,9 +2,11 @@
 // time in ms, the wall time in us at which its result was there, and what it sums to.
 //
 //   --job=grep | words | totals (word counts as state) | empty (two stages, no records)
+//   --job=lookups (as totals; user code waits --wait-us for each line, as for somebody's answer)
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
+#include <thread>
 
 #include "bench/jobs/replay.h"
 #include "common/key_hash.h"
@@ -71,6 +73,17 @@ void BuildJob(sluice::StreamingContext& ssc) {
           Note(folder, batch.time_ms(), found, 0);
         });
     return;
+  }
+  if (job == "lookups") {
+    const std::chrono::microseconds wait(args.GetInt("wait-us", 500));
+    auto counts = lines.Filter([wait](std::string_view) {
+                         std::this_thread::sleep_for(wait);
+                         return true;
+                       })
+                      .FlatMap(sluice::SplitWords)
+                      .Map([](std::string_view word) { return std::pair{word, int64_t{1}}; })
+                      .ReduceByKey(std::plus<>());
+    return NoteCounts(counts.UpdateStateByKey("totals", AddToTotal), folder);
   }
   auto counts = lines.FlatMap(sluice::SplitWords)
                     .Map([](std::string_view word) { return std::pair{word, int64_t{1}}; })
