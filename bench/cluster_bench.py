@@ -134,7 +134,11 @@ def recovery(args, interval, flags=TOTALS, way="rollback"):
         for kill in range(2 * args.kills):
             role = "worker" if kill % 2 == 0 else "job driver"
             settle = interval * (0.5 + (kill // 2 + 0.5) / args.kills)
+            before = cpu_seconds(cluster.pids_with(cluster.folder)) if kill == 0 else {}
             time.sleep(settle)  # so much is behind the last checkpoint, or another one begun
+            if kill == 0:
+                after = cpu_seconds(before)
+                busy = sum(after[pid] - before[pid] for pid in after) / settle
             usual.append(percentile([delay(row) for row in batches.read()[-20:]], 0.5))
             if role == "worker":
                 name = f"w{kill // 2 % 3}"
@@ -158,7 +162,8 @@ def recovery(args, interval, flags=TOTALS, way="rollback"):
              percentile(seconds, 0.5), "s, median", "", "",
              "each: " + " ".join(f"{s:.2f}" for s in sorted(seconds)) +
              "; extra delay: " + " ".join(f"{s:.2f}" for s in sorted(extra[role])))
-    show(f"recovery{what}, delay of a batch before", percentile(usual, 0.5), "s, median")
+    show(f"recovery{what}, before the kills: delay of a batch", percentile(usual, 0.5),
+         "s, median", "", "", f"all processes: {busy:.2f} CPU-s/s")
 
 
 PARTS = {
