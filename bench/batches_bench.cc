@@ -2,7 +2,7 @@
 // a clock that the benchmark moves, so that every batch holds exactly what it is to hold. The time
 // is the CPU time of the process while a batch runs; every batch's output is checked.
 //
-//   batches_bench [--only=windows|state|large]    # large, 10^7 keys, only when asked for
+//   batches_bench [--only=windows|sums|every|large]    # large, 10^7 keys, only when asked for
 #include <algorithm>
 #include <bit>
 #include <cstdio>
@@ -181,7 +181,7 @@ void Windows() {
 // ---- state ----------------------------------------------------------------------------------
 
 using Deltas = std::vector<std::pair<int64_t, int64_t>>;
-constexpr size_t kTouched = 100'000;
+constexpr size_t kFilling = 100'000;  // records of a batch that fills the state
 
 // The floor: a flat table of keys and values, probed a few keys ahead of the one at hand.
 class FlatSums {
@@ -217,16 +217,23 @@ class FlatSums {
   int64_t total_ = 0;  // of all values
 };
 
-// Batches that touch kTouched of `held` keys, behind enough to hold them all.
+// What a line of keyed state is run with.
+struct StateLoad {
+  size_t held = 0;     // keys
+  size_t records = 0;  // of each timed batch
+  int batches = 20;    // timed ones
+};
+
+// Batches of records of any of the keys, behind enough to hold them all.
 class Touches {
  public:
-  explicit Touches(size_t held) : held_(held) {}
-  size_t filling() const { return (held_ + kTouched - 1) / kTouched; }
+  explicit Touches(StateLoad load) : load_(load) {}
+  size_t filling() const { return (load_.held + kFilling - 1) / kFilling; }
   Deltas Next() {
     Deltas deltas;
     const bool fills = made_ < filling();
-    for (size_t i = 0; i < kTouched; ++i) {
-      const size_t key = fills ? (made_ * kTouched + i) % held_ : random_() % held_;
+    for (size_t i = 0; i < (fills ? kFilling : load_.records); ++i) {
+      const size_t key = fills ? (made_ * kFilling + i) % load_.held : random_() % load_.held;
       deltas.emplace_back(static_cast<int64_t>(key), static_cast<int64_t>(i % 7));
     }
     ++made_;
@@ -234,7 +241,7 @@ class Touches {
   }
 
  private:
-  const size_t held_;
+  const StateLoad load_;
   size_t made_ = 0;
   std::mt19937_64 random_{7};
 };
@@ -243,31 +250,36 @@ class Touches {
 enum class Emits { kTouchedKeys, kAllKeys };
 
 template <class Build>
-BatchTimes RunState(size_t held, int batches, Emits emits, double* floor_ms, const Build& build) {
+BatchTimes RunState(StateLoad load, Emits emits, double* floor_ms, const Build& build) {
   Runner<std::pair<int64_t, int64_t>> runner;
   int64_t seen = 0;
   build(runner.stream()).Reduce(std::plus<>()).ForeachBatch([&](const Batch<int64_t>& batch) {
     runner.NoteOutput();
     batch.ForEach([&](int64_t sum) { seen = sum; });
   });
-  FlatSums floor(held);
-  Touches touches(held);
+  FlatSums floor(load.held);
+  Touches touches(load);
   BatchTimes times, floor_times;
-  for (size_t batch = 0; batch < touches.filling() + static_cast<size_t>(batches); ++batch) {
+  for (size_t batch = 0; batch < touches.filling() + static_cast<size_t>(load.batches); ++batch) {
     const Deltas deltas = touches.Next();
+    seen = 0;
     const auto ms = runner.Batch(deltas);
     const double start = ThreadCpuSeconds();
     const int64_t of_touched = floor.Add(deltas);
-    floor_times.ms.push_back((ThreadCpuSeconds() - start) * 1e3);
+    const double floor_of_batch = (ThreadCpuSeconds() - start) * 1e3;
     RequireEqual(seen == (emits == Emits::kAllKeys ? floor.total() : of_touched), "B7");
-    if (batch >= touches.filling()) times.Add(ms);
+    if (batch < touches.filling()) continue;
+    times.Add(ms);
+    floor_times.ms.push_back(floor_of_batch);
   }
   *floor_ms = floor_times.median();
   return times;
 }
 
-// `held`: how many keys the lines of MapWithState hold.
-void State(const std::vector<size_t>& held_keys, bool all_keys) {
+std::string Thousands(size_t number) { return std::to_string(number / 1000) + " K"; }
+
+// One line; its median in milliseconds. `small_ms`: of the line to compare with, or 0.
+double SumsLine(StateLoad load, double small_ms) {
   const auto mapped = [](const DStream<std::pair<int64_t, int64_t>>& deltas) {
     return deltas.MapWithState("sums", [](int64_t, std::optional<int64_t> delta,
                                           sluice::State<int64_t>& sum) {
@@ -275,6 +287,32 @@ void State(const std::vector<size_t>& held_keys, bool all_keys) {
       return sum.Get();
     });
   };
+  double floor_ms = 0;
+  const BatchTimes times = RunState(load, Emits::kTouchedKeys, &floor_ms, mapped);
+  char text[120];
+  std::snprintf(text, sizeof text, "equal; floor %.2f ms (r %.2f)", floor_ms,
+                floor_ms / times.median());
+  std::string compared = text;
+  if (small_ms != 0) compared += "; " + Times(times.median(), small_ms, "100 K keys", "1.3");
+  Show("B7 MapWithState, " + Thousands(load.held) + " keys, " + Thousands(load.records) +
+           " records",
+       times, compared);
+  return times.median();
+}
+
+// What a batch costs whatever is in it, and what a record costs beyond that.
+void Sums() {
+  const double empty_ms = SumsLine({100'000, 0}, 0);
+  const double small_ms = SumsLine({100'000, 100'000}, 0);
+  SumsLine({1'000'000, 100'000}, small_ms);
+  for (const size_t held : {100'000, 1'000'000}) {
+    const double ms = SumsLine({held, 1'000'000}, 0);
+    std::printf("%-50s | %8.0f ns\n", "    of a record, without an empty batch",
+                ms - empty_ms);
+  }
+}
+
+void EveryKey() {
   const auto update = [](std::span<const int64_t> deltas, std::optional<int64_t> sum) {
     int64_t total = sum.value_or(0);
     for (const int64_t delta : deltas) total += delta;
@@ -283,22 +321,9 @@ void State(const std::vector<size_t>& held_keys, bool all_keys) {
   const auto all = [&](const DStream<std::pair<int64_t, int64_t>>& deltas) {
     return deltas.UpdateStateByKey("sums", update).Map([](const auto& row) { return row.second; });
   };
-  double small_ms = 0;
-  for (const size_t held : held_keys) {
-    double floor_ms = 0;
-    const std::string keys = std::to_string(held / 1000) + " K keys, 100 K records";
-    const BatchTimes times = RunState(held, 20, Emits::kTouchedKeys, &floor_ms, mapped);
-    char text[120];
-    std::snprintf(text, sizeof text, "equal; floor %.2f ms (r %.2f)", floor_ms,
-                  floor_ms / times.median());
-    std::string compared = text;
-    if (small_ms != 0) compared += "; " + Times(times.median(), small_ms, "100 K keys", "1.3");
-    Show("B7 MapWithState, " + keys, times, compared);
-    if (small_ms == 0) small_ms = times.median();
-  }
-  if (!all_keys) return;
   double floor_ms = 0;
-  const BatchTimes times = RunState(1'000'000, 5, Emits::kAllKeys, &floor_ms, all);
+  const BatchTimes times =
+      RunState({1'000'000, kFilling, 5}, Emits::kAllKeys, &floor_ms, all);
   char text[120];
   std::snprintf(text, sizeof text, "equal; %.0f ns per key held", times.median() * 1e6 / 1'000'000);
   Show("B7 UpdateStateByKey, every key of 1 M", times, text);
@@ -311,6 +336,8 @@ int main(int argc, char** argv) {
   using namespace sluice::bench;
   const BenchArgs args = BeginBench(argc, argv);
   if (args.Wants("windows")) Windows();
-  if (args.Wants("state")) State({100'000, 1'000'000}, true);
-  if (args.only == "large") State({10'000'000}, false);
+  if (args.Wants("sums")) Sums();
+  if (args.Wants("every")) EveryKey();
+  if (args.only == "one") SumsLine({100'000, args.RecordsOr(1'000'000), args.runs}, 0);
+  if (args.only == "large") SumsLine({10'000'000, kFilling}, 0);
 }

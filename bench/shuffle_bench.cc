@@ -4,7 +4,7 @@
 // Two forms: Repartition, which spreads evenly, and GroupByKey over distinct keys, the one operator
 // that sends by the hash of a key without combining.
 //
-//   shuffle_bench [--records=N] [--runs=5] [--only=16|100]
+//   shuffle_bench [--records=N] [--runs=5] [--only=16|group|100]
 #include "bench/bench_main.h"
 #include "bench/shuffle_floors.h"
 #include "bench/whole_job.h"
@@ -58,6 +58,10 @@ void Small(uint64_t count, int runs) {
                   [](const SmallRecord& record) { return SumOf(record); });
             });
   }
+}
+
+void Groups(uint64_t count, int runs) {
+  const std::vector<SmallRecord> records = MakeSmall(count);
   Measure("16 B, GroupByKey", records, 8, 16, runs, [](const DStream<SmallRecord>& stream) {
     return stream.GroupByKey().Map(
         [](const std::pair<uint64_t, std::vector<uint64_t>>& group) {
@@ -88,5 +92,6 @@ int main(int argc, char** argv) {
   using namespace sluice::bench;
   const BenchArgs args = BeginBench(argc, argv);
   if (args.Wants("16")) Small(args.RecordsOr(kBytes / 16), args.runs);
+  if (args.Wants("group")) Groups(args.RecordsOr(kBytes / 16), args.runs);
   if (args.Wants("100")) Large(args.RecordsOr(kBytes / 100), args.runs);
 }

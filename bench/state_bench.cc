@@ -1,0 +1,57 @@
+// Keyed state (B7) as a whole job in one process, fed by a receiver: a running sum for each key.
+// batches_bench has the same job with batches of a size that it sets; its records come by a queue,
+// which a job carries in its plan and log, and that is half of what they cost there.
+//
+//   state_bench [--records=N] [--runs=9] [--only=small|large]
+#include "bench/bench_main.h"
+#include "bench/state_floors.h"
+#include "bench/whole_job.h"
+
+namespace sluice::bench {
+namespace {
+
+constexpr uint64_t kBytes = uint64_t{256} << 20;  // of one pass
+
+std::vector<Delta> MakeDeltas(uint64_t keys, uint64_t count) {
+  SplitMix64 random(42);
+  std::vector<Delta> deltas(count);
+  for (auto& [key, delta] : deltas) {
+    key = static_cast<int64_t>(random.Below(keys));
+    delta = static_cast<int64_t>(random.Below(7));
+  }
+  return deltas;
+}
+
+void Sums(uint64_t keys, uint64_t count, int runs) {
+  const std::vector<Delta> deltas = MakeDeltas(keys, count);
+  uint64_t grown = 0, by_o2 = 0, by_native = 0;
+  FlatSums o2(keys), native(keys);
+  WholeJob<Delta, Delta> job("B7 MapWithState, " + std::to_string(keys / 1000) + " K keys",
+                             deltas, sizeof(Delta));
+  job.stream()
+      .MapWithState("sums",
+                    [](int64_t, std::optional<int64_t> delta, sluice::State<int64_t>& sum) {
+                      const int64_t before = sum.GetOption().value_or(0);
+                      sum.Update(before + *delta);
+                      return Grown(before, sum.Get());
+                    })
+      .Reduce(std::plus<>())
+      .ForeachBatch([&](const Batch<uint64_t>& batch) {
+        batch.ForEach([&](uint64_t sum) { grown += sum; });
+      });
+  job.RunAndShow({.runs = runs,
+                  .floor_o2 = [&] { by_o2 += floors_o2::AddDeltas(deltas, o2); },
+                  .floor_native = [&] { by_native += floors_native::AddDeltas(deltas, native); },
+                  .equal = [&] { return grown == by_o2 && grown == by_native; }},
+                 "M rec/CPU-s");
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  using namespace sluice::bench;
+  const BenchArgs args = BeginBench(argc, argv);
+  if (args.Wants("small")) Sums(100'000, args.RecordsOr(kBytes / 16), args.runs);
+  if (args.Wants("large")) Sums(1'000'000, args.RecordsOr(kBytes / 16), args.runs);
+}
