@@ -82,6 +82,28 @@ inline uint64_t HashTail(ShortKey tail, uint64_t state) {
 }
 inline uint64_t HashShortKey(ShortKey key) { return HashTail(key, kHashA); }
 
+// Keys that all have kSize bytes, up to 16, as two words: two are equal where their words are. Up
+// to kShortKeyMax it is LoadShortKey.
+template <size_t kSize>
+ShortKey LoadKeyOfSize(const char* bytes) {
+  static_assert(kSize > 0 && kSize <= 16);
+  ShortKey key{0, 0};
+  std::memcpy(&key.low, bytes, kSize < 8 ? kSize : 8);
+  if constexpr (kSize > 8) std::memcpy(&key.high, bytes + 8, kSize - 8);
+  if constexpr (kSize <= kShortKeyMax) key.high |= uint64_t{kSize} << 56;
+  return key;
+}
+// KeyHash of its bytes.
+template <size_t kSize>
+uint64_t HashKeyOfSize(ShortKey key) {
+  if constexpr (kSize <= kShortKeyMax) {
+    return HashShortKey(key);
+  } else {
+    const uint64_t state = kHashA ^ Fold64(kSize ^ kHashC, kHashB);
+    return HashTail({0, 0}, Fold64(key.low ^ state, key.high ^ kHashB) + kHashC);
+  }
+}
+
 }  // namespace internal
 
 inline uint64_t KeyHash(std::string_view key) {

@@ -245,5 +245,39 @@ TEST(CombineTable, KeepsOrderAndKeysOfEveryLength) {
   }
 }
 
+template <uint32_t kSize>
+void KeepsKeysOfSize() {
+  internal::CombineTable<int64_t, kSize> table;
+  const auto make = [](int64_t n) { return n; };
+  const auto merge = [](int64_t& total, int64_t n) { total += n; };
+  std::vector<std::string> keys;
+  for (int i = 0; i < 6'000; ++i) {
+    std::string key(kSize, '\xff');  // of 16: no byte is left to tell a size or an arena by
+    std::memcpy(key.data() + kSize / 2, &i, std::min<size_t>(sizeof i, kSize - kSize / 2));
+    if (kSize >= 4 || i < 100) keys.push_back(key);
+  }
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    for (const std::string& key : keys) table.Add(key, int64_t{1}, make, merge);
+  }
+  table.Flush(make, merge);
+  ASSERT_EQ(table.entries().size(), keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const auto& entry = table.entries()[i];
+    EXPECT_EQ(table.KeyOf(entry), keys[i]);
+    EXPECT_EQ(entry.hash, KeyHash(keys[i]));
+    EXPECT_EQ(entry.value, 3);
+    EXPECT_EQ(table.Find(keys[i]), &entry);
+  }
+  EXPECT_EQ(table.Find(std::string(kSize, 'x')), nullptr);
+}
+
+TEST(CombineTable, KeysOfOneSizeAreInlineAndHashAsTheirBytes) {
+  KeepsKeysOfSize<1>();
+  KeepsKeysOfSize<8>();
+  KeepsKeysOfSize<12>();
+  KeepsKeysOfSize<15>();
+  KeepsKeysOfSize<16>();
+}
+
 }  // namespace
 }  // namespace sluice

@@ -18,8 +18,8 @@ concept MergeFunction =
     (std::invocable<const F&, const C&, const Own<R>&> &&
      std::convertible_to<std::invoke_result_t<const F&, const C&, const Own<R>&>, C>);
 
-// Values of type V, fed as rows, into accumulators C by key.
-template <class V, class Create, class Merge>
+// Values of type V, fed as rows, into accumulators C by keys of type K.
+template <class K, class V, class Create, class Merge>
 class CombinerTable {
  public:
   using C = CombinerOf<Create, V>;
@@ -41,12 +41,12 @@ class CombinerTable {
       combiner = merge_(std::as_const(combiner), std::as_const(scratch_));
     }
   }
-  const CombineTable<C>& table() const { return table_; }
+  const KeyTable<K, C>& table() const { return table_; }
 
  private:
   const Create create_;
   const Merge merge_;
-  CombineTable<C> table_;
+  KeyTable<K, C> table_;
   V scratch_{};
 };
 
@@ -65,7 +65,7 @@ class CombineByKeyKernel final : public ShuffleKernel {
       combiners_.Add(KeyBytes<K>(row.first, scratch_), row.second);
     });
     shares_.Start(context, partitions, kFixedSize<std::pair<K, C>>);
-    const CombineTable<C>& table = combiners_.table();
+    const auto& table = combiners_.table();
     for (const auto& entry : table.entries()) {
       const std::string_view key = table.KeyOf(entry);
       PutPair<K, C>(key, entry.value, shares_.OfKey(key, entry.hash));
@@ -75,7 +75,7 @@ class CombineByKeyKernel final : public ShuffleKernel {
 
  private:
   Chain chain_;
-  CombinerTable<V, Create, Merge> combiners_;
+  CombinerTable<K, V, Create, Merge> combiners_;
   Shares shares_;
   std::string scratch_;
 };
@@ -98,13 +98,13 @@ class CombineValuesOperator final : public PartitionOperator {
         combiners_.Add(key, std::as_const(value));
       }
     }
-    const CombineTable<C>& table = combiners_.table();
+    const auto& table = combiners_.table();
     for (const auto& entry : table.entries()) PutPair<K, C>(table.KeyOf(entry), entry.value, out);
   }
   uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, C>>; }
 
  private:
-  CombinerTable<V, Create, Merge> combiners_;
+  CombinerTable<K, V, Create, Merge> combiners_;
 };
 
 template <class T, class Chain>

@@ -1,9 +1,10 @@
 // The aggregation table: one value per distinct key, in the order in which keys were first added.
 //
-// A key is copied once, when it is new: up to 15 bytes inline, longer ones into an arena. While
-// the table is small it is probed directly. Once it has some thousand keys, short keys are first
-// gathered, bytes and values copied, in a ring, and the memory that their probes will touch is
-// prefetched. Memory is kept by Clear. Not thread-safe.
+// A key is copied once, when it is new: up to 15 bytes inline, longer ones into an arena. Keys that
+// all have one size, of up to 16 bytes, are always inline. While the table is small it is probed
+// directly. Once it has some thousand keys, inline ones are first gathered, bytes and values
+// copied, in a ring, and the memory that their probes will touch is prefetched; whoever looks many
+// keys up does the same with the steps of a look-up. Memory is kept by Clear. Not thread-safe.
 #pragma once
 
 #include <concepts>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/codec.h"
 #include "common/key_hash.h"
 
 namespace sluice::internal {
@@ -21,7 +23,8 @@ namespace sluice::internal {
 // Asks for huge pages behind a large array; a hint only.
 void AdviseHugePages(void* memory, size_t size);
 
-template <class V>
+// kKeySize: of every key, at most 16; 0: keys of any size.
+template <class V, uint32_t kKeySize = 0>
 class CombineTable {
  public:
   struct Entry {
@@ -29,21 +32,35 @@ class CombineTable {
     uint64_t hash;
     V value;
   };
+  // What a look-up needs of a key's bytes. Of a long one it says only that: `key` is {0, kLong}.
+  struct Hashed {
+    ShortKey key;
+    uint64_t hash;
+  };
+  static Hashed HashedOf(std::string_view key) {
+    if constexpr (kKeySize != 0) {
+      const ShortKey words = LoadKeyOfSize<kKeySize>(key.data());
+      return {words, HashKeyOfSize<kKeySize>(words)};
+    } else if (key.size() > kShortKeyMax) {
+      return {{0, kLong}, KeyHash(key)};
+    } else {
+      const ShortKey words = LoadShortKey(key.data(), key.size());
+      return {words, HashShortKey(words)};
+    }
+  }
 
   // Adds a value: make(value) gives the first of a key, merge(V&, value) adds to it.
   // Within one key the order is kept. Flush must be called before entries are read.
   template <class Value, class Make, class Merge>
   void Add(std::string_view key, const Value& value, const Make& make, const Merge& merge) {
-    if (key.size() > kShortKeyMax) [[unlikely]] {
-      ProbeLong(key, Apply(value, make, merge));
-      return;
+    const Hashed hashed = HashedOf(key);
+    if (IsLong(hashed)) [[unlikely]] {
+      return ProbeLong(key, hashed.hash, Apply(value, make, merge));
     }
-    const ShortKey short_key = LoadShortKey(key.data(), key.size());
-    const uint64_t hash = HashShortKey(short_key);
     if constexpr (kRinged && std::same_as<Value, V>) {
-      if (large_) return AddToRing(short_key, hash, value, make, merge);
+      if (large_) return AddToRing(hashed, value, make, merge);
     }
-    Probe(short_key, hash, Apply(value, make, merge));
+    Probe(hashed, Apply(value, make, merge));
   }
 
   // Carries out what the ring holds.
@@ -53,22 +70,22 @@ class CombineTable {
       const uint64_t held = ring_next_ < kRingSize ? ring_next_ : kRingSize;
       for (uint64_t i = ring_next_ - held; i < ring_next_; ++i) {
         const Waiting& waiting = ring_[i % kRingSize];
-        Probe(waiting.key, waiting.hash, Apply(waiting.value, make, merge));
+        Probe(waiting.key, Apply(waiting.value, make, merge));
       }
       ring_next_ = 0;
     }
   }
 
   // The entry of the key, or null.
-  const Entry* Find(std::string_view key) const {
+  const Entry* Find(std::string_view key) const { return Find(key, HashedOf(key)); }
+  // `hashed` is HashedOf(key).
+  const Entry* Find(std::string_view key, const Hashed& hashed) const {
     if (entries_.empty()) return nullptr;
-    const bool is_long = key.size() > kShortKeyMax;
-    const ShortKey short_key = is_long ? ShortKey{} : LoadShortKey(key.data(), key.size());
-    const uint64_t hash = is_long ? KeyHash(key) : HashShortKey(short_key);
-    for (uint64_t at = hash & mask_; slots_[at] != 0; at = (at + 1) & mask_) {
-      if ((slots_[at] & kTagMask) != TagOf(hash)) continue;
+    for (uint64_t at = hashed.hash & mask_; slots_[at] != 0; at = (at + 1) & mask_) {
+      if ((slots_[at] & kTagMask) != TagOf(hashed.hash)) continue;
       const Entry& entry = entries_[IndexOf(slots_[at])];
-      if (is_long ? entry.hash == hash && KeyOf(entry) == key : entry.key == short_key) {
+      if (IsLong(hashed) ? entry.hash == hashed.hash && KeyOf(entry) == key
+                         : entry.key == hashed.key) {
         return &entry;
       }
     }
@@ -77,21 +94,33 @@ class CombineTable {
 
   // The entry of the key, or a new one with a default value; `added` tells which.
   Entry& FindOrAdd(std::string_view key, bool& added) {
+    return FindOrAdd(key, HashedOf(key), added);
+  }
+  Entry& FindOrAdd(std::string_view key, const Hashed& hashed, bool& added) {
     Entry* found;
     const auto keep = [&](Entry& entry, bool is_new) { found = &entry, added = is_new; };
-    if (key.size() > kShortKeyMax) {
-      ProbeLong(key, keep);
+    if (IsLong(hashed)) {
+      ProbeLong(key, hashed.hash, keep);
     } else {
-      const ShortKey short_key = LoadShortKey(key.data(), key.size());
-      Probe(short_key, HashShortKey(short_key), keep);
+      Probe(hashed, keep);
     }
     return *found;
+  }
+
+  // Asking for the memory of a look-up ahead of it, in two steps with other work between; of use
+  // where the table is large.
+  bool large() const { return large_; }
+  void PrefetchSlot(uint64_t hash) const { __builtin_prefetch(&slots_[hash & mask_]); }
+  void PrefetchEntry(uint64_t hash) const {
+    const uint64_t slot = slots_[hash & mask_];
+    if (slot != 0) __builtin_prefetch(&entries_[IndexOf(slot)]);
   }
 
   const std::vector<Entry>& entries() const { return entries_; }
 
   // Valid until the entry or the table changes.
   std::string_view KeyOf(const Entry& entry) const {
+    if constexpr (kKeySize != 0) return {reinterpret_cast<const char*>(&entry.key), kKeySize};
     if (entry.key.high >= kLong) {
       return {arena_.data() + entry.key.low, static_cast<size_t>(entry.key.high - kLong)};
     }
@@ -120,11 +149,13 @@ class CombineTable {
   static constexpr bool kRinged = std::is_trivially_copyable_v<V> && sizeof(V) <= 16;
 
   struct Waiting {
-    ShortKey key;
-    uint64_t hash;
+    Hashed key;
     std::conditional_t<kRinged, V, char> value;
   };
 
+  static constexpr bool IsLong(const Hashed& hashed) {
+    return kKeySize == 0 && hashed.key.high == kLong;
+  }
   // A slot: the hash's bits 16 to 47 as a tag above, entry index + 1 below; 0 is free.
   static uint64_t TagOf(uint64_t hash) { return (hash << 16) & kTagMask; }
   static uint32_t IndexOf(uint64_t slot) { return static_cast<uint32_t>(slot) - 1; }
@@ -139,45 +170,40 @@ class CombineTable {
 
   // A key waits for kRingSize others: its slot is fetched at once, its entry half way.
   template <class Make, class Merge>
-  void AddToRing(ShortKey key, uint64_t hash, const V& value, const Make& make,
-                 const Merge& merge) {
+  void AddToRing(const Hashed& key, const V& value, const Make& make, const Merge& merge) {
     Waiting& place = ring_[ring_next_ % kRingSize];
-    if (ring_next_ >= kRingSize) {
-      Probe(place.key, place.hash, Apply(place.value, make, merge));
-    }
-    place = {key, hash, value};
-    __builtin_prefetch(&slots_[hash & mask_]);
+    if (ring_next_ >= kRingSize) Probe(place.key, Apply(place.value, make, merge));
+    place = {key, value};
+    PrefetchSlot(key.hash);
     if (ring_next_ >= kRingSize / 2) {
-      const uint64_t slot = slots_[ring_[(ring_next_ - kRingSize / 2) % kRingSize].hash & mask_];
-      if (slot != 0) __builtin_prefetch(&entries_[IndexOf(slot)]);
+      PrefetchEntry(ring_[(ring_next_ - kRingSize / 2) % kRingSize].key.hash);
     }
     ++ring_next_;
   }
 
   template <class Found>
-  void Probe(ShortKey key, uint64_t hash, const Found& found) {
+  void Probe(const Hashed& key, const Found& found) {
     if (entries_.size() >= capacity_) [[unlikely]] Grow();
-    const uint64_t tag = TagOf(hash);
-    for (uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
+    const uint64_t tag = TagOf(key.hash);
+    for (uint64_t at = key.hash & mask_;; at = (at + 1) & mask_) {
       const uint64_t slot = slots_[at];
-      if (slot == 0) return Insert(at, tag, {key, hash, V{}}, found);
+      if (slot == 0) return Insert(at, key.key, key.hash, found);
       if ((slot & kTagMask) != tag) continue;
       Entry& entry = entries_[IndexOf(slot)];
-      if (entry.key == key) return found(entry, false);
+      if (entry.key == key.key) return found(entry, false);
     }
   }
 
   template <class Found>
-  void ProbeLong(std::string_view key, const Found& found) {
+  void ProbeLong(std::string_view key, uint64_t hash, const Found& found) {
     if (entries_.size() >= capacity_) Grow();
-    const uint64_t hash = KeyHash(key);
     const uint64_t tag = TagOf(hash);
     for (uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
       const uint64_t slot = slots_[at];
       if (slot == 0) {
         const ShortKey place{arena_.size(), kLong + key.size()};
         arena_.append(key);
-        return Insert(at, tag, {place, hash, V{}}, found);
+        return Insert(at, place, hash, found);
       }
       if ((slot & kTagMask) != tag) continue;
       Entry& entry = entries_[IndexOf(slot)];
@@ -186,11 +212,13 @@ class CombineTable {
   }
 
   template <class Found>
-  void Insert(uint64_t at, uint64_t tag, Entry entry, const Found& found) {
-    slots_[at] = tag | (entries_.size() + 1);
-    entries_.push_back(std::move(entry));
+  void Insert(uint64_t at, const ShortKey& key, uint64_t hash, const Found& found) {
+    slots_[at] = TagOf(hash) | (entries_.size() + 1);
+    Entry& entry = entries_.emplace_back();  // filled where it lies: a copy waits for its stores
+    entry.key = key;
+    entry.hash = hash;
     if (entries_.size() == kLargeEntries) large_ = true;
-    found(entries_.back(), true);
+    found(entry, true);
   }
 
   void FreeSlotOf(size_t index) {
@@ -225,5 +253,9 @@ class CombineTable {
   uint64_t ring_next_ = 0;  // keys that have entered the ring since the last Flush
   Waiting ring_[kRinged ? kRingSize : 1];
 };
+
+// For keys of type K.
+template <class K, class V>
+using KeyTable = CombineTable<V, RecordCodec<K>::kFixedSize <= 16 ? RecordCodec<K>::kFixedSize : 0>;
 
 }  // namespace sluice::internal

@@ -161,7 +161,7 @@ class CombineKernel final : public ShuffleKernel {
  private:
   Chain chain_;
   Folder<V, F> fold_;
-  CombineTable<V> table_;
+  KeyTable<K, V> table_;
   Shares shares_;
   std::string scratch_;
 };

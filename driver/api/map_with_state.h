@@ -223,7 +223,7 @@ class MapWithStateOperator final : public PartitionOperator {
   const std::shared_ptr<const bool> snapshots_;
   int64_t batch_ms_ = 0;
   int64_t due_ms_ = 0;
-  CombineTable<uint32_t> places_;  // of keys in touched_, which has them in the same order
+  KeyTable<K, uint32_t> places_;  // of keys in touched_, which has them in the same order
   std::vector<Touched> touched_;
   std::vector<uint32_t> order_;    // places in touched_, by when they got a state in the batch
   std::string encoded_;

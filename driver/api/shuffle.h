@@ -35,7 +35,7 @@ class FoldByKeyOperator final : public PartitionOperator {
 
  private:
   Folder<V, F> fold_;
-  CombineTable<V> table_;
+  KeyTable<K, V> table_;
 };
 
 template <class K, class V>

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,14 +30,28 @@ class StaticTable {
   template <class F>
   bool ForEachValue(std::string_view key, const F& f) const {
     const auto* entry = keys_.Find(key);
-    if (entry == nullptr) return false;
-    for (uint32_t at = entry->value.first; at != kNone;) {
-      Head head;
-      std::memcpy(&head, values_.data() + at, sizeof head);
-      f(std::string_view(values_.data() + at + sizeof head, head.size));
-      at = head.next;
+    if (entry != nullptr) ForEachValueOf(*entry, f);
+    return entry != nullptr;
+  }
+  // The same for several short keys, whose memory is asked for at once: f(i, encoded value) for
+  // each value of key i, or without(i).
+  template <size_t kMost, class F, class G>
+  void ForEachValueOfAll(std::span<const ShortKey> keys, const F& f, const G& without) const {
+    Keys::Hashed hashed[kMost];
+    const Keys::Entry* found[kMost];
+    for (size_t i = 0; i < keys.size(); ++i) {
+      hashed[i] = {keys[i], HashShortKey(keys[i])};
+      if (keys_.large()) keys_.PrefetchSlot(hashed[i].hash);
     }
-    return true;
+    for (size_t i = 0; i < keys.size() && keys_.large(); ++i) keys_.PrefetchEntry(hashed[i].hash);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      found[i] = keys_.Find({}, hashed[i]);
+      if (found[i] != nullptr) __builtin_prefetch(values_.data() + found[i]->value.first);
+    }
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (found[i] == nullptr) without(i);
+      else ForEachValueOf(*found[i], [&](std::string_view value) { f(i, value); });
+    }
   }
 
  private:
@@ -49,7 +64,18 @@ class StaticTable {
     uint32_t first = kNone;
     uint32_t last = kNone;
   };
-  CombineTable<Places> keys_;
+  using Keys = CombineTable<Places>;
+  template <class F>
+  void ForEachValueOf(const Keys::Entry& entry, const F& f) const {
+    for (uint32_t at = entry.value.first; at != kNone;) {
+      Head head;
+      std::memcpy(&head, values_.data() + at, sizeof head);
+      f(std::string_view(values_.data() + at + sizeof head, head.size));
+      at = head.next;
+    }
+  }
+
+  Keys keys_;
   std::string values_;
 };
 
@@ -117,18 +143,59 @@ struct StaticJoinChain {
   template <class Sink>
   void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
     const std::shared_ptr<const StaticTable> table = dataset.Table();
+    if constexpr (kWaits) return DriveInPieces(*table, context, batches, sink);
     std::string scratch;
     View<W> value{};
     chain.Drive(context, batches, [&](const auto& row) {
-      const auto emit = [&](std::string_view bytes) {
-        if (!DecodeRecord<W>(bytes, value)) ThrowBadRecord(RecordName<W>(), 0, bytes.size());
-        sink(Out{row.first, {row.second, value}});
-      };
-      const bool known = table->ForEachValue(KeyBytes<K>(row.first, scratch), emit);
-      if constexpr (kOuter) {
-        if (!known) sink(Out{row.first, {row.second, std::nullopt}});
-      }
+      const bool known = table->ForEachValue(
+          KeyBytes<K>(row.first, scratch),
+          [&](std::string_view bytes) { Emit(row, bytes, value, sink); });
+      if (!known) EmitWithout(row, sink);
     });
+  }
+
+ private:
+  // Rows that own all they are, with a short key, wait for some others, so that the table is asked
+  // for many at once.
+  static constexpr size_t kPiece = 64;
+  static constexpr bool kWaits =
+      std::same_as<Own<In>, In> && std::is_trivially_copy_constructible_v<In> &&
+      std::is_trivially_destructible_v<In> && std::default_initializable<In> &&
+      std::is_copy_assignable_v<In> && sizeof(In) <= 64 && kFixedSize<K> != 0 &&
+      kFixedSize<K> <= kShortKeyMax;
+
+  template <class Sink>
+  void DriveInPieces(const StaticTable& table, const TaskContext& context,
+                     std::span<const BatchView> batches, Sink& sink) const {
+    In rows[kPiece];
+    ShortKey keys[kPiece];
+    size_t count = 0;
+    View<W> value{};
+    const auto look_up = [&] {
+      table.ForEachValueOfAll<kPiece>(
+          {keys, count},
+          [&](size_t i, std::string_view bytes) { Emit(rows[i], bytes, value, sink); },
+          [&](size_t i) { EmitWithout(rows[i], sink); });
+      count = 0;
+    };
+    chain.Drive(context, batches, [&](const auto& row) SLUICE_INLINED {
+      char key[kWaits ? kFixedSize<K> : 1];
+      RecordCodec<K>::template Write<true>(row.first, key);
+      keys[count] = LoadKeyOfSize<sizeof key>(key);
+      rows[count] = row;
+      if (++count == kPiece) look_up();
+    });
+    look_up();
+  }
+
+  template <class Row, class Sink>
+  static void Emit(const Row& row, std::string_view bytes, View<W>& value, Sink& sink) {
+    if (!DecodeRecord<W>(bytes, value)) ThrowBadRecord(RecordName<W>(), 0, bytes.size());
+    sink(Out{row.first, {row.second, value}});
+  }
+  template <class Row, class Sink>
+  static void EmitWithout(const Row& row, Sink& sink) {
+    if constexpr (kOuter) sink(Out{row.first, {row.second, std::nullopt}});
   }
 };
 

@@ -31,6 +31,36 @@ TEST(StaticDatasetTest, JoinsWithTheVersionOfTheBatch) {
   EXPECT_EQ(program.Parts({{"tea", "milk"}}), (std::vector<Rows>{{"(tea,(1,5))"}}));
 }
 
+// Rows of short keys are looked up some dozen at a time, also what is left of the last dozen, and
+// in a table that is larger than one whose look-ups go one by one.
+TEST(StaticDatasetTest, ManyRowsKeepTheirOrderWithAndWithoutAMatch) {
+  ScriptedProgram program([](StreamingContext& ssc, DStream<std::string> lines) {
+    const auto dataset = ssc.StaticDataset<int64_t, int64_t>(
+        "squares", [](int64_t) { return std::string("1"); }, [](const std::string&) {
+          std::vector<std::pair<int64_t, int64_t>> squares;
+          for (int64_t n = 0; n < 10'000; n += 2) squares.emplace_back(n, n * n);
+          squares.emplace_back(4, -4);
+          return squares;
+        });
+    const auto numbers =
+        lines.Map([](const std::string& line) { return std::pair{int64_t{std::stoi(line)}, 'n'}; });
+    numbers.Join(dataset).Print(1'000);
+    numbers.LeftOuterJoin(dataset).Print(1'000);
+  });
+  std::vector<std::string> lines;
+  Rows joined, outer;
+  for (int n = 0; n < 200; ++n) {
+    lines.push_back(std::to_string(n));
+    const std::string row = "(" + lines.back() + ",(n,";
+    const std::string square = std::to_string(n * n);
+    if (n % 2 == 0) joined.push_back(row + square + "))");
+    outer.push_back(row + (n % 2 == 0 ? "Some(" + square + ")))" : "None))"));
+    if (n == 4) joined.push_back(row + "-4))"), outer.push_back(row + "Some(-4)))");
+  }
+  EXPECT_EQ(program.Parts({lines}), (std::vector<Rows>{joined}));
+  EXPECT_EQ(program.Parts({lines}, 1), (std::vector<Rows>{outer}));
+}
+
 TEST(StaticDatasetTest, AVersionIsLoadedOnceWhileItIsInUse) {
   int loads = 0;
   internal::StaticTables tables([&](const std::string&) {

@@ -40,7 +40,16 @@ class ValueGroups {
     uint32_t next = 0;
   };
 
-  void Append(std::string_view key, std::string_view bytes);
+  // A record on its way into the table.
+  struct Waiting {
+    std::string_view key;
+    std::string_view value;
+    CombineTable<Group>::Hashed hashed;
+  };
+  static constexpr uint32_t kPiece = 64;  // records whose memory is asked for at once
+
+  void GatherPiece(const BatchView& records, uint32_t begin, uint32_t end, TakeKey take_key);
+  void Append(const Waiting& record);
 
   CombineTable<Group> table_;
   std::vector<Value> values_;

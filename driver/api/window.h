@@ -59,7 +59,7 @@ class PairTable {
     WriteTo(records_);
     return records_;
   }
-  const CombineTable<V>& table() const { return table_; }
+  const KeyTable<K, V>& table() const { return table_; }
   Folder<V, F>& folder() { return fold_; }
 
  private:
@@ -71,7 +71,7 @@ class PairTable {
   }
 
   Folder<V, F> fold_;
-  CombineTable<V> table_;
+  KeyTable<K, V> table_;
   RecordBatch records_;
 };
 
