@@ -3,7 +3,7 @@
 # code where an output differs from the floor's. Takes about a quarter of an hour once built.
 #
 #   bench/run.sh            # everything
-#   bench/run.sh kernels local ysb nexmark shuffle state batches grep words empty recovery   # these only
+#   bench/run.sh kernels local ysb nexmark shuffle state batches grep words empty recovery  # these
 #   bench/run.sh s3         # a log in an S3 bucket, by name only: it needs tests/s3_server.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -49,6 +49,7 @@ template <Aggregate T>
            requires { StructCodecOf<T>::kIsStruct; })
 struct RecordCodec<T> : StructCodecOf<T> {
   using View = T;
+  static constexpr bool kSameBytes = StructCodecOf<T>::template kFill<T>;
   template <bool canonical>
   static void Put(const T& row, std::string& out) {
     StructCodecOf<T>::template PutTuple<canonical>(FieldsOf(const_cast<T&>(row)), out);

@@ -109,6 +109,13 @@ static_assert(kFixedSize<std::pair<int64_t, double>> == 16);
 static_assert(kFixedSize<Wide> == 16);
 static_assert(kFixedSize<std::array<std::pair<int32_t, bool>, 3>> == 15);
 static_assert(kFixedSize<std::pair<int64_t, std::string>> == 0);
+// Records that are encoded by one copy of all: no padding, fields in their order, no text.
+static_assert(internal::kSameBytes<int64_t> && internal::kSameBytes<std::pair<int64_t, double>>);
+static_assert(internal::kSameBytes<std::array<std::pair<int32_t, float>, 3>>);
+static_assert(!internal::kSameBytes<std::pair<int64_t, int32_t>>);
+static_assert(!internal::kSameBytes<std::tuple<int64_t, int64_t>>);
+static_assert(!internal::kSameBytes<std::string> && !internal::kSameBytes<Place>);
+static_assert(!internal::kSameBytes<std::optional<int64_t>> && !internal::kSameBytes<Money>);
 static_assert(KeyRecord<Place> && !KeyRecord<FakeMessage>);
 static_assert(!KeyRecord<std::pair<int, FakeMessage>>);
 

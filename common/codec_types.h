@@ -66,6 +66,7 @@ namespace internal {
 //   Take(reader, view)           reads it back
 //   Write<canonical>(row, at)    where kFixedSize is not 0: the same bytes, at `at`
 //   Read(at, view)               where kFixedSize is not 0: Take, of bytes that are there
+//   kSameBytes                   may be left out: the encoding is the value's memory
 //   AppendName(out)              the type in words, part of the fingerprint
 // For a type whose nested encoding is length and bytes, kDelimited holds, and PutBare and TakeBare
 // leave the length out.
@@ -115,9 +116,14 @@ inline constexpr uint32_t kOnePieceMax = 1024;
 template <class C>
 inline constexpr bool kInOnePiece = C::kFixedSize != 0 && C::kFixedSize <= kOnePieceMax;
 
+// Records of type T that lie one behind the other are encoded by one copy.
+template <class T>
+inline constexpr bool kSameBytes = requires { requires RecordCodec<T>::kSameBytes; };
+
 template <Number T>
 struct RecordCodec<T> {
   using View = T;
+  static constexpr bool kSameBytes = true;
   static constexpr uint32_t kFixedSize = sizeof(T);
   static constexpr bool kIsKey = true;
   static constexpr bool kDelimited = false;
@@ -191,6 +197,10 @@ constexpr uint32_t FixedSizeOf() {
 // Writes fields one after another; shared by pairs, tuples and aggregates.
 template <Record... Ts>
 struct FieldsCodec {
+  // Where fields lie in this order and T is no larger than they are, nothing is between them.
+  template <class T>
+  static constexpr bool kFill =
+      (internal::kSameBytes<Ts> && ...) && sizeof(T) == FixedSizeOf<Ts...>();
   static constexpr uint32_t kFixedSize = FixedSizeOf<Ts...>();
   static constexpr bool kIsKey = (RecordCodec<Ts>::kIsKey && ...);
   static constexpr bool kDelimited = false;
@@ -234,6 +244,7 @@ struct FieldsCodec {
 template <Record A, Record B>
 struct RecordCodec<std::pair<A, B>> : FieldsCodec<A, B> {
   using View = std::pair<sluice::View<A>, sluice::View<B>>;
+  static constexpr bool kSameBytes = FieldsCodec<A, B>::template kFill<std::pair<A, B>>;
   template <bool canonical, class Row>
   static void Put(const Row& row, std::string& out) {
     FieldsCodec<A, B>::template PutFields<canonical>(out, row.first, row.second);
@@ -335,6 +346,7 @@ template <Record T, size_t n>
   requires(n > 0)
 struct RecordCodec<std::array<T, n>> {
   using View = std::array<sluice::View<T>, n>;
+  static constexpr bool kSameBytes = internal::kSameBytes<T>;
   static constexpr uint32_t kFixedSize = RecordCodec<T>::kFixedSize * uint32_t{n};
   static constexpr bool kIsKey = RecordCodec<T>::kIsKey;
   static constexpr bool kDelimited = false;

@@ -81,6 +81,14 @@ void EncodedBatch::AppendAll(std::span<const std::string_view> records) {
   count_ += static_cast<uint32_t>(records.size());
 }
 
+void EncodedBatch::AppendFixed(const char* bytes, size_t count) {
+  const uint64_t added = uint64_t{count} * fixed_size_;
+  if (size() + added > kBatchBytesMax) ThrowFull();
+  Reserve(size() + added, 0);
+  encoded_.append(bytes, added);
+  count_ += static_cast<uint32_t>(count);
+}
+
 void EncodedBatch::ThrowFull() {
   throw std::length_error("more records than one batch can hold");
 }

@@ -24,6 +24,9 @@ class EncodedBatch {
   void Append(std::string_view record);
   // Throws as EndRecord does; nothing was appended then.
   void AppendAll(std::span<const std::string_view> records);
+  // Appends `count` records of the fixed size, whose bytes are one behind the other. Throws as
+  // EndRecord does; nothing was appended then.
+  void AppendFixed(const char* bytes, size_t count);
   // Appends records [from, to) of `batch`.
   void Append(const BatchView& batch, uint32_t from, uint32_t to);
   // A record, of the fixed size if there is one, may also be appended to bytes() and closed by

@@ -32,6 +32,15 @@ TEST(EncodedBatchTest, IsTheEncodingOfTheSameRecords) {
   EXPECT_EQ(all.Take(), expected);
 }
 
+TEST(EncodedBatchTest, RecordsOfOneSizeMayComeInOnePiece) {
+  EncodedBatch one_by_one(4), at_once(4);
+  for (const char* number : {"aaaa", "bbbb", "cccc"}) one_by_one.Append(number);
+  at_once.AppendFixed("aaaa", 1);
+  at_once.AppendFixed("bbbbcccc", 2);
+  EXPECT_EQ(at_once.count(), 3u);
+  EXPECT_EQ(at_once.Take(), one_by_one.Take());
+}
+
 TEST(EncodedBatchTest, TakesPartOfAFixedSizeBatch) {
   RecordBatch numbers(4);
   for (const char* number : {"aaaa", "bbbb", "cccc"}) numbers.Append(number);

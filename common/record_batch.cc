@@ -68,10 +68,15 @@ void EncodeBatchTo(const BatchView& batch, char* out) {
   }
 }
 
+// Piece by piece, since what is made room for with resize is written twice.
 void EncodeBatch(const BatchView& batch, std::string& out) {
-  const size_t start = out.size();
-  out.resize(start + EncodedBatchSize(batch));
-  EncodeBatchTo(batch, out.data() + start);
+  const Header header{kMagic, batch.count, batch.fixed_size, static_cast<uint32_t>(batch.size)};
+  out.reserve(out.size() + EncodedBatchSize(batch));
+  out.append(reinterpret_cast<const char*>(&header), sizeof(header));
+  out.append(batch.data, batch.size);
+  out.append(OffsetsAt(batch.size) - sizeof(header) - batch.size, '\0');
+  if (batch.fixed_size != 0 || batch.count == 0) return;
+  out.append(reinterpret_cast<const char*>(batch.ends), uint64_t{batch.count} * 4);
 }
 
 std::optional<BatchView> DecodeBatch(std::string_view encoded, std::vector<uint32_t>& scratch) {

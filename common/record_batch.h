@@ -50,6 +50,8 @@ class RecordBatch {
     ++count_;
     if (fixed_size_ == 0) ends_.push_back(static_cast<uint32_t>(bytes_.size()));
   }
+  // The same for many at once, of the fixed size.
+  void EndRecords(uint32_t count) { count_ += count; }
   // Appends all records of another batch; false when the two differ in fixed size.
   bool AppendAll(const BatchView& other);
 

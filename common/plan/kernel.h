@@ -126,12 +126,15 @@ class KeyedState {
     uint64_t hash = 0;
     uint32_t slot = 0;   // for the state only
     bool known = false;  // false: PutAt searches
+    // What Look found, where this attempt has put it: until the entry is put or removed it may be
+    // written over in its size, which spares a PutAt with the due time that it has.
+    char* value = nullptr;
   };
-  // As Get; `place` is good for PutAt in this attempt until the entry is put or removed.
-  virtual std::optional<std::string_view> Look(std::string_view key, uint64_t hash,
-                                               Place& place) {
-    place = Place{hash, 0, false};
-    return Get(key);
+  // As Get, with data() null for nothing; `place` is good for PutAt in this attempt until the entry
+  // is put or removed.
+  virtual std::string_view Look(std::string_view key, uint64_t hash, Place& place) {
+    place = Place{.hash = hash};
+    return Get(key).value_or(std::string_view());
   }
   // As PutTimed, or as Put where `due_ms` is 0.
   virtual void PutAt(const Place& /*place*/, std::string_view key, std::string_view value,
@@ -140,8 +143,8 @@ class KeyedState {
   }
   // Of the entry that a visitor is called with, within that call.
   virtual Place Visited() const { return Place(); }
-  // A hint that a key of this hash will be asked for some calls from now; nothing changes.
-  virtual void Prefetch(uint64_t /*hash*/) {}
+  // A hint that keys of these hashes, some dozen at most, will be asked for next.
+  virtual void Prefetch(std::span<const uint64_t> /*hashes*/) {}
   // Of the key's entry; 0: none.
   virtual int64_t DueOf(std::string_view key) = 0;
   virtual uint64_t size() const = 0;

@@ -262,25 +262,5 @@ class CopyKernel final : public NarrowKernel {
 // Appends every record of the batch.
 void AppendRecords(const BatchView& batch, RecordBatch& out);
 
-// Ends a chain in encoded records.
-template <class Chain>
-class RecordKernel final : public NarrowKernel {
- public:
-  using T = Own<typename Chain::Out>;
-  explicit RecordKernel(Chain chain) : chain_(std::move(chain)) {}
-
-  void Run(const TaskContext& context, std::span<const BatchView> input,
-           RecordBatch& out) const override {
-    chain_.Drive(context, input, [&](const auto& row) {
-      EncodeRecord<T>(row, out.bytes());
-      CloseRecord(out);
-    });
-  }
-  uint32_t output_fixed_size() const override { return kFixedSize<T>; }
-
- private:
-  Chain chain_;
-};
-
 }  // namespace internal
 }  // namespace sluice

@@ -201,6 +201,25 @@ TEST_F(ChainTest, ARecordThatDoesNotDecodeIsAnError) {
 }
 
 // An empty view may be a null pointer, of which no byte can be read.
+TEST(RowAppender, IsAsAppendingRecordsOneByOne) {
+  RecordBatch one_by_one(6), in_rows(6);
+  internal::RowAppender<6> appender;
+  int n = 0;
+  for (const int count : {1, 0, 64, 65, 200}) {  // a batch may be appended to again
+    appender.Open(in_rows);
+    for (int i = 0; i < count; ++i, ++n) {
+      const std::string record = std::to_string(100'000 + n);
+      one_by_one.Append(record);
+      std::memcpy(appender.Next(), record.data(), 6);
+    }
+    appender.Close();
+    std::string expected, encoded;
+    EncodeBatch(one_by_one.view(), expected);
+    EncodeBatch(in_rows.view(), encoded);
+    EXPECT_EQ(encoded, expected);
+  }
+}
+
 TEST(CombineTable, AnEmptyKeyMayBeNowhere) {
   internal::CombineTable<int64_t> table;
   const auto make = [](int64_t n) { return n; };

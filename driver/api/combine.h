@@ -90,13 +90,10 @@ class CombineValuesOperator final : public PartitionOperator {
 
   void Run(const OperatorContext&, std::span<const Share> shares, RecordBatch& out) override {
     combiners_.Clear();
-    std::string_view key;
-    View<V> value{};
     for (const Share& share : shares) {
-      for (uint32_t i = 0; i < share.records.count; ++i) {
-        TakePair<K, V>(share.records.record(i), key, value);
-        combiners_.Add(key, std::as_const(value));
-      }
+      ForEachPair<K, V>(share.records, [&](std::string_view key, const View<V>& value) {
+        combiners_.Add(key, value);
+      });
     }
     const auto& table = combiners_.table();
     for (const auto& entry : table.entries()) PutPair<K, C>(table.KeyOf(entry), entry.value, out);

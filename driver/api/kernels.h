@@ -11,6 +11,7 @@
 #include "common/plan/key_groups.h"
 #include "driver/api/chain.h"
 #include "driver/api/combine_table.h"
+#include "driver/api/rows.h"
 
 namespace sluice::internal {
 
@@ -45,7 +46,11 @@ class Shares {
     if (partitioner_ != nullptr) [[unlikely]] {
       return batches_[partitioner_->PartitionOf(key, partitions_)];
     }
-    return batches_[partition_of_group_[KeyGroupOf(hash, key_groups_)]];
+    return batches_[PartitionOfHash(hash)];
+  }
+  bool by_hash() const { return partitioner_ == nullptr; }
+  uint32_t PartitionOfHash(uint64_t hash) const {
+    return partition_of_group_[KeyGroupOf(hash, key_groups_)];
   }
   RecordBatch& operator[](size_t partition) { return batches_[partition]; }
   std::span<const RecordBatch> get() const { return {batches_.data(), partitions_}; }
@@ -57,6 +62,23 @@ class Shares {
   uint32_t partitions_ = 0;
   uint32_t key_groups_ = 0;
   const KeyPartitioner* partitioner_ = nullptr;
+};
+
+// Appends rows of one size to shares.
+template <uint32_t kSize>
+class ShareAppenders {
+ public:
+  void Open(Shares& shares) {
+    appenders_.resize(shares.partitions());
+    for (uint32_t p = 0; p < shares.partitions(); ++p) appenders_[p].Open(shares[p]);
+  }
+  RowAppender<kSize>& operator[](size_t partition) { return appenders_[partition]; }
+  void Close() {
+    for (auto& appender : appenders_) appender.Close();
+  }
+
+ private:
+  std::vector<RowAppender<kSize>> appenders_;
 };
 
 // A reduce function over values of type V, fed with rows that may be views of V.
@@ -110,15 +132,6 @@ void PutPair(std::string_view key, const Row& value, RecordBatch& out) {
   PutKeyField<K>(key, out.bytes());
   RecordCodec<V>::template Put<false>(value, out.bytes());
   CloseRecord(out);
-}
-
-// Reads a pair whose key is wanted as canonical bytes.
-template <class K, class V>
-void TakePair(std::string_view record, std::string_view& key, View<V>& value) {
-  ByteReader in{record.data(), record.data() + record.size()};
-  if (!TakeKeyField<K>(in, key) || !RecordCodec<V>::Take(in, value) || in.at != in.end) {
-    ThrowBadRecord(RecordName<std::pair<K, V>>(), 0, record.size());
-  }
 }
 
 // How a row becomes a key and a value.
@@ -175,6 +188,9 @@ class RouteByKeyKernel final : public ShuffleKernel {
   void Run(const TaskContext& context, std::span<const BatchView> input,
            uint32_t partitions) override {
     shares_.Start(context, partitions, kFixedSize<std::pair<K, V>>);
+    if constexpr (kRows) {
+      if (shares_.by_hash()) return RunRows(context, input);
+    }
     chain_.Drive(context, input, [&](const auto& row) {
       const std::string_view key = KeyBytes<K>(row.first, scratch_);
       PutPair<K, V>(key, row.second, shares_.OfKey(key, KeyHash(key)));
@@ -183,9 +199,25 @@ class RouteByKeyKernel final : public ShuffleKernel {
   std::span<const RecordBatch> shares() const override { return shares_.get(); }
 
  private:
+  static constexpr bool kRows = kFixedRow<std::pair<K, V>>;
+  static constexpr uint32_t kKeySize = kFixedSize<K>;
+
+  void RunRows(const TaskContext& context, std::span<const BatchView> input) {
+    appenders_.Open(shares_);
+    chain_.Drive(context, input, [&](const auto& row) SLUICE_INLINED {
+      char key[kRows ? kKeySize : 1];
+      RecordCodec<K>::template Write<true>(row.first, key);
+      char* at = appenders_[shares_.PartitionOfHash(HashOfKey<K>(key, sizeof key))].Next();
+      std::memcpy(at, key, sizeof key);
+      RecordCodec<V>::template Write<false>(row.second, at + sizeof key);
+    });
+    appenders_.Close();
+  }
+
   Chain chain_;
   Shares shares_;
   std::string scratch_;
+  ShareAppenders<kFixedSize<std::pair<K, V>>> appenders_;
 };
 
 // Spreads rows evenly: row i of task t goes to partition (t + i) mod n.
@@ -199,6 +231,14 @@ class SpreadKernel final : public ShuffleKernel {
            uint32_t partitions) override {
     shares_.Start(context, partitions, kFixedSize<T>);
     uint32_t next = context.task % partitions;
+    if constexpr (kFixedRow<T>) {
+      appenders_.Open(shares_);
+      chain_.Drive(context, input, [&](const auto& row) SLUICE_INLINED {
+        RecordCodec<T>::template Write<false>(row, appenders_[next].Next());
+        if (++next == partitions) next = 0;
+      });
+      return appenders_.Close();
+    }
     chain_.Drive(context, input, [&](const auto& row) {
       RecordBatch& out = shares_[next];
       EncodeRecord<T>(row, out.bytes());
@@ -211,6 +251,7 @@ class SpreadKernel final : public ShuffleKernel {
  private:
   Chain chain_;
   Shares shares_;
+  ShareAppenders<kFixedSize<T>> appenders_;
 };
 
 // Keeps a task's rows together: task t of n sends all to partition t * partitions / n.
@@ -225,10 +266,7 @@ class KeepTogetherKernel final : public ShuffleKernel {
     shares_.Start(context, partitions, kFixedSize<T>);
     const uint64_t target = uint64_t{context.task} * partitions / context.total_tasks;
     RecordBatch& out = shares_[std::min<uint64_t>(target, partitions - 1)];
-    chain_.Drive(context, input, [&](const auto& row) {
-      EncodeRecord<T>(row, out.bytes());
-      CloseRecord(out);
-    });
+    AppendRows<T>(chain_, context, input, out);
   }
   std::span<const RecordBatch> shares() const override { return shares_.get(); }
 

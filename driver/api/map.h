@@ -5,6 +5,7 @@
 #include <array>
 
 #include "driver/api/dstream.h"
+#include "driver/api/rows.h"
 
 namespace sluice::internal {
 

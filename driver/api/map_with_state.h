@@ -26,17 +26,20 @@ struct RowsOfKind {
   void Drive(const TaskContext&, std::span<const BatchView> batches, Sink&& sink) const {
     Out row{};
     for (const BatchView& batch : batches) {
-      for (uint32_t i = 0; i < batch.count; ++i) {
-        const std::string_view record = batch.record(i);
-        if (record.empty() || record[0] != static_cast<char>(kind)) continue;
+      ForEachRecord<kSizeOfKind>(batch, 0, batch.count, [&](std::string_view record)
+                                                            SLUICE_INLINED {
+        if (record.empty() || record[0] != static_cast<char>(kind)) return;
         ByteReader in{record.data() + 1, record.data() + record.size()};
         if (!RecordCodec<T>::Take(in, row) || in.at != in.end) [[unlikely]] {
-          ThrowBadRecord(RecordName<T>(), i, record.size());
+          ThrowBadRecord(RecordName<T>(), 0, record.size());
         }
         sink(std::as_const(row));
-      }
+      });
     }
   }
+
+ private:
+  static constexpr uint32_t kSizeOfKind = kFixedSize<T> == 0 ? 0 : 1 + kFixedSize<T>;
 };
 
 // The state holds one entry per key, due when its idle timeout is over.
@@ -65,9 +68,11 @@ class MapWithStateOperator final : public PartitionOperator {
     places_.Clear();
     touched_.clear();
     order_.clear();
+    rows_.Open(out);
     for (const Share& share : shares) MapRecords(share.records, state, out);
     Save(state);
     if (idle_ms_ != 0) TimeOut(state, out);
+    rows_.Close();
     if (*snapshots_) Snapshot(state, out);
   }
   bool spreads() const override { return true; }
@@ -93,32 +98,44 @@ class MapWithStateOperator final : public PartitionOperator {
   // A state that costs next to nothing to decode is read and changed where it lies.
   static constexpr bool kInPlace = kFixedSize<S> != 0 && kFixedSize<S> <= 64;
 
+  // Some records at a time, so that the state's memory is asked for at once.
   void MapRecords(const BatchView& records, UserState& state, RecordBatch& out) {
+    for (uint32_t i = 0; i < records.count; i += kPiece) {
+      MapPiece(records, i, std::min(i + kPiece, records.count), state, out);
+    }
+  }
+
+  void MapPiece(const BatchView& records, uint32_t begin, uint32_t end, UserState& state,
+                RecordBatch& out) {
+    uint64_t hashes[kPiece];
+    uint32_t count = 0;
+    ForEachRecord<kFixedSize<std::pair<K, V>>>(
+        records, begin, end,
+        [&](std::string_view record) SLUICE_INLINED { hashes[count++] = HashOf(record); });
+    if (state.prefetches()) state.Prefetch({hashes, count});
+    const uint64_t* hash = hashes;
     std::string_view key;
     View<V> value{};
-    const bool prefetches = state.prefetches();
-    uint64_t hashes[kAhead] = {};  // of the records from the one at hand on
-    for (uint32_t i = 0; i < kAhead && i < records.count; ++i) hashes[i] = HashOf(records, i);
-    for (uint32_t i = 0; i < records.count; ++i) {
-      const uint64_t hash = hashes[i % kAhead];
-      if (i + kAhead < records.count) {
-        hashes[i % kAhead] = HashOf(records, i + kAhead);
-        if (prefetches) state.Prefetch(hashes[i % kAhead]);
+    ForEachRecord<kFixedSize<std::pair<K, V>>>(
+        records, begin, end, [&](std::string_view record) SLUICE_INLINED {
+          TakePair<K, V>(record, key, value);
+          MapRecord(key, *hash++, value, state, out);
+        });
+  }
+
+  void MapRecord(std::string_view key, uint64_t hash, const View<V>& value, UserState& state,
+                 RecordBatch& out) {
+    if constexpr (kInPlace) {
+      if (touched_.empty() || places_.Find(key) == nullptr) {
+        return MapInPlace(key, hash, value, state, out);
       }
-      TakePair<K, V>(records.record(i), key, value);
-      if constexpr (kInPlace) {
-        if (touched_.empty() || places_.Find(key) == nullptr) {
-          MapInPlace(key, hash, value, state, out);
-          continue;
-        }
-      }
-      Touched& touched = Touch(key, hash, state);
-      touched.changed |= mapper_.Map(key, value, touched.state,
-                                     [&](const auto& row) { Emit(row, out); });
-      if (touched.changed && touched.state.has_value() && !touched.ordered) {
-        touched.ordered = true;
-        order_.push_back(static_cast<uint32_t>(&touched - touched_.data()));
-      }
+    }
+    Touched& touched = Touch(key, hash, state);
+    touched.changed |= mapper_.Map(key, value, touched.state,
+                                   [&](const auto& row) { Emit(row, out); });
+    if (touched.changed && touched.state.has_value() && !touched.ordered) {
+      touched.ordered = true;
+      order_.push_back(static_cast<uint32_t>(&touched - touched_.data()));
     }
   }
 
@@ -132,7 +149,9 @@ class MapWithStateOperator final : public PartitionOperator {
     const bool changed =
         mapper_.Map(key, value, one, [&](const auto& row) { Emit(row, out); });
     if (!changed && (idle_ms_ == 0 || !stored)) return;
-    if (one.has_value()) {
+    if (one.has_value() && place.value != nullptr) {
+      RecordCodec<S>::template Write<false>(*one, place.value);
+    } else if (one.has_value()) {
       state.PutAt(place, key, EncodeState<S>(*one, encoded_), due_ms_);
     } else if (stored) {
       Touched& touched = Touch(key, hash, state);
@@ -153,12 +172,11 @@ class MapWithStateOperator final : public PartitionOperator {
     return touched_[entry.value];
   }
 
-  static uint64_t HashOf(const BatchView& records, uint32_t i) {
-    const std::string_view record = records.record(i);
+  static uint64_t HashOf(std::string_view record) {
     ByteReader in{record.data(), record.data() + record.size()};
     std::string_view key;
-    if (!TakeKeyField<K>(in, key)) ThrowBadRecord(RecordName<std::pair<K, V>>(), i, record.size());
-    return KeyHash(key);
+    if (!TakeKeyField<K>(in, key)) ThrowBadRecord(RecordName<std::pair<K, V>>(), 0, record.size());
+    return HashOfKey<K>(key.data(), key.size());
   }
 
   // Keys that are new come in the order in which they got their state.
@@ -201,21 +219,22 @@ class MapWithStateOperator final : public PartitionOperator {
     });
   }
 
+  // Rows of one kind only, of one size, need no call each.
   template <class Row>
-  static void Emit(const Row& row, RecordBatch& out) {
-    if constexpr (Number<Out>) {
-      char bytes[1 + sizeof(Out)] = {static_cast<char>(RowKind::kMapped)};
-      const Out number = row;
-      std::memcpy(bytes + 1, &number, sizeof(Out));
-      out.bytes().append(bytes, sizeof(bytes));
-    } else {
-      out.bytes().push_back(static_cast<char>(RowKind::kMapped));
-      RecordCodec<Out>::template Put<false>(row, out.bytes());
+  void Emit(const Row& row, RecordBatch& out) {
+    if constexpr (kFixedRow<Out>) {
+      if (!*snapshots_) {
+        char* at = rows_.Next();
+        *at = static_cast<char>(RowKind::kMapped);
+        return RecordCodec<Out>::template Write<false>(row, at + 1);
+      }
     }
+    out.bytes().push_back(static_cast<char>(RowKind::kMapped));
+    RecordCodec<Out>::template Put<false>(row, out.bytes());
     CloseRecord(out);
   }
 
-  static constexpr uint32_t kAhead = 16;  // records or keys between hint and use; a power of 2
+  static constexpr uint32_t kPiece = 32;  // records whose keys are asked for at once
 
   Mapper mapper_;
   const int64_t idle_ms_;
@@ -227,6 +246,7 @@ class MapWithStateOperator final : public PartitionOperator {
   std::vector<Touched> touched_;
   std::vector<uint32_t> order_;    // places in touched_, by when they got a state in the batch
   std::string encoded_;
+  RowAppender<1 + kFixedSize<Out>> rows_;
 };
 
 }  // namespace internal

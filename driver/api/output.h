@@ -4,6 +4,7 @@
 
 #include "common/codec_text.h"
 #include "driver/api/dstream.h"
+#include "driver/api/rows.h"
 
 namespace sluice {
 

@@ -50,6 +50,8 @@ class Receiving {
     EncodedBatch batch(kFixedSize<T>);
     if constexpr (std::same_as<R, std::string_view>) {
       batch.AppendAll(records);
+    } else if constexpr (std::same_as<R, T> && internal::kSameBytes<T>) {
+      batch.AppendFixed(reinterpret_cast<const char*>(records.data()), records.size());
     } else {
       batch.Reserve(bytes_before + bytes_before / 16, static_cast<uint32_t>(records.size()));
       for (const R& record : records) {

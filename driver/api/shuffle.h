@@ -18,13 +18,10 @@ class FoldByKeyOperator final : public PartitionOperator {
     table_.Clear();
     const auto make = [](const auto& row) { return ToOwned(row); };
     const auto merge = [this](V& total, const auto& row) { fold_.Add(total, row); };
-    std::string_view key;
-    View<V> value{};
     for (const Share& share : shares) {
-      for (uint32_t i = 0; i < share.records.count; ++i) {
-        TakePair<K, V>(share.records.record(i), key, value);
-        table_.Add(key, std::as_const(value), make, merge);
-      }
+      ForEachPair<K, V>(share.records, [&](std::string_view key, const View<V>& value) {
+        table_.Add(key, value, make, merge);
+      });
     }
     table_.Flush(make, merge);
     for (const auto& entry : table_.entries()) {

@@ -33,13 +33,11 @@ class UpdateStateOperator final : public PartitionOperator {
     }
     const bool prefetches = idle_keys_ == IdleKeys::kSkip && state.prefetches();
     for (size_t i = 0; i < groups.size(); ++i) {
-      if (prefetches && i + kAhead < groups.size()) {
-        state.Prefetch(groups[i + kAhead].hash);
-      }
+      if (prefetches && i % kPiece == 0) PrefetchFrom(i, state);
       if (done_[i]) continue;
       const std::string_view key = groups_.KeyOf(groups[i]);
       UserState::Place place;
-      const auto before = state.Look(key, groups[i].hash, place);
+      const std::string_view before = state.Look(key, groups[i].hash, place);
       Update(state, key, place, before, &groups[i], context.emits ? &out : nullptr);
     }
   }
@@ -51,11 +49,18 @@ class UpdateStateOperator final : public PartitionOperator {
 
  private:
   using Group = ValueGroups::Entry;
-  static constexpr size_t kAhead = 16;  // keys between hint and use
+  static constexpr size_t kPiece = 32;  // keys that are asked for at once
   using T = std::pair<K, V>;
 
+  void PrefetchFrom(size_t begin, UserState& state) const {
+    uint64_t hashes[kPiece];
+    const size_t count = std::min(kPiece, groups_.entries().size() - begin);
+    for (size_t i = 0; i < count; ++i) hashes[i] = groups_.entries()[begin + i].hash;
+    state.Prefetch({hashes, count});
+  }
+
   void Update(UserState& state, std::string_view key, const UserState::Place& place,
-              std::optional<std::string_view> before, const Group* group, RecordBatch* out) {
+              std::string_view before, const Group* group, RecordBatch* out) {
     values_.clear();
     View<V> value{};
     if (group != nullptr) {
@@ -66,7 +71,7 @@ class UpdateStateOperator final : public PartitionOperator {
     }
     const std::optional<S> after = Call(key, DecodeState<S>(before));
     if (!after.has_value()) {
-      if (before.has_value()) state.Remove(key);
+      if (before.data() != nullptr) state.Remove(key);
       return;
     }
     if (out != nullptr) PutPair<K, S>(key, *after, *out);

@@ -34,10 +34,10 @@ class UserState {
   void Remove(std::string_view key) { state_.Remove(EntryKey(key)); }
   // Worth its price where the state does not fit the cache.
   bool prefetches() const { return state_.size() > kCachedEntries; }
-  // `hash` is KeyHash(key).
-  void Prefetch(uint64_t hash) { state_.Prefetch(hash); }
+  void Prefetch(std::span<const uint64_t> hashes) { state_.Prefetch(hashes); }
   using Place = KeyedState::Place;
-  std::optional<std::string_view> Look(std::string_view key, uint64_t hash, Place& place) {
+  // `hash` is KeyHash(key).
+  std::string_view Look(std::string_view key, uint64_t hash, Place& place) {
     if (!IsEscapedEntry(key)) [[likely]] return state_.Look(key, hash, place);
     const std::string_view entry_key = EntryKey(key);
     return state_.Look(entry_key, KeyHash(entry_key), place);
@@ -121,12 +121,20 @@ std::string_view EncodeState(const S& state, std::string& scratch) {
   }
 }
 
-// The state that an entry holds; nothing for a key without one.
+// The state that an entry holds; nothing where data() is null.
 template <class S>
-std::optional<S> DecodeState(std::optional<std::string_view> bytes) {
-  if (!bytes.has_value()) return std::nullopt;
+std::optional<S> DecodeState(std::string_view bytes) {
+  if (bytes.data() == nullptr) return std::nullopt;
+  if constexpr (std::same_as<View<S>, S> && kFixedSize<S> != 0) {
+    std::optional<S> state(std::in_place);
+    const bool whole = bytes.size() == kFixedSize<S>;
+    if (!whole || !RecordCodec<S>::Read(bytes.data(), *state)) [[unlikely]] {
+      ThrowBadRecord(RecordName<S>(), 0, bytes.size());
+    }
+    return state;
+  }
   View<S> view{};
-  if (!DecodeRecord<S>(*bytes, view)) ThrowBadRecord(RecordName<S>(), 0, bytes->size());
+  if (!DecodeRecord<S>(bytes, view)) ThrowBadRecord(RecordName<S>(), 0, bytes.size());
   return ToOwned(std::as_const(view));
 }
 

@@ -35,12 +35,8 @@ class PairTable {
   void Clear() { table_.Clear(); }
   // Folds pairs in, behind what is there. Flush before reading.
   void Fold(const BatchView& pairs) {
-    std::string_view key;
-    View<V> value{};
-    for (uint32_t i = 0; i < pairs.count; ++i) {
-      TakePair<K, V>(pairs.record(i), key, value);
-      Fold(key, std::as_const(value));
-    }
+    ForEachPair<K, V>(pairs,
+                      [&](std::string_view key, const View<V>& value) { Fold(key, value); });
   }
   template <class Row>
   void Fold(std::string_view key, const Row& value) {
@@ -132,13 +128,13 @@ class InverseWindowOperator final : public PartitionOperator {
 
   bool Load(KeyedState& state, std::string_view key, Running& running) {
     entry_key_.assign(1, 'R').append(key);
-    const auto bytes = state.Look(entry_key_, KeyHash(entry_key_), place_);
-    if (!bytes.has_value()) return false;
-    ByteReader in{bytes->data(), bytes->data() + bytes->size()};
+    const std::string_view bytes = state.Look(entry_key_, KeyHash(entry_key_), place_);
+    if (bytes.data() == nullptr) return false;
+    ByteReader in{bytes.data(), bytes.data() + bytes.size()};
     View<V> view{};
     if (!in.Take(&running.presence, 4) || (kFilters && !in.Take(&running.since_ms, 8)) ||
         !RecordCodec<V>::Take(in, view)) {
-      ThrowBadRecord(RecordName<V>(), 0, bytes->size());
+      ThrowBadRecord(RecordName<V>(), 0, bytes.size());
     }
     AssignOwned(running.value, std::as_const(view));
     return true;
@@ -151,20 +147,13 @@ class InverseWindowOperator final : public PartitionOperator {
   }
 
   void Leave(KeyedState& state, int64_t time_ms) {
-    std::string_view key;
-    View<V> partial{};
     Running running;
-    const BatchView pairs = leaving_.view();
-    for (uint32_t i = 0; i < pairs.count; ++i) {
-      TakePair<K, V>(pairs.record(i), key, partial);
-      if (!Load(state, key, running) || time_ms < running.since_ms) continue;
-      if (--running.presence == 0) {
-        state.Remove(entry_key_);
-        continue;
-      }
-      inverse_.Add(running.value, std::as_const(partial));
+    ForEachPair<K, V>(leaving_.view(), [&](std::string_view key, const View<V>& partial) {
+      if (!Load(state, key, running) || time_ms < running.since_ms) return;
+      if (--running.presence == 0) return state.Remove(entry_key_);
+      inverse_.Add(running.value, partial);
       Store(state, running);
-    }
+    });
   }
 
   void Enter(KeyedState& state, int64_t time_ms) {
@@ -285,12 +274,9 @@ class StackWindowOperator final : public PartitionOperator {
   using Table = PairTable<K, V, F>;
 
   static void FoldMine(const Spreading& spreading, const BatchView& pairs, Table& table) {
-    std::string_view key;
-    View<V> value{};
-    for (uint32_t i = 0; i < pairs.count; ++i) {
-      TakePair<K, V>(pairs.record(i), key, value);
-      if (spreading.Takes(key)) table.Fold(key, std::as_const(value));
-    }
+    ForEachPair<K, V>(pairs, [&](std::string_view key, const View<V>& value) {
+      if (spreading.Takes(key)) table.Fold(key, value);
+    });
     table.Flush();
   }
 
@@ -300,10 +286,10 @@ class StackWindowOperator final : public PartitionOperator {
     for (const auto& entry : batch_.table().entries()) {
       entry_key_.assign(1, 'R').append(batch_.table().KeyOf(entry));
       KeyedState::Place place;
-      const auto bytes = state.Look(entry_key_, KeyHash(entry_key_), place);
+      const std::string_view bytes = state.Look(entry_key_, KeyHash(entry_key_), place);
       encoded_.clear();
-      if (bytes.has_value()) {
-        DecodeField<V>(*bytes, view);
+      if (bytes.data() != nullptr) {
+        DecodeField<V>(bytes, view);
         AssignOwned(total, std::as_const(view));
         batch_.folder().Add(total, entry.value);
         RecordCodec<V>::template Put<false>(total, encoded_);

@@ -27,8 +27,7 @@ class HidingState final : public KeyedState {
   void ForEachDue(int64_t before_ms, const Visitor& visit) override {
     state_.ForEachDue(before_ms, OfVisible(visit));
   }
-  std::optional<std::string_view> Look(std::string_view key, uint64_t hash,
-                                       Place& place) override {
+  std::string_view Look(std::string_view key, uint64_t hash, Place& place) override {
     return state_.Look(key, hash, place);
   }
   void PutAt(const Place& place, std::string_view key, std::string_view value,
@@ -36,7 +35,7 @@ class HidingState final : public KeyedState {
     state_.PutAt(place, key, value, due_ms);
   }
   Place Visited() const override { return state_.Visited(); }
-  void Prefetch(uint64_t hash) override { state_.Prefetch(hash); }
+  void Prefetch(std::span<const uint64_t> hashes) override { state_.Prefetch(hashes); }
   int64_t DueOf(std::string_view key) override { return state_.DueOf(key); }
   uint64_t size() const override { return state_.size(); }
 

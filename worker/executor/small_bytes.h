@@ -38,6 +38,7 @@ class SmallBytes {
     }
 
    private:
+    friend class SmallBytes;
     uint64_t low_, high_;
   };
 
@@ -61,19 +62,24 @@ class SmallBytes {
 
   static bool IsInline(std::string_view bytes) { return bytes.size() <= kInline; }
   bool Equals(const Image& image) const {
-    return std::memcmp(static_cast<const void*>(this), &image, sizeof(image)) == 0;
+    uint64_t low, high;
+    std::memcpy(&low, static_cast<const void*>(this), 8);
+    std::memcpy(&high, rest_ + 4, 8);
+    return ((low ^ image.low_) | (high ^ image.high_)) == 0;
   }
   bool Equals(std::string_view bytes) const {
     return IsInline(bytes) ? Equals(Image(bytes)) : view() == bytes;
   }
 
   std::string_view view() const { return {on_heap() ? heap() : rest_, size_}; }
+  char* data() { return on_heap() ? heap() : rest_; }  // to be written over, size() bytes
   uint32_t size() const { return size_; }
 
  private:
   void AssignImage(const Image& image) {
     Free();
-    std::memcpy(static_cast<void*>(this), &image, sizeof(image));
+    std::memcpy(static_cast<void*>(this), &image.low_, 8);
+    std::memcpy(rest_ + 4, &image.high_, 8);
   }
 
   bool on_heap() const { return size_ > kInline; }

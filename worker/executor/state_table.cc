@@ -75,28 +75,39 @@ void StateTable::OpenAttempt() {
   attempt_.count = 0;
 }
 
-void StateTable::PrefetchSlot(uint32_t i) const { __builtin_prefetch(&slot(i)); }
-
-void StateTable::Prefetch(uint64_t hash) {
-  index_.Prefetch(hash);
-  const uint32_t likely = index_.Likely(std::exchange(ahead_[ahead_at_], hash));
-  ahead_at_ = (ahead_at_ + 1) % kAhead;
-  if (likely != kNone) PrefetchSlot(likely);
+// Cells, then the slots that they name, then their versions: each step asks for all at once.
+void StateTable::Prefetch(std::span<const uint64_t> hashes) {
+  constexpr size_t kMost = 64;
+  uint32_t likely[kMost];
+  hashes = hashes.first(std::min(hashes.size(), kMost));
+  for (const uint64_t hash : hashes) index_.Prefetch(hash);
+  for (size_t i = 0; i < hashes.size(); ++i) {
+    likely[i] = index_.Likely(hashes[i]);
+    if (likely[i] != kNone) PrefetchSlot(likely[i]);
+  }
+  for (size_t i = 0; i < hashes.size(); ++i) {
+    if (likely[i] != kNone) __builtin_prefetch(slot(likely[i]).head);
+  }
 }
 
 std::optional<std::string_view> StateTable::Get(std::string_view key) {
   Place place;
-  return Look(key, KeyHash(key), place);
+  const std::string_view value = Look(key, KeyHash(key), place);
+  return value.data() != nullptr ? std::optional(value) : std::nullopt;
 }
 
-std::optional<std::string_view> StateTable::Look(std::string_view key, uint64_t hash,
-                                                 Place& place) {
+std::string_view StateTable::Look(std::string_view key, uint64_t hash, Place& place) {
   const uint32_t index = Find(key, hash);
-  place = {hash, index, true};
-  if (index == kNone) return std::nullopt;
-  const Slot& s = slot(index);
-  if (!Visible(s)) return std::nullopt;
-  return s.head != nullptr ? s.head->value.view() : s.value.view();
+  place = {.hash = hash, .slot = index, .known = true};
+  if (index == kNone) return {};
+  Slot& s = slot(index);
+  if (!Visible(s)) return {};
+  if (s.head == nullptr) return s.value.view();
+  if (InAttempt(s)) {
+    s.head->doubtful = true;
+    place.value = s.head->value.data();
+  }
+  return s.head->value.view();
 }
 
 int64_t StateTable::DueOf(std::string_view key) {

@@ -17,7 +17,6 @@
 //    two sets of pending changes: `current`, or `writing` while a checkpoint has it.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -85,12 +84,11 @@ class StateTable : public KeyedState {
   void Remove(std::string_view key) override;
   void ForEach(const Visitor& visit) override;
   void ForEachDue(int64_t before_ms, const Visitor& visit) override;
-  std::optional<std::string_view> Look(std::string_view key, uint64_t hash,
-                                       Place& place) override;
+  std::string_view Look(std::string_view key, uint64_t hash, Place& place) override;
   void PutAt(const Place& place, std::string_view key, std::string_view value,
              int64_t timer_ms) override;
-  Place Visited() const override { return {0, visited_, visited_ != kNone}; }
-  void Prefetch(uint64_t hash) override;
+  Place Visited() const override { return {.slot = visited_, .known = visited_ != kNone}; }
+  void Prefetch(std::span<const uint64_t> hashes) override;
   int64_t DueOf(std::string_view key) override;
   uint64_t size() const override { return visible_size_; }
 
@@ -126,7 +124,7 @@ class StateTable : public KeyedState {
   static constexpr uint32_t kChunkBits = 10;
   static constexpr uint32_t kChunk = 1u << kChunkBits;
 
-  struct Version {
+  struct alignas(64) Version {
     Version* older = nullptr;
     uint64_t hash = 0;      // of the key
     internal::SmallBytes value;
@@ -200,12 +198,9 @@ class StateTable : public KeyedState {
   void Compact();
   void SortRestored();
 
-  void PrefetchSlot(uint32_t i) const;
+  void PrefetchSlot(uint32_t i) const { __builtin_prefetch(&slot(i)); }
 
-  // Hashes of the last Prefetch calls: their slots are asked for when their cells have come.
-  static constexpr size_t kAhead = 8;
-  std::array<uint64_t, kAhead> ahead_{};
-  size_t ahead_at_ = 0;
+  static constexpr size_t kAhead = 8;  // slots asked for before their turn
 
   uint32_t visited_ = kNone;  // by the visitor at work
 

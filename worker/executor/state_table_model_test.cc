@@ -82,7 +82,10 @@ class RandomRun {
       const std::string value = Value();
       KeyedState::Place place;
       if (random_() % 2 == 0) {
-        EXPECT_EQ(table_->Look(key, KeyHash(key), place), model.Find(key)) << key;
+        const std::string_view found = table_->Look(key, KeyHash(key), place);
+        EXPECT_EQ(found.data() != nullptr ? std::optional(found) : std::nullopt, model.Find(key))
+            << key;
+        if (place.value != nullptr) WriteOver(key, place, found.size(), model);
         if (random_() % 2 == 0) Put(key + "x", Value(), KeyedState::Place(), model);
       }
       Put(key, value, place, model);
@@ -93,6 +96,14 @@ class RandomRun {
     const int64_t due_ms = random_() % 3 == 0 ? 0 : 1 + random_() % 50;
     table_->PutAt(place, key, value, due_ms);
     model.Put(key, value, due_ms);
+  }
+  // Often with what is below, so that there is no change after all.
+  void WriteOver(const std::string& key, const KeyedState::Place& place, size_t size,
+                 Model& model) {
+    std::string value = Value();
+    value.resize(size, 'o');
+    std::memcpy(place.value, value.data(), size);
+    model.Put(key, value, table_->DueOf(key));
   }
   void ChangeSomeInPassing(Model& model) {
     const uint32_t nth = 1 + random_() % 4;
