@@ -3,7 +3,9 @@
 #pragma once
 
 #include "driver/api/dstream.h"
+#include "driver/api/pair_table.h"
 #include "driver/api/shuffle.h"
+#include "driver/api/stack_window.h"
 #include "driver/api/user_state.h"
 #include "driver/api/window_state.h"
 
@@ -24,51 +26,6 @@ class WindowOperator final : public PartitionOperator {
  private:
   const WindowSpan span_;
   RecordBatch batch_;
-};
-
-// A table of pairs, and its forms as a record batch. The ground of windowed reduces.
-template <class K, class V, class F>
-class PairTable {
- public:
-  explicit PairTable(F f) : fold_(std::move(f)), records_(kFixedSize<std::pair<K, V>>) {}
-
-  void Clear() { table_.Clear(); }
-  // Folds pairs in, behind what is there. Flush before reading.
-  void Fold(const BatchView& pairs) {
-    ForEachPair<K, V>(pairs,
-                      [&](std::string_view key, const View<V>& value) { Fold(key, value); });
-  }
-  template <class Row>
-  void Fold(std::string_view key, const Row& value) {
-    table_.Add(key, value, Make(), Merge());
-  }
-  void Flush() { table_.Flush(Make(), Merge()); }
-
-  // After Flush.
-  void WriteTo(RecordBatch& out) const {
-    for (const auto& entry : table_.entries()) {
-      PutPair<K, V>(table_.KeyOf(entry), entry.value, out);
-    }
-  }
-  const RecordBatch& AsRecords() {
-    records_.Clear();
-    WriteTo(records_);
-    return records_;
-  }
-  const KeyTable<K, V>& table() const { return table_; }
-  Folder<V, F>& folder() { return fold_; }
-
- private:
-  static auto Make() {
-    return [](const auto& row) { return ToOwned(row); };
-  }
-  auto Merge() {
-    return [this](V& total, const auto& row) { fold_.Add(total, row); };
-  }
-
-  Folder<V, F> fold_;
-  KeyTable<K, V> table_;
-  RecordBatch records_;
 };
 
 struct KeepAll {};  // instead of a filter
@@ -202,146 +159,6 @@ class InverseWindowOperator final : public PartitionOperator {
   RecordBatch leaving_{kFixedSize<std::pair<K, V>>};
   std::string entry_key_;
   KeyedState::Place place_;  // of the key that was loaded
-  std::string encoded_;
-};
-
-// Without an inverse: two stacks. The back holds batches as they came ('M', 'B') and their fold by
-// key ('R'); the front ('N', 'F') holds for each of its batches the fold of it and all later ones
-// of the front. A window is the oldest entry of the front folded with the back's. When the front
-// is used up, the back's batches move there. About three folds per key and slide, whatever the
-// length; only associativity is needed.
-template <class K, class V, class F>
-class StackWindowOperator final : public PartitionOperator {
- public:
-  StackWindowOperator(WindowSpan span, F f) : span_(span), batch_(f), suffix_{Table(f), Table(f)} {}
-
-  void Run(const OperatorContext& context, std::span<const Share> shares,
-           RecordBatch& out) override {
-    KeyedState& state = *context.state;
-    HeldBatches back(state, 'M', 'B');
-    HeldBatches front(state, 'N', 'F');
-    const int64_t cutoff = span_.Cutoff(context.task);
-    batch_.Clear();
-    for (const Share& share : shares) batch_.Fold(share.records);
-    batch_.Flush();
-    if (context.task.batch_ms > cutoff && !batch_.table().entries().empty()) {
-      AddToBack(state);
-      back.Add(context.task.batch_ms, batch_.AsRecords());
-    }
-    if (context.emits) {
-      while (!front.empty() && front.times().front() <= cutoff) front.RemoveOldest();
-      if (front.empty() && !back.empty() && back.times().front() <= cutoff) {
-        Flip(state, cutoff, back, front);
-      }
-      Emit(state, front, out);
-    }
-    back.Save();
-    front.Save();
-  }
-  uint32_t output_fixed_size() const override { return kFixedSize<std::pair<K, V>>; }
-
-  // The stacks of former partitions were flipped at different times: what each has in its back is
-  // moved to the front, and the fronts are joined.
-  bool spreads() const override { return true; }
-  void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override {
-    HeldBatches back(former, 'M', 'B');
-    HeldBatches front(former, 'N', 'F');
-    std::map<int64_t, RecordBatch> folds;
-    const auto add = [&](int64_t time_ms, const BatchView& pairs, const Table& later,
-                         Table& fold) {
-      fold.Clear();
-      FoldMine(spreading, pairs, fold);
-      for (const auto& entry : later.table().entries()) {
-        fold.Fold(later.table().KeyOf(entry), entry.value);
-      }
-      fold.Flush();
-      if (!fold.AsRecords().empty()) folds.emplace(time_ms, fold.AsRecords());
-    };
-    int newest = 0;  // which of the two tables has the fold of all that is later
-    suffix_[0].Clear();
-    suffix_[0].Flush();
-    const std::vector<int64_t>& times = back.times();
-    for (auto time = times.rbegin(); time != times.rend(); ++time, newest ^= 1) {
-      add(*time, back.Get(*time), suffix_[newest], suffix_[newest ^ 1]);
-    }
-    for (const int64_t time : front.times()) {
-      add(time, front.Get(time), suffix_[newest], suffix_[newest ^ 1]);
-    }
-    JoinFronts(folds, to, output_fixed_size());
-  }
-
- private:
-  using Table = PairTable<K, V, F>;
-
-  static void FoldMine(const Spreading& spreading, const BatchView& pairs, Table& table) {
-    ForEachPair<K, V>(pairs, [&](std::string_view key, const View<V>& value) {
-      if (spreading.Takes(key)) table.Fold(key, value);
-    });
-    table.Flush();
-  }
-
-  void AddToBack(KeyedState& state) {
-    View<V> view{};
-    V total{};
-    for (const auto& entry : batch_.table().entries()) {
-      entry_key_.assign(1, 'R').append(batch_.table().KeyOf(entry));
-      KeyedState::Place place;
-      const std::string_view bytes = state.Look(entry_key_, KeyHash(entry_key_), place);
-      encoded_.clear();
-      if (bytes.data() != nullptr) {
-        DecodeField<V>(bytes, view);
-        AssignOwned(total, std::as_const(view));
-        batch_.folder().Add(total, entry.value);
-        RecordCodec<V>::template Put<false>(total, encoded_);
-      } else {
-        RecordCodec<V>::template Put<false>(entry.value, encoded_);
-      }
-      state.PutAt(place, entry_key_, encoded_, 0);
-    }
-  }
-
-  void Flip(KeyedState& state, int64_t cutoff, HeldBatches& back, HeldBatches& front) {
-    while (!back.empty() && back.times().front() <= cutoff) back.RemoveOldest();
-    state.ForEach([&](std::string_view key, std::string_view) {
-      if (key[0] != 'R') return;
-      entry_key_ = key;
-      state.Remove(entry_key_);
-    });
-    const std::vector<int64_t> times = back.times();
-    suffix_[0].Clear();
-    int newest = 0;  // which of the two tables holds the suffix so far
-    for (auto time = times.rbegin(); time != times.rend(); ++time, newest ^= 1) {
-      Table& longer = suffix_[newest ^ 1];
-      longer.Clear();
-      longer.Fold(back.Get(*time));
-      longer.Flush();
-      const auto& shorter = suffix_[newest].table();
-      for (const auto& entry : shorter.entries()) longer.Fold(shorter.KeyOf(entry), entry.value);
-      longer.Flush();
-      front.AddOldest(*time, longer.AsRecords());
-    }
-    while (!back.empty()) back.RemoveOldest();
-  }
-
-  void Emit(KeyedState& state, HeldBatches& front, RecordBatch& out) {
-    Table& total = suffix_[0];
-    total.Clear();
-    if (!front.empty()) total.Fold(front.Get(front.times().front()));
-    total.Flush();
-    View<V> view{};
-    state.ForEach([&](std::string_view key, std::string_view bytes) {
-      if (key[0] != 'R') return;
-      DecodeField<V>(bytes, view);
-      total.Fold(key.substr(1), std::as_const(view));
-    });
-    total.Flush();
-    total.WriteTo(out);
-  }
-
-  const WindowSpan span_;
-  Table batch_;
-  Table suffix_[2];
-  std::string entry_key_;
   std::string encoded_;
 };
 

@@ -61,6 +61,19 @@ void HeldBatches::RemoveOldest() {
   changed_ = true;
 }
 
+void HeldBatches::RemoveNewest() {
+  state_.Remove(EntryKey(times_.back()));
+  times_.pop_back();
+  changed_ = true;
+}
+
+void HeldBatches::MoveAllTo(HeldBatches& older) {
+  if (times_.empty()) return;
+  older.times_.insert(older.times_.end(), times_.begin(), times_.end());
+  times_.clear();
+  changed_ = older.changed_ = true;
+}
+
 void HeldBatches::Set(int64_t time_ms, const RecordBatch& records) {
   const auto at = std::lower_bound(times_.begin(), times_.end(), time_ms);
   if (at == times_.end() || *at != time_ms) times_.insert(at, time_ms);

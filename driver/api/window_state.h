@@ -1,8 +1,12 @@
 // What a window keeps between batches, as entries of the operator's keyed state. Entry keys start
 // with a tag:
-//   list of times     'M' (and 'N')      the batches held, oldest first
-//   batch entry       'B' time (or 'F')  an encoded record batch
-//   running entry     'R' key            per key, across batches
+//   list of times     'M', 'N', 'O', 'P'  the batches held, oldest first
+//   batch entry       'B' time, 'F' time  an encoded record batch
+//   fold              'Q'                 the same, of several batches
+//   running entry     'R' key             per key, across batches
+// The lists are, without an inverse: 'M' the back and 'O' the middle, whose batches are 'B'; 'N'
+// the front and 'P' what of the middle is turned over, whose folds are 'F' (stack_window.h). A
+// state without 'O', 'P' and 'Q', as it was written before they came up, is one without a middle.
 // A batch is held from its time on until no window to come covers it, so that each slide adds and
 // removes what comes and what leaves, and nothing else.
 #pragma once
@@ -43,6 +47,9 @@ class HeldBatches {
   // Valid until the state changes or the next call.
   BatchView Get(int64_t time_ms);
   void RemoveOldest();
+  void RemoveNewest();
+  // Hands all batches on to one with the same tag of entries, whose own are older.
+  void MoveAllTo(HeldBatches& older);
   // Adds a batch, or takes the place of the one of that time.
   void Set(int64_t time_ms, const RecordBatch& records);
   // Writes the list; to be called once, after the last change.

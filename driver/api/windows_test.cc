@@ -99,7 +99,7 @@ class WindowsTest : public testing::TestWithParam<std::tuple<Shape, uint32_t>> {
 TEST_P(WindowsTest, EqualsRecomputation) {
   Declare();
   std::mt19937 random(7);
-  for (int batch = 0; batch < 40; ++batch) {
+  for (int batch = 0; batch < 70; ++batch) {
     Rows lines;
     const int count = batch % 11 > 7 ? 0 : static_cast<int>(random() % 4);  // some runs are empty
     for (int i = 0; i < count; ++i) {
@@ -129,7 +129,8 @@ TEST_P(WindowsTest, NothingIsHeldOnceTheWindowIsEmpty) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, WindowsTest,
                          testing::Combine(testing::Values(Shape{1, 1}, Shape{3, 1}, Shape{4, 2},
-                                                          Shape{2, 3}, Shape{5, 3}, Shape{6, 6}),
+                                                          Shape{2, 3}, Shape{5, 3}, Shape{6, 6},
+                                                          Shape{9, 1}, Shape{24, 1}, Shape{21, 4}),
                                           testing::Values(1u, 3u)));
 
 // What a program is told whose stream, of a slide of two batches, gets this window.

@@ -33,6 +33,7 @@ std::vector<Job> WindowJobs() {
       SLUICE_GOLDEN_JOB(words.Window({.length = 2s, .slide = 2s}).Count()),
       SLUICE_GOLDEN_JOB(words.Window({.length = 2s, .slide = 2s}).Print(3)),
       SLUICE_GOLDEN_JOB(words.Map(KeyAndDigits).ReduceByKeyAndWindow(Join, {.length = 3s})),
+      SLUICE_GOLDEN_JOB(words.Map(KeyAndDigits).ReduceByKeyAndWindow(Join, {.length = 7s})),
       SLUICE_GOLDEN_JOB(
           words.Map(KeyAndDigits).ReduceByKeyAndWindow(Join, {.length = 3s, .slide = 2s})),
       SLUICE_GOLDEN_JOB(
