@@ -35,12 +35,12 @@ class Recorder : public StreamingListener {
   }
   void OnReceiverStopped(const ReceiverInfo& info) override { Say(info.stream + " stopped"); }
 
-  // Blocks until it has heard a line with this in it.
+  // Blocks until it has heard a line that starts with this.
   void Await(const std::string& text) {
     std::unique_lock lock(mutex_);
     heard_.wait(lock, [&] {
       return std::any_of(lines_.begin(), lines_.end(), [&](const std::string& line) {
-        return line.find(text) != line.npos;
+        return line.starts_with(text);
       });
     });
   }
