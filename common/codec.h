@@ -47,6 +47,11 @@ template <KeyRecord K, class Row>
 std::string_view KeyBytes(const Row& key, std::string& scratch) {
   if constexpr (std::same_as<K, std::string>) {
     return key;
+  } else if constexpr (internal::kInOnePiece<internal::RecordCodec<K>>) {
+    constexpr uint32_t kSize = kFixedSize<K>;
+    if (scratch.size() < kSize) scratch.resize(kSize);
+    internal::RecordCodec<K>::template Write<true>(key, scratch.data());
+    return {scratch.data(), kSize};
   } else {
     scratch.clear();
     EncodeKey<K>(key, scratch);

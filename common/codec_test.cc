@@ -114,6 +114,7 @@ static_assert(internal::kSameBytes<int64_t> && internal::kSameBytes<std::pair<in
 static_assert(internal::kSameBytes<std::array<std::pair<int32_t, float>, 3>>);
 static_assert(!internal::kSameBytes<std::pair<int64_t, int32_t>>);
 static_assert(!internal::kSameBytes<std::tuple<int64_t, int64_t>>);
+static_assert(!internal::kSameBytes<bool> && !internal::kSameBytes<std::pair<bool, char>>);
 static_assert(!internal::kSameBytes<std::string> && !internal::kSameBytes<Place>);
 static_assert(!internal::kSameBytes<std::optional<int64_t>> && !internal::kSameBytes<Money>);
 static_assert(KeyRecord<Place> && !KeyRecord<FakeMessage>);

@@ -116,14 +116,14 @@ inline constexpr uint32_t kOnePieceMax = 1024;
 template <class C>
 inline constexpr bool kInOnePiece = C::kFixedSize != 0 && C::kFixedSize <= kOnePieceMax;
 
-// Records of type T that lie one behind the other are encoded by one copy.
+// Records of type T that lie one behind the other are encoded, and read back, by one copy.
 template <class T>
 inline constexpr bool kSameBytes = requires { requires RecordCodec<T>::kSameBytes; };
 
 template <Number T>
 struct RecordCodec<T> {
   using View = T;
-  static constexpr bool kSameBytes = true;
+  static constexpr bool kSameBytes = !std::same_as<T, bool>;  // not every byte is a bool
   static constexpr uint32_t kFixedSize = sizeof(T);
   static constexpr bool kIsKey = true;
   static constexpr bool kDelimited = false;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstring>
 #include <iterator>
 #include <span>
 #include <utility>
@@ -100,9 +101,14 @@ struct Stored {
   SLUICE_INLINED
   static void DriveFixed(const BatchView& batch, Out& row, Sink& sink) {
     constexpr uint64_t kSize = kFixedSize<T>;
+    // Of a plain copy compilers keep the fields that are used, and no others.
+    constexpr bool kCopied = std::same_as<Out, T> && internal::kSameBytes<T> &&
+                             std::is_trivially_copyable_v<T>;
     const char* record = batch.data;
     for (uint32_t i = 0; i < batch.count; ++i, record += kSize) {
-      if (!DecodeRecord<T>({record, kSize}, row)) [[unlikely]] {
+      if constexpr (kCopied) {
+        std::memcpy(&row, record, kSize);
+      } else if (!DecodeRecord<T>({record, kSize}, row)) [[unlikely]] {
         internal::ThrowBadRecord(RecordName<T>(), i, kSize);
       }
       sink(std::as_const(row));

@@ -123,13 +123,13 @@ class StateMapper {
   template <class Emit>
   bool Map(std::string_view key, const View<V>& value, std::optional<S>& state,
            const Emit& emit) {
-    if constexpr (Form::kValueView) {
-      value_ = value;
+    State<S> handle(state, false);
+    if constexpr (Form::kValueView) {  // new for each call, so that it may stay in registers
+      Call(key, std::optional<Value>(value), handle, emit);
     } else {
       AssignOwned(value_.has_value() ? *value_ : value_.emplace(), value);
+      Call(key, value_, handle, emit);
     }
-    State<S> handle(state, false);
-    Call(key, value_, handle, emit);
     return handle.updated_ || handle.removed_;
   }
   template <class Emit>

@@ -126,9 +126,9 @@ template <class S>
 std::optional<S> DecodeState(std::string_view bytes) {
   if (bytes.data() == nullptr) return std::nullopt;
   if constexpr (std::same_as<View<S>, S> && kFixedSize<S> != 0) {
-    std::optional<S> state(std::in_place);
+    S state{};
     const bool whole = bytes.size() == kFixedSize<S>;
-    if (!whole || !RecordCodec<S>::Read(bytes.data(), *state)) [[unlikely]] {
+    if (!whole || !RecordCodec<S>::Read(bytes.data(), state)) [[unlikely]] {
       ThrowBadRecord(RecordName<S>(), 0, bytes.size());
     }
     return state;
