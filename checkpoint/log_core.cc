@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/errors.h"
+#include "common/fault_point.h"
 #include "common/mutations.h"
 #include "common/status.h"
 
@@ -147,7 +148,8 @@ void LogCore::On(const LogCutDone& event) {
 // A put that was long on its way may have found its slot free because others had been there and
 // had collected it. Slots go oldest first: if our predecessor is still there, nobody has.
 void LogCore::PutSucceeded() {
-  if (now_us_ - sure_us_ <= options_.stale_after_us) return Finished();
+  const bool fresh = now_us_ - sure_us_ <= options_.stale_after_us;
+  if (fresh && !Fires(FaultPoint::kPutConfirmed)) return Finished();
   Ask(LogRead{std::max<uint64_t>(chain_.last().slot, 1)}, State::kConfirming);
 }
 
@@ -184,12 +186,14 @@ void LogCore::MaybeAppend() {
   while (!waiting_.empty()) {
     LogAppend& append = waiting_.front();
     size += SizeOf(append);
-    if (!pending_ids_.empty() && size > kGroupBytesMax) break;
+    const bool alone = size > kGroupBytesMax || Fires(FaultPoint::kAppendAlone);
+    if (!pending_ids_.empty() && alone) break;
     pending_ids_.push_back(append.id);
     std::move(append.entries.begin(), append.entries.end(), std::back_inserter(pending_.entries));
     waiting_.pop_front();
   }
-  if (now_us_ - sure_us_ <= options_.stale_after_us) return PutPending();
+  const bool fresh = now_us_ - sure_us_ <= options_.stale_after_us;
+  if (fresh && !Fires(FaultPoint::kTailChecked)) return PutPending();
   Ask(LogRead{chain_.last().slot}, State::kChecking);
 }
 

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/fault_point.h"
 #include "driver/job/job_driver_core.h"
 #include "driver/job/planner.h"
 
@@ -48,7 +49,7 @@ void JobDriverCore::AdvanceTick(MonotonicTime now) {
     } else if (held_since_ == 0) {
       held_since_ = now;
     }
-    if (due != 0 && room) BeginTick(now, due);
+    if (due != 0 && room && !Fires(FaultPoint::kTickLater)) BeginTick(now, due);
   }
   if (tick_.batch_ms != 0 && !tick_.listed) WarnOfLateSources(now);
   if (tick_.batch_ms == 0 || !tick_.listed) return;
@@ -241,7 +242,7 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
     runner_->PopFront();
     return true;
   }
-  if (!RunForeachOf(run, outcome)) return false;
+  if (!RunForeachOf(run, outcome) || Fires(FaultPoint::kDecideLater)) return false;
   JudgeWorkers(run);
   scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
   planned_at_.erase(run.batch_ms);
@@ -334,7 +335,7 @@ void JobDriverCore::AfterSeal() {
     blocks_.SweepDeltas();
     log_.ForgetCovered();
   }
-  state_.ForgetCovered();
+  if (!Fires(FaultPoint::kForgetLater)) state_.ForgetCovered();
 }
 
 }  // namespace sluice

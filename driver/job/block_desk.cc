@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/delta_stream.h"
+#include "common/fault_point.h"
 #include "common/mutations.h"
 
 namespace sluice {
@@ -124,6 +125,7 @@ void BlockDesk::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {
   const std::string& worker = beat.worker_id();
   const auto held = held_.find(worker);
   const uint64_t known = held == held_.end() ? 0 : held->second.size();
+  if (beat.epoch() == epoch_ && Fires(FaultPoint::kInventoryAsked)) members_->AskInventory(worker);
   if (beat.epoch() != epoch_ || beat.blocks() == known) {
     differs_since_.erase(worker);
     return;

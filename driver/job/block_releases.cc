@@ -1,5 +1,7 @@
 #include "driver/job/block_releases.h"
 
+#include "common/fault_point.h"
+
 namespace sluice {
 namespace {
 
@@ -32,6 +34,7 @@ void BlockReleases::Advance(MonotonicTime now, std::vector<DriverCommand>& out) 
     const bool fresh = releases.under_way.empty();
     if (!members_->WorkerServes(worker) || (!fresh && now - releases.sent < kAgainUs)) continue;
     if (fresh) {
+      if (Fires(FaultPoint::kReleaseLater)) continue;
       TakeDue(releases);
       if (releases.under_way.empty()) continue;
       releases.number = ++last_number_;

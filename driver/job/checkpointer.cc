@@ -1,6 +1,7 @@
 #include "driver/job/checkpointer.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/fault_point.h"
 
 namespace sluice {
 
@@ -26,7 +27,7 @@ void Checkpointer::Begin(MonotonicTime now, int64_t batch_ms, uint64_t branch,
 
 void Checkpointer::OnPart(const proto::CheckpointPart& part, std::vector<DriverCommand>& out) {
   if (part.batch_ms() != batch_ms_ || !waiting_for_.contains(part.executor())) return;
-  if (!part.error().empty()) {
+  if (!part.error().empty() || Fires(FaultPoint::kCheckpointGivenUp)) {
     out.push_back(Say{Say::Level::kWarning, absl::StrCat("checkpoint of batch ", batch_ms_,
                                                          " is given up: ", part.error())});
     Abandon(last_);
@@ -45,6 +46,7 @@ void Checkpointer::Advance(MonotonicTime now, std::vector<DriverCommand>& out) {
   if (batch_ms_ == 0 || putting_ || !waiting_for_.empty()) return;
   const auto it = log_->durable().decided().find(batch_ms_);
   if (it == log_->durable().decided().end()) return;
+  if (Fires(FaultPoint::kManifestLater)) return;
   putting_ = true;
   PutManifest put;
   put.batch_ms = batch_ms_;

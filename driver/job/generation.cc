@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/fault_point.h"
 #include "common/mutations.h"
 #include "common/plan/kernel.h"
 #include "driver/job/job_driver_core.h"
@@ -16,13 +17,17 @@ constexpr MonotonicTime kGrantAgainUs = 1'000'000;
 }  // namespace
 
 void JobDriverCore::AdvanceGeneration(MonotonicTime now) {
+  if (phase_ == Phase::kRunning && Fires(FaultPoint::kGenerationUnneeded)) {
+    new_generation_wanted_ = true;
+    phase_ = Phase::kForming;
+  }
   if (new_generation_wanted_ && phase_ != Phase::kForming && members_.Settled(now)) {
     phase_ = Phase::kForming;  // a member more: worth a rollback, once it is up
   }
   const bool decision_in_flight =
       log_.durable().last_decided_ms() != state_.last_decided_ms();
   if (phase_ == Phase::kForming && new_generation_wanted_ && members_.Settled(now) &&
-      !decision_in_flight && !keeper_.busy()) {
+      !decision_in_flight && !keeper_.busy() && !Fires(FaultPoint::kFormLater)) {
     StartGeneration(now);
   }
   if (phase_ == Phase::kGranting && now - grant_sent_ > kGrantAgainUs) SendGrants(now);
@@ -143,6 +148,7 @@ void JobDriverCore::SendGrants(MonotonicTime now) {
   grant_sent_ = now;
   for (const auto& member : grant_.members()) {
     if (!grant_waiting_.contains(member.executor())) continue;
+    if (Fires(FaultPoint::kGrantUnsent)) continue;
     Send send{member.address(), {}};
     *send.message.mutable_grant() = grant_;
     out_.push_back(std::move(send));

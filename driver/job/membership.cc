@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/delta_stream.h"
+#include "common/fault_point.h"
 
 namespace sluice {
 namespace {
@@ -147,7 +148,8 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
     if (!worker.lost && now - worker.heard > options_.lease_us) LoseWorker(worker, false, news);
     // Repeated until it is answered: a lost one would leave a worker without its new peers.
     const bool open = !worker.answered || !worker.session_taken;
-    if (worker.session_due || (open && now - worker.session_sent >= kAskAgainUs / 2)) {
+    const bool again = open && now - worker.session_sent >= kAskAgainUs / 2;
+    if (worker.session_due || again || Fires(FaultPoint::kSessionAgain)) {
       SendSession(now, worker, out);
     }
     if (worker.answered && now - worker.beat_sent >= options_.lease_us / 10) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/fault_point.h"
 #include "common/mutations.h"
 
 namespace sluice {
@@ -26,6 +27,10 @@ void Publisher::Advance(MonotonicTime now, std::vector<DriverCommand>& out) {
       if (!seen.insert(output).second) continue;
       Turn& turn = turns_[output];
       if (turn.busy_ms != 0 || turn.not_before > now) continue;
+      if (Fires(FaultPoint::kPublishLater)) {
+        turn.not_before = now + kBackoffFirstUs;
+        continue;
+      }
       turn.busy_ms = batch_ms;
       out.push_back(PublishOutput{batch_ms, batch.decided.outputs(output),
                                   state_->job().job_instance()});

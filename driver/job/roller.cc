@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "common/fault_point.h"
 #include "common/mutations.h"
 
 namespace sluice {
@@ -30,7 +31,8 @@ Roller::Roller(const std::vector<Output>& outputs, const JobState* state, LogQue
 bool Roller::Gather(uint32_t output, Heap& heap) const {
   const auto enough = [&] {
     return heap.from_ms != 0 && (heap.bytes >= heap.bytes_enough ||
-                                 heap.counted_ms - heap.from_ms >= heap.age_ms_enough);
+                                 heap.counted_ms - heap.from_ms >= heap.age_ms_enough ||
+                                 Fires(FaultPoint::kRollEarly));
   };
   const auto& decided = state_->decided();
   for (auto it = decided.upper_bound(heap.counted_ms); it != decided.end() && !enough(); ++it) {

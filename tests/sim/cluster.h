@@ -34,8 +34,8 @@ class Cluster : private Process {
   void Calm();
   void StopProducing() { producing_ = false; }
   // All that was made is acknowledged, planned, decided and published.
-  bool Finished() const { return Unfinished().empty(); }
-  std::string Unfinished() const;  // why it is not
+  bool Finished() { return Unfinished().empty(); }
+  std::string Unfinished();        // why it is not
   std::string HeldBlocks() const;  // the first one and how many there are; empty: none
 
  private:
@@ -47,6 +47,7 @@ class Cluster : private Process {
 
   ReceiverProcess* ReceiverAt(const std::string& address);
   // The driver daemon's part.
+  int64_t TickClockMs(int64_t last_planned_ms);
   void OnMessage(const std::string& from, proto::Envelope message) override;
   void OnPeerDown(const std::string&, bool) override {}
   void OnLinkReset(const std::string&) override {}
@@ -85,6 +86,8 @@ class Cluster : private Process {
   Random* const chaos_;
   std::string address_;
   bool members_down_ = false;
+  int64_t seen_planned_ms_ = 0;     // at the last look,
+  int64_t seen_at_ms_ = 0;          // since then
   bool producing_ = true;
   bool ended_ = false;
   std::set<std::string> registered_;

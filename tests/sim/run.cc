@@ -2,6 +2,7 @@
 
 #include "tests/sim/checks.h"
 #include "tests/sim/cluster.h"
+#include "tests/sim/fault_points.h"
 
 namespace sluice::sim {
 namespace {
@@ -33,6 +34,8 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   site.sink = job.sink;
   if (job.sink != nullptr) job.sink->Attach(&site);
   site.called.Attach(&site);
+  SimFaultPoints points(&site, &chaos);
+  const FaultPointsHere installed(&points);
   RunResult result;
   {
     Cluster cluster(&site, &chaos);
@@ -68,36 +71,42 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
 }
 
 const std::vector<std::string>& ExpectedCounters() {
-  static const std::vector<std::string> all = {
-      "network: message lost", "network: message delayed", "network: message twice",
-      "network: message out of order", "network: message into a cut", "log: append failed",
-      "log: append of unknown outcome", "log: append slow", "objects: put failed",
-      "objects: put slow", "blocks: no room", "blocks: no room for a replica", "task: slow",
-      "task: output cannot be written", "producer: acknowledgement lost",
-      "disaster: job driver crashed", "disaster: job driver paused and replaced",
-      "disaster: executor crashed", "disaster: receiver crashed",
-      "disaster: worker daemon crashed", "disaster: node crashed", "disaster: node paused",
-      "disaster: all nodes crashed", "disaster: cut in one direction",
-      "disaster: cut in both directions",
-      "disaster: log full", "disaster: torn append", "disaster: wall clock jumped",
-      "disaster: driver daemon crashed", "disaster: links reset",
-      "recovery: job driver restored from a manifest", "recovery: append tried again",
-      "recovery: publication done again", "recovery: printed again",
-      "recovery: checkpoints collected", "recovery: grant taken",
-      "recovery: state loaded from parts", "recovery: batch rebuilt",
-      "recovery: task tried again", "recovery: input waited for",
-      "recovery: checkpoint given up, changes kept", "recovery: block read from another node",
-      "recovery: block released", "recovery: a former job driver was fenced",
-      "recovery: producer sent again", "recovery: batch skipped, its input kept aside",
-      "recovery: input kept aside once more", "recovery: effect repeated",
-      "recovery: late effect refused by its fence", "received log: block written",
-      "received log: blocks collected", "recovery: block read from the received log",
-      "letters: record set aside", "letters: run again", "letters: in the store",
-      "disaster: newest checkpoint damaged", "recovery: fell back to an older checkpoint",
-      "disaster: another shape asked for", "recovery: former shape finished first",
-      "recovery: state completed by deltas", "recovery: a delta could not be read",
-      "recovery: rollback, as deltas were not whole", "recovery: state divided anew",
-      "recovery: batches go on in another shape"};
+  static const std::vector<std::string> all = [] {
+    std::vector<std::string> names = {
+        "network: message lost", "network: message delayed", "network: message twice",
+        "network: message out of order", "network: message into a cut", "log: append failed",
+        "log: append of unknown outcome", "log: append slow", "objects: put failed",
+        "objects: put slow", "blocks: no room", "blocks: no room for a replica", "task: slow",
+        "task: output cannot be written", "producer: acknowledgement lost",
+        "disaster: job driver crashed", "disaster: job driver paused and replaced",
+        "disaster: executor crashed", "disaster: receiver crashed",
+        "disaster: worker daemon crashed", "disaster: node crashed", "disaster: node paused",
+        "disaster: all nodes crashed", "disaster: cut in one direction",
+        "disaster: cut in both directions",
+        "disaster: log full", "disaster: torn append", "disaster: wall clock jumped",
+        "disaster: driver daemon crashed", "disaster: links reset",
+        "recovery: job driver restored from a manifest", "recovery: append tried again",
+        "recovery: publication done again", "recovery: printed again",
+        "recovery: checkpoints collected", "recovery: grant taken",
+        "recovery: state loaded from parts", "recovery: batch rebuilt",
+        "recovery: task tried again", "recovery: input waited for",
+        "recovery: checkpoint given up, changes kept", "recovery: block read from another node",
+        "recovery: block released", "recovery: a former job driver was fenced",
+        "recovery: producer sent again", "recovery: batch skipped, its input kept aside",
+        "recovery: input kept aside once more", "recovery: effect repeated",
+        "recovery: late effect refused by its fence", "received log: block written",
+        "received log: blocks collected", "recovery: block read from the received log",
+        "letters: record set aside", "letters: run again", "letters: in the store",
+        "disaster: newest checkpoint damaged", "recovery: fell back to an older checkpoint",
+        "disaster: another shape asked for", "recovery: former shape finished first",
+        "recovery: state completed by deltas", "recovery: a delta could not be read",
+        "recovery: rollback, as deltas were not whole", "recovery: state divided anew",
+        "recovery: batches go on in another shape"};
+    for (size_t i = 0; i < static_cast<size_t>(FaultPoint::kCount); ++i) {
+      names.push_back(CounterOf(static_cast<FaultPoint>(i)));
+    }
+    return names;
+  }();
   return all;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/fault_point.h"
 #include "common/mutations.h"
 #include "worker/daemon/block_names.h"
 
@@ -25,6 +26,7 @@ const WorkerJob* BlockTable::JobOf(const BlockKey& key) const {
 
 const proto::ClusterMembers::Member* BlockTable::ChoosePeer(const WorkerJob& job,
                                                             const Block& block) const {
+  if (Fires(FaultPoint::kNoPeer)) return nullptr;
   std::set<std::string> hosts;
   for (const std::string& holder : block.holders) {
     const auto* member = job.MemberById(holder);

@@ -9,6 +9,25 @@
 #include "worker/executor/grant_owners.h"
 
 namespace sluice {
+namespace {
+
+// The batch as it was granted, its input to be read where the repeated grant says.
+std::shared_ptr<const proto::GrantedBatch> WithHoldersOf(const proto::GrantedBatch& granted,
+                                                         const proto::GrantedBatch& again) {
+  auto batch = std::make_shared<proto::GrantedBatch>(granted);
+  for (int s = 0; s < batch->stages_size() && s < again.stages_size(); ++s) {
+    auto& stage = *batch->mutable_stages(s);
+    for (int t = 0; t < stage.tasks_size() && t < again.stages(s).tasks_size(); ++t) {
+      const auto& task = again.stages(s).tasks(t);
+      const bool same = task.task() == stage.tasks(t).task() &&
+                        task.pieces_size() == stage.tasks(t).pieces_size();
+      if (same) *stage.mutable_tasks(t)->mutable_holders() = task.holders();
+    }
+  }
+  return batch;
+}
+
+}  // namespace
 
 ExecutorCore::ExecutorCore(ExecutorCoreOptions options, const StagePlan* plan)
     : options_(std::move(options)), plan_(plan) {}
@@ -132,7 +151,9 @@ void ExecutorCore::TakeBatch(const proto::GrantedBatch& granted) {
   if (batch_ms <= released_ms_) return;
   const auto known = batches_.find(batch_ms);
   if (known != batches_.end()) {
-    if (known->second.reported) SendReport(known->second);  // whoever asks again has not got it
+    // Whoever asks again has not got the report; or the input lies elsewhere by now.
+    if (known->second.reported) return SendReport(known->second);
+    known->second.granted = WithHoldersOf(*known->second.granted, granted);
     return;
   }
   BatchWork& batch = batches_[batch_ms];

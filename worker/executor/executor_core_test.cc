@@ -279,6 +279,30 @@ TEST_F(ExecutorCoreTest, MissingInputIsNoAttempt) {
   }
 }
 
+// Simulator seed 2785 with fault points: the job driver had found out where the blocks really are
+// and granted the batch again; the executor went on asking the worker that had lost them.
+TEST_F(ExecutorCoreTest, MissingInputIsReadWhereARepeatedGrantSays) {
+  Join(1);
+  const auto grant = [&](const std::string& holder) {
+    proto::GrantedBatch batch = TestBatch(100, {0}, 2, 0);
+    batch.mutable_stages(0)->mutable_tasks(0)->add_pieces()->mutable_block();
+    batch.mutable_stages(0)->mutable_tasks(0)->add_holders()->add_addresses(holder);
+    return Only<RunTasks>(Step(TestBatchGrant(generation_, {batch}, 0)));
+  };
+  const auto holder_of = [](const RunTasks& run) {
+    return run.tasks.at(0).input->holders(0).addresses(0);
+  };
+  const auto first = grant("w2");
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_TRUE(grant("w3").empty());  // it runs
+  EXPECT_EQ(holder_of(first[0]), "w2");
+  const auto commands = Step(TasksEnded{{1, 1}, 100, 0, {}, {{0, false, {}}}});
+  now_ = Only<WakeAt>(commands).at(0).time;
+  const auto again = Only<RunTasks>(Step(WakeUp{}));
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(holder_of(again[0]), "w3");
+}
+
 TEST_F(ExecutorCoreTest, LayersAreMergedOnceDecided) {
   Join(1);
   EXPECT_TRUE(Only<MergeLayers>(Whole(100)).empty());

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "common/fault_point.h"
 #include "worker/executor/executor_core.h"
 
 namespace sluice {
@@ -10,6 +11,7 @@ namespace sluice {
 // ---- layers and checkpoints ------------------------------------------------------------------
 
 void ExecutorCore::Merge() {
+  if (Fires(FaultPoint::kMergeLater)) return;
   int64_t up_to = merged_ms_;
   auto flush = [&] {
     if (up_to > merged_ms_) out_.push_back(MergeLayers{up_to});

@@ -1,6 +1,7 @@
 // State tables: what checkpoints write and restore.
 #include <algorithm>
 
+#include "common/fault_point.h"
 #include "common/key_hash.h"
 #include "worker/executor/state_table.h"
 
@@ -13,9 +14,10 @@ constexpr uint32_t kChainPartsMax = 16;   // a restore reads all of them
 uint64_t StateTable::BeginSnapshot() {
   RestorePending();  // of a checkpoint that nobody ended
   snapshot_ = StateSnapshot{};
-  snapshot_.whole = !has_sealed_ || (!current_.empty() &&
-                                     (chain_parts_ >= kChainPartsMax ||
-                                      increment_bytes_ + pending_bytes_ > base_bytes_));
+  const bool long_chain = chain_parts_ >= kChainPartsMax ||
+                          increment_bytes_ + pending_bytes_ > base_bytes_ ||
+                          Fires(FaultPoint::kTableWhole);
+  snapshot_.whole = !has_sealed_ || (!current_.empty() && long_chain);
   visiting_ = true;
   visit_at_ = 0;
   visit_end_ = snapshot_.whole ? slot_count_ : static_cast<uint32_t>(current_.size());
