@@ -215,11 +215,20 @@ BatchRun* BatchRunner::Whole(MonotonicTime now) {
   if (front.reports.size() != members_in_.size()) return nullptr;
   if (front.rebuild) return &front;
   if (front.reported == 0) front.reported = now;
-  const bool wait = now - front.reported < kDeltaPatienceUs;
-  for (const auto& [executor, report] : front.reports) {
-    if (wait && report.has_delta() && deltas_(BlockIdOf(report.delta())) == nullptr) return nullptr;
-  }
+  const bool late = !DeltasAreIn(front);
+  // Where one batch waited in vain the next ones do not fall behind for it.
+  const MonotonicTime patience =
+      deltas_late_ ? std::min(options_.batch_interval_ms * 250, kDeltaPatienceUs)
+                   : kDeltaPatienceUs;
+  if (late && now - front.reported < patience) return nullptr;
+  deltas_late_ = late;
   return &front;
+}
+
+bool BatchRunner::DeltasAreIn(const BatchRun& run) const {
+  return std::none_of(run.reports.begin(), run.reports.end(), [this](const auto& report) {
+    return report.second.has_delta() && deltas_(BlockIdOf(report.second.delta())) == nullptr;
+  });
 }
 
 // Without one of them the state of a later generation comes from running batches again.

@@ -92,6 +92,7 @@ class BatchRunner {
 
  private:
   proto::BatchGrant Carrying(const Progress& progress) const;
+  bool DeltasAreIn(const BatchRun& run) const;
   bool InputReady(const proto::Composition& composition) const;
   proto::GrantedBatch ForMember(const BatchRun& run, uint32_t member) const;
   void CheckBalance(const BatchRun& run, BatchOutcome& outcome) const;
@@ -112,6 +113,7 @@ class BatchRunner {
   std::map<std::tuple<int64_t, uint32_t, uint32_t>, uint32_t> apart_;  // map tasks, to members
   std::deque<BatchRun> runs_;
   int64_t last_added_ms_ = 0;
+  bool deltas_late_ = false;  // those of the last batch were waited for in vain
 };
 
 }  // namespace sluice

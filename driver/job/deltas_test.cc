@@ -9,12 +9,13 @@ namespace {
 
 class DeltasTest : public testing::Test {
  protected:
-  explicit DeltasTest(int64_t checkpoint_interval_ms = 3'600'000)
-      : cluster_(2, {}, Options(checkpoint_interval_ms)) {
+  explicit DeltasTest(int64_t checkpoint_interval_ms = 3'600'000, int64_t interval_ms = 1000)
+      : cluster_(2, {}, Options(checkpoint_interval_ms, interval_ms)) {
     cluster_.deltas = true;
   }
-  static JobDriverOptions Options(int64_t checkpoint_interval_ms) {
+  static JobDriverOptions Options(int64_t checkpoint_interval_ms, int64_t interval_ms) {
     JobDriverOptions options;
+    options.batch_interval_ms = interval_ms;
     options.deltas = true;
     options.checkpoint_interval_ms = checkpoint_interval_ms;
     return options;
@@ -67,6 +68,22 @@ TEST_F(DeltasTest, ABatchWaitsForItsDeltasButNotForEver) {
   EXPECT_EQ(decided_ms(), 0);
   ASSERT_TRUE(RunUntilDecided(2));  // a checkpoint covers the first one, which is forgotten
   EXPECT_FALSE(LastDecided().deltas_whole());
+}
+
+class QuickDeltasTest : public DeltasTest {
+ protected:
+  QuickDeltasTest() : DeltasTest(3'600'000, 100) {}
+};
+
+TEST_F(QuickDeltasTest, ADaemonWithoutRoomHoldsUpOneBatchAndNotEach) {
+  cluster_.announce_deltas = false;
+  cluster_.Announce();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return decided_ms() > 0; }));
+  EXPECT_TRUE(cluster_.RunUntil([&] { return LastDecided().batch_ms() >= kWall + 5'000; }, 600));
+  EXPECT_FALSE(LastDecided().deltas_whole());
+  cluster_.announce_deltas = true;
+  ASSERT_TRUE(RunUntilDecided(20));
+  EXPECT_TRUE(LastDecided().deltas_whole());
 }
 
 TEST_F(DeltasTest, AGenerationTakesThemOverAndRunsNoDecidedBatchAgain) {

@@ -258,7 +258,9 @@ void ExecutorCore::On(PartWritten& event) {
 
 void ExecutorCore::On(DeltaSealed& event) {
   std::erase_if(seals_, [&](const Seal& seal) {
-    return seal.command.name.number() == event.number;
+    if (seal.command.name.number() != event.number) return false;
+    unsealed_bytes_ -= seal.bytes;
+    return true;
   });
 }
 

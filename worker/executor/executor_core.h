@@ -41,7 +41,8 @@ struct ExecutorCoreOptions {
   int64_t batch_interval_ms = 1000;
   uint32_t task_max_failures = 4;
   uint64_t deltas = 0;                       // incarnation of its blocks of deltas; 0: none
-  uint64_t delta_bytes_max = uint64_t{32} << 20;
+  uint64_t delta_bytes_max = uint64_t{32} << 20;      // of one
+  uint64_t unsealed_bytes_max = uint64_t{128} << 20;  // that the daemon has not taken yet
   uint64_t chunk_bytes = uint64_t{1} << 20;  // of bundles
   uint64_t held_bytes_max = uint64_t{256} << 20;
   int64_t input_retry_us = 200'000;        // after input could not be had
@@ -157,9 +158,11 @@ class ExecutorCore {
   // them in the order of their numbers only.
   struct Seal {
     SealDelta command;
+    uint64_t bytes = 0;
     MonotonicTime sent = 0;
   };
   std::deque<Seal> seals_;
+  uint64_t unsealed_bytes_ = 0;  // of them
   uint64_t last_delta_ = 0;
 
   struct Held {

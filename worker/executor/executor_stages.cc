@@ -304,7 +304,8 @@ void ExecutorCore::RefuseTooLarge(proto::BatchReport& report) const {
 void ExecutorCore::SealDeltaOf(BatchWork& batch) {
   uint64_t bytes = 0;
   for (const std::string& piece : batch.delta) bytes += piece.size();
-  if (bytes > options_.delta_bytes_max) {
+  if (bytes > options_.delta_bytes_max ||
+      unsealed_bytes_ + bytes > options_.unsealed_bytes_max) {
     batch.report.set_without_delta(true);
     batch.delta.clear();
   }
@@ -316,7 +317,8 @@ void ExecutorCore::SealDeltaOf(BatchWork& batch) {
   name.set_number(++last_delta_);
   auto pieces = std::make_shared<const std::vector<std::string>>(std::move(batch.delta));
   batch.delta.clear();
-  seals_.push_back({{name, std::move(pieces)}, now_});
+  seals_.push_back({{name, std::move(pieces)}, bytes, now_});
+  unsealed_bytes_ += bytes;
   out_.push_back(seals_.back().command);
 }
 
