@@ -15,7 +15,6 @@ std::optional<std::string> BlockFetcher::Fetch(const std::string& holder,
   const uint64_t request = next_request_++;
   Fetching& fetch = fetches_[request];
   fetch.holder = holder;
-  fetch.bytes.resize(block.bytes());
   while (!fetch.failed && fetch.received < block.bytes()) {
     AskMore(request, fetch, block);
     const uint64_t seen = fetch.answers;
@@ -52,10 +51,12 @@ void BlockFetcher::OnFetched(const proto::FetchedBlock& message) {
   Fetching& fetch = it->second;
   ++fetch.answers;
   const uint64_t size = message.data().size();
-  if (!message.found() || size == 0 || message.offset() > fetch.bytes.size() ||
-      size > fetch.bytes.size() - message.offset()) {
+  if (!message.found() || size == 0 || message.offset() > fetch.asked ||
+      size > fetch.asked - message.offset()) {
     fetch.failed = true;
   } else {
+    // Room is made for what a holder has sent, not for what somebody says that it has.
+    fetch.bytes.resize(std::max<size_t>(fetch.bytes.size(), message.offset() + size));
     // A chunk that came twice would be counted twice; the checksum finds it, the next holder mends.
     std::memcpy(fetch.bytes.data() + message.offset(), message.data().data(), size);
     fetch.received += size;

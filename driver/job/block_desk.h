@@ -114,6 +114,8 @@ class BlockDesk {
   std::map<BlockId, Unlogged> unlogged_;                // in inventories, not in the log
   std::map<BlockId, Delta> deltas_;                     // announced in this epoch
   std::map<uint64_t, uint64_t> last_deltas_;            // their highest number, by incarnation
+  // Held by workers before they are announced: the last batch that was planned then.
+  std::map<BlockId, int64_t> unannounced_;
   std::set<BlockId> dropped_;                           // released without having been logged
   std::map<BlockId, MonotonicTime> replicating_;        // and restored: when that was asked for
   std::set<BlockId> gone_from_store_;                   // the received-data log has them no more

@@ -12,6 +12,7 @@ void BlockDesk::OnDelta(const std::string& from, const proto::BlockAnnounce& ann
     held_[holder][key] = members_->SessionOf(holder);
   }
   deltas_.try_emplace(key, Delta{announce.block(), state_->last_planned_ms()});
+  unannounced_.erase(key);
   uint64_t& last = last_deltas_[key.incarnation];
   last = std::max(last, key.number);
   Send send{from, {}};
@@ -36,10 +37,12 @@ void BlockDesk::SweepDeltas() {
     if (named.contains(key)) return false;
     const auto delta = deltas_.find(key);
     if (delta != deltas_.end()) return delta->second.planned_ms <= sealed_ms;
-    // A copy that was under way when it was released, or one that is announced yet.
+    // A copy that was under way when it was released,
     const auto last = last_deltas_.find(key.incarnation);
     if (last != last_deltas_.end() && key.number <= last->second) return true;
-    return !members_->ReceiverAlive(key.stream, key.incarnation);
+    // or one that is not announced yet, or never will be: its batch was planned when it was seen.
+    const auto seen = unannounced_.try_emplace(key, state_->last_planned_ms()).first;
+    return seen->second <= sealed_ms || !members_->ReceiverAlive(key.stream, key.incarnation);
   };
   std::vector<BlockId> gone;
   for (const auto& [worker, held] : held_) {
@@ -47,8 +50,14 @@ void BlockDesk::SweepDeltas() {
       if (needless(it->first)) gone.push_back(it->first);
     }
   }
-  for (const BlockId& key : gone) deltas_.erase(key);
+  for (const BlockId& key : gone) {
+    deltas_.erase(key);
+    unannounced_.erase(key);
+  }
   Release(gone);
+  std::erase_if(unannounced_, [&](const auto& seen) {
+    return !members_->ReceiverAlive(kDeltaStream, seen.first.incarnation);
+  });
   std::erase_if(last_deltas_, [&](const auto& last) {
     return !members_->ReceiverAlive(kDeltaStream, last.first);
   });

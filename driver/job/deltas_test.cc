@@ -70,6 +70,41 @@ TEST_F(DeltasTest, ABatchWaitsForItsDeltasButNotForEver) {
   EXPECT_FALSE(LastDecided().deltas_whole());
 }
 
+class SweptDeltasTest : public DeltasTest {
+ protected:
+  SweptDeltasTest() : DeltasTest(/*checkpoint_interval_ms=*/3'000) {}
+  bool Released(uint64_t number) const {
+    return std::any_of(cluster_.releases.begin(), cluster_.releases.end(), [&](const auto& sent) {
+      const auto& names = sent.second.names();
+      return std::any_of(names.begin(), names.end(), [&](const auto& name) {
+        return name.stream() == kDeltaStream && name.number() == number;
+      });
+    });
+  }
+};
+
+// A daemon that finds no peer for its copies announces nothing, and would keep each one for ever.
+TEST_F(SweptDeltasTest, OneThatIsNeverAnnouncedGoesWithTheNextCheckpoint) {
+  cluster_.announce_deltas = false;
+  cluster_.Announce();
+  ASSERT_TRUE(RunUntilDecided(1));
+  proto::Envelope m;
+  auto& inventory = *m.mutable_worker_inventory();
+  inventory.set_worker_id("w0");
+  inventory.set_incarnation(1);
+  inventory.set_epoch(1);
+  inventory.set_session(1'000'000);
+  auto& name = *inventory.add_blocks()->mutable_name();
+  name.set_job_instance(kInstance);
+  name.set_stream(kDeltaStream);
+  name.set_incarnation(cluster_.grants.back().members(0).executor());
+  name.set_number(77);
+  cluster_.Deliver("w0", m);
+  EXPECT_FALSE(Released(77));
+  EXPECT_TRUE(cluster_.RunUntil([&] { return Released(77); }, 2000));
+  EXPECT_GT(cluster_.core().state().sealed_ms(), 0);
+}
+
 class QuickDeltasTest : public DeltasTest {
  protected:
   QuickDeltasTest() : DeltasTest(3'600'000, 100) {}

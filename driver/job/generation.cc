@@ -13,6 +13,8 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kGrantAgainUs = 1'000'000;
+// Every executor reads all of them, and holds those of its partitions while it loads.
+constexpr uint64_t kDeltasBytesMax = uint64_t{4} << 30;
 
 }  // namespace
 
@@ -82,6 +84,7 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
 // Why the decided batches behind the checkpoint must run again; empty: their deltas will do.
 std::string JobDriverCore::WhyNoDeltas() const {
   const int64_t from_ms = checkpointer_.chains_ms();
+  uint64_t bytes = 0;
   if (checkpointer_.spreads()) return "the checkpoint is in another number of partitions";
   if (from_ms < deltas_lost_ms_) return "an executor could not read all of them";
   for (auto it = state_.planned().upper_bound(from_ms);
@@ -99,8 +102,10 @@ std::string JobDriverCore::WhyNoDeltas() const {
       if (blocks_.HoldersOf(BlockIdOf(delta.name())).empty()) {
         return absl::StrCat("no worker has all of batch ", it->first);
       }
+      bytes += delta.bytes();
     }
   }
+  if (bytes > kDeltasBytesMax) return "they are larger than running the batches again is worth";
   return "";
 }
 

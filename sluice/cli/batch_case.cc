@@ -1,6 +1,7 @@
 #include "sluice/cli/batch_case.h"
 
 #include <google/protobuf/text_format.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <map>
@@ -12,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_store.h"
+#include "checkpoint/errors.h"
 #include "checkpoint/open_store.h"
 #include "checkpoint/posix_object_store.h"
 #include "checkpoint/read_job_log.h"
@@ -39,7 +41,8 @@ absl::StatusOr<std::optional<Manifest>> ManifestBefore(ObjectStore* objects, int
   for (const CheckpointInfo& info : listed) {
     if (info.set_aside) continue;
     absl::StatusOr<Manifest> manifest = checkpoints.ReadManifest(info.name);
-    if (absl::IsNotFound(manifest.status())) continue;  // collected since it was listed
+    // Collected since it was listed; or damaged, and then the job has fallen back past it.
+    if (absl::IsNotFound(manifest.status()) || IsDamaged(manifest.status())) continue;
     RETURN_IF_ERROR(manifest.status());
     if (manifest->batch_ms < batch_ms) before = *std::move(manifest);
   }
@@ -239,6 +242,23 @@ class Collector {
     }
   }
 
+  // The copy counts as unchanged wherever it goes, so what is copied must be the batch's.
+  absl::Status CopyFile(const proto::FileRange& file, const std::string& copy) {
+    std::error_code error;
+    if (!fs::copy_file(file.path(), copy, error)) {
+      return NotRetained("cannot copy " + file.path() + ": " + error.message());
+    }
+    struct stat seen;
+    const bool there = stat(file.path().c_str(), &seen) == 0;
+    const int64_t modified_ns =
+        there ? int64_t{seen.st_mtim.tv_sec} * 1'000'000'000 + seen.st_mtim.tv_nsec : 0;
+    if (there && modified_ns == file.modified_ns() &&
+        static_cast<uint64_t>(seen.st_size) == file.file_size()) {
+      return absl::OkStatus();
+    }
+    return NotRetained(file.path() + " has changed since");
+  }
+
   absl::Status CopyFiles() {
     std::map<std::string, std::string> copies;  // by where they are
     std::error_code error;
@@ -250,9 +270,7 @@ class Collector {
             if (!piece.has_file()) continue;
             auto [it, added] = copies.try_emplace(piece.file().path());
             if (added) it->second = absl::StrCat(kCaseFiles, "/", copies.size());
-            if (added && !fs::copy_file(it->first, folder_ + "/" + it->second, error)) {
-              return NotRetained("cannot copy " + it->first + ": " + error.message());
-            }
+            if (added) RETURN_IF_ERROR(CopyFile(piece.file(), folder_ + "/" + it->second));
             piece.mutable_file()->set_path(it->second);
           }
         }

@@ -161,7 +161,7 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
           const absl::Status loaded =
               state->Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
                           &site_->objects, site_->codec.get(), this);
-          const bool lost = absl::IsUnavailable(loaded) && grant.deltas_size() > 0;
+          const bool lost = absl::IsAborted(loaded);
           if (grant.deltas_size() > 0) {
             site_->world.Count(lost ? "recovery: a delta could not be read"
                                     : "recovery: state completed by deltas");

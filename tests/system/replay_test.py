@@ -185,6 +185,23 @@ def cases(cluster, program, job, pushed):
     print("ok cases", flush=True)
 
 
+def a_file_that_changed(cluster, program):
+    """A copy counts as unchanged for ever: so what is copied must be what the batch had."""
+    job = Job(cluster, program, "changed", "checkpoint_interval=1h")
+    drop_file(job.inputs, "a", ["a 1", "a 2"])
+    batch_ms = job.await_batch_with("(a,2)")
+    with open(os.path.join(job.inputs, "a"), "r+") as f:
+        f.write("b")
+    for command in (["replay"], ["export"]):
+        where = [cluster.path("case-changed")] if command == ["export"] else []
+        code, _, error = cluster.run("batch", *command, job.name, str(batch_ms), *where,
+                                     check=False)
+        check(code == 1 and os.path.join(job.inputs, "a") in error,
+              f"batch {command} of a changed file: {code} {error}")
+    cluster.run("job", "cancel", job.name)
+    print("ok a file that changed", flush=True)
+
+
 def words(cluster):
     for typed, wanted in ((["replay", "same"], 2), (["replay", "same", "soon"], 2),
                           (["replay", "nobody", "7"], 1), (["export", "same", "7"], 2)):
@@ -205,6 +222,7 @@ def main():
         cluster.run("job", "cancel", held.name)
         a_batch_that_fails(cluster, program)
         one_that_was_skipped(cluster, program)
+        a_file_that_changed(cluster, program)
         words(cluster)
 
 

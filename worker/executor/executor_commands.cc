@@ -163,7 +163,7 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
                     options_.objects, options_.codec, setup_.blocks);
     if (!loaded.ok()) LOG(ERROR) << "the state cannot be loaded: " << loaded;
     Post(ExecutorEvent(StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded),
-                                   absl::IsUnavailable(loaded) && grant.deltas_size() > 0}));
+                                   absl::IsAborted(loaded)}));
   });
 }
 

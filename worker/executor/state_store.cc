@@ -77,17 +77,19 @@ class StateStore::Former {
     const auto found = partitions_.find(operator_name);
     return found == partitions_.end() ? 0 : found->second;
   }
-  absl::Status ReadDeltas(const proto::Grant& grant, BlockReader* blocks) {
+  // Keeps what they have of these partitions. Aborted: one cannot be had.
+  absl::Status ReadDeltas(const proto::Grant& grant, BlockReader* blocks,
+                          const std::set<std::pair<std::string, uint32_t>>& own) {
     for (const auto& delta : grant.deltas()) {
       if (blocks == nullptr) return absl::InternalError("nothing reads blocks here");
       if (kMutationDeltaLeftOut && &delta == &*grant.deltas().rbegin()) break;
       auto bytes = blocks->Read(delta.block(), delta.holders());
-      if (!bytes.ok()) return absl::UnavailableError(absl::StrCat(kLost, bytes.status().message()));
-      const absl::Status read = ReadDelta((*bytes)->bytes(), [this](DeltaPiece piece) {
-        changes_[{std::string(piece.operator_name), piece.partition}].push_back(piece.entries);
+      if (!bytes.ok()) return Lost(bytes.status());
+      const absl::Status read = ReadDelta((*bytes)->bytes(), [&](DeltaPiece piece) {
+        std::pair<std::string, uint32_t> key(piece.operator_name, piece.partition);
+        if (own.contains(key)) changes_[std::move(key)].emplace_back(piece.entries);
       });
-      if (!read.ok()) return absl::UnavailableError(absl::StrCat(kLost, read.message()));
-      blocks_.push_back(*std::move(bytes));
+      if (!read.ok()) return Lost(read);
     }
     return absl::OkStatus();
   }
@@ -98,10 +100,10 @@ class StateStore::Former {
     const auto changes = changes_.find({operator_name, partition});
     if (chain == chains_.end() && changes == changes_.end()) return absl::OkStatus();
     if (changes != changes_.end()) {
-      for (const std::string_view entries : changes->second) {
+      for (const std::string& entries : changes->second) {
         const absl::Status read =
             ReadEntries(entries, [&](const StateRow& row) { table.RestoreChange(row); });
-        if (!read.ok()) return absl::UnavailableError(absl::StrCat(kLost, read.message()));
+        if (!read.ok()) return Lost(read);
       }
     }
     table.FinishRestore(
@@ -110,11 +112,13 @@ class StateStore::Former {
   }
 
  private:
-  static constexpr char kLost[] = "changes of decided batches: ";
+  static absl::Status Lost(const absl::Status& why) {
+    return absl::AbortedError(absl::StrCat("changes of decided batches: ", why.message()));
+  }
+
   PartCache parts_;
-  std::vector<std::unique_ptr<BlockBytes>> blocks_;
-  // Entries in `blocks_`, by operator and partition, oldest batch first.
-  std::map<std::pair<std::string, uint32_t>, std::vector<std::string_view>> changes_;
+  // Entries by operator and partition, oldest batch first.
+  std::map<std::pair<std::string, uint32_t>, std::vector<std::string>> changes_;
   std::map<std::pair<std::string, uint32_t>, const proto::Grant::PartChain*> chains_;
   std::map<std::string, uint32_t> partitions_;
 };
@@ -122,21 +126,27 @@ class StateStore::Former {
 absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
                               ObjectStore* objects, const StatePartCodec* codec,
                               BlockReader* blocks) {
-  Former former(grant, objects, codec);
-  RETURN_IF_ERROR(former.ReadDeltas(grant, blocks));
-  merge_limit_ = std::max(grant.manifest_batch_ms(), grant.state_ms());
+  std::map<StageId, std::vector<uint32_t>> all_own;
+  std::set<std::pair<std::string, uint32_t>> names;
   for (const Stage& stage : plan_->stages()) {
     const Node& node = plan_->graph().node(stage.root);
     if (stage.is_source || node.state_name.empty()) continue;
-    std::vector<uint32_t> own;
+    std::vector<uint32_t>& own = all_own[stage.id];
     for (uint32_t p = 0; p < stage.partitions; ++p) {
-      if (owners.OwnerOf(stage.id, p, stage.partitions) == member) own.push_back(p);
-    }
-    for (const uint32_t p : own) {
+      if (owners.OwnerOf(stage.id, p, stage.partitions) != member) continue;
+      own.push_back(p);
+      names.emplace(node.state_name, p);
       Cell& cell = cells_[{stage.id, p}];
       cell.operator_name = node.state_name;
       cell.partition = p;
     }
+  }
+  Former former(grant, objects, codec);
+  RETURN_IF_ERROR(former.ReadDeltas(grant, blocks, names));
+  merge_limit_ = std::max(grant.manifest_batch_ms(), grant.state_ms());
+  for (const auto& [id, own] : all_own) {
+    const Stage& stage = plan_->stages()[id];
+    const Node& node = plan_->graph().node(stage.root);
     const uint32_t partitions = former.PartitionsOf(node.state_name);
     if (partitions == 0) {
       for (const uint32_t p : own) {
