@@ -133,7 +133,7 @@ TEST_F(DeltasTest, AGenerationTakesThemOverAndRunsNoDecidedBatchAgain) {
   EXPECT_FALSE(AnyRebuilt());
 }
 
-TEST_F(DeltasTest, ItIsARollbackWhereNoWorkerHasOneOfThem) {
+TEST_F(DeltasTest, ItIsARollbackWhereABatchWasDecidedWithoutThem) {
   cluster_.announce_deltas = false;
   cluster_.Announce();
   ASSERT_TRUE(RunUntilDecided(2));
@@ -143,7 +143,20 @@ TEST_F(DeltasTest, ItIsARollbackWhereNoWorkerHasOneOfThem) {
   EXPECT_EQ(cluster_.grants.back().deltas_size(), 0);
   EXPECT_EQ(cluster_.grants.back().state_ms(), 0);
   EXPECT_TRUE(AnyRebuilt());
-  EXPECT_TRUE(Warned("instead of taking over their deltas"));
+  EXPECT_TRUE(Warned("are not whole"));
+}
+
+TEST_F(DeltasTest, ItIsARollbackWhereNoWorkerHasOneOfThem) {
+  cluster_.Announce();
+  ASSERT_TRUE(RunUntilDecided(2));
+  const size_t grants = cluster_.grants.size();
+  cluster_.granted.clear();
+  cluster_.Feed(PeerDown{"w0", true});  // it has ended, with the only copies
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.grants.size() > grants; }, 2000));
+  ASSERT_TRUE(RunUntilDecided(1));
+  EXPECT_EQ(cluster_.grants.back().deltas_size(), 0);
+  EXPECT_TRUE(AnyRebuilt());
+  EXPECT_TRUE(Warned("no worker has all of batch"));
 }
 
 TEST_F(DeltasTest, AnExecutorThatCannotReadOneMakesTheNextGenerationARollback) {
