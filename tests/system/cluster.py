@@ -125,6 +125,16 @@ class Cluster:
         for pid in self.pids_with(self.folder):
             kill(pid)
 
+    def lose_every_node(self):
+        """Every process at once, and all disks but the store's."""
+        for pid in self.pids_with(self.folder):
+            kill(pid)
+        for process in [self.driver, *self.workers.values()]:
+            process.kill()
+        wait_until(lambda: not self.pids_with(self.folder), "every process to be gone")
+        for name in ("driver", *self.workers):
+            shutil.rmtree(self.path(name))
+
     def pids_with(self, text):
         found = []
         for entry in os.listdir("/proc"):

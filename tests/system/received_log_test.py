@@ -7,11 +7,10 @@ import collections
 import json
 import os
 import re
-import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
+from cluster import Cluster, Failure, wait_until  # noqa: E402
 from outputs import latest  # noqa: E402
 
 ROUNDS = 3
@@ -42,17 +41,6 @@ def push(cluster, lines):
         raise Failure(f"the push ended otherwise: {client.tail()}")
 
 
-def lose_every_node(cluster):
-    """Daemons, job driver, executors and receivers at once, and all disks but the store's."""
-    for pid in cluster.pids_with(cluster.folder):
-        kill(pid)
-    for process in [cluster.driver, *cluster.workers.values()]:
-        process.kill()
-    wait_until(lambda: not cluster.pids_with(cluster.folder), "every process to be gone")
-    for name in ("driver", *WORKERS):
-        shutil.rmtree(cluster.path(name))
-
-
 def received(cluster):
     folder = cluster.path("checkpoint-kept", "objects", "received")
     return [os.path.join(folder, name) for name in os.listdir(folder)]
@@ -78,7 +66,7 @@ def every_node(cluster, wordcount, output):
         push(cluster, lines_of(turn))
         if not received(cluster):
             raise Failure("no received block is in the store")
-        lose_every_node(cluster)
+        cluster.lose_every_node()
     start(cluster, wordcount, output)
     finish(cluster)
     if totals(output) != expected(lines_of(ROUNDS)):
@@ -143,7 +131,7 @@ def a_damaged_checkpoint(cluster, wordcount, output):
         start(cluster, wordcount, output, conf)
         push(cluster, lines_of(turn))
         wait_until(lambda: own_part(cluster), "a checkpoint of what was pushed")
-        lose_every_node(cluster)  # before the next one, as a rule
+        cluster.lose_every_node()  # before the next one, as a rule
         part = own_part(cluster)
         if part:
             break
@@ -165,7 +153,7 @@ def a_lost_object(cluster, wordcount, output):
     start(cluster, wordcount, output)
     push(cluster, lines_of(1))
     blocks = received(cluster)
-    lose_every_node(cluster)
+    cluster.lose_every_node()
     os.remove(max(blocks, key=os.path.getsize))
     said = start(cluster, wordcount, output)
     if "RECOVERING: 1 received blocks are lost" not in said:

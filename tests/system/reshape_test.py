@@ -8,11 +8,10 @@ import collections
 import glob
 import os
 import re
-import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
+from cluster import Cluster, Failure, wait_until  # noqa: E402
 from outputs import batches_in_parts  # noqa: E402
 
 LINES = 300  # of a round, each three words
@@ -48,14 +47,8 @@ def drain(cluster, name):
 
 
 def lose_every_node(cluster):
-    """Every process at once, and all disks but the store's."""
-    for pid in cluster.pids_with(cluster.folder):
-        kill(pid)
-    for process in [cluster.driver, *cluster.workers.values()]:
-        process.kill()
-    wait_until(lambda: not cluster.pids_with(cluster.folder), "every process to be gone")
-    for name in ("driver", *WORKERS):
-        shutil.rmtree(cluster.path(name))
+    """What comes next is a cluster of its own, with other addresses."""
+    cluster.lose_every_node()
     cluster.driver = cluster.address = None
     cluster.workers = {}
 
