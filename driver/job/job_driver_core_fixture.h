@@ -151,6 +151,7 @@ class Cluster {
   int fail_manifests = 0;         // so many are not put
   std::vector<PutManifest> manifests;
   bool deltas = false;            // reports name a delta
+  uint64_t delta_incarnation = 0;  // of the task executor that was started last
   bool announce_deltas = true;    // which its daemon, w0, has at once
   bool delta_lost = false;        // grants with deltas cannot be loaded
   std::vector<std::pair<std::string, proto::ReleaseBlocks>> releases;  // and to whom
@@ -255,6 +256,8 @@ class Cluster {
       } else {
         Start(m.start_executor());
       }
+    } else if (m.has_executor_init()) {
+      if (m.executor_init().deltas() != 0) delta_incarnation = m.executor_init().deltas();
     } else if (m.has_grant()) {
       grants.push_back(m.grant());
       proto::Envelope reply;
