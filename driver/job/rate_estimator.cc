@@ -76,7 +76,8 @@ void RateEstimator::On(const BatchMeasured& batch) {
   const bool late = (dear ? records_us : processing_us) > interval_us_ || waiting_us > interval_us_;
   if (batch.records == 0 || !measured) {
     // Receivers may owe so much that they take nothing for long: only more shows what more takes.
-    if (!late) rate_ = std::min(rate_ * kMostGrowth, kRateMax);
+    const double most = proven_ > 0 ? std::max(proven_, rate_) : kRateMax;
+    if (!late) rate_ = std::min(rate_ * kMostGrowth, most);
     return;
   }
   const double managed = records * 1e6 / records_us * (dear ? 1 : 1 - fixed_us / interval_us_);
@@ -87,6 +88,7 @@ void RateEstimator::On(const BatchMeasured& batch) {
   next = std::max(next, kLeastOfCapacity * managed);
   if (!late) next = std::clamp(next, rate, rate * kMostGrowth);
   rate_ = std::clamp(next, kRateMin, kRateMax);
+  if (proven_ > 0) proven_ = std::max(proven_, rate_);
 }
 
 void RateEstimator::On(const BatchesStuck& stuck) {

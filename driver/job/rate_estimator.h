@@ -16,8 +16,9 @@
 
 namespace sluice {
 
-// A batch was decided: how many records it had of this receiver, how long it took from the decision
-// before it (or from its grant, when that is later), and how long it had waited until then.
+// A batch was decided: how many records it had of this receiver, how long it took, and how long it
+// had waited until it was the oldest. Of batches that ran beside each other: what one of them took
+// on average from the grant of the last of them.
 struct BatchMeasured {
   uint64_t records = 0;
   MonotonicTime processing_us = 0;
@@ -51,9 +52,11 @@ class BatchCost {
 // Not thread-safe.
 class RateEstimator {
  public:
-  // `initial_rate`: until a batch was measured; 0: no bound.
+  // `initial_rate`: the rate of the first batch, from which batches that are in time let it grow;
+  // 0: no bound until a batch is late.
   RateEstimator(MonotonicTime interval_us, double initial_rate)
-      : interval_us_(static_cast<double>(interval_us)), rate_(initial_rate) {}
+      : interval_us_(static_cast<double>(interval_us)), rate_(initial_rate),
+        proven_(initial_rate) {}
 
   // The rate from now on, in records/s; nothing: no bound.
   std::optional<double> Step(const RateEvent& event);
@@ -64,7 +67,8 @@ class RateEstimator {
 
   const double interval_us_;
   BatchCost cost_;
-  double rate_;  // 0: no bound
+  double rate_;    // 0: no bound
+  double proven_;  // the highest that records were measured at, or the initial one; 0: any
 };
 
 }  // namespace sluice

@@ -59,6 +59,16 @@ TEST(RateEstimatorTest, EmptyBatchesLetGoToo) {
   while (RateAfter(rates, BatchMeasured{0, 3'000, 0}) < 1'000) ASSERT_LT(++batches, 10);
 }
 
+// The first burst after a quiet hour was taken whole, for empty batches had let the bound go.
+TEST(RateEstimatorTest, EmptyBatchesLetGoToWhatWasProvenAndNoFurther) {
+  RateEstimator rates(kIntervalUs, 100);
+  for (int i = 0; i < 20; ++i) EXPECT_DOUBLE_EQ(RateAfter(rates, BatchMeasured{0, 3'000, 0}), 100);
+  EXPECT_DOUBLE_EQ(RateAfter(rates, BatchMeasured{100, 10'000, 0}), 400);
+  (void)rates.Step(BatchesStuck{100});
+  for (int i = 0; i < 20; ++i) (void)rates.Step(BatchMeasured{0, 3'000, 0});
+  EXPECT_DOUBLE_EQ(RateAfter(rates, BatchMeasured{0, 3'000, 0}), 400);
+}
+
 // A job in a model: what receivers take in an interval is a batch; batches run one after another.
 class ModelJob {
  public:

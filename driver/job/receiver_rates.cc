@@ -47,12 +47,22 @@ void ReceiverRates::OnPlanned(MonotonicTime now, const StagePlan& plan,
 void ReceiverRates::OnDecided(MonotonicTime now, int64_t batch_ms, MonotonicTime granted) {
   const auto found = batches_.find(batch_ms);
   if (found != batches_.end() && on_) {
-    const Batch& batch = found->second;
-    const MonotonicTime began = std::max({granted, decided_, batch.planned});
+    Batch& batch = found->second;
+    // Batches in flight run beside each other and often end together: what was decided since this
+    // one was granted is what was managed meanwhile, by as many batches.
+    const MonotonicTime began = std::max(granted, batch.planned);
+    const MonotonicTime waiting = std::max(began, decided_) - batch.planned;
+    done_.push_back({now, std::move(batch.records)});
+    while (done_.size() > 1 && done_.front().at <= began) done_.pop_front();
+    const auto batches = static_cast<int64_t>(done_.size());
     for (auto& [id, stream] : streams_) {
-      const auto records = batch.records.find(id);
-      const BatchMeasured measured{records == batch.records.end() ? 0 : records->second,
-                                   now - began, began - batch.planned};
+      uint64_t records = 0;
+      for (const Decided& done : done_) {
+        const auto of_stream = done.records.find(id);
+        if (of_stream != done.records.end()) records += of_stream->second;
+      }
+      const BatchMeasured measured{records / static_cast<uint64_t>(batches),
+                                   (now - began) / batches, waiting};
       stream.rate = stream.estimator.Step(measured).value_or(0);
     }
   }

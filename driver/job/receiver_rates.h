@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <vector>
 
@@ -47,6 +48,10 @@ class ReceiverRates {
     MonotonicTime planned = 0;
     std::map<uint32_t, uint64_t> records;  // by stream
   };
+  struct Decided {
+    MonotonicTime at = 0;
+    std::map<uint32_t, uint64_t> records;
+  };
   void Tell(MonotonicTime now, uint64_t job_instance, std::vector<DriverCommand>& out);
 
   const bool on_;
@@ -54,6 +59,7 @@ class ReceiverRates {
   const Membership* const members_;
   std::map<uint32_t, Stream> streams_;
   std::map<int64_t, Batch> batches_;  // not decided
+  std::deque<Decided> done_;          // decided since the latest of them was granted
   MonotonicTime decided_ = 0;         // when the last one was
   MonotonicTime stuck_ = 0;           // when it was last seen that nothing goes on
   MonotonicTime told_ = 0;

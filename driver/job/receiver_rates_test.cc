@@ -61,6 +61,26 @@ TEST_F(ReceiverRatesTest, BatchesThatTakeTooLongBoundTheRateByWhatTheyManage) {
   EXPECT_LT(LastRate(cluster), 1'000);
 }
 
+// Batches in flight end together when they ran beside each other. The second one seemed to have
+// taken no time, and the rate of a job that was ten times too slow went up to what was offered.
+TEST_F(ReceiverRatesTest, BatchesThatEndTogetherAreMeasuredTogether) {
+  Cluster cluster(1, {}, Paced());
+  cluster.Announce();
+  cluster.hold_reports = true;
+  for (int round = 0; round < 5; ++round) {
+    PushFor(cluster, 10'000);
+    for (int i = 0; i < 2; ++i) {
+      const int64_t oldest = cluster.core().state().FirstUndecided();
+      ASSERT_NE(oldest, 0);
+      cluster.Release(oldest);
+      cluster.Advance(10'000);
+    }
+    PushFor(cluster, 300);
+    EXPECT_GT(LastRate(cluster), 0) << round;
+    EXPECT_LT(LastRate(cluster), 300) << round;  // 2,000 records in 10 s
+  }
+}
+
 TEST_F(ReceiverRatesTest, WithoutBackpressureNothingIsBounded) {
   Cluster cluster(1);
   cluster.Announce();
