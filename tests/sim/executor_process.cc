@@ -134,6 +134,10 @@ void ExecutorProcess::Feed(ExecutorEvent event) {
   for (ExecutorCommand& command : core_->Step(site_->world.now(), std::move(event))) {
     std::visit([this](auto& c) { Do(c); }, command);
   }
+  if (core_->batches_shared() > ExecutorCore::kBatchesShared) {
+    site_->Break("bounded: an executor holds shares of " +
+                 std::to_string(core_->batches_shared()) + " batches");
+  }
 }
 
 void ExecutorProcess::Do(SendBundle& command) {

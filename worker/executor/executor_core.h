@@ -7,6 +7,8 @@
 // 2. A source stage of a batch starts when its predecessor's has run here and the batch before
 //    that one is finished here. A shuffle stage starts when the bundles of all members for all
 //    its sending stages are in and the same stage of the predecessor has run here.
+//    So a member's shares of at most kBatchesShared batches are here, the oldest unfinished one
+//    among them: that is all the credit a sender needs, and has.
 // 3. A stage that has active edges out sends one bundle to every member, also an empty one, also
 //    when no task of it ran here. Bundles are kept, to be sent again when a link breaks.
 // 4. A failed task is run again in place, from the same shares, up to a limit.
@@ -64,6 +66,8 @@ class ExecutorCore {
   // For shells and tests.
   const GenerationId& generation() const { return generation_; }
   const std::map<int64_t, BatchWork>& batches() const { return batches_; }
+  static constexpr uint32_t kBatchesShared = 4;
+  uint32_t batches_shared() const { return shares_.batches(); }
 
  private:
   struct Member {

@@ -31,4 +31,12 @@ void ShareBook::Drop(int64_t batch_ms) {
   while (it != bundles_.end() && std::get<0>(it->first) == batch_ms) it = bundles_.erase(it);
 }
 
+uint32_t ShareBook::batches() const {
+  uint32_t batches = 0;
+  for (auto it = bundles_.begin(); it != bundles_.end(); ++batches) {
+    it = bundles_.lower_bound({std::get<0>(it->first) + 1, 0, 0});
+  }
+  return batches;
+}
+
 }  // namespace sluice

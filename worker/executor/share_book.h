@@ -26,6 +26,8 @@ class ShareBook {
   // Appends all chunks of this stage's bundles.
   void Collect(int64_t batch_ms, StageId stage, std::vector<Chunk>& out) const;
   void Drop(int64_t batch_ms);
+  // Of how many batches it has shares.
+  uint32_t batches() const;
   void Clear() { bundles_.clear(); }
 
  private:
