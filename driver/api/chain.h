@@ -108,7 +108,7 @@ struct Stored {
     for (uint32_t i = 0; i < batch.count; ++i, record += kSize) {
       if constexpr (kCopied) {
         std::memcpy(&row, record, kSize);
-      } else if (!DecodeRecord<T>({record, kSize}, row)) [[unlikely]] {
+      } else if (!internal::RecordCodec<T>::Read(record, row)) [[unlikely]] {
         internal::ThrowBadRecord(RecordName<T>(), i, kSize);
       }
       sink(std::as_const(row));

@@ -6,6 +6,7 @@
 #include "driver/api/dstream.h"
 #include "driver/api/shuffle.h"
 #include "driver/api/state_mapper.h"
+#include "driver/api/touched_states.h"
 
 namespace sluice {
 namespace internal {
@@ -29,6 +30,12 @@ struct RowsOfKind {
       ForEachRecord<kSizeOfKind>(batch, 0, batch.count, [&](std::string_view record)
                                                             SLUICE_INLINED {
         if (record.empty() || record[0] != static_cast<char>(kind)) return;
+        if constexpr (kSizeOfKind != 0) {
+          if (record.size() == kSizeOfKind && RecordCodec<T>::Read(record.data() + 1, row))
+              [[likely]] {
+            return sink(std::as_const(row));
+          }
+        }
         ByteReader in{record.data() + 1, record.data() + record.size()};
         if (!RecordCodec<T>::Take(in, row) || in.at != in.end) [[unlikely]] {
           ThrowBadRecord(RecordName<T>(), 0, record.size());
@@ -67,10 +74,22 @@ class MapWithStateOperator final : public PartitionOperator {
     if (state.Begin()) PutInitial(*initial_, context, due_ms_, state);
     places_.Clear();
     touched_.clear();
+    if constexpr (kFlat) flat_.Clear();
     order_.clear();
     rows_.Open(out);
-    for (const Share& share : shares) MapRecords(share.records, state, out);
-    Save(state);
+    if (ManyOfEachKey(shares, state)) {
+      if constexpr (kFlat) {
+        MapAll(shares, [&](const BatchView& records, uint32_t begin, uint32_t end) {
+          MapFlatPiece(records, begin, end, state, out);
+        });
+        SaveFlat(state);
+      }
+    } else {
+      MapAll(shares, [&](const BatchView& records, uint32_t begin, uint32_t end) {
+        MapPiece(records, begin, end, state, out);
+      });
+      Save(state);
+    }
     if (idle_ms_ != 0) TimeOut(state, out);
     rows_.Close();
     if (*snapshots_) Snapshot(state, out);
@@ -95,13 +114,50 @@ class MapWithStateOperator final : public PartitionOperator {
     bool changed = false;  // the entry is not as it should be
     bool ordered = false;  // is in order_
   };
+  // Small keys and states of one size may be kept in a table of their own instead.
+  static constexpr bool kFlat = kFitTouchedStates<K, S>;
   // A state that costs next to nothing to decode is read and changed where it lies.
   static constexpr bool kInPlace = kFixedSize<S> != 0 && kFixedSize<S> <= 64;
 
+  // Then that table pays. There may be many of some keys all the same, which are in the cache.
+  static bool ManyOfEachKey(std::span<const Share> shares, const UserState& state) {
+    uint64_t records = 0;
+    for (const Share& share : shares) records += share.records.count;
+    return kFlat && records >= 2 * state.size();
+  }
+
   // Some records at a time, so that the state's memory is asked for at once.
-  void MapRecords(const BatchView& records, UserState& state, RecordBatch& out) {
-    for (uint32_t i = 0; i < records.count; i += kPiece) {
-      MapPiece(records, i, std::min(i + kPiece, records.count), state, out);
+  template <class Map>
+  static void MapAll(std::span<const Share> shares, const Map& map) {
+    for (const Share& share : shares) {
+      for (uint32_t i = 0; i < share.records.count; i += kPiece) {
+        map(share.records, i, std::min(i + kPiece, share.records.count));
+      }
+    }
+  }
+
+  void MapFlatPiece(const BatchView& records, uint32_t begin, uint32_t end, UserState& state,
+                    RecordBatch& out) {
+    const char* keys[kPiece];
+    View<V> values[kPiece];
+    uint32_t count = 0;
+    ForEachRecord<kFixedSize<std::pair<K, V>>>(
+        records, begin, end, [&](std::string_view record) SLUICE_INLINED {
+          std::string_view key;
+          TakePair<K, V>(record, key, values[count]);
+          keys[count++] = key.data();
+        });
+    typename TouchedStates<K, S>::Entry* entries[kPiece];
+    flat_.Find({keys, count}, state, entries);
+    for (uint32_t i = 0; i < count; ++i) {
+      auto& touched = *entries[i];
+      touched.changed |=
+          mapper_.Map(touched.key_bytes(), values[i], touched.state,
+                      [&](const auto& row) SLUICE_INLINED { Emit(row, out); });
+      if (touched.changed && touched.state.has_value() && !touched.ordered) {
+        touched.ordered = true;
+        order_.push_back(touched.number);
+      }
     }
   }
 
@@ -179,20 +235,43 @@ class MapWithStateOperator final : public PartitionOperator {
     return HashOfKey<K>(key.data(), key.size());
   }
 
+  void PrefetchPlaces(size_t begin, UserState& state) {
+    if (!state.prefetches()) return;
+    uint64_t hashes[kPiece];
+    const size_t count = std::min<size_t>(kPiece, order_.size() - begin);
+    for (size_t i = 0; i < count; ++i) hashes[i] = flat_.place(order_[begin + i]).hash;
+    state.Prefetch({hashes, count});
+  }
+
   // Keys that are new come in the order in which they got their state.
+  void SaveFlat(UserState& state) {
+    for (size_t i = 0; i < order_.size(); ++i) {
+      if (i % kPiece == 0) PrefetchPlaces(i, state);
+      const uint32_t number = order_[i];
+      SaveOne(flat_.entry(number), flat_.place(number), flat_.entry(number).key_bytes(), state);
+    }
+    for (uint32_t number = 1; number <= flat_.size() && order_.size() < flat_.size(); ++number) {
+      const auto& touched = flat_.entry(number);
+      if (!touched.ordered) SaveOne(touched, flat_.place(number), touched.key_bytes(), state);
+    }
+  }
   void Save(UserState& state) {
-    for (const uint32_t place : order_) SaveOne(place, state);
+    const auto save = [&](uint32_t place) {
+      const Touched& touched = touched_[place];
+      SaveOne(touched, touched.place, places_.KeyOf(places_.entries()[place]), state);
+    };
+    for (const uint32_t place : order_) save(place);
     for (uint32_t place = 0; place < touched_.size(); ++place) {
-      if (!touched_[place].ordered) SaveOne(place, state);
+      if (!touched_[place].ordered) save(place);
     }
   }
   // Without a timeout a state that was only read stays.
-  void SaveOne(uint32_t place, UserState& state) {
-    const Touched& touched = touched_[place];
+  template <class AnyTouched>
+  void SaveOne(const AnyTouched& touched, const UserState::Place& place, std::string_view key,
+               UserState& state) {
     if (!touched.changed && idle_ms_ == 0) return;
-    const std::string_view key = places_.KeyOf(places_.entries()[place]);
     if (touched.state.has_value()) {
-      state.PutAt(touched.place, key, EncodeState<S>(*touched.state, encoded_), due_ms_);
+      state.PutAt(place, key, EncodeState<S>(*touched.state, encoded_), due_ms_);
     } else if (touched.stored) {
       state.Remove(key);
     }
@@ -244,7 +323,8 @@ class MapWithStateOperator final : public PartitionOperator {
   int64_t due_ms_ = 0;
   KeyTable<K, uint32_t> places_;  // of keys in touched_, which has them in the same order
   std::vector<Touched> touched_;
-  std::vector<uint32_t> order_;    // places in touched_, by when they got a state in the batch
+  std::conditional_t<kFlat, TouchedStates<K, S>, char> flat_{};  // instead of these two
+  std::vector<uint32_t> order_;    // places in either, by when they got a state in the batch
   std::string encoded_;
   RowAppender<1 + kFixedSize<Out>> rows_;
 };

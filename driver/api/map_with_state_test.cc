@@ -298,9 +298,28 @@ void Steps(StreamingContext&, DStream<std::string> lines) {
   steps.StateSnapshots().Print(1000);
 }
 
+// The same over keys and states of one size, of which a batch has many or few to a key.
+void StepsByNumber(StreamingContext&, DStream<std::string> lines) {
+  const auto by_number = [](const std::pair<std::string, int64_t>& row) {
+    return std::pair<int64_t, int64_t>(row.first[0], row.second);
+  };
+  const auto step = [](BatchTime time, int64_t key, std::optional<int64_t> value,
+                       State<int64_t>& state) {
+    return Step(time, std::string(1, static_cast<char>(key)), value, state);
+  };
+  auto steps =
+      lines.Map(KeyAndNumber).Map(by_number).MapWithState("steps", step, {.idle_timeout = 3s});
+  steps.Print(1000);
+  const auto by_text = [](const std::pair<int64_t, int64_t>& row) {
+    return std::pair(std::string(1, static_cast<char>(row.first)), row.second);
+  };
+  steps.StateSnapshots().Map(by_text).Print(1000);
+}
+
 class MapWithStateTest
     : public testing::TestWithParam<void (*)(StreamingContext&, DStream<std::string>)> {};
-INSTANTIATE_TEST_SUITE_P(States, MapWithStateTest, testing::Values(Steps<Step>, Steps<StepInText>));
+INSTANTIATE_TEST_SUITE_P(States, MapWithStateTest,
+                         testing::Values(Steps<Step>, Steps<StepInText>, StepsByNumber));
 
 TEST_P(MapWithStateTest, IsWhatThePlainModelGives) {
   for (const uint32_t partitions : {1, 2, 7}) {

@@ -105,7 +105,14 @@ uint64_t HashOfKey(const char* bytes, size_t size) {
 
 // Reads a pair whose key is wanted as canonical bytes.
 template <class K, class V>
-void TakePair(std::string_view record, std::string_view& key, View<V>& value) {
+SLUICE_INLINED inline void TakePair(std::string_view record, std::string_view& key,
+                                    View<V>& value) {
+  if constexpr (kFixedSize<std::pair<K, V>> != 0) {
+    if (record.size() == kFixedSize<std::pair<K, V>>) [[likely]] {
+      key = record.substr(0, kFixedSize<K>);
+      if (RecordCodec<V>::Read(record.data() + kFixedSize<K>, value)) [[likely]] return;
+    }
+  }
   ByteReader in{record.data(), record.data() + record.size()};
   if (!TakeKeyField<K>(in, key) || !RecordCodec<V>::Take(in, value) || in.at != in.end) {
     ThrowBadRecord(RecordName<std::pair<K, V>>(), 0, record.size());

@@ -32,6 +32,7 @@ class UserState {
     state_.PutTimed(EntryKey(key), value, due_ms);
   }
   void Remove(std::string_view key) { state_.Remove(EntryKey(key)); }
+  uint64_t size() const { return state_.size(); }
   // Worth its price where the state does not fit the cache.
   bool prefetches() const { return state_.size() > kCachedEntries; }
   void Prefetch(std::span<const uint64_t> hashes) { state_.Prefetch(hashes); }
@@ -100,8 +101,13 @@ void PutInitial(const std::vector<std::pair<K, S>>& initial, const OperatorConte
 
 // The user's key behind canonical bytes.
 template <class K>
-View<K> DecodeKey(std::string_view key) {
+SLUICE_INLINED inline View<K> DecodeKey(std::string_view key) {
   View<K> view{};
+  if constexpr (kFixedSize<K> != 0) {
+    if (key.size() == kFixedSize<K> && RecordCodec<K>::Read(key.data(), view)) [[likely]] {
+      return view;
+    }
+  }
   if (!DecodeRecord<K>(key, view)) ThrowBadRecord(RecordName<K>(), 0, key.size());
   return view;
 }
