@@ -12,6 +12,7 @@
 
 #include "checkpoint/open_store.h"
 #include "common/clock.h"
+#include "common/exit_code.h"
 #include "common/exit_status.h"
 #include "common/net/grpc_transport.h"
 #include "common/spawn.h"
@@ -20,6 +21,7 @@
 #include "sluice/job_settings.h"
 #include "sluice/job_store.h"
 #include "sluice/late_handler.h"
+#include "sluice/state_backend.h"
 #include "worker/executor/executor.h"
 #include "worker/executor/s3_output_stager.h"
 #include "worker/executor/shm_adapters.h"
@@ -77,6 +79,7 @@ class WatchedBoard : public RunningTaskBoard {
     if (slot < begun_.size()) begun_[slot] = 0;
     board_.End(slot);
   }
+  void EndAll() { EndAllBut(static_cast<uint32_t>(begun_.size())); }
   // Where records go one by one, each has the whole time.
   void At(uint32_t slot, uint64_t record) override {
     board_.At(slot, record);
@@ -84,6 +87,11 @@ class WatchedBoard : public RunningTaskBoard {
   }
 
  private:
+  void EndAllBut(uint32_t slot) {
+    for (uint32_t other = 0; other < begun_.size(); ++other) {
+      if (other != slot) board_.End(other);
+    }
+  }
   void Watch() {
     std::unique_lock<std::mutex> lock(mutex_);
     while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return ending_; })) {
@@ -91,9 +99,7 @@ class WatchedBoard : public RunningTaskBoard {
       for (uint32_t slot = 0; slot < begun_.size(); ++slot) {
         const MonotonicTime at = begun_[slot];
         if (at == 0 || timeout_us_ == 0 || now - at < timeout_us_) continue;
-        for (uint32_t other = 0; other < begun_.size(); ++other) {
-          if (other != slot) board_.End(other);  // their tasks have nothing to do with it
-        }
+        EndAllBut(slot);  // their tasks have nothing to do with it
         LOG(ERROR) << "a task has run for longer than task_timeout";
         raise(SIGABRT);
       }
@@ -153,13 +159,19 @@ ExitStatus TasksRole(const ExecutorRoleFlags& role, const std::vector<std::strin
     if (url == init.conf().end()) return absl::InternalError("no place for checkpoints is named");
     const absl::Status opened = objects.Open(url->second);
     if (!opened.ok()) return opened;
-    return BuiltGraph{program->graph, program->config.DurationMs("batch_interval")};
+    return BuiltGraph{program->graph, program->config.DurationMs("batch_interval"),
+                      StateBackendOf(program->config, ".")};
   };
   executor_options.local_blocks = MappedBlocksOf(descriptors->get());
   executor_options.objects = &objects;
   executor_options.codec = codec.get();
   executor_options.outputs = &outputs;
   executor_options.board = &board;
+  executor_options.state_lost = [&](const std::string& why) {
+    board.EndAll();  // no task is to blame
+    LOG(ERROR) << why << "; this executor ends, and another begins from the last checkpoint";
+    _exit(kExitFailed);
+  };
   Executor executor(std::move(executor_options));
   handler.Connect(&executor);
   executor.Start(transport->get());

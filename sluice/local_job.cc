@@ -12,6 +12,7 @@
 #include "sluice/driver_role.h"
 #include "sluice/job_settings.h"
 #include "worker/daemon/store_blocks.h"
+#include "sluice/state_backend.h"
 #include "worker/executor/s3_output_stager.h"
 #include "worker/receiver/buffer_pools.h"
 
@@ -148,7 +149,8 @@ void LocalJob::StartTasks(const proto::StartExecutor& request) {
   options.worker_id = kWorkerId;
   options.pid = getpid();
   options.build = [this](const proto::ExecutorInit&) -> absl::StatusOr<BuiltGraph> {
-    return BuiltGraph{Graph(), options_.config.DurationMs("batch_interval")};
+    return BuiltGraph{Graph(), options_.config.DurationMs("batch_interval"),
+                      StateBackendOf(options_.config, TemporaryStateFolder())};
   };
   options.local_blocks = BlocksOfStore(host_->store());
   options.objects = store_.objects.get();

@@ -145,6 +145,10 @@ class KeyedState {
   virtual Place Visited() const { return Place(); }
   // A hint that keys of these hashes, some dozen at most, will be asked for next.
   virtual void Prefetch(std::span<const uint64_t> /*hashes*/) {}
+  // Entries are on disk, so that each key that is asked for by itself is a read of its own. Fetch
+  // reads the entries of keys that will be asked for next, a thousand or so, all at once.
+  virtual bool on_disk() const { return false; }
+  virtual void Fetch(std::span<const std::string_view> /*keys*/) {}
   // Of the key's entry; 0: none.
   virtual int64_t DueOf(std::string_view key) = 0;
   virtual uint64_t size() const = 0;

@@ -79,13 +79,13 @@ class MapWithStateOperator final : public PartitionOperator {
     rows_.Open(out);
     if (ManyOfEachKey(shares, state)) {
       if constexpr (kFlat) {
-        MapAll(shares, [&](const BatchView& records, uint32_t begin, uint32_t end) {
+        MapAll(shares, state, [&](const BatchView& records, uint32_t begin, uint32_t end) {
           MapFlatPiece(records, begin, end, state, out);
         });
         SaveFlat(state);
       }
     } else {
-      MapAll(shares, [&](const BatchView& records, uint32_t begin, uint32_t end) {
+      MapAll(shares, state, [&](const BatchView& records, uint32_t begin, uint32_t end) {
         MapPiece(records, begin, end, state, out);
       });
       Save(state);
@@ -128,9 +128,12 @@ class MapWithStateOperator final : public PartitionOperator {
 
   // Some records at a time, so that the state's memory is asked for at once.
   template <class Map>
-  static void MapAll(std::span<const Share> shares, const Map& map) {
+  void MapAll(std::span<const Share> shares, UserState& state, const Map& map) {
     for (const Share& share : shares) {
       for (uint32_t i = 0; i < share.records.count; i += kPiece) {
+        state.FetchAt(fetch_, i, share.records.count, [&](size_t at, std::string& key) {
+          key += KeyOfPair<K, V>(share.records.record(static_cast<uint32_t>(at)));
+        });
         map(share.records, i, std::min(i + kPiece, share.records.count));
       }
     }
@@ -229,9 +232,7 @@ class MapWithStateOperator final : public PartitionOperator {
   }
 
   static uint64_t HashOf(std::string_view record) {
-    ByteReader in{record.data(), record.data() + record.size()};
-    std::string_view key;
-    if (!TakeKeyField<K>(in, key)) ThrowBadRecord(RecordName<std::pair<K, V>>(), 0, record.size());
+    const std::string_view key = KeyOfPair<K, V>(record);
     return HashOfKey<K>(key.data(), key.size());
   }
 
@@ -326,6 +327,7 @@ class MapWithStateOperator final : public PartitionOperator {
   std::conditional_t<kFlat, TouchedStates<K, S>, char> flat_{};  // instead of these two
   std::vector<uint32_t> order_;    // places in either, by when they got a state in the batch
   std::string encoded_;
+  StateFetch fetch_;
   RowAppender<1 + kFixedSize<Out>> rows_;
 };
 

@@ -119,6 +119,15 @@ SLUICE_INLINED inline void TakePair(std::string_view record, std::string_view& k
   }
 }
 
+// The canonical key of an encoded pair.
+template <class K, class V>
+std::string_view KeyOfPair(std::string_view record) {
+  ByteReader in{record.data(), record.data() + record.size()};
+  std::string_view key;
+  if (!TakeKeyField<K>(in, key)) ThrowBadRecord(RecordName<std::pair<K, V>>(), 0, record.size());
+  return key;
+}
+
 // f(record) for records [begin, end), with a size that the compiler knows where all have that.
 template <uint32_t kSize, class F>
 SLUICE_INLINED inline void ForEachRecord(const BatchView& records, uint32_t begin, uint32_t end,

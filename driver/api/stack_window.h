@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "driver/api/pair_table.h"
+#include "driver/api/state_fetch.h"
 #include "driver/api/value_groups.h"
 #include "driver/api/window_state.h"
 
@@ -117,7 +118,12 @@ class StackWindowOperator final : public PartitionOperator {
   void AddToBack(KeyedState& state) {
     View<V> view{};
     V total{};
-    for (const auto& entry : batch_.table().entries()) {
+    const auto& entries = batch_.table().entries();
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const auto& entry = entries[i];
+      fetch_.At(state, i, entries.size(), [&](size_t at, std::string& out) {
+        out.append(1, 'R').append(batch_.table().KeyOf(entries[at]));
+      });
       entry_key_.assign(1, 'R').append(batch_.table().KeyOf(entry));
       KeyedState::Place place;
       const std::string_view bytes = state.Look(entry_key_, KeyHash(entry_key_), place);
@@ -225,6 +231,7 @@ class StackWindowOperator final : public PartitionOperator {
   Table suffix_[2];
   std::string entry_key_;
   std::string encoded_;
+  StateFetch fetch_;
   std::vector<uint32_t> offsets_;
 };
 

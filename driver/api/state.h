@@ -34,6 +34,9 @@ class UpdateStateOperator final : public PartitionOperator {
     const bool prefetches = idle_keys_ == IdleKeys::kSkip && state.prefetches();
     for (size_t i = 0; i < groups.size(); ++i) {
       if (prefetches && i % kPiece == 0) PrefetchFrom(i, state);
+      state.FetchAt(fetch_, i, groups.size(), [&](size_t at, std::string& out) {
+        out += groups_.KeyOf(groups[at]);
+      });
       if (done_[i]) continue;
       const std::string_view key = groups_.KeyOf(groups[i]);
       UserState::Place place;
@@ -98,6 +101,7 @@ class UpdateStateOperator final : public PartitionOperator {
   std::vector<V> values_;
   K key_{};
   std::string encoded_;
+  StateFetch fetch_;
 };
 
 template <class T, class Chain>

@@ -9,6 +9,16 @@ bool UserState::Begin() {
   return true;
 }
 
+void StateFetch::Fetch(KeyedState& state) {
+  keys_.clear();
+  size_t begin = 0;
+  for (const size_t end : ends_) {
+    keys_.push_back(std::string_view(bytes_).substr(begin, end - begin));
+    begin = end;
+  }
+  state.Fetch(keys_);
+}
+
 void TakeOverUserState(const Spreading& spreading, KeyedState& former, KeyedState& to) {
   former.ForEach([&](std::string_view entry_key, std::string_view value) {
     if (IsEntryMark(entry_key) || spreading.Takes(UserKeyOf(entry_key))) {

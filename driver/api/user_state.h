@@ -15,6 +15,7 @@
 #include "common/plan/key_groups.h"
 #include "common/plan/user_key.h"
 #include "driver/api/chain.h"
+#include "driver/api/state_fetch.h"
 
 namespace sluice::internal {
 
@@ -36,6 +37,15 @@ class UserState {
   // Worth its price where the state does not fit the cache.
   bool prefetches() const { return state_.size() > kCachedEntries; }
   void Prefetch(std::span<const uint64_t> hashes) { state_.Prefetch(hashes); }
+  // As StateFetch: `append_key` gives a user's key.
+  template <class AppendKey>
+  void FetchAt(StateFetch& fetch, size_t i, size_t count, const AppendKey& append_key) {
+    fetch.At(state_, i, count, [&](size_t at, std::string& out) {
+      const size_t begin = out.size();
+      append_key(at, out);
+      if (IsEscapedEntry(std::string_view(out).substr(begin))) out.insert(begin, 1, kEntryEscape);
+    });
+  }
   using Place = KeyedState::Place;
   // `hash` is KeyHash(key).
   std::string_view Look(std::string_view key, uint64_t hash, Place& place) {

@@ -6,6 +6,7 @@
 #include "driver/api/pair_table.h"
 #include "driver/api/shuffle.h"
 #include "driver/api/stack_window.h"
+#include "driver/api/state_fetch.h"
 #include "driver/api/user_state.h"
 #include "driver/api/window_state.h"
 
@@ -105,7 +106,12 @@ class InverseWindowOperator final : public PartitionOperator {
 
   void Leave(KeyedState& state, int64_t time_ms) {
     Running running;
-    ForEachPair<K, V>(leaving_.view(), [&](std::string_view key, const View<V>& partial) {
+    const BatchView pairs = leaving_.view();
+    uint32_t i = 0;
+    ForEachPair<K, V>(pairs, [&](std::string_view key, const View<V>& partial) {
+      fetch_.At(state, i++, pairs.count, [&](size_t at, std::string& out) {
+        out.append(1, 'R').append(KeyOfPair<K, V>(pairs.record(static_cast<uint32_t>(at))));
+      });
       if (!Load(state, key, running) || time_ms < running.since_ms) return;
       if (--running.presence == 0) return state.Remove(entry_key_);
       inverse_.Add(running.value, partial);
@@ -115,7 +121,12 @@ class InverseWindowOperator final : public PartitionOperator {
 
   void Enter(KeyedState& state, int64_t time_ms) {
     Running running;
-    for (const auto& entry : table_.table().entries()) {
+    const auto& entries = table_.table().entries();
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const auto& entry = entries[i];
+      fetch_.At(state, i, entries.size(), [&](size_t at, std::string& out) {
+        out.append(1, 'R').append(table_.table().KeyOf(entries[at]));
+      });
       if (Load(state, table_.table().KeyOf(entry), running)) {
         table_.folder().Add(running.value, entry.value);
         ++running.presence;
@@ -160,6 +171,7 @@ class InverseWindowOperator final : public PartitionOperator {
   std::string entry_key_;
   KeyedState::Place place_;  // of the key that was loaded
   std::string encoded_;
+  StateFetch fetch_;
 };
 
 template <class T, class Chain>

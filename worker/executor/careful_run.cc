@@ -28,6 +28,8 @@ std::optional<std::string> Thrown(const Run& run) {
   try {
     run();
     return std::nullopt;
+  } catch (const StateLost&) {
+    throw;
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& e) {
@@ -194,6 +196,8 @@ TaskRunner::Ended TaskRunner::RunCarefully(const RunTasks& run, const TaskWork& 
     try {
       if (at_ == At::kOperator) FindKeys(run, work, state);
       else if (at_ == At::kRecords) FindRecords(run, work, state);
+    } catch (const StateLost&) {
+      throw;
     } catch (const std::exception&) {  // found no more than before
     }
     probing_ = false;
@@ -270,6 +274,8 @@ void TaskRunner::SearchOneByOne(const RunTasks& run, const TaskWork& work, State
       }
       if (setup_.board != nullptr) setup_.board->At(slot_, 0);
     });
+  } catch (const StateLost&) {
+    throw;
   } catch (const std::exception&) {  // found no more than before
   }
   probing_ = false;

@@ -16,6 +16,7 @@
 #include "proto/cluster.pb.h"
 #include "worker/executor/block_reader.h"
 #include "worker/executor/output_stager.h"
+#include "worker/executor/state_store.h"
 #include "worker/executor/transport_block_reader.h"
 
 namespace sluice {
@@ -24,6 +25,7 @@ namespace sluice {
 struct BuiltGraph {
   std::shared_ptr<const LineageGraph> graph;
   int64_t batch_interval_ms = 1000;
+  StateBackend state = {};
 };
 
 struct ExecutorOptions {
@@ -47,6 +49,7 @@ struct ExecutorOptions {
   const StatePartCodec* codec = nullptr;
   OutputStager* outputs = nullptr;
   RunningTaskBoard* board = nullptr;            // may be null
+  std::function<void(const std::string&)> state_lost;  // as in TaskSetup
   Clock* clock = &RealClock();
 };
 

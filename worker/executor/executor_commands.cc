@@ -94,6 +94,8 @@ absl::Status Executor::Impl::Build(const proto::ExecutorInit& init) {
   setup_.outputs = options_.outputs;
   setup_.effects = &effects_;
   setup_.board = options_.board;
+  setup_.state_lost = options_.state_lost;
+  backend_ = built.state;
   if (const auto aside = init.conf().find("bad_records");
       aside != init.conf().end() && aside->second == "aside") {
     setup_.bad_records_max = Number(init.conf(), "bad_records_max", 100);
@@ -155,7 +157,8 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
   if (command.keep_state && state_ != nullptr) {
     return Post(ExecutorEvent(StateLoaded{generation, ""}));
   }
-  state_ = std::make_shared<StateStore>(plan_.get(), setup_.key_groups);
+  InBackground([former = std::move(state_)] {});  // it may have a database to close
+  state_ = std::make_shared<StateStore>(plan_.get(), setup_.key_groups, backend_);
   InBackground([this, generation, state = state_, grant = std::move(command.grant)] {
     effects_.AwaitOlder(generation);
     const absl::Status loaded =

@@ -73,6 +73,7 @@ class Executor::Impl {
   std::unique_ptr<StagePlan> plan_;
   std::unique_ptr<ExecutorCore> core_;
   TaskSetup setup_;
+  StateBackend backend_;
   std::shared_ptr<StateStore> state_;
   EffectGate effects_;
 

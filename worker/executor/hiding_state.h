@@ -36,6 +36,8 @@ class HidingState final : public KeyedState {
   }
   Place Visited() const override { return state_.Visited(); }
   void Prefetch(std::span<const uint64_t> hashes) override { state_.Prefetch(hashes); }
+  bool on_disk() const override { return state_.on_disk(); }
+  void Fetch(std::span<const std::string_view> keys) override { state_.Fetch(keys); }
   int64_t DueOf(std::string_view key) override { return state_.DueOf(key); }
   uint64_t size() const override { return state_.size(); }
 

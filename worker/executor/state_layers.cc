@@ -87,7 +87,7 @@ void StateTable::DropAbove(int64_t batch_ms) {
   }
 }
 
-void StateTable::VisitNewestLayer(const std::function<void(const StateRow&)>& visit) const {
+void StateTable::VisitNewestLayer(const EntryVisitor& visit) const {
   const Layer& layer = layers_.back();
   for (uint32_t i = 0; i < layer.count; ++i) {
     const Version& version = layer.version(i);

@@ -8,41 +8,18 @@
 #include "checkpoint/errors.h"
 #include "common/mutations.h"
 #include "common/status.h"
+#include "worker/executor/disk_table.h"
 #include "worker/executor/state_delta.h"
+#include "worker/executor/state_table.h"
 
 namespace sluice {
 namespace {
 
 constexpr uint32_t kSlice = 4096;  // slots under one lock: a fraction of a millisecond
-
-// Opens parts on first use: one object holds the pieces of many partitions.
-class PartCache {
- public:
-  PartCache(ObjectStore* objects, const StatePartCodec* codec)
-      : objects_(objects), codec_(codec) {}
-
-  absl::StatusOr<StatePartReader*> Open(const std::string& name) {
-    auto& reader = readers_[name];
-    if (reader == nullptr) {
-      auto bytes = objects_->Get(name);
-      if (absl::IsNotFound(bytes.status())) {  // a checkpoint that is kept names it
-        return DamagedError("checkpoint damaged: " + objects_->Where() + "/" + name +
-                            " is missing");
-      }
-      if (!bytes.ok()) return WithContext("state part " + name, bytes.status());
-      ASSIGN_OR_RETURN(reader, codec_->Open(name, *std::move(bytes)));
-    }
-    return reader.get();
-  }
-
- private:
-  ObjectStore* objects_;
-  const StatePartCodec* codec_;
-  std::map<std::string, std::unique_ptr<StatePartReader>> readers_;
-};
+constexpr uint64_t kOpenPartsBytes = 64 << 20;  // of parts that a state on disk is loaded from
 
 absl::Status ReadChain(const proto::Grant::PartChain& chain, PartCache& parts,
-                       StateTable& table) {
+                       PartitionState& table) {
   for (const std::string& name : chain.parts()) {
     ASSIGN_OR_RETURN(StatePartReader * reader, parts.Open(name));
     const absl::Status read =
@@ -60,13 +37,21 @@ absl::Status ReadChain(const proto::Grant::PartChain& chain, PartCache& parts,
   return absl::OkStatus();
 }
 
+absl::Status ErrorOf(const PartitionState& table) {
+  return table.error().empty() ? absl::OkStatus() : absl::InternalError(table.error());
+}
+
 }  // namespace
+
+std::unique_ptr<PartitionState> StateStore::NewTable(uint64_t cached_bytes) {
+  if (db_ == nullptr) return std::make_unique<StateTable>();
+  return std::make_unique<DiskTable>(db_.get(), ++tables_made_, cached_bytes);
+}
 
 // What a grant names of the state of one operator.
 class StateStore::Former {
  public:
-  Former(const proto::Grant& grant, ObjectStore* objects, const StatePartCodec* codec)
-      : parts_(objects, codec) {
+  Former(const proto::Grant& grant, PartCache parts) : parts_(std::move(parts)) {
     for (const auto& chain : grant.chains()) {
       chains_[{chain.operator_name(), chain.partition()}] = &chain;
       partitions_[chain.operator_name()] = chain.partitions();
@@ -94,7 +79,7 @@ class StateStore::Former {
     return absl::OkStatus();
   }
   // A partition without a chain or changes is empty.
-  absl::Status Read(const std::string& operator_name, uint32_t partition, StateTable& table) {
+  absl::Status Read(const std::string& operator_name, uint32_t partition, PartitionState& table) {
     const auto chain = chains_.find({operator_name, partition});
     if (chain != chains_.end()) RETURN_IF_ERROR(ReadChain(*chain->second, parts_, table));
     const auto changes = changes_.find({operator_name, partition});
@@ -108,7 +93,7 @@ class StateStore::Former {
     }
     table.FinishRestore(
         static_cast<uint32_t>(chain == chains_.end() ? 0 : chain->second->parts_size()));
-    return absl::OkStatus();
+    return ErrorOf(table);
   }
 
  private:
@@ -126,6 +111,9 @@ class StateStore::Former {
 absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
                               ObjectStore* objects, const StatePartCodec* codec,
                               BlockReader* blocks) {
+  if (backend_.open != nullptr) {
+    ASSIGN_OR_RETURN(db_, backend_.open());
+  }
   std::map<StageId, std::vector<uint32_t>> all_own;
   std::set<std::pair<std::string, uint32_t>> names;
   for (const Stage& stage : plan_->stages()) {
@@ -141,7 +129,8 @@ absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const 
       cell.partition = p;
     }
   }
-  Former former(grant, objects, codec);
+  for (auto& [id, cell] : cells_) cell.table = NewTable(backend_.cached_bytes / cells_.size());
+  Former former(grant, PartCache(objects, codec, db_ == nullptr ? UINT64_MAX : kOpenPartsBytes));
   RETURN_IF_ERROR(former.ReadDeltas(grant, blocks, names));
   merge_limit_ = std::max(grant.manifest_batch_ms(), grant.state_ms());
   for (const auto& [id, own] : all_own) {
@@ -150,7 +139,7 @@ absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const 
     const uint32_t partitions = former.PartitionsOf(node.state_name);
     if (partitions == 0) {
       for (const uint32_t p : own) {
-        RETURN_IF_ERROR(former.Read(node.state_name, p, cells_[{stage.id, p}].table));
+        RETURN_IF_ERROR(former.Read(node.state_name, p, *cells_[{stage.id, p}].table));
       }
     } else {
       RETURN_IF_ERROR(Divide(stage, own, former, partitions, grant.manifest_batch_ms()));
@@ -170,7 +159,6 @@ absl::Status StateStore::Divide(const Stage& stage, const std::vector<uint32_t>&
   spreading.partitions = stage.partitions;
   spreading.key_groups = key_groups_;
   spreading.partitioner = node.partitioner.get();
-  for (const uint32_t p : own) cells_[{stage.id, p}].table.OpenAttempt();
   for (spreading.former = 0; spreading.former < former_partitions; ++spreading.former) {
     std::vector<uint32_t> takers;
     for (const uint32_t p : own) {
@@ -178,21 +166,22 @@ absl::Status StateStore::Divide(const Stage& stage, const std::vector<uint32_t>&
       if (partition_operator->NeedsFormer(spreading)) takers.push_back(p);
     }
     if (takers.empty()) continue;
-    StateTable table;
-    RETURN_IF_ERROR(former.Read(node.state_name, spreading.former, table));
+    const std::unique_ptr<PartitionState> table = NewTable(0);
+    RETURN_IF_ERROR(former.Read(node.state_name, spreading.former, *table));
     for (const uint32_t p : takers) {
       spreading.partition = p;
+      PartitionState& to = *cells_[{stage.id, p}].table;
+      to.OpenAttempt();
       try {
-        partition_operator->TakeOver(spreading, table, cells_[{stage.id, p}].table);
+        partition_operator->TakeOver(spreading, *table, to);
       } catch (const std::exception& thrown) {
         return absl::InternalError("state " + node.state_name +
                                    " cannot be divided anew: " + thrown.what());
       }
+      to.KeepAttempt(batch_ms);
+      to.MergeUpTo(batch_ms);
+      RETURN_IF_ERROR(ErrorOf(to));
     }
-  }
-  for (const uint32_t p : own) {
-    cells_[{stage.id, p}].table.KeepAttempt(batch_ms);
-    cells_[{stage.id, p}].table.MergeUpTo(batch_ms);
   }
   return absl::OkStatus();
 }
@@ -201,7 +190,7 @@ void StateStore::CatchUp(Cell& cell) {
   int64_t limit = merge_limit_;  // read before the barrier, which is set before the limit passes
   const int64_t barrier = barrier_;
   if (barrier != 0 && cell.written_ms != barrier) limit = std::min(limit, barrier);
-  cell.table.MergeUpTo(limit);
+  cell.table->MergeUpTo(limit);
 }
 
 StateStore::Attempt StateStore::Open(StageId stage, uint32_t partition) {
@@ -211,7 +200,9 @@ StateStore::Attempt StateStore::Open(StageId stage, uint32_t partition) {
   std::unique_lock lock(it->second.mutex);
   --it->second.tasks_waiting;
   CatchUp(it->second);
-  return Attempt(&it->second.table, std::move(lock));
+  PartitionState* table = it->second.table.get();
+  if (!table->error().empty()) throw StateLost(table->error());
+  return Attempt(table, std::move(lock));
 }
 
 void StateStore::LetTasksGo(Cell& cell, std::unique_lock<std::mutex>& lock) {
@@ -220,59 +211,47 @@ void StateStore::LetTasksGo(Cell& cell, std::unique_lock<std::mutex>& lock) {
   lock.lock();
 }
 
-StateSnapshot StateStore::TakeSnapshot(Cell& cell, int64_t batch_ms,
-                                       std::vector<StateEntry>& entries) {
-  const auto visit = [&](const StateRow& row) {
-    StateEntry& entry = entries.emplace_back();
-    entry.key = row.key;
-    entry.removed = row.removed;
-    if (row.removed) return;
-    entry.value = row.value;
-    if (row.timer_ms != 0) entry.timer_ms = row.timer_ms;
-    entry.insertion = row.number;
-  };
+// A table that is visited beside tasks and merges is left to them; the other is visited in slices,
+// and no layer is merged until that is over.
+absl::Status StateStore::WriteTable(Cell& cell, int64_t batch_ms, PartWriter& parts) {
+  const auto add = [&](const StateRow& row) { parts.Add(row); };
   std::unique_lock lock(cell.mutex);
   CatchUp(cell);
-  entries.reserve(cell.table.BeginSnapshot());
-  while (!cell.table.VisitSome(kSlice, visit)) LetTasksGo(cell, lock);
-  cell.written_ms = batch_ms;
-  return cell.table.EndSnapshot();
+  const bool apart = cell.table->visits_apart();
+  parts.Begin(cell.operator_name, cell.partition, cell.table->BeginSnapshot());
+  absl::Status put;
+  if (apart) {
+    cell.written_ms = batch_ms;
+    lock.unlock();
+    while (put.ok() && !cell.table->VisitSome(kSlice, add)) put = parts.PutIfFull();
+    lock.lock();
+  } else {
+    while (!cell.table->VisitSome(kSlice, add)) LetTasksGo(cell, lock);
+    cell.written_ms = batch_ms;
+  }
+  parts.End(cell.table->EndSnapshot());
+  RETURN_IF_ERROR(put);
+  return ErrorOf(*cell.table);
 }
 
 absl::StatusOr<WrittenPart> StateStore::Write(int64_t batch_ms, const std::string& part_name,
                                               ObjectStore* objects, const StatePartCodec* codec) {
-  WrittenPart written;
-  std::vector<StatePiece> pieces;
-  for (auto& [key, cell] : cells_) {
-    StatePiece piece{cell.operator_name, cell.partition, {}};
-    const StateSnapshot snapshot = TakeSnapshot(cell, batch_ms, piece.entries);
-    if (!snapshot.written) continue;
-    proto::CheckpointPart::Piece& told = written.pieces.emplace_back();
-    told.set_operator_name(cell.operator_name);
-    told.set_partition(cell.partition);
-    told.set_part(part_name);
-    told.set_whole(snapshot.whole);
-    pieces.push_back(std::move(piece));
-  }
-  if (pieces.empty()) return written;
-  ASSIGN_OR_RETURN(const std::string bytes, codec->Encode(std::move(pieces)));
-  written.bytes = bytes.size();
-  const absl::Status put = objects->PutIfAbsent(part_name, bytes);
-  if (!put.ok()) return Annotate(put, "state part " + part_name + " in " + objects->Where());
-  return written;
+  PartWriter parts(part_name, objects, codec, db_ == nullptr ? UINT64_MAX : backend_.part_bytes);
+  for (auto& [key, cell] : cells_) RETURN_IF_ERROR(WriteTable(cell, batch_ms, parts));
+  return parts.Finish();
 }
 
 void StateStore::ForgetSealed() {
   for (auto& [key, cell] : cells_) {
     std::unique_lock lock(cell.mutex);
-    while (!cell.table.ForgetSome(kSlice)) LetTasksGo(cell, lock);
+    while (!cell.table->ForgetSome(kSlice)) LetTasksGo(cell, lock);
   }
 }
 
 void StateStore::RestorePending() {
   for (auto& [key, cell] : cells_) {
     std::unique_lock lock(cell.mutex);
-    cell.table.RestorePending();
+    cell.table->RestorePending();
   }
 }
 

@@ -14,18 +14,22 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "checkpoint/object_store.h"
+#include "checkpoint/sorted_db.h"
 #include "checkpoint/state_part.h"
 #include "common/plan/stages.h"
 #include "proto/cluster.pb.h"
 #include "worker/executor/block_reader.h"
-#include "worker/executor/state_table.h"
+#include "worker/executor/partition_state.h"
+#include "worker/executor/state_parts.h"
 
 namespace sluice {
 
-// What a checkpoint of this executor's state came to.
-struct WrittenPart {
-  std::vector<proto::CheckpointPart::Piece> pieces;
-  uint64_t bytes = 0;
+// Where decided state is kept (docs/larger_state.md).
+struct StateBackend {
+  // Opens the database of one store; empty: all state is in memory.
+  std::function<absl::StatusOr<std::unique_ptr<SortedDb>>()> open;
+  uint64_t cached_bytes = 0;              // of what is in a database, those that stay in memory
+  uint64_t part_bytes = uint64_t{16} << 20;  // of entries in an object of a checkpoint of it
 };
 
 // Thread-safe after Load. Each table has a lock, which a task holds while it works on it; merges
@@ -35,8 +39,9 @@ struct WrittenPart {
 // is merged into it.
 class StateStore {
  public:
-  explicit StateStore(const StagePlan* plan, uint32_t key_groups = 1024)
-      : plan_(plan), key_groups_(key_groups) {}
+  explicit StateStore(const StagePlan* plan, uint32_t key_groups = 1024,
+                      StateBackend backend = {})
+      : plan_(plan), key_groups_(key_groups), backend_(std::move(backend)) {}
 
   // Makes the tables of `member`'s partitions and fills them with what the grant names; state that
   // was in another number of partitions is divided anew by its operator. UNAVAILABLE: a delta
@@ -58,7 +63,7 @@ class StateStore {
     KeyedState* state() const { return table_; }  // null for an operator without state
     // `changes` is called with each entry that is changed by it; may be null.
     LayerDigest Keep(int64_t batch_ms, const std::function<void(const StateRow&)>& changes) {
-      StateTable* table = std::exchange(table_, nullptr);
+      PartitionState* table = std::exchange(table_, nullptr);
       const LayerDigest digest = table->KeepAttempt(batch_ms);
       if (changes != nullptr) table->VisitNewestLayer(changes);
       return digest;
@@ -66,13 +71,14 @@ class StateStore {
 
    private:
     friend class StateStore;
-    Attempt(StateTable* table, std::unique_lock<std::mutex> lock)
+    Attempt(PartitionState* table, std::unique_lock<std::mutex> lock)
         : table_(table), lock_(std::move(lock)) {
       table_->OpenAttempt();
     }
-    StateTable* table_ = nullptr;
+    PartitionState* table_ = nullptr;
     std::unique_lock<std::mutex> lock_;
   };
+  // Throws StateLost, as what is done with the state does.
   Attempt Open(StageId stage, uint32_t partition);
 
   void MergeUpTo(int64_t batch_ms) { merge_limit_ = batch_ms; }
@@ -88,7 +94,7 @@ class StateStore {
   struct Cell {
     std::mutex mutex;
     std::atomic<int> tasks_waiting = 0;  // for the lock
-    StateTable table;
+    std::unique_ptr<PartitionState> table;
     int64_t written_ms = 0;
     std::string operator_name;
     uint32_t partition = 0;
@@ -100,10 +106,14 @@ class StateStore {
   void CatchUp(Cell& cell);
   // Gives the lock to the tasks that wait for it, and takes it again.
   static void LetTasksGo(Cell& cell, std::unique_lock<std::mutex>& lock);
-  StateSnapshot TakeSnapshot(Cell& cell, int64_t batch_ms, std::vector<StateEntry>& entries);
+  std::unique_ptr<PartitionState> NewTable(uint64_t cached_bytes);
+  absl::Status WriteTable(Cell& cell, int64_t batch_ms, PartWriter& parts);
 
   const StagePlan* plan_;
   const uint32_t key_groups_;
+  const StateBackend backend_;
+  std::unique_ptr<SortedDb> db_;  // null: all is in memory
+  uint32_t tables_made_ = 0;
   std::map<std::pair<StageId, uint32_t>, Cell> cells_;
   std::atomic<int64_t> merge_limit_ = 0;
   std::atomic<int64_t> barrier_ = 0;

@@ -27,55 +27,26 @@
 #include <vector>
 
 #include "common/plan/kernel.h"
+#include "worker/executor/partition_state.h"
 #include "worker/executor/slot_index.h"
 #include "worker/executor/small_bytes.h"
 
 namespace sluice {
 
-// One entry as it is stored in checkpoints.
-struct StateRow {
-  std::string_view key;
-  std::string_view value;
-  uint64_t number = 0;    // insertion number; unique within the partition
-  int64_t timer_ms = 0;   // 0: none
-  bool removed = false;   // the entry is gone; value and number mean nothing
-};
-
-// What a batch did to one table. Digests of partitions may be added.
-struct LayerDigest {
-  uint64_t digest = 0;
-  uint64_t entries = 0;
-};
-
-// What a checkpoint took of one table.
-struct StateSnapshot {
-  bool written = false;  // false: nothing has changed since the last sealed checkpoint
-  bool whole = false;    // replaces all former parts of this partition
-  uint64_t entries = 0;
-  uint64_t bytes = 0;
-};
-
-class StateTable : public KeyedState {
+class StateTable final : public PartitionState {
  public:
   StateTable();
   ~StateTable() override;
   StateTable(const StateTable&) = delete;
   StateTable& operator=(const StateTable&) = delete;
 
-  // ---- restore: only before the first attempt -------------------------------------------------
-  // Entries of a chain of parts, the oldest part first; the order within a part is free.
-  void RestoreEntry(const StateRow& entry);
-  // The same of what came behind the chain: no sealed checkpoint has it yet.
-  void RestoreChange(const StateRow& entry);
-  // `parts`: length of the chain.
-  void FinishRestore(uint32_t parts);
-
-  // ---- one attempt of a task ------------------------------------------------------------------
-  void OpenAttempt();
+  void RestoreEntry(const StateRow& entry) override;
+  void RestoreChange(const StateRow& entry) override;
+  void FinishRestore(uint32_t parts) override;
+  void OpenAttempt() override;
   bool attempt_open() const { return attempt_open_; }
-  // The attempt's changes become the layer of `batch_ms`, which is above all layers kept.
-  LayerDigest KeepAttempt(int64_t batch_ms);
-  void DropAttempt();
+  LayerDigest KeepAttempt(int64_t batch_ms) override;
+  void DropAttempt() override;
 
   // KeyedState, within an attempt.
   std::optional<std::string_view> Get(std::string_view key) override;
@@ -92,28 +63,16 @@ class StateTable : public KeyedState {
   int64_t DueOf(std::string_view key) override;
   uint64_t size() const override { return visible_size_; }
 
-  // ---- layers; not within an attempt ----------------------------------------------------------
-  void MergeUpTo(int64_t batch_ms);
-  void DropAbove(int64_t batch_ms);
+  void MergeUpTo(int64_t batch_ms) override;
+  void DropAbove(int64_t batch_ms) override;
   size_t layers() const { return layers_.size(); }
-  // The entries that the newest layer changed, each key once, as RestoreChange takes them.
-  void VisitNewestLayer(const std::function<void(const StateRow&)>& visit) const;
+  void VisitNewestLayer(const EntryVisitor& visit) const override;
 
-  // ---- checkpoints ----------------------------------------------------------------------------
-  // What a checkpoint of the base has to write, each key once: the pending changes, or all entries
-  // when the increments have outgrown the base. Visited in slices, with attempts between them but
-  // no merge. They count as being written until RestorePending or the end of ForgetSealed.
-  using EntryVisitor = std::function<void(const StateRow&)>;
-  uint64_t BeginSnapshot();  // how many entries there are at most
-  // Looks at `count` more slots; true: those were the last.
-  bool VisitSome(uint32_t count, const EntryVisitor& visit);
-  StateSnapshot EndSnapshot();
-  // The checkpoint was sealed. In slices too: true: that was all.
-  bool ForgetSome(uint32_t count);
-  void ForgetSealed() {
-    while (!ForgetSome(UINT32_MAX)) {}
-  }
-  void RestorePending();   // it was abandoned: its changes are still to be written
+  uint64_t BeginSnapshot() override;
+  bool VisitSome(uint32_t count, const EntryVisitor& visit) override;
+  StateSnapshot EndSnapshot() override;
+  bool ForgetSome(uint32_t count) override;
+  void RestorePending() override;
 
   uint64_t base_bytes() const { return base_bytes_; }
 

@@ -1,10 +1,14 @@
-// State tables against a naive model: random batches, failed attempts, merges, drops, checkpoints
-// sealed and abandoned, restores.
+// State tables, in memory and on disk, against a naive model: random batches, failed attempts,
+// merges, drops, checkpoints sealed and abandoned, restores by either.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <random>
 
+#include "checkpoint/rocksdb_sorted_db.h"
 #include "common/key_hash.h"
+#include "worker/executor/disk_table.h"
+#include "worker/executor/state_table.h"
 #include "worker/executor/state_table_rows.h"
 
 namespace sluice {
@@ -47,9 +51,16 @@ struct Model {
   }
 };
 
+using NewTable = std::function<std::unique_ptr<PartitionState>()>;
+
+// Checkpoints in slices have batches between them; how many slices there are is up to the table.
 class RandomRun {
  public:
-  explicit RandomRun(uint32_t seed) : random_(seed), table_(std::make_unique<StateTable>()) {}
+  RandomRun(uint32_t seed, NewTable new_table, bool slices = true)
+      : random_(seed), new_table_(std::move(new_table)), slices_(slices), table_(new_table_()) {}
+
+  // What must not depend on where the state is kept.
+  const std::vector<std::string>& told() const { return told_; }
 
   void Step() {
     const uint32_t choice = random_() % 20;
@@ -126,7 +137,13 @@ class RandomRun {
       EXPECT_EQ(table_->size(), model.rows.size());
       if (failed > 0) table_->DropAttempt();
     }
-    table_->KeepAttempt(Top() + 1);
+    const LayerDigest digest = table_->KeepAttempt(Top() + 1);
+    told_.push_back("digest " + std::to_string(digest.digest) + " of " +
+                    std::to_string(digest.entries));
+    table_->VisitNewestLayer([&](const StateRow& row) { layer_.push_back(Text(row)); });
+    std::sort(layer_.begin(), layer_.end());
+    told_.insert(told_.end(), layer_.begin(), layer_.end());
+    layer_.clear();
     states_.push_back(model);
   }
   int64_t Top() const { return first_ + static_cast<int64_t>(states_.size()) - 1; }
@@ -144,7 +161,9 @@ class RandomRun {
   void Checkpoint() {
     StateSnapshot info;
     const Model at_snapshot = states_.front();
-    Part part = Write(*table_, &info, [&] {
+    Part part = Write(*table_, &info, [&]() -> uint32_t {
+      if (!slices_) return UINT32_MAX;
+      if (table_->visits_apart() && random_() % 4 == 0) Merge();
       return random_() % 4 == 0 ? (Batch(), 1u + random_() % 9) : 1u + random_() % 99;
     });
     if (random_() % 2 == 0) Batch();
@@ -153,7 +172,7 @@ class RandomRun {
       table_->RestorePending();
       return;
     }
-    while (!table_->ForgetSome(1 + random_() % 20)) {
+    while (!table_->ForgetSome(slices_ ? 1 + random_() % 20 : UINT32_MAX)) {
       if (random_() % 4 == 0) Batch();
       if (random_() % 4 == 0) Merge();
     }
@@ -164,9 +183,26 @@ class RandomRun {
     StateTable copy;
     Restore(copy, chain_);
     EXPECT_EQ(RowsOf(copy), sealed_.rows);
+    TellChain();
+  }
+  void TellChain() {
+    std::map<std::string, Part::Row> entries;
+    for (const Part& part : chain_) {
+      for (const Part::Row& row : part.rows) {
+        row.removed ? (void)entries.erase(row.key) : (void)(entries[row.key] = row);
+      }
+    }
+    for (const auto& [key, row] : entries) {
+      told_.push_back("sealed " + Text({key, row.value, row.number, row.timer_ms, false}));
+    }
+  }
+  static std::string Text(const StateRow& row) {
+    return std::string(row.key) + "=" + std::string(row.value) + " " +
+           std::to_string(row.number) + " " + std::to_string(row.timer_ms) +
+           (row.removed ? " removed" : "");
   }
   void RestoreFromSealed() {
-    table_ = std::make_unique<StateTable>();
+    table_ = new_table_();
     Restore(*table_, chain_);
     first_ = Top() + 1;
     states_ = {chain_.empty() ? Model{} : sealed_};
@@ -181,19 +217,64 @@ class RandomRun {
   }
 
   std::mt19937 random_;
-  std::unique_ptr<StateTable> table_;
+  const NewTable new_table_;
+  const bool slices_;
+  std::unique_ptr<PartitionState> table_;
+  std::vector<std::string> layer_, told_;
   std::vector<Model> states_{Model{}};  // after the merged batch and each undecided one
   int64_t first_ = 0;
   std::vector<Part> chain_;
   Model sealed_;
 };
 
-TEST(StateTable, AgreesWithANaiveModel) {
-  for (uint32_t seed = 0; seed < 60; ++seed) {
+std::unique_ptr<PartitionState> InMemory() { return std::make_unique<StateTable>(); }
+
+// Tables of one database, each with its own number; some of them keep nothing of the base.
+struct OnDisk {
+  OnDisk() : db(std::move(OpenRocksDbSorted({}).value())) {}
+  std::unique_ptr<PartitionState> operator()() {
+    ++tables;
+    return std::make_unique<DiskTable>(db.get(), tables, tables % 3 * 2000);
+  }
+  std::unique_ptr<SortedDb> db;
+  uint32_t tables = 0;
+};
+
+void AgreesWithANaiveModel(const NewTable& new_table, uint32_t seeds) {
+  for (uint32_t seed = 0; seed < seeds; ++seed) {
     SCOPED_TRACE(seed);
-    RandomRun run(seed);
+    RandomRun run(seed, new_table);
     for (int step = 0; step < 150; ++step) run.Step();
     if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(StateTable, AgreesWithANaiveModel) { AgreesWithANaiveModel(InMemory, 60); }
+
+TEST(DiskTable, AgreesWithANaiveModel) {
+  OnDisk on_disk;
+  AgreesWithANaiveModel([&] { return on_disk(); }, 30);
+}
+
+// A chain that one wrote, too, is gone on with by the other.
+TEST(DiskTable, AgreesWhereTheBackendChangesAtEachRestore) {
+  OnDisk on_disk;
+  uint32_t made = 0;
+  AgreesWithANaiveModel([&] { return ++made % 2 == 0 ? InMemory() : on_disk(); }, 30);
+}
+
+TEST(DiskTable, SaysAndSealsWhatATableInMemoryDoes) {
+  OnDisk on_disk;
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomRun in_memory(seed, InMemory, false);
+    RandomRun stored(seed, [&] { return on_disk(); }, false);
+    for (int step = 0; step < 150; ++step) {
+      in_memory.Step();
+      stored.Step();
+    }
+    ASSERT_EQ(in_memory.told(), stored.told());
+    ASSERT_GT(stored.told().size(), 100u);
   }
 }
 

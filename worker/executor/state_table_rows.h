@@ -1,4 +1,4 @@
-// For tests of state tables: their contents, and checkpoints of them, as plain rows.
+// For tests of states of partitions: their contents, and checkpoints of them, as plain rows.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,19 +10,19 @@
 #include <utility>
 #include <vector>
 
-#include "worker/executor/state_table.h"
+#include "worker/executor/partition_state.h"
 
 namespace sluice {
 
 using Rows = std::vector<std::pair<std::string, std::string>>;
 
-inline Rows RowsOf(StateTable& table) {
+inline Rows RowsOf(PartitionState& table) {
   Rows rows;
   table.ForEach([&](std::string_view k, std::string_view v) { rows.emplace_back(k, v); });
   return rows;
 }
 
-inline Rows DueOf(StateTable& table, int64_t before_ms) {
+inline Rows DueOf(PartitionState& table, int64_t before_ms) {
   Rows rows;
   table.ForEachDue(before_ms,
                    [&](std::string_view k, std::string_view v) { rows.emplace_back(k, v); });
@@ -42,7 +42,7 @@ struct Part {
 };
 
 // `slice` says how many slots to visit next, and may run batches.
-inline Part Write(StateTable& table, StateSnapshot* info = nullptr,
+inline Part Write(PartitionState& table, StateSnapshot* info = nullptr,
                   const std::function<uint32_t()>& slice = [] { return UINT32_MAX; }) {
   Part part;
   const auto keep = [&](const StateRow& e) {
@@ -61,7 +61,7 @@ inline Part Write(StateTable& table, StateSnapshot* info = nullptr,
   return part;
 }
 
-inline void Restore(StateTable& table, const std::vector<Part>& chain) {
+inline void Restore(PartitionState& table, const std::vector<Part>& chain) {
   for (const Part& part : chain) {
     for (const auto& row : part.rows) {
       table.RestoreEntry({row.key, row.value, row.number, row.timer_ms, row.removed});

@@ -24,6 +24,18 @@ TaskRunner::TaskRunner(const TaskSetup& setup, uint32_t slot)
 TaskRunner::~TaskRunner() = default;
 
 TaskOutcome TaskRunner::Run(const RunTasks& run, const TaskWork& work, StateStore& state) {
+  try {
+    return RunWithLetters(run, work, state);
+  } catch (const StateLost& lost) {
+    if (setup_.board != nullptr) setup_.board->End(slot_);
+    if (setup_.state_lost != nullptr) setup_.state_lost(lost.what());
+    ForgetTask(true);
+    return Failure(run, work, absl::InternalError(lost.what()));
+  }
+}
+
+TaskOutcome TaskRunner::RunWithLetters(const RunTasks& run, const TaskWork& work,
+                                       StateStore& state) {
   if (setup_.board != nullptr) {
     setup_.board->Begin(slot_, run.batch_ms, run.stage, work.task);
   }
@@ -43,6 +55,8 @@ TaskRunner::Ended TaskRunner::Try(const RunTasks& run, const TaskWork& work, Sta
   at_ = At::kInput;
   try {
     ended.status = RunTask(run, work, state);
+  } catch (const StateLost&) {  // no fault of the task's
+    throw;
   } catch (const std::bad_alloc& e) {
     ended.status = absl::UnknownError(e.what());
   } catch (const std::exception& e) {

@@ -40,6 +40,8 @@ struct TaskSetup {
   // 0: a task at which user code throws fails. Else what makes it throw is left out, up to so many
   // records and keys.
   uint32_t bad_records_max = 0;
+  // Called where the state can no longer be used: ends the process. Null: the task fails.
+  std::function<void(const std::string& why)> state_lost;
 };
 
 using TaskOutcome = std::variant<TaskResult, FailedTask>;
@@ -67,6 +69,7 @@ class TaskRunner {
   };
   enum class At { kInput, kOperator, kRecords, kEffect };
 
+  TaskOutcome RunWithLetters(const RunTasks& run, const TaskWork& work, StateStore& state);
   Ended Try(const RunTasks& run, const TaskWork& work, StateStore& state);
   void ForgetTask(bool kernels_too);
   absl::Status RunTask(const RunTasks& run, const TaskWork& work, StateStore& state);

@@ -1,0 +1,310 @@
+// Tables on disk: attempts and layers. Walks are in disk_table_walks.cc, what is in the database in
+// disk_table_base.cc.
+#include "worker/executor/disk_table.h"
+
+#include <algorithm>
+
+#include "common/key_hash.h"
+#include "worker/executor/state_hash.h"
+
+namespace sluice {
+
+using internal::MixHash;
+
+uint32_t DiskTable::Find(std::string_view key, uint64_t hash) const {
+  return index_.Find(hash, [&](uint32_t i) { return node(i).key.Equals(key); });
+}
+
+uint32_t DiskTable::NewNode(std::string_view key, uint64_t hash) {
+  if (free_nodes_.empty()) {
+    const uint32_t first = static_cast<uint32_t>(nodes_.size()) << kChunkBits;
+    nodes_.push_back(std::make_unique<Node[]>(kChunk));
+    for (uint32_t i = kChunk; i-- > 0;) free_nodes_.push_back(first + i);
+  }
+  const uint32_t index = free_nodes_.back();
+  free_nodes_.pop_back();
+  Node& n = node(index);
+  n.hash = hash;
+  n.key.Assign(key);
+  n.base = Entry{};
+  n.used = true;
+  held_bytes_ += sizeof(Node) + key.size();
+  index_.Insert(hash, index);
+  return index;
+}
+
+void DiskTable::SetBase(Node& n, std::string_view value, const Entry& entry) {
+  held_bytes_ -= n.value.size();
+  n.value.Assign(value);
+  held_bytes_ += value.size();
+  n.base = entry;
+}
+
+// The key's node, with the base's entry.
+uint32_t DiskTable::NodeOf(std::string_view key, uint64_t hash) {
+  uint32_t index = Find(key, hash);
+  if (index != kNone) return index;
+  index = NewNode(key, hash);
+  if (row_ != nullptr && row_->key == key) {
+    SetBase(node(index), row_->value, row_->entry);
+  } else if (base_entries_ > 0) {
+    ++single_reads_;
+    ReadNode(index);
+  }
+  return index;
+}
+
+void DiskTable::ReadNode(uint32_t index) {
+  const std::string_view key = node(index).key.view();
+  const std::string entry_key = KeyOf(kEntry, key);
+  const std::string_view keys[] = {entry_key};
+  MustBeOk(db_->GetMany(keys, [&](size_t, std::string_view bytes) {
+    if (bytes.data() == nullptr) return;
+    std::string_view value;
+    const Entry entry = DecodeEntry(bytes, value);
+    SetBase(node(index), value, entry);
+  }));
+}
+
+void DiskTable::Fetch(std::span<const std::string_view> keys) {
+  if (base_entries_ == 0) return;
+  std::vector<uint32_t> fresh;
+  std::string arena;
+  std::vector<size_t> ends;
+  for (const std::string_view key : keys) {
+    const uint64_t hash = KeyHash(key);
+    if (Find(key, hash) != kNone) continue;
+    fresh.push_back(NewNode(key, hash));
+    arena.append(prefix_).push_back(kEntry);
+    arena.append(key);
+    ends.push_back(arena.size());
+  }
+  std::vector<std::string_view> entry_keys;
+  for (size_t i = 0; i < ends.size(); ++i) {
+    const size_t begin = i == 0 ? 0 : ends[i - 1];
+    entry_keys.push_back(std::string_view(arena).substr(begin, ends[i] - begin));
+  }
+  MustBeOk(db_->GetMany(entry_keys, [&](size_t place, std::string_view bytes) {
+    if (bytes.data() == nullptr) return;
+    std::string_view value;
+    const Entry entry = DecodeEntry(bytes, value);
+    SetBase(node(fresh[place]), value, entry);
+  }));
+}
+
+// Forgets all entries that no layer has changed when they have become too many.
+void DiskTable::EvictIfMany() {
+  if (held_bytes_ <= cached_bytes_) return;
+  bool any = false;
+  for (uint32_t i = 0; i < nodes_.size() << kChunkBits; ++i) {
+    Node& n = node(i);
+    if (!n.used) continue;
+    if (n.head != nullptr) {
+      any = true;
+      continue;
+    }
+    held_bytes_ -= sizeof(Node) + n.key.size() + n.value.size();
+    index_.Erase(n.hash, i);
+    n.key.Clear();
+    n.value.Clear();
+    n.used = false;
+    free_nodes_.push_back(i);
+  }
+  if (any) return;
+  nodes_.clear();
+  free_nodes_.clear();
+  index_ = internal::SlotIndex();
+}
+
+void DiskTable::OpenAttempt() {
+  EvictIfMany();
+  attempt_open_ = true;
+  attempt_.serial = next_serial_++;
+  attempt_.first_number = next_number_;
+  attempt_.size_before = visible_size_;
+}
+
+DiskTable::Version& DiskTable::AddVersion(uint32_t index) {
+  const uint32_t i = attempt_.count++;
+  if ((i >> kChunkBits) == attempt_.chunks.size()) {
+    if (spare_chunks_.empty()) spare_chunks_.push_back(std::make_unique<Version[]>(kChunk));
+    attempt_.chunks.push_back(std::move(spare_chunks_.back()));
+    spare_chunks_.pop_back();
+  }
+  Version& version = attempt_.version(i);
+  Node& n = node(index);
+  version.number = VisibleNumber(n);
+  version.older = n.head;
+  version.node = index;
+  version.layer = attempt_.serial;
+  version.timer_ms = 0;
+  version.removed = false;
+  version.doubtful = false;
+  n.head = &version;
+  return version;
+}
+
+std::optional<std::string_view> DiskTable::Get(std::string_view key) {
+  Place place;
+  const std::string_view value = Look(key, KeyHash(key), place);
+  return value.data() != nullptr ? std::optional(value) : std::nullopt;
+}
+
+std::string_view DiskTable::Look(std::string_view key, uint64_t hash, Place& place) {
+  const uint32_t index = NodeOf(key, hash);
+  place = {.hash = hash, .slot = index, .known = true};
+  Node& n = node(index);
+  if (!Visible(n)) return {};
+  if (InAttempt(n)) {
+    n.head->doubtful = true;
+    place.value = n.head->value.data();
+  }
+  return VisibleValue(n);
+}
+
+int64_t DiskTable::DueOf(std::string_view key) {
+  const uint64_t hash = KeyHash(key);
+  const bool at_row = row_ != nullptr && row_->key == key && Find(key, hash) == kNone;
+  return at_row ? row_->entry.timer_ms : VisibleTimer(node(NodeOf(key, hash)));
+}
+
+void DiskTable::PutTimed(std::string_view key, std::string_view value, int64_t timer_ms) {
+  PutIn(NodeOf(key, KeyHash(key)), value, timer_ms);
+}
+
+void DiskTable::PutAt(const Place& place, std::string_view key, std::string_view value,
+                      int64_t timer_ms) {
+  if (!place.known) return PutTimed(key, value, timer_ms);
+  if (place.slot != kNone) return PutIn(place.slot, value, timer_ms);
+  // A visited entry that nothing has changed before; often nothing does now.
+  const bool at_row = row_ != nullptr && row_->key == key;
+  if (at_row && row_->entry.timer_ms == timer_ms && row_->value == value &&
+      Find(key, KeyHash(key)) == kNone) {
+    return;
+  }
+  PutTimed(key, value, timer_ms);
+}
+
+void DiskTable::PutIn(uint32_t index, std::string_view value, int64_t timer_ms) {
+  Node& n = node(index);
+  if (!Visible(n)) {
+    Version& version = InAttempt(n) ? *n.head : AddVersion(index);
+    version.removed = false;
+    version.number = next_number_++;
+    attempt_.born.emplace_back(version.number, index);
+    ++visible_size_;
+  } else if (InAttempt(n)) {
+    n.head->doubtful = true;
+  } else {
+    if (VisibleTimer(n) == timer_ms && VisibleValue(n) == value) return;
+    AddVersion(index);
+  }
+  n.head->value.Assign(value);
+  n.head->timer_ms = timer_ms;
+}
+
+void DiskTable::Remove(std::string_view key) {
+  const uint32_t index = NodeOf(key, KeyHash(key));
+  Node& n = node(index);
+  if (!Visible(n)) return;
+  Version& version = InAttempt(n) ? *n.head : AddVersion(index);
+  version.removed = true;
+  version.doubtful = true;
+  version.value.Clear();
+  version.timer_ms = 0;
+  --visible_size_;
+}
+
+// Whether the version differs from what lies below it.
+bool DiskTable::IsChange(const Version& version) const {
+  const Node& n = node(version.node);
+  const Version* below = version.older;
+  const bool was_there = below != nullptr ? !below->removed : n.base.live;
+  if (version.removed || !was_there) return version.removed == was_there;
+  const std::string_view old = below != nullptr ? below->value.view() : n.value.view();
+  const int64_t old_timer = below != nullptr ? below->timer_ms : n.base.timer_ms;
+  return version.number != NumberBelow(version, n) || version.timer_ms != old_timer ||
+         version.value.view() != old;
+}
+
+uint64_t DiskTable::NumberBelow(const Version& version, const Node& n) {
+  return version.older != nullptr ? version.older->number : n.base.number;
+}
+
+LayerDigest DiskTable::KeepAttempt(int64_t batch_ms) {
+  LayerDigest result;
+  attempt_.batch_ms = batch_ms;
+  for (uint32_t i = 0; i < attempt_.count; ++i) {
+    Version& version = attempt_.version(i);
+    if (version.doubtful && !IsChange(version)) {
+      Unlink(version);
+      continue;
+    }
+    const Node& n = node(version.node);
+    if (version.removed) version.number = NumberBelow(version, n);  // that of the life that ended
+    const uint64_t content =
+        version.removed ? 0x5bd1e995u : KeyHash(version.value.view()) + 2 * version.timer_ms + 1;
+    result.digest += MixHash(n.hash, content);
+    ++result.entries;
+  }
+  std::erase_if(attempt_.born, [this](const auto& born) {
+    const Node& n = node(born.second);
+    return !InAttempt(n) || n.head->removed || n.head->number != born.first;
+  });
+  attempt_open_ = false;
+  layers_.push_back(std::move(attempt_));
+  attempt_ = Layer{};
+  return result;
+}
+
+void DiskTable::DropAttempt() {
+  attempt_open_ = false;
+  DropLayer(attempt_);
+}
+
+// Takes the version out of its node's chain.
+void DiskTable::Unlink(Version& version) {
+  Version** at = &node(version.node).head;
+  while (*at != &version) at = &(*at)->older;
+  *at = version.older;
+  version.node = kNone;
+  version.value.Clear();
+}
+
+// Takes back everything that the top layer did.
+void DiskTable::DropLayer(Layer& layer) {
+  for (uint32_t i = layer.count; i-- > 0;) {
+    Version& version = layer.version(i);
+    if (version.node != kNone) Unlink(version);
+  }
+  next_number_ = layer.first_number;
+  visible_size_ = layer.size_before;
+  ReleaseLayer(layer);
+}
+
+void DiskTable::ReleaseLayer(Layer& layer) {
+  constexpr size_t kSpare = 256;
+  for (auto& chunk : layer.chunks) {
+    if (spare_chunks_.size() < kSpare) spare_chunks_.push_back(std::move(chunk));
+  }
+  layer = Layer{};
+}
+
+void DiskTable::DropAbove(int64_t batch_ms) {
+  while (!layers_.empty() && layers_.back().batch_ms > batch_ms) {
+    DropLayer(layers_.back());
+    layers_.pop_back();
+  }
+}
+
+void DiskTable::VisitNewestLayer(const EntryVisitor& visit) const {
+  const Layer& layer = layers_.back();
+  for (uint32_t i = 0; i < layer.count; ++i) {
+    const Version& version = layer.version(i);
+    if (version.node == kNone) continue;
+    const Node& n = node(version.node);
+    visit({n.key.view(), version.value.view(), version.number, version.timer_ms, version.removed});
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,110 @@
+#include "worker/executor/state_parts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "checkpoint/errors.h"
+#include "common/status.h"
+
+namespace sluice {
+
+absl::StatusOr<StatePartReader*> PartCache::Open(const std::string& name) {
+  CloseOld();
+  Part& part = parts_[name];
+  part.used = ++uses_;
+  if (part.reader == nullptr) {
+    auto bytes = objects_->Get(name);
+    if (absl::IsNotFound(bytes.status())) {  // a checkpoint that is kept names it
+      return DamagedError("checkpoint damaged: " + objects_->Where() + "/" + name +
+                          " is missing");
+    }
+    if (!bytes.ok()) return WithContext("state part " + name, bytes.status());
+    part.bytes = bytes->size();
+    bytes_ += part.bytes;
+    ASSIGN_OR_RETURN(part.reader, codec_->Open(name, *std::move(bytes)));
+  }
+  return part.reader.get();
+}
+
+void PartCache::CloseOld() {
+  while (bytes_ > bytes_max_) {
+    const auto oldest =
+        std::min_element(parts_.begin(), parts_.end(), [](const auto& a, const auto& b) {
+          return a.second.used < b.second.used;
+        });
+    bytes_ -= oldest->second.bytes;
+    parts_.erase(oldest);
+  }
+}
+
+std::string PartWriter::ObjectName() const {
+  return objects_put_ == 0 ? name_ : name_ + "-" + std::to_string(objects_put_ + 1);
+}
+
+void PartWriter::Begin(const std::string& operator_name, uint32_t partition, uint64_t entries) {
+  pieces_.push_back({operator_name, partition, {}});
+  pieces_.back().entries.reserve(std::min<uint64_t>(entries, bytes_max_ / 32));
+  first_told_ = written_.pieces.size();
+}
+
+void PartWriter::Add(const StateRow& row) {
+  StateEntry& entry = pieces_.back().entries.emplace_back();
+  entry.key = row.key;
+  entry.removed = row.removed;
+  bytes_ += sizeof(StateEntry) + row.key.size() + row.value.size();
+  if (row.removed) return;
+  entry.value = row.value;
+  if (row.timer_ms != 0) entry.timer_ms = row.timer_ms;
+  entry.insertion = row.number;
+}
+
+void PartWriter::TellPiece() {
+  proto::CheckpointPart::Piece& told = written_.pieces.emplace_back();
+  told.set_operator_name(pieces_.back().operator_name);
+  told.set_partition(pieces_.back().partition);
+  told.set_part(ObjectName());
+}
+
+absl::Status PartWriter::PutObject() {
+  const std::string name = ObjectName();
+  ASSIGN_OR_RETURN(const std::string bytes, codec_->Encode(std::exchange(pieces_, {})));
+  written_.bytes += bytes.size();
+  bytes_ = 0;
+  ++objects_put_;
+  const absl::Status put = objects_->PutIfAbsent(name, bytes);
+  return put.ok() ? put : Annotate(put, "state part " + name + " in " + objects_->Where());
+}
+
+// The partition at hand goes on in the next object.
+absl::Status PartWriter::PutIfFull() {
+  if (bytes_ < bytes_max_) return absl::OkStatus();
+  StatePiece rest{pieces_.back().operator_name, pieces_.back().partition, {}};
+  if (pieces_.back().entries.empty()) {
+    pieces_.pop_back();
+  } else {
+    TellPiece();
+  }
+  RETURN_IF_ERROR(PutObject());
+  pieces_.push_back(std::move(rest));
+  return absl::OkStatus();
+}
+
+void PartWriter::End(const StateSnapshot& snapshot) {
+  // A partition that has gone on in further objects may have nothing in the last.
+  const bool nothing = pieces_.back().entries.empty() && written_.pieces.size() > first_told_;
+  if (!snapshot.written || nothing) {
+    pieces_.pop_back();
+  } else {
+    TellPiece();
+  }
+  if (first_told_ < written_.pieces.size()) {
+    written_.pieces[first_told_].set_whole(snapshot.whole);
+  }
+}
+
+absl::StatusOr<WrittenPart> PartWriter::Finish() {
+  if (!pieces_.empty()) RETURN_IF_ERROR(PutObject());
+  return std::move(written_);
+}
+
+}  // namespace sluice
