@@ -1,10 +1,9 @@
-"""Benchmarks with real processes on loopback: two workers with replication 2, empty batches, and
-recovery.
+"""Benchmarks with real processes on loopback: two workers with replication 2, empty batches,
+latency, recovery, and how soon a loss is seen.
 
 usage: cluster_bench.py SLUICE JOB FLOORS [--only=PART,...] [--seconds=60] [--kills=3]
 """
 import argparse
-import contextlib
 import os
 import signal
 import subprocess
@@ -14,35 +13,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests",
                                 "system"))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
-from measured import (Batches, cpu_seconds, percentile, require_equal, role_of,  # noqa: E402
-                      show, slope)
-
-NAME = "bench"
-
-
-@contextlib.contextmanager
-def running(args, workers, conf, flags, checkpoint=None):
-    """A cluster on which the job runs; its receiver, if it has one, waits for `go`."""
-    with Cluster(args.sluice) as cluster:
-        cluster.start_driver()
-        for i in range(workers):
-            cluster.start_worker(f"w{i}", slots=1)
-        os.makedirs(cluster.path("job"))
-        where = [f"--checkpoint=rocksdb:{checkpoint}"] if checkpoint else []
-        done = subprocess.run(
-            [args.sluice, "submit", f"--driver={cluster.address}", f"--name={NAME}", *where,
-             *[f"--conf={pair}" for pair in conf], args.job, "--",
-             f"--folder={cluster.path('job')}", *flags], text=True, capture_output=True)
-        if done.returncode != 0:
-            raise Failure(f"submit ended with {done.returncode}: {done.stderr}")
-        yield cluster, Batches(cluster.path("job"))
-
-
-def let_go(cluster):
-    wait_until(lambda: os.path.exists(cluster.path("job", "ready")), "the receiver", 60)
-    open(cluster.path("job", "go"), "w").close()
-
+from cluster import Failure, wait_until  # noqa: E402
+from job_cluster import NAME, let_go, running  # noqa: E402
+from latency import latency, losses  # noqa: E402
+from measured import (cpu_seconds, percentile, require_equal, role_of, show, slope)  # noqa: E402
 
 # ---- two worker processes, replication 2 ---------------------------------------------------
 
@@ -170,6 +144,8 @@ PARTS = {
     "grep": lambda args: throughput(args, "grep", "B1 Grep", 10_000),
     "words": lambda args: throughput(args, "words", "B2 WordCount, 10000 words", 10_000),
     "empty": empty,
+    "latency": latency,
+    "losses": losses,
     "recovery": lambda args: [recovery(args, interval) for interval in (2, 10)] +
                              [recovery(args, 10, *load) for load in (
                                  (TOTALS, "deltas"), (LOOKUPS, "rollback"), (LOOKUPS, "deltas"))],
@@ -182,7 +158,7 @@ def main():
     parser.add_argument("job")
     parser.add_argument("floors")
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("--seconds", type=float, default=60, help="of empty batches")
+    parser.add_argument("--seconds", type=float, default=60, help="of empty batches, and of each line of latency")
     parser.add_argument("--kills", type=int, default=3, help="of each role and interval")
     args = parser.parse_args()
     for part in args.only.split(","):

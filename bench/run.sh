@@ -3,7 +3,7 @@
 # code where an output differs from the floor's. Takes about a quarter of an hour once built.
 #
 #   bench/run.sh            # everything
-#   bench/run.sh kernels local ysb nexmark shuffle state batches grep words empty recovery  # these
+#   bench/run.sh kernels local ysb nexmark shuffle state batches grep words empty latency losses recovery  # these
 #   bench/run.sh s3         # a log in an S3 bucket, by name only: it needs tests/s3_server.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ end_own_bazel_server_at_exit
 bazel build --noshow_progress --ui_event_filters=-info //bench/... //sluice/cli:sluice \
   //tests/jobs:gate
 
-parts=${*:-kernels local ysb nexmark shuffle state batches grep words empty recovery}
+parts=${*:-kernels local ysb nexmark shuffle state batches grep words empty latency losses recovery}
 printf '%s; %s cores; load %s\n' "$(date -u +%F)" "$(nproc)" "$(cut -d' ' -f1-3 /proc/loadavg)"
 printf '%-50s | %-25s | %-16s | %-16s | %s\n' "what" "value" "floor -O2" "floor -O3 native" "output"
 for part in $parts; do
