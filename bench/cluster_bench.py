@@ -158,7 +158,8 @@ def main():
     parser.add_argument("job")
     parser.add_argument("floors")
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("--seconds", type=float, default=60, help="of empty batches, and of each line of latency")
+    parser.add_argument("--seconds", type=float, default=60,
+                        help="of empty batches, and of each line of latency")
     parser.add_argument("--kills", type=int, default=3, help="of each role and interval")
     args = parser.parse_args()
     for part in args.only.split(","):

@@ -57,7 +57,7 @@ class FeedReceiver : public Receiver<T> {
       : gate_(gate), rows_(rows), per_store_(per_store) {}
 
   void Run(Receiving<T>& receiving) override {
-    int64_t number = 1;
+    int64_t number = receiving.LastLogged("feed").value_or(0) + 1;
     while (!receiving.stopping()) {
       const FeedGate::Range next = gate_->Next(per_store_);
       if (next.count == 0) {

@@ -85,7 +85,8 @@ def losses(args):
                 wait_until(lambda: len(cluster.executors(NAME)) == 3, "three workers again", 60)
         lease = "" if number == signal.SIGKILL else \
             f"; {percentile(seen, 0.5) * 1000 / LEASE_MS:.2f} leases of {LEASE_MS} ms"
-        show(f"B10 node {what}: another generation begun", percentile(seen, 0.5) * 1000, "ms, median", "", "",
+        show(f"B10 node {what}: another generation begun", percentile(seen, 0.5) * 1000,
+             "ms, median", "", "",
              "each: " + " ".join(f"{s * 1000:.0f}" for s in sorted(seen)) + lease)
         show(f"B10 node {what}: next batch out", percentile(next_batch, 0.5) * 1000,
              "ms, median", "", "",

@@ -3,7 +3,8 @@
 # code where an output differs from the floor's. Takes about a quarter of an hour once built.
 #
 #   bench/run.sh            # everything
-#   bench/run.sh kernels local ysb nexmark shuffle state batches grep words empty latency losses recovery  # these
+#   bench/run.sh kernels local ysb nexmark shuffle state batches checkpoint grep words empty \
+#     latency losses recovery   # these
 #   bench/run.sh s3         # a log in an S3 bucket, by name only: it needs tests/s3_server.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,12 +14,15 @@ end_own_bazel_server_at_exit
 bazel build --noshow_progress --ui_event_filters=-info //bench/... //sluice/cli:sluice \
   //tests/jobs:gate
 
-parts=${*:-kernels local ysb nexmark shuffle state batches grep words empty latency losses recovery}
+parts=${*:-kernels local ysb nexmark shuffle state batches checkpoint grep words empty latency \
+  losses recovery}
 printf '%s; %s cores; load %s\n' "$(date -u +%F)" "$(nproc)" "$(cut -d' ' -f1-3 /proc/loadavg)"
 printf '%-50s | %-25s | %-16s | %-16s | %s\n' "what" "value" "floor -O2" "floor -O3 native" "output"
 for part in $parts; do
   case $part in
-    kernels | local | ysb | nexmark | shuffle | state | batches) "bazel-bin/bench/${part}_bench" ;;
+    kernels | local | ysb | nexmark | shuffle | state | batches | checkpoint)
+      "bazel-bin/bench/${part}_bench"
+      ;;
     s3)
       tests/s3_server.sh >/dev/null
       python3 bench/s3_log.py bazel-bin/sluice/cli/sluice bazel-bin/tests/jobs/gate

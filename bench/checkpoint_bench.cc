@@ -1,0 +1,206 @@
+// What checkpoints cost (B11): a whole job in this process, its state on disk, batches of 20 ms,
+// and a checkpoint every half second, in which a part of all keys has changed. Beside it the same
+// job with no checkpoint but the last. The sums of all records are checked, also those that a
+// second job restores.
+//
+//   checkpoint_bench [--records=KEYS]
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "bench/bench_main.h"
+#include "bench/feed.h"
+#include "bench/table.h"
+#include "bench/whole_job.h"
+#include "sluice/sluice.h"
+
+namespace sluice::bench {
+namespace {
+
+using namespace std::chrono_literals;
+using Key = std::pair<int64_t, int64_t>;  // 16 bytes
+using Row = std::pair<Key, int64_t>;
+
+constexpr int kPassesPerInterval = 20;
+constexpr int kIntervals = 8;
+constexpr uint64_t kEntryBytes = 24;
+constexpr double kCores = 2;
+
+class Delays : public StreamingListener {
+ public:
+  void OnBatchCompleted(const BatchInfo& batch) override {
+    std::lock_guard lock(mutex_);
+    ms_.push_back(static_cast<double>(batch.processing_end_ms - batch.time_ms));
+  }
+  // Of the batches since the last call, ascending.
+  std::vector<double> Take() {
+    std::lock_guard lock(mutex_);
+    std::sort(ms_.begin(), ms_.end());
+    return std::exchange(ms_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<double> ms_;
+};
+
+struct Folder {
+  Folder() : path(std::filesystem::temp_directory_path() / "sluice-checkpoint-bench") {
+    std::filesystem::remove_all(path);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  // Sizes of all objects but manifests that were there at some call, by name.
+  void Look() {
+    for (const auto& entry : std::filesystem::directory_iterator(path / "objects")) {
+      const std::string name = entry.path().filename();
+      if (!entry.is_regular_file() || name.starts_with("manifest")) continue;
+      std::error_code gone;
+      const uint64_t size = entry.file_size(gone);
+      if (!gone) parts[name] = size;
+    }
+  }
+  uint64_t bytes() const {
+    uint64_t bytes = 0;
+    for (const auto& [name, size] : parts) bytes += size;
+    return bytes;
+  }
+  const std::filesystem::path path;
+  std::map<std::string, uint64_t> parts;
+};
+
+// A job that adds up deltas by key; `rows` may be changed between passes.
+class Sums {
+ public:
+  Sums(const Folder& folder, const char* interval, std::span<const Row> rows)
+      : gate_(std::make_shared<FeedGate>(rows.size(), rows.size())),
+        delays_(std::make_shared<Delays>()),
+        ssc_({.name = "bench",
+              .batch_interval = 20ms,
+              .checkpoint = "rocksdb:" + folder.path.string(),
+              .conf = {{"checkpoint_interval", interval}, {"partitions", "8"},
+                       {"initial_rate", "0"}}}) {
+    auto sums = ssc_.ReceiverStream(FeedReceiver<Row, Row>(gate_.get(), rows, 1 << 16))
+                    .MapWithState("sums", [](const Key&, std::optional<int64_t> delta,
+                                             State<int64_t>& sum) {
+                      sum.Update(sum.GetOption().value_or(0) + *delta);
+                      return sum.Get();
+                    });
+    sums.Reduce([](int64_t a, int64_t b) { return a + b; })
+        .ForeachBatch([this](const Batch<int64_t>& batch) {
+          batch.ForEach([&](int64_t sum) { seen_ += static_cast<uint64_t>(sum); });
+        });
+    ssc_.AddListener(gate_);
+    ssc_.AddListener(delays_);
+    Require(ssc_.Start());
+  }
+  void Pass() {
+    gate_->AllowPass();
+    gate_->AwaitDecided();
+  }
+  Delays& delays() { return *delays_; }
+  uint64_t seen() const { return seen_; }  // sum over all records of their key's sum behind them
+  void Stop() {
+    gate_->Close();
+    Require(ssc_.Stop());
+  }
+
+ private:
+  const std::shared_ptr<FeedGate> gate_;
+  const std::shared_ptr<Delays> delays_;
+  uint64_t seen_ = 0;
+  StreamingContext ssc_;
+};
+
+double At(const std::vector<double>& ascending, double part) {
+  return ascending[std::min(ascending.size() - 1,
+                            static_cast<size_t>(part * static_cast<double>(ascending.size())))];
+}
+
+struct Cost {
+  double cpu_s = 0;     // of one interval
+  double p50_ms = 0, p99_ms = 0, worst_ms = 0;  // from tick to output
+  double bytes_per_dirty_byte = 0;
+  double restore_s = 0;
+  uint64_t expected = 0;
+};
+
+// Keys are touched in turns of `dirty`, one turn an interval.
+Cost Run(uint64_t keys, uint64_t dirty, const char* interval) {
+  Folder folder;
+  const uint64_t per_pass = dirty / kPassesPerInterval;
+  std::vector<Row> rows(per_pass);
+  std::vector<uint64_t> sums(keys);
+  uint64_t next = 0, expected = 0;
+  const auto touch = [&] {
+    for (Row& row : rows) {
+      const uint64_t key = next++ % keys;
+      row = {{static_cast<int64_t>(key), 7}, static_cast<int64_t>(1 + key % 5)};
+      expected += sums[key] += 1 + key % 5;
+    }
+  };
+  Cost cost;
+  uint64_t seen = 0;
+  {
+    Sums job(folder, interval, rows);
+    while (next < keys) touch(), job.Pass();
+    const auto settled = std::chrono::steady_clock::now() + 2s;  // that one is written in full
+    while (std::chrono::steady_clock::now() < settled) std::this_thread::sleep_for(10ms);
+    folder.Look();
+    const uint64_t before = folder.bytes();
+    job.delays().Take();
+    const double start = ProcessCpuSeconds();
+    for (int i = 0; i < kIntervals * kPassesPerInterval; ++i) {
+      touch(), job.Pass();
+      folder.Look();
+    }
+    cost.cpu_s = (ProcessCpuSeconds() - start) / kIntervals;
+    const std::vector<double> delays = job.delays().Take();
+    cost.p50_ms = At(delays, 0.5), cost.p99_ms = At(delays, 0.99), cost.worst_ms = delays.back();
+    job.Stop();
+    folder.Look();
+    cost.bytes_per_dirty_byte = static_cast<double>(folder.bytes() - before) /
+                                static_cast<double>(kIntervals * dirty * kEntryBytes);
+    seen = job.seen();
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  Sums again(folder, interval, rows);
+  touch(), again.Pass();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+  cost.restore_s = took.count();
+  again.Stop();
+  RequireEqual(seen + again.seen() == expected, "B11");
+  return cost;
+}
+
+void Dirty(uint64_t keys, uint64_t percent) {
+  const uint64_t dirty = keys * percent / 100;
+  const Cost with = Run(keys, dirty, "500ms"), without = Run(keys, dirty, "1h");
+  char value[160], compared[200];
+  const double cpu_ms = (with.cpu_s - without.cpu_s) * 1e3;
+  std::snprintf(value, sizeof value,
+                "%8.1f CPU-ms a checkpoint, %.2f %% of two cores if every 10 s", cpu_ms,
+                cpu_ms / (10'000 * kCores) * 100);
+  std::snprintf(compared, sizeof compared,
+                "equal; batch p50 %.0f, p99 %.0f, worst %.0f ms, without %.0f, %.0f, %.0f; "
+                "%.2f bytes a changed byte; %.2f s to the first batch of the next start",
+                with.p50_ms, with.p99_ms, with.worst_ms, without.p50_ms, without.p99_ms,
+                without.worst_ms, with.bytes_per_dirty_byte, with.restore_s);
+  std::printf("%-50s | %-42s | %s\n",
+              ("B11 " + std::to_string(keys / 1000) + " K keys, " + std::to_string(percent) +
+               " % changed")
+                  .c_str(),
+              value, compared);
+  std::fflush(stdout);
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  using namespace sluice::bench;
+  const BenchArgs args = BeginBench(argc, argv);
+  const uint64_t keys = args.RecordsOr(1'000'000);
+  for (const uint64_t percent : {1, 10, 100}) Dirty(keys, percent);
+}
