@@ -85,7 +85,7 @@ class Cases:
               SmallDisk(cluster.path("w1"), size) as second):
             self.start(cluster, "--conf=block_memory=1MiB")
             job = GateJob(cluster, "spilled", shut=True)
-            job.submit(self.gate, "--push=lines", SOON)
+            job.submit(self.gate, "--push=lines", [*SOON, "backpressure=off"])
             lines = gate_lines(0, 2 * SPILL_ROOM // 1_000, 1_000)
             push = cluster.push("spilled", "lines", lines, batch=200)
             wait_until(lambda: first.left() < 1 << 20 or second.left() < 1 << 20,
