@@ -5,6 +5,7 @@
 #include <iostream>
 #include <set>
 
+#include "common/config.h"
 #include "common/exit_code.h"
 #include "common/status.h"
 #include "driver/daemon/binary_store.h"
@@ -63,6 +64,9 @@ absl::StatusOr<Submission> ReadTyped(const Typed& typed) {
   }
   for (const std::string& text : typed.All("conf")) {
     ASSIGN_OR_RETURN(auto pair, ParseConf(text));
+    // Only that: the job may know keys that this program does not.
+    const ExitStatus known = Config().SetFlag(text);
+    if (known.code == kExitUsage) return absl::InvalidArgumentError(known.message);
     (*spec.mutable_conf())[pair.first] = pair.second;
   }
   spec.set_fresh(typed.Has("fresh"));

@@ -55,6 +55,9 @@ class Cases:
         self.expect(2, "a name that leaves its root",
                     [s, "submit", to, "--name=../x", self.misfit])
         self.expect(2, "a file that is not there", [s, "submit", to, "--name=x", "/nonexistent"])
+        self.expect(2, "a value that is none, to nobody",
+                    [s, "submit", "--driver=127.0.0.1:9", "--connect-timeout=100ms", "--name=x",
+                     "--conf=worker_lease=soon", self.misfit], "worker_lease")
         self.expect(2, "an unknown URL scheme",
                     [s, "submit", to, "--name=x", "--checkpoint=ftp://x", self.misfit])
         self.expect(2, "a job's flag that nobody asked for",
