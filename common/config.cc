@@ -45,6 +45,8 @@ constexpr ConfKey kKeys[] = {
      1000},
     {"task_timeout", ConfKind::kDuration, "10m", "then the task's executor is ended", 1,
      30 * kDayMs},
+    {"straggler_copies", ConfKind::kChoice, "off",
+     "run map tasks that take much longer than others once more elsewhere", 0, 0, "on|off"},
     {"on_batch_failure", ConfKind::kChoice, "stop", "stop, or skip and count", 0, 0, "stop|skip"},
     {"bad_records", ConfKind::kChoice, "stop",
      "at which user code throws: they fail the batch, or are set aside", 0, 0, "stop|aside"},

@@ -121,8 +121,9 @@ TEST(ConfigTest, AnUnknownKeyIsRefusedWithTheNearest) {
 TEST(ConfigTest, MalformedValuesAreUsageErrors) {
   for (const char* bad :
        {"batch_interval=4ms", "batch_interval=1", "partitions=0", "partitions=x", "partitions=-1",
-        "log_sync=yes", "on_batch_failure=", "block_memory=0", "block_memory=101%", "max_rate=0",
-        "spill_dir=relative", "replication", "=3", "", "worker_lease=1ms"}) {
+        "log_sync=yes", "straggler_copies=maybe", "on_batch_failure=", "block_memory=0",
+        "block_memory=101%", "max_rate=0", "spill_dir=relative", "replication", "=3", "",
+        "worker_lease=1ms"}) {
     Config config;
     EXPECT_EQ(config.SetFlag(bad).code, kExitUsage) << bad;
     EXPECT_TRUE(config.Values().empty()) << bad;

@@ -38,5 +38,9 @@ inline constexpr bool kMutationLeftOutForgotten = SLUICE_MUTATION == 21;
 inline constexpr bool kMutationDeltaLeftOut = SLUICE_MUTATION == 22;
 // Changes that were made to one branch of the state are put on another one.
 inline constexpr bool kMutationBranchesMixed = SLUICE_MUTATION == 23;
+// The shares of a copy are folded beside those of the task it is a copy of.
+inline constexpr bool kMutationCopyFoldedToo = SLUICE_MUTATION == 30;
+// A copy that fails fails its batch.
+inline constexpr bool kMutationCopyCharged = SLUICE_MUTATION == 31;
 
 }  // namespace sluice

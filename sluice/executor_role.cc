@@ -129,7 +129,7 @@ ExitStatus TasksRole(const ExecutorRoleFlags& role, const std::vector<std::strin
   if (!descriptors.ok()) return ToExit(descriptors.status());
   absl::StatusOr<TaskBoard> attached = (*descriptors)->AttachBoard();
   if (!attached.ok()) return ToExit(attached.status());
-  WatchedBoard board(*std::move(attached), role.slots);
+  WatchedBoard board(*std::move(attached), kThreadsPerSlot * role.slots);
   LateHandler handler;
   GrpcTransportOptions transport_options;
   transport_options.host = role.host;

@@ -60,6 +60,7 @@ JobDriverOptions DriverOptionsFrom(const Config& config) {
   options.replication_min = static_cast<uint32_t>(config.Number("replication_min"));
   options.deltas = config.Text("recovery") == "deltas";
   options.task_max_failures = static_cast<uint32_t>(config.Number("task_max_failures"));
+  options.straggler_copies = config.On("straggler_copies");
   options.skip_failed_batches = config.Text("on_batch_failure") == "skip";
   if (config.Text("bad_records") == "aside") {
     options.bad_records_max = static_cast<uint32_t>(config.Number("bad_records_max"));

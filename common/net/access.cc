@@ -97,6 +97,8 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kBatchReport:
     case M::kCheckpointPart:
     case M::kSuspectPeer:
+    case M::kStageLate:
+    case M::kCopyDiffers:
       return true;
   }
   return false;

@@ -60,8 +60,8 @@ TEST(AccessTest, EveryMessageOfTheEnvelopeWasDecidedUpon) {
     const int number = oneof->field(i)->number();
     allowed += JobMaySend(static_cast<proto::Envelope::MessageCase>(number));
   }
-  EXPECT_EQ(oneof->field_count(), 48);
-  EXPECT_EQ(allowed, 32);
+  EXPECT_EQ(oneof->field_count(), 50);
+  EXPECT_EQ(allowed, 34);
   EXPECT_FALSE(JobMaySend(proto::Envelope::kWorkerRegister));
   EXPECT_FALSE(JobMaySend(proto::Envelope::kBlockCopy));
   EXPECT_TRUE(JobMaySend(proto::Envelope::kShareBundle));

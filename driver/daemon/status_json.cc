@@ -65,6 +65,9 @@ Json Of(const proto::JobInfo& job) {
           {"lost_records", s.lost_records()},
           {"receivers", receivers},
           {"slow_workers", slow},
+          {"straggler_copies", s.straggler_copies()},
+          {"straggler_copies_won", s.straggler_copies_won()},
+          {"straggler_copies_differ", s.straggler_copies_differ()},
           {"exit_code", s.exit_code()},
           {"slots", job.slots()},
           {"checkpoint", job.checkpoint()}};
@@ -167,6 +170,10 @@ std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& wor
        [](const proto::JobInfo& j) -> uint64_t { return j.status().lost_records(); }},
       {"sluice_job_changed_files", "counter",
        [](const proto::JobInfo& j) -> uint64_t { return j.status().changed_files(); }},
+      {"sluice_job_straggler_copies", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().straggler_copies(); }},
+      {"sluice_job_straggler_copies_won", "counter",
+       [](const proto::JobInfo& j) -> uint64_t { return j.status().straggler_copies_won(); }},
       {"sluice_job_driver_restarts", "counter",
        [](const proto::JobInfo& j) -> uint64_t { return j.driver_restarts(); }}};
   std::ostringstream out;

@@ -58,15 +58,48 @@ std::vector<uint32_t> BatchRunner::MembersOfTasks(uint32_t tasks) const {
 bool BatchRunner::InputReady(const proto::Composition& composition) const {
   for (const auto& source : composition.sources()) {
     for (const auto& task : source.tasks()) {
-      for (const auto& piece : task.pieces()) {
-        if (!piece.has_block()) continue;
-        const BlockId key = BlockIdOf(piece.block().name());
-        const LoggedBlock* block = state_->FindBlock(key);
-        if (block != nullptr && !block->lost && holders_(key).empty()) return false;
-      }
+      if (!InputReady(task)) return false;
     }
   }
   return true;
+}
+
+bool BatchRunner::InputReady(const proto::TaskInput& task) const {
+  for (const auto& piece : task.pieces()) {
+    if (!piece.has_block()) continue;
+    const BlockId key = BlockIdOf(piece.block().name());
+    const LoggedBlock* block = state_->FindBlock(key);
+    if (block != nullptr && !block->lost && holders_(key).empty()) return false;
+  }
+  return true;
+}
+
+uint32_t BatchRunner::MemberOfTask(int64_t batch_ms, uint32_t stage, uint32_t task,
+                                   uint32_t tasks) const {
+  const auto apart = apart_.find({batch_ms, stage, task});
+  return apart == apart_.end() ? MembersOfTasks(tasks)[task] : apart->second;
+}
+
+// Its input, and where that is now.
+void BatchRunner::FillTask(const proto::TaskInput& input, uint32_t index,
+                           proto::GrantedBatch::Task& task) const {
+  task.set_task(index);
+  for (const auto& piece : input.pieces()) {
+    auto& holders = *task.add_holders();
+    if (piece.has_block()) {
+      const BlockId key = BlockIdOf(piece.block().name());
+      const LoggedBlock* block = state_->FindBlock(key);
+      if (block != nullptr && block->lost) {
+        task.mutable_holders()->RemoveLast();
+        continue;
+      }
+      for (const std::string& worker : holders_(key)) {
+        holders.add_worker_ids(worker);
+        holders.add_addresses(members_->AddressOf(worker));
+      }
+    }
+    *task.add_pieces() = piece;
+  }
 }
 
 proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member) const {
@@ -87,24 +120,7 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
     for (int index = 0; index < source.tasks_size(); ++index) {
       const auto apart = apart_.find({run.batch_ms, source.stage(), index});
       if ((apart == apart_.end() ? usual[index] : apart->second) != member) continue;
-      auto& task = *stage.add_tasks();
-      task.set_task(index);
-      for (const auto& piece : source.tasks(index).pieces()) {
-        auto& holders = *task.add_holders();
-        if (piece.has_block()) {
-          const BlockId key = BlockIdOf(piece.block().name());
-          const LoggedBlock* block = state_->FindBlock(key);
-          if (block != nullptr && block->lost) {
-            task.mutable_holders()->RemoveLast();
-            continue;
-          }
-          for (const std::string& worker : holders_(key)) {
-            holders.add_worker_ids(worker);
-            holders.add_addresses(members_->AddressOf(worker));
-          }
-        }
-        *task.add_pieces() = piece;
-      }
+      FillTask(source.tasks(index), index, *stage.add_tasks());
     }
   }
   return granted;

@@ -32,6 +32,8 @@ struct BatchRun {
   MonotonicTime first_sent = 0;
   MonotonicTime reported = 0;  // when its last report was seen
   std::map<uint32_t, proto::BatchReport> reports;  // by executor
+  // Tasks of which a copy was started: by stage and task, the executor that runs it.
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> copies;
   bool foreach_asked = false;
   std::set<uint32_t> foreach_waiting;              // outputs whose user code runs
 };
@@ -73,6 +75,9 @@ class BatchRunner {
   // the permission for them, so that it costs no message of its own.
   void Grant(MonotonicTime now, const Progress& progress, std::vector<DriverCommand>& out);
   void OnReport(const proto::BatchReport& report);
+  // An executor has nothing to do and waits for others: has it run some of their tasks, too, of
+  // those that may have a copy (batch_copies.cc). Gives how many were started.
+  uint32_t OnLate(const proto::StageLate& late, std::vector<DriverCommand>& out);
   // The oldest run, when all its reports are in, and the deltas that they name with daemons, or
   // have been waited for in vain; null otherwise.
   BatchRun* Whole(MonotonicTime now);
@@ -94,6 +99,10 @@ class BatchRunner {
   proto::BatchGrant Carrying(const Progress& progress) const;
   bool DeltasAreIn(const BatchRun& run) const;
   bool InputReady(const proto::Composition& composition) const;
+  bool InputReady(const proto::TaskInput& task) const;
+  uint32_t MemberOfTask(int64_t batch_ms, uint32_t stage, uint32_t task, uint32_t tasks) const;
+  void FillTask(const proto::TaskInput& input, uint32_t index,
+                proto::GrantedBatch::Task& task) const;
   proto::GrantedBatch ForMember(const BatchRun& run, uint32_t member) const;
   void CheckBalance(const BatchRun& run, BatchOutcome& outcome) const;
   void AddLeftOut(const BatchRun& run, proto::GrantedBatch& granted) const;

@@ -183,6 +183,22 @@ Progress JobDriverCore::ProgressOfRuns() const {
   return progress;
 }
 
+// The batch is as sound as ever: one of the two counts, wholly. But it shows that running it again
+// may give another one.
+void JobDriverCore::OnCopyDiffers(const proto::CopyDiffers& differs) {
+  if (differs.generation().number() != generation_ || differs.generation().epoch() != epoch_ ||
+      differs.stage() >= plan_->stages().size()) {
+    return;
+  }
+  ++copies_differ_;
+  const Node& source = graph_.node(plan_->stages()[differs.stage()].root);
+  out_.push_back(Say{Say::Level::kWarning,
+                     absl::StrCat("a copy of task ", differs.task(), " on ", source.label,
+                                  " of batch ", differs.batch_ms(), " gave other records than the"
+                                  " task: what follows that source before the first shuffle is not"
+                                  " deterministic")});
+}
+
 // Names workers that hold every batch up; what follows is the driver daemon's to decide.
 void JobDriverCore::JudgeWorkers(const BatchRun& run) {
   std::map<std::string, WorkerLoad> loads;
@@ -191,13 +207,15 @@ void JobDriverCore::JudgeWorkers(const BatchRun& run) {
     if (report == run.reports.end()) continue;
     WorkerLoad& load = loads[member.worker_id()];
     load.busy_us = std::max(load.busy_us, report->second.busy_us());
+    load.outrun |= report->second.outrun() > 0;
     for (const auto& source : report->second.sources()) load.records += source.records();
     for (const auto& edge : report->second.edges()) load.records += edge.folded();
   }
   for (const SlowWorker& slow : slow_workers_.OnBatch(run.batch_ms, loads)) {
     out_.push_back(Say{Say::Level::kWarning,
                        absl::StrFormat("worker %s is slow: since batch %d its tasks took more than "
-                                       "three times those of the others, in this one %.1f times",
+                                       "three times those of the others, or copies of them were "
+                                       "faster; in this one %.1f times",
                                        slow.worker_id, slow.since_batch_ms, slow.times)});
   }
 }
@@ -244,6 +262,7 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
   }
   if (!RunForeachOf(run, outcome) || Fires(FaultPoint::kDecideLater)) return false;
   JudgeWorkers(run);
+  for (const auto& [executor, report] : run.reports) copies_won_ += report.outrun();
   scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
   planned_at_.erase(run.batch_ms);
   rates_.OnDecided(now, run.batch_ms, run.first_sent);

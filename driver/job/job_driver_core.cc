@@ -161,6 +161,8 @@ void JobDriverCore::OnMessage(MonotonicTime now, const MessageIn& in) {
     case proto::Envelope::kBatchReport:
     case proto::Envelope::kCheckpointPart:
     case proto::Envelope::kSuspectPeer:
+    case proto::Envelope::kStageLate:
+    case proto::Envelope::kCopyDiffers:
       OnExecutorMessage(now, in.from, m);
       return;
     default:
@@ -277,6 +279,12 @@ void JobDriverCore::OnExecutorMessage(MonotonicTime now, const std::string& from
       break;
     case proto::Envelope::kSuspectPeer:
       OnSuspect(now, m.suspect_peer());
+      break;
+    case proto::Envelope::kStageLate:
+      if (phase_ == Phase::kRunning) copies_ += runner_->OnLate(m.stage_late(), out_);
+      break;
+    case proto::Envelope::kCopyDiffers:
+      OnCopyDiffers(m.copy_differs());
       break;
     default:
       break;

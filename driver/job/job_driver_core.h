@@ -80,6 +80,7 @@ class JobDriverCore {
   void OnDaemonMessage(MonotonicTime now, const proto::Envelope& m);
   void OnWorkerMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
   void OnExecutorMessage(MonotonicTime now, const std::string& from, const proto::Envelope& m);
+  void OnCopyDiffers(const proto::CopyDiffers& differs);
   void OnSuspect(MonotonicTime now, const proto::SuspectPeer& suspect);
   void TakeNews(MonotonicTime now, const MembershipNews& news);
   void Advance(MonotonicTime now);
@@ -170,6 +171,9 @@ class JobDriverCore {
   MonotonicTime grant_sent_ = 0;
   proto::Grant grant_;
   int imbalances_ = 0;
+  uint64_t copies_ = 0;         // of tasks that were late,
+  uint64_t copies_won_ = 0;     // that were first,
+  uint64_t copies_differ_ = 0;  // and that made something else
   int64_t deltas_lost_ms_ = 0;  // of batches up to this one they are of no use
   uint64_t branch_ = 0;         // of the state that this generation has, as Decided names it
 

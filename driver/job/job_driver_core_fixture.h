@@ -129,6 +129,7 @@ class Cluster {
   bool hold_reports = false;
   int fail_reports = 0;  // so many fail, and with the first the log begins to be held
   std::vector<proto::BatchGrant> batch_grants;  // of the first executor
+  std::vector<std::pair<std::string, proto::TaskCopy>> copies;  // that were started, and where
   std::vector<DriverCommand> news;              // for listeners
   uint32_t receiver_executor = 0;               // the last one that was started
   std::deque<std::vector<proto::Entry>> appends;
@@ -271,6 +272,7 @@ class Cluster {
       Deliver(send.to, reply);
     } else if (m.has_batch_grant()) {
       if (send.to == FirstExecutor()) batch_grants.push_back(m.batch_grant());
+      for (const auto& copy : m.batch_grant().copies()) copies.emplace_back(send.to, copy);
       for (const auto& batch : m.batch_grant().batches()) {
         granted.emplace_back(send.to, batch);
         if (hold_reports) {

@@ -285,6 +285,9 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_failure(failure_.empty() && log_late_ ? kLogLate : failure_);
   status.set_exit_code(exit_code_);
   status.set_under_replicated_blocks(blocks_.under_replicated());
+  status.set_straggler_copies(copies_);
+  status.set_straggler_copies_won(copies_won_);
+  status.set_straggler_copies_differ(copies_differ_);
   for (const SlowWorker& slow : slow_workers_.outliers()) {
     proto::SlowWorker& worker = *status.add_slow_workers();
     worker.set_worker_id(slow.worker_id);

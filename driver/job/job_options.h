@@ -30,6 +30,7 @@ struct JobDriverOptions {
   std::string received_log;                 // store that received blocks are in, too; empty: none
   bool deltas = false;                      // lost state comes from deltas, not from running again
   uint32_t task_max_failures = 4;
+  bool straggler_copies = false;            // of tasks that run much longer than others
   bool skip_failed_batches = false;
   uint32_t bad_records_max = 0;             // that a batch may set aside; 0: they fail it
   int64_t checkpoint_interval_ms = 10'000;

@@ -47,7 +47,9 @@ std::vector<SlowWorker> SlowWorkers::OnBatch(int64_t batch_ms,
     if (load.records == 0) continue;
     Row& row = rows_[id];
     const double times = TimesOthers(id, loads);
-    const bool slow = times > rule_.times;
+    // Copies cut its time short: to have lost to one says as much as the time would have said.
+    const bool held_up = Busy(load) >= rule_.of_interval * static_cast<double>(interval_us_);
+    const bool slow = times > rule_.times || (load.outrun && held_up);
     row.slow.push_back(slow);
     if (row.slow.size() > rule_.last) row.slow.pop_front();
     const auto slow_ones = std::count(row.slow.begin(), row.slow.end(), true);

@@ -13,6 +13,7 @@ namespace sluice {
 struct WorkerLoad {
   int64_t busy_us = 0;   // its tasks ran so long, waiting for others left out
   uint64_t records = 0;  // that they read and folded
+  bool outrun = false;   // a copy of one, begun later elsewhere, ended before it
 };
 
 struct SlowWorker {

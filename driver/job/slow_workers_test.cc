@@ -37,6 +37,17 @@ TEST(SlowWorkersTest, OneOfThreeIsFoundOnceAfterSixteenBatches) {
   EXPECT_EQ(slow.outliers()[0].since_batch_ms, kIntervalMs);
 }
 
+// Copies of its tasks had made its batches short, and it was never found.
+TEST(SlowWorkersTest, OneWhoseCopiesAreFasterIsFoundToo) {
+  SlowWorkers slow(kIntervalMs);
+  Loads loads{{"a", kQuick}, {"b", {300'000, 1000, /*outrun=*/true}}};
+  int64_t at = 0;
+  EXPECT_EQ(Feed(slow, loads, 16, &at), std::vector<std::string>{"b"});
+  loads["b"].busy_us = 200'000;  // nobody is held up
+  SlowWorkers other(kIntervalMs);
+  EXPECT_EQ(Feed(other, loads, 30, &at), std::vector<std::string>{});
+}
+
 TEST(SlowWorkersTest, FiveGoodBatchesOfTwentyAcquit) {
   SlowWorkers slow(kIntervalMs);
   const Loads bad{{"a", kQuick}, {"b", kSlow}, {"c", kQuick}};

@@ -61,6 +61,13 @@ void PrintJob(const proto::JobInfo& job) {
                                        absl::StrFormat("%.1f", slow.times()) +
                                        " times as long as those of the others"});
   }
+  if (s.straggler_copies() > 0) {
+    rows.push_back({"straggler copies", std::to_string(s.straggler_copies()) + " started, " +
+                                            std::to_string(s.straggler_copies_won()) +
+                                            " were first, " +
+                                            std::to_string(s.straggler_copies_differ()) +
+                                            " gave something else"});
+  }
   if (s.lost_records() > 0) {
     rows.push_back({"lost", std::to_string(s.lost_records()) +
                                 " records of sources that cannot send again, with their worker"});

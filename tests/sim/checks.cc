@@ -95,6 +95,9 @@ class Checker {
   // What is skipped counts as empty, and all of its input is in the store.
   void NoteSkipped(const proto::Skipped& skipped) {
     site_.world.Count("recovery: batch skipped, its input kept aside");
+    if (skipped.reason().find("poison") == std::string::npos) {
+      return Break("I1: a batch was skipped without need: " + skipped.reason());
+    }
     proto::Composition& composition = planned_[skipped.batch_ms()];
     const auto list = site_.objects.Get(skipped.kept());
     proto::KeptInput kept;

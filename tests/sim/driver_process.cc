@@ -52,6 +52,7 @@ void DriverProcess::Start() {
   options.skip_failed_batches = true;
   if (site_->knobs.bad_records_aside) options.bad_records_max = 5;
   options.deltas = site_->knobs.deltas;
+  options.straggler_copies = site_->knobs.straggler_copies;
   options.checkpoint_interval_ms = site_->knobs.checkpoint_interval_ms;
   options.batches_in_flight_max = site_->knobs.in_flight_max;
   options.batches_undecided_max = site_->knobs.undecided_max;

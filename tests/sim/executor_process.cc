@@ -94,6 +94,7 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     options.batch_interval_ms = interval_ms;
     options.chunk_bytes = site_->knobs.chunk_bytes;
     options.deltas = init.deltas();
+    options.straggler_copies = site_->knobs.straggler_copies;
     core_ = std::make_unique<ExecutorCore>(options, plan_.get());
     ready_.emplace();
     ready_->set_executor(request_.executor());
@@ -140,6 +141,12 @@ void ExecutorProcess::Feed(ExecutorEvent event) {
   }
 }
 
+void ExecutorProcess::Do(Send& command) {
+  if (command.message.has_stage_late()) site_->world.Count("copies: asked for");
+  if (command.message.has_copy_differs()) site_->world.Count("copies: gave something else");
+  site_->world.Send(address_, command.to, std::move(command.message));
+}
+
 void ExecutorProcess::Do(SendBundle& command) {
   proto::Envelope message;
   *message.mutable_share_bundle() = *command.bundle;
@@ -174,27 +181,61 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
         });
 }
 
+// Each task in its own time, in a slot of its own.
 void ExecutorProcess::Do(RunTasks& command) {
-  int64_t delay = site_->world.random.Between(100, 5'000);
-  if (site_->Chance(site_->world.faults.task_slow)) {
-    site_->world.Count("task: slow");
-    delay = site_->world.random.Between(20'000, 400'000);
-  }
   if (command.rebuild) site_->world.Count("recovery: batch rebuilt");
-  After(delay, [this, state = state_, run = std::move(command)] {
-    TasksEnded ended{run.generation, run.batch_ms, run.stage, {}, {}};
-    for (const TaskWork& work : run.tasks) {
-      TaskOutcome outcome = runner_->Run(run, work, *state);
-      if (auto* result = std::get_if<TaskResult>(&outcome)) {
-        ended.results.push_back(std::move(*result));
-      } else {
-        ended.failed.push_back(std::get<FailedTask>(outcome));
-        site_->world.Count(ended.failed.back().own_fault ? "recovery: task tried again"
-                                                         : "recovery: input waited for");
-      }
+  if (command.copy) site_->world.Count("copies: run");
+  auto stage = std::make_shared<StageRun>(std::move(command), state_);
+  std::erase_if(stages_, [](const auto& known) { return known.expired(); });
+  stages_.push_back(stage);
+  for (uint32_t i = 0; i < stage->run.tasks.size(); ++i) {
+    int64_t delay = site_->world.random.Between(100, 5'000);
+    if (site_->Chance(site_->world.faults.task_slow)) {
+      site_->world.Count("task: slow");
+      delay = site_->world.random.Between(20'000, 400'000);
     }
-    Feed(std::move(ended));
-  });
+    stage->Begin(i, 0);
+    After(delay, [this, stage, i] { RunOne(*stage, i); });
+  }
+}
+
+void ExecutorProcess::RunOne(StageRun& stage, uint32_t index) {
+  const TaskWork& work = stage.run.tasks[index];
+  TaskOutcome outcome = runner_->Run(stage.run, work, *stage.state);
+  const bool of_source = plan_->stages()[stage.run.stage].is_source;
+  if (of_source && site_->Chance(site_->world.faults.map_throws)) {
+    site_->world.Count(stage.run.copy ? "copies: failed" : "task: threw");
+    FailedTask failed;
+    failed.task = work.task;
+    failed.failure.set_cause("thrown by the dice");
+    outcome = failed;
+  }
+  const auto* failed = std::get_if<FailedTask>(&outcome);
+  const bool again = failed != nullptr && !stage.run.copy;
+  const bool own_fault = again && failed->own_fault;
+  std::optional<TasksEnded> ended;
+  if (!stage.End(index, std::move(outcome), &ended)) {
+    return site_->world.Count(stage.run.copy ? "copies: ended in vain" : "copies: loser ended");
+  }
+  if (again) {
+    site_->world.Count(own_fault ? "recovery: task tried again" : "recovery: input waited for");
+  }
+  if (ended.has_value()) Feed(*std::move(ended));
+}
+
+void ExecutorProcess::Do(LeaveTask& command) {
+  for (const auto& known : stages_) {
+    const std::shared_ptr<StageRun> stage = known.lock();
+    if (stage == nullptr || !stage->Runs(command)) continue;
+    for (uint32_t i = 0; i < stage->run.tasks.size(); ++i) {
+      if (stage->run.tasks[i].task != command.task) continue;
+      std::optional<TasksEnded> ended;
+      const auto left = stage->Leave(i, [](uint32_t) {}, &ended);
+      if (!left.has_value()) continue;
+      site_->world.Count(command.copy ? "copies: came second" : "copies: came first");
+      if (ended.has_value()) After(0, [this, ended = *ended] { Feed(ended); });
+    }
+  }
 }
 
 void ExecutorProcess::Do(SnapshotAndWrite& command) {

@@ -4,11 +4,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/plan/stages.h"
 #include "tests/sim/site.h"
 #include "worker/executor/executor_core.h"
 #include "worker/executor/state_store.h"
+#include "worker/executor/task_bag.h"
 #include "worker/executor/task_runner.h"
 
 namespace sluice::sim {
@@ -28,10 +30,12 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   void Init(const proto::ExecutorInit& init);
   void SayReady();
   void Feed(ExecutorEvent event);
-  void Do(Send& command) { site_->world.Send(address_, command.to, std::move(command.message)); }
+  void Do(Send& command);
   void Do(SendBundle& command);
   void Do(DropAllAndLoad& command);
   void Do(RunTasks& command);
+  void Do(LeaveTask& command);
+  void RunOne(StageRun& stage, uint32_t index);
   void Do(MergeLayers& command) { state_->MergeUpTo(command.batch_ms); }
   void Do(SnapshotAndWrite& command);
   void Do(ForgetSealed&) { state_->ForgetSealed(); }
@@ -55,6 +59,7 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   std::unique_ptr<ExecutorCore> core_;
   std::unique_ptr<TaskRunner> runner_;
   std::shared_ptr<StateStore> state_;
+  std::vector<std::weak_ptr<StageRun>> stages_;  // that may not have ended
   EffectGate effects_;
   std::optional<proto::ExecutorReady> ready_;
   uint32_t key_groups_ = 0;

@@ -29,6 +29,7 @@ struct Faults {
   // User code, per task.
   double task_throws = 0.003;
   double task_slow = 0.01;
+  double map_throws = 0.003;       // when it has run
   // Per message to a producer.
   double ack_lost = 0.05;
 
@@ -69,6 +70,7 @@ struct Knobs {
   uint32_t producers = 2;
   bool backpressure = false;
   bool deltas = false;             // recovery by deltas, not by running batches again
+  bool straggler_copies = false;
   bool received_log = false;       // and then nodes take the last copies of blocks along
   int64_t faults_until_us = 6'000'000;
   bool bad_records_aside = false;  // else the batch of a bad record is skipped
@@ -91,6 +93,7 @@ inline Knobs RandomKnobs(Random& random) {
   knobs.bad_records_aside = random.Chance(0.5);
   knobs.backpressure = random.Chance(0.5);
   knobs.deltas = random.Chance(0.5);
+  knobs.straggler_copies = random.Chance(0.7);
   return knobs;
 }
 

@@ -101,7 +101,10 @@ const std::vector<std::string>& ExpectedCounters() {
         "disaster: another shape asked for", "recovery: former shape finished first",
         "recovery: state completed by deltas", "recovery: a delta could not be read",
         "recovery: rollback, as deltas were not whole", "recovery: state divided anew",
-        "recovery: batches go on in another shape"};
+        "recovery: batches go on in another shape",
+        "task: threw", "copies: asked for", "copies: run", "copies: came first",
+        "copies: came second", "copies: loser ended", "copies: ended in vain", "copies: failed",
+        "copies: gave something else"};
     for (size_t i = 0; i < static_cast<size_t>(FaultPoint::kCount); ++i) {
       names.push_back(CounterOf(static_cast<FaultPoint>(i)));
     }

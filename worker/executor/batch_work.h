@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "worker/executor/bundle_maker.h"
@@ -25,6 +27,21 @@ struct StageWork {
   std::vector<uint32_t> again;            // tasks of the next attempt
   MonotonicTime retry_at = 0;
   MonotonicTime launched = 0;             // its running attempt
+  int64_t took_us = 0;                    // all attempts
+  std::map<uint32_t, uint32_t> taken;     // tasks of which a copy counts, and whose it is
+  std::set<uint32_t> compared;            // tasks with copies that do not count
+  MonotonicTime asked = 0;                // for copies of the tasks of others; 0: not
+};
+
+// A task of another executor that runs here, too.
+struct CopyWork {
+  enum class State {
+    kRunning,
+    kSent,  // its shares are: whether they count, its owner says
+    kOver,  // it failed, or its owner was first
+  };
+  State state = State::kRunning;
+  uint32_t owner = 0;
 };
 
 struct BatchWork {
@@ -32,6 +49,7 @@ struct BatchWork {
   std::shared_ptr<const Presence> presence;
   MonotonicTime started = 0;
   std::vector<StageWork> stages;      // by stage
+  std::map<std::pair<StageId, uint32_t>, CopyWork> copies;  // by stage and task
   bool finished = false;              // all stages are done
   bool reported = false;              // finished, or failed for good
   proto::BatchReport report;          // grows until it is sent

@@ -24,7 +24,15 @@ class ChunkedBundle {
     out.set_batch(std::move(share.batch));
   }
   BundleChunks Close() {
-    chunks_.back()->set_last_chunk(true);
+    proto::ShareBundle& last = *chunks_.back();
+    last.set_last_chunk(true);
+    last.set_took_us(head_.took_us);
+    if (head_.copy.has_value()) *last.mutable_copy_result() = head_.copy_result;
+    for (const auto& [task, executor] : head_.copied) {
+      auto& copied = *last.add_copied();
+      copied.set_task(task);
+      copied.set_executor(executor);
+    }
     return {chunks_.begin(), chunks_.end()};
   }
 
@@ -38,6 +46,7 @@ class ChunkedBundle {
     chunk->set_stage(head_.stage);
     chunk->set_from_executor(head_.from_executor);
     chunk->set_chunk(static_cast<uint32_t>(chunks_.size()));
+    if (head_.copy.has_value()) *chunk->mutable_copy() = *head_.copy;
     chunks_.push_back(std::move(chunk));
     bytes_ = 0;
   }

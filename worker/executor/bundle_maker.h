@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/plan/stages.h"
@@ -17,6 +19,12 @@ struct BundleHead {
   int64_t batch_ms = 0;
   StageId stage = 0;
   uint32_t from_executor = 0;
+  int64_t took_us = 0;
+  // Of the stage's own bundle: whose shares of some tasks count; by task.
+  std::map<uint32_t, uint32_t> copied;
+  // Of a copy's bundle.
+  std::optional<proto::ShareBundle::Copy> copy;
+  proto::CopyResult copy_result;
 };
 
 // The chunks of one bundle, at least one; each of about `chunk_bytes` or one share.

@@ -16,6 +16,13 @@ namespace {
 // Less work than this is not worth waking a sleeping core for.
 constexpr uint64_t kWakeUs = 200;
 
+// A share of a copy: it may be for a task that holds a slot here.
+bool OfCopy(const std::variant<ExecutorEvent, proto::ExecutorInit>& incoming) {
+  const auto* event = std::get_if<ExecutorEvent>(&incoming);
+  const auto* in = event == nullptr ? nullptr : std::get_if<BundleIn>(event);
+  return in != nullptr && in->bundle->has_copy();
+}
+
 void PinTo(uint32_t core) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -43,7 +50,7 @@ Executor::Impl::Impl(ExecutorOptions options) : options_(std::move(options)) {
   if (options_.blocks == nullptr) {
     own_blocks_ = std::make_unique<TransportBlockReader>(options_.local_blocks);
   }
-  runners_.resize(options_.slots);
+  runners_.resize(kThreadsPerSlot * options_.slots);
 }
 
 void Executor::Impl::Start(Transport* transport) {
@@ -53,8 +60,11 @@ void Executor::Impl::Start(Transport* transport) {
     std::lock_guard lock(mutex_);
     work_.notify_all();
   });
-  for (uint32_t slot = 0; slot < options_.slots; ++slot) {
-    threads_.emplace_back([this, slot] { Slot(slot); });
+  {
+    std::lock_guard lock(mutex_);
+    for (uint32_t slot = 0; slot < options_.slots; ++slot) {
+      slot_threads_.emplace_back([this, slot] { Slot(slot); });
+    }
   }
   threads_.emplace_back([this] { Background(); });
   threads_.emplace_back([this] { Beat(); });
@@ -72,6 +82,8 @@ void Executor::Impl::Stop() {
     background_stopping_ = true;
     background_work_.notify_all();
   }
+  for (std::thread& thread : slot_threads_) thread.join();  // none is added any more
+  slot_threads_.clear();
   for (std::thread& thread : threads_) thread.join();
   if (!threads_.empty()) options_.clock->Unsubscribe(subscription_);
   threads_.clear();
@@ -110,14 +122,30 @@ void Executor::Impl::Lost(const std::string& address, bool down) {
 
 void Executor::Impl::Post(Incoming incoming) {
   std::lock_guard lock(mutex_);
+  const bool of_copy = OfCopy(incoming);
   events_.push_back(std::move(incoming));
-  if (!stepping_ && idle_ > 0) work_.notify_one();
+  if (stepping_) return;
+  if (idle_ > 0) {
+    work_.notify_one();
+  } else if (of_copy) {
+    Relieve();
+  }
+}
+
+// All slots are held by tasks, one of which may have become useless: a thread more sees to that,
+// and takes its place. It stays.
+void Executor::Impl::Relieve() {
+  const auto slot = static_cast<uint32_t>(slot_threads_.size());
+  if (stopping_ || slot < options_.slots || slot >= runners_.size()) return;
+  slot_threads_.emplace_back([this, slot] { Slot(slot); });
 }
 
 // ---- the slots -------------------------------------------------------------------------------
 
 void Executor::Impl::Slot(uint32_t slot) {
-  if (options_.pin_slots && options_.slots <= std::thread::hardware_concurrency()) PinTo(slot);
+  if (options_.pin_slots && options_.slots <= std::thread::hardware_concurrency()) {
+    PinTo(slot % options_.slots);
+  }
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     if (!events_.empty() && !stepping_) {
@@ -144,32 +172,32 @@ void Executor::Impl::StepAll(std::unique_lock<std::mutex>& lock) {
 
 // Another slot is woken when what is left for it is worth it.
 void Executor::Impl::WakeForBag() {
-  if (idle_ > 0 && !bag_.empty() && bag_.expected_us() >= kWakeUs) work_.notify_one();
+  if (idle_ > 0 && MayRun() && bag_.expected_us() >= kWakeUs) work_.notify_one();
 }
 
 bool Executor::Impl::RunOne(uint32_t slot, std::unique_lock<std::mutex>& lock) {
-  if (bag_.empty()) return false;
+  if (!MayRun()) return false;
   BagTask task = bag_.Take();
+  ++running_;
   WakeForBag();
   lock.unlock();
+  StageRun& stage = *task.stage;
+  if (!stage.Begin(task.index, slot)) {  // it was left before it began
+    lock.lock();
+    --running_;
+    return true;
+  }
   auto& runner = runners_[slot];
   if (runner == nullptr) runner = std::make_unique<TaskRunner>(setup_, slot);
-  const TaskWork& work = task.stage->run.tasks[task.index];
   const MonotonicTime start = options_.clock->MonotonicUs();
-  TaskOutcome outcome = runner->Run(task.stage->run, work, *task.stage->state);
+  TaskOutcome outcome = runner->Run(stage.run, stage.run.tasks[task.index], *stage.state);
   const MonotonicTime took = options_.clock->MonotonicUs() - start;
   std::optional<TasksEnded> ended;
-  {
-    std::lock_guard stage_lock(task.stage->mutex);
-    if (auto* result = std::get_if<TaskResult>(&outcome)) {
-      task.stage->ended.results.push_back(std::move(*result));
-    } else {
-      task.stage->ended.failed.push_back(std::move(std::get<FailedTask>(outcome)));
-    }
-    if (--task.stage->remaining == 0) ended = std::move(task.stage->ended);
-  }
+  const bool counts = stage.End(task.index, std::move(outcome), &ended);
   lock.lock();
-  bag_.Learn(task.stage->run.stage, task.input_bytes, static_cast<uint64_t>(took));
+  if (!counts) return true;  // its place is another one's already
+  --running_;
+  bag_.Learn(stage.run.stage, task.input_bytes, static_cast<uint64_t>(took));
   // The last finisher steps the core itself, unless another slot is at it.
   if (ended.has_value()) events_.push_back(ExecutorEvent(*std::move(ended)));
   return true;
@@ -178,7 +206,7 @@ bool Executor::Impl::RunOne(uint32_t slot, std::unique_lock<std::mutex>& lock) {
 void Executor::Impl::AwaitWork(std::unique_lock<std::mutex>& lock) {
   const auto ready = [this] {
     const bool due = wake_at_ != 0 && options_.clock->MonotonicUs() >= wake_at_;
-    return stopping_ || (!events_.empty() && !stepping_) || !bag_.empty() || due;
+    return stopping_ || (!events_.empty() && !stepping_) || MayRun() || due;
   };
   ++idle_;
   if (!ready()) {

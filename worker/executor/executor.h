@@ -28,6 +28,10 @@ struct BuiltGraph {
   StateBackend state = {};
 };
 
+// Threads that one slot may come to, its own included: so many tasks that were left for their copy
+// may still run, and their board has so many places.
+inline constexpr uint32_t kThreadsPerSlot = 4;
+
 struct ExecutorOptions {
   uint64_t job_instance = 0;
   uint64_t epoch = 0;

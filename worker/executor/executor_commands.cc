@@ -108,6 +108,8 @@ absl::Status Executor::Impl::Build(const proto::ExecutorInit& init) {
   core.zero_ms = init.zero_ms();
   core.batch_interval_ms = built.batch_interval_ms;
   core.deltas = init.deltas();
+  const auto copies = init.conf().find("straggler_copies");
+  core.straggler_copies = copies != init.conf().end() && copies->second == "on";
   core.task_max_failures = Number(init.conf(), "task_max_failures", core.task_max_failures);
   core_ = std::make_unique<ExecutorCore>(std::move(core), plan_.get());
   std::lock_guard lock(mutex_);
@@ -171,15 +173,36 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
 }
 
 void Executor::Impl::Do(RunTasks& command) {
-  auto stage = std::make_shared<StageRun>();
-  stage->state = state_;
-  stage->remaining = static_cast<uint32_t>(command.tasks.size());
-  stage->ended.generation = command.generation;
-  stage->ended.batch_ms = command.batch_ms;
-  stage->ended.stage = command.stage;
-  stage->run = std::move(command);
+  auto stage = std::make_shared<StageRun>(std::move(command), state_);
+  std::erase_if(stages_, [](const auto& known) { return known.expired(); });
+  stages_.push_back(stage);
   std::lock_guard lock(mutex_);
   bag_.Add(std::move(stage));
+  WakeForBag();
+}
+
+void Executor::Impl::Do(LeaveTask& command) {
+  for (const auto& known : stages_) {
+    const std::shared_ptr<StageRun> stage = known.lock();
+    if (stage == nullptr || !stage->Runs(command)) continue;
+    for (uint32_t i = 0; i < stage->run.tasks.size(); ++i) {
+      if (stage->run.tasks[i].task == command.task) Leave(*stage, i);
+    }
+  }
+}
+
+// The thread that runs it is not disturbed; what it does counts as nothing.
+void Executor::Impl::Leave(StageRun& stage, uint32_t index) {
+  std::optional<TasksEnded> ended;
+  // Should it end the process, or last too long, it is not to be blamed.
+  const auto clear = [this](uint32_t slot) {
+    if (options_.board != nullptr) options_.board->End(slot);
+  };
+  const std::optional<StageRun::Place> was = stage.Leave(index, clear, &ended);
+  if (!was.has_value()) return;
+  std::lock_guard lock(mutex_);
+  if (was->at == StageRun::At::kSlot) --running_;
+  if (ended.has_value()) events_.push_back(ExecutorEvent(*std::move(ended)));
   WakeForBag();
 }
 

@@ -37,6 +37,7 @@ ExecutorCore::Commands ExecutorCore::Step(MonotonicTime now, ExecutorEvent event
   out_.clear();
   std::visit([this](auto& e) { On(e); }, event);
   Advance();
+  if (options_.straggler_copies) AskForCopies();
   Merge();
   Release();
   ScheduleWake();
@@ -144,6 +145,7 @@ void ExecutorCore::On(BatchGrantIn& event) {
   effects_ms_ = std::max(effects_ms_, event.grant.effects_ms());
   abandoned_ms_ = std::max(abandoned_ms_, event.grant.abandoned_checkpoint_ms());
   SettleCheckpoint();
+  for (const proto::TaskCopy& copy : event.grant.copies()) TakeCopy(copy);
 }
 
 void ExecutorCore::TakeBatch(const proto::GrantedBatch& granted) {
@@ -196,20 +198,25 @@ void ExecutorCore::TakeBundle(std::shared_ptr<const proto::ShareBundle> bundle) 
   }
   const auto batch = batches_.find(batch_ms);
   const bool over = batch != batches_.end() ? batch->second.finished : batch_ms <= released_ms_;
-  if (!over) shares_.Add(std::move(bundle));
+  if (!over && !shares_.Add(bundle)) return;
+  if (batch != batches_.end()) OnBundleTaken(batch->second, *bundle);
 }
 
 void ExecutorCore::On(TasksEnded& event) {
   const auto it = batches_.find(event.batch_ms);
   if (event.generation != generation_ || it == batches_.end()) return;
   BatchWork& batch = it->second;
+  if (event.copy) return OnCopyEnded(batch, event);
   StageWork& work = batch.stages[event.stage];
   if (work.state != StageWork::State::kRunning) return;
+  work.took_us += now_ - work.launched;
   batch.report.set_busy_us(batch.report.busy_us() + now_ - work.launched);
+  for (const uint32_t task : event.left) TakeTaken(batch, event.stage, task);
   for (TaskResult& result : event.results) work.results.push_back(std::move(result));
   work.again.clear();
   bool wait = false;
   for (const FailedTask& failed : event.failed) {
+    if (TakeTaken(batch, event.stage, failed.task)) continue;
     work.again.push_back(failed.task);
     if (!failed.own_fault) {
       wait = true;

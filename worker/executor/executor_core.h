@@ -20,6 +20,9 @@
 //    does not decide the batch before it has heard of the block from the daemon.
 // 7. A stage with an output whose code has effects outside runs when the job driver permits the
 //    batch; in a batch that rebuilds state such outputs do not run at all.
+// 8. Of a task and its copy the first to end here, at the task's owner, counts: its own end, or the
+//    last share of the copy. The owner's bundles and its report say which; whoever folds goes by
+//    them (docs/straggler_copies.md).
 #pragma once
 
 #include <deque>
@@ -51,6 +54,7 @@ struct ExecutorCoreOptions {
   int64_t answer_repeat_us = 500'000;      // of reports that nothing has answered
   int64_t bundle_repeat_us = 5'000'000;    // at first; doubles
   int64_t link_retry_us = 50'000;          // at first; doubles up to 2 s
+  bool straggler_copies = false;           // asks for copies of tasks that are late
 };
 
 // Not thread-safe.
@@ -113,11 +117,25 @@ class ExecutorCore {
   void AddShares(const BatchWork& batch, const Stage& stage, RunTasks& command) const;
   void FinishStage(BatchWork& batch, const Stage& stage);
   void CountResults(BatchWork& batch, const Stage& stage, std::vector<TaskResult>& results);
+  bool Sends(const BatchWork& batch, const Stage& stage) const;
   void SendBundles(BatchWork& batch, const Stage& stage, std::vector<TaskResult>& results);
+  void Distribute(BatchWork& batch, const BundleHead& head, std::vector<TaskResult>& results);
   void FailBatch(BatchWork& batch, const proto::TaskFailure& failure);
   void RefuseTooLarge(proto::BatchReport& report) const;
   void SealDeltaOf(BatchWork& batch);
   void SendReport(BatchWork& batch);
+
+  // executor_copies.cc: tasks that two executors run.
+  bool Idle() const;
+  MonotonicTime CopiesDue(const BatchWork& batch, const Stage& stage) const;
+  void AskForCopies();
+  void TakeCopy(const proto::TaskCopy& copy);
+  void OnCopyEnded(BatchWork& batch, TasksEnded& event);
+  std::optional<uint32_t> CopierOf(int64_t batch_ms, StageId stage, uint32_t task) const;
+  bool TakeTaken(BatchWork& batch, StageId stage, uint32_t task);
+  void OnBundleTaken(BatchWork& batch, const proto::ShareBundle& chunk);
+  void LeaveLostCopies(BatchWork& batch, StageId stage, uint32_t owner);
+  void Compare(BatchWork& batch, const proto::ShareBundle& chunk);
 
   // executor_upkeep.cc: merging, checkpoints, repeats.
   void Merge();

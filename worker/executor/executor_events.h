@@ -69,13 +69,15 @@ struct StateLoaded {
 struct DeltaSealed { uint64_t number = 0; };
 struct BatchGrantIn { proto::BatchGrant grant; };
 struct BundleIn { std::shared_ptr<const proto::ShareBundle> bundle; };
-// Answers RunTasks: every task of it has either a result or a failure.
+// Answers RunTasks: every task of it has a result, a failure, or was left.
 struct TasksEnded {
   GenerationId generation;
   int64_t batch_ms = 0;
   StageId stage = 0;
   std::vector<TaskResult> results;
   std::vector<FailedTask> failed;
+  std::vector<uint32_t> left = {};  // by LeaveTask
+  bool copy = false;                // as in the command
 };
 // Answers SnapshotAndWrite.
 struct PartWritten {
@@ -126,6 +128,16 @@ struct RunTasks {
   std::vector<TaskWork> tasks;
   // Keeps alive what the shares point into.
   std::vector<std::shared_ptr<const proto::ShareBundle>> bundles;
+  bool copy = false;  // its one task is another executor's
+};
+// Nobody needs the result of this running or waiting task any more: if it has not ended yet, its
+// slot is free for others now, and whatever becomes of it is nobody's concern.
+struct LeaveTask {
+  GenerationId generation;
+  int64_t batch_ms = 0;
+  StageId stage = 0;
+  uint32_t task = 0;
+  bool copy = false;
 };
 // The layers of the batches up to this one become part of the base.
 struct MergeLayers { int64_t batch_ms = 0; };
@@ -145,8 +157,8 @@ struct SealDelta {
 };
 struct WakeAt { MonotonicTime time = 0; };        // replaces an earlier one
 
-using ExecutorCommand = std::variant<Send, SendBundle, DropAllAndLoad, RunTasks, MergeLayers,
-                                     SnapshotAndWrite, ForgetSealed, RestorePending, SealDelta,
-                                     WakeAt>;
+using ExecutorCommand = std::variant<Send, SendBundle, DropAllAndLoad, RunTasks, LeaveTask,
+                                     MergeLayers, SnapshotAndWrite, ForgetSealed, RestorePending,
+                                     SealDelta, WakeAt>;
 
 }  // namespace sluice

@@ -20,7 +20,8 @@
 
 namespace sluice {
 
-// Threads: `slots` that work, one for the store, one that beats.
+// Threads: `slots` that work, one for the store, one that beats; and some that work in the place of
+// one that is held by a task that was left (LeaveTask).
 // Locks: mutex_ guards events, bag and flags and is never held while the core, a task or a link is
 // at work. `stepping_` makes the core, `state_` and `plan_` belong to one slot at a time.
 class Executor::Impl {
@@ -43,6 +44,8 @@ class Executor::Impl {
   void AwaitWork(std::unique_lock<std::mutex>& lock);
   void Post(Incoming incoming);
   void WakeForBag();
+  bool MayRun() const { return !bag_.empty() && running_ < options_.slots; }
+  void Relieve();
 
   // executor_commands.cc: what the core wants done. On the stepping slot.
   void Handle(Incoming& incoming);
@@ -52,6 +55,8 @@ class Executor::Impl {
   void Do(SendBundle& command);
   void Do(DropAllAndLoad& command);
   void Do(RunTasks& command);
+  void Do(LeaveTask& command);
+  void Leave(StageRun& stage, uint32_t index);
   void Do(MergeLayers& command);
   void Do(SnapshotAndWrite& command);
   void Do(ForgetSealed& command);
@@ -82,6 +87,8 @@ class Executor::Impl {
   std::condition_variable beat_pause_;
   std::deque<Incoming> events_;
   TaskBag bag_;
+  std::vector<std::weak_ptr<StageRun>> stages_;  // that have not ended; the stepping slot's own
+  uint32_t running_ = 0;                         // tasks that were not left; never above `slots`
   uint32_t idle_ = 0;
   bool stepping_ = false;
   bool stopping_ = false;
@@ -91,6 +98,7 @@ class Executor::Impl {
   bool granted_ = false;                       // the answer has arrived
 
   std::vector<std::unique_ptr<TaskRunner>> runners_;  // by slot; each used by its slot only
+  std::vector<std::thread> slot_threads_;      // guarded by mutex_ until they are stopped
   std::vector<std::thread> threads_;
   std::mutex background_mutex_;
   std::condition_variable background_work_;

@@ -104,6 +104,9 @@ bool ExecutorCore::SharesAreIn(const BatchWork& batch, const Stage& stage) const
 void ExecutorCore::StartStage(BatchWork& batch, const Stage& stage) {
   std::vector<uint32_t> tasks;
   if (batch.presence->Runs(stage.id)) tasks = OwnTasks(batch, stage);
+  if (stage.is_source) {
+    std::erase_if(tasks, [&](uint32_t task) { return TakeTaken(batch, stage.id, task); });
+  }
   if (tasks.empty()) {
     FinishStage(batch, stage);
   } else {
@@ -220,6 +223,18 @@ void ExecutorCore::CountResults(BatchWork& batch, const Stage& stage,
       sum.set_entries(sum.entries() + state.entries());
     }
   }
+  for (const auto& [task, executor] : batch.stages[stage.id].taken) {
+    const auto& result =
+        shares_.CopyBy(batch.granted->batch_ms(), stage.id, task, executor)->copy_result();
+    read.set_records(read.records() + result.records_read());
+    read.set_bytes(read.bytes() + result.bytes_read());
+    for (const auto& edge : result.edges()) {
+      edges[edge.edge()].set_pushed(edges[edge.edge()].pushed() + edge.pushed());
+    }
+    if (result.has_left_out()) *report.add_left_out() = result.left_out();
+    report.mutable_letters()->MergeFrom(result.letters());
+    report.set_outrun(report.outrun() + 1);
+  }
   if (stage.is_source) {
     read.set_stage(stage.id);
     *report.add_sources() = read;
@@ -241,14 +256,28 @@ void ExecutorCore::CountResults(BatchWork& batch, const Stage& stage,
   }
 }
 
+bool ExecutorCore::Sends(const BatchWork& batch, const Stage& stage) const {
+  return std::any_of(stage.edges_out.begin(), stage.edges_out.end(), [&](EdgeId edge) {
+    return batch.presence->Has(plan_->edges()[edge].from);
+  });
+}
+
 void ExecutorCore::SendBundles(BatchWork& batch, const Stage& stage,
                                std::vector<TaskResult>& results) {
-  const bool sends =
-      std::any_of(stage.edges_out.begin(), stage.edges_out.end(),
-                  [&](EdgeId edge) { return batch.presence->Has(plan_->edges()[edge].from); });
-  if (!sends) return;
-  const BundleHead head{generation_, options_.job_instance, batch.granted->batch_ms(), stage.id,
-                        options_.executor};
+  if (!Sends(batch, stage)) return;
+  BundleHead head;
+  head.generation = generation_;
+  head.job_instance = options_.job_instance;
+  head.batch_ms = batch.granted->batch_ms();
+  head.stage = stage.id;
+  head.from_executor = options_.executor;
+  head.took_us = batch.stages[stage.id].took_us;
+  head.copied = batch.stages[stage.id].taken;
+  Distribute(batch, head, results);
+}
+
+void ExecutorCore::Distribute(BatchWork& batch, const BundleHead& head,
+                              std::vector<TaskResult>& results) {
   auto bundles = MakeBundles(head, *plan_, *owners_, options_.chunk_bytes, results);
   for (uint32_t i = 0; i < members_.size(); ++i) {
     for (auto& chunk : bundles[i]) {

@@ -56,7 +56,8 @@ class Driver : public Transport::Handler {
 
 class ExecutorTest : public testing::Test {
  protected:
-  ExecutorTest() : codec_(NewPlainStatePartCodec()) {
+  explicit ExecutorTest(uint32_t slots = 2)
+      : slots_(slots), codec_(NewPlainStatePartCodec()) {
     driver_link_ = hub_.Open("driver:1", &driver_, &loop_);
     for (uint32_t e = 1; e <= 2; ++e) StartExecutor(e);
   }
@@ -71,7 +72,7 @@ class ExecutorTest : public testing::Test {
     options.job_instance = kJob;
     options.epoch = 1;
     options.executor = e;
-    options.slots = 2;
+    options.slots = slots_;
     options.job_driver = "driver:1";
     options.binary_digest = "digest";
     options.build = [](const proto::ExecutorInit&) -> absl::StatusOr<BuiltGraph> {
@@ -94,6 +95,7 @@ class ExecutorTest : public testing::Test {
     init.mutable_executor_init()->set_partitions(kPartitions);
     init.mutable_executor_init()->set_key_groups(1024);
     (*init.mutable_executor_init()->mutable_conf())["task_max_failures"] = "2";
+    (*init.mutable_executor_init()->mutable_conf())["straggler_copies"] = "on";
     driver_link_->Send(AddressOf(e), init);
     const auto ready = driver_.Await([&](const proto::Envelope& m) {
       return m.has_executor_ready() && m.executor_ready().executor() == e;
@@ -120,7 +122,7 @@ class ExecutorTest : public testing::Test {
       auto& member = *grant.add_members();
       member.set_executor(e);
       member.set_address(AddressOf(e));
-      member.set_slots(2);
+      member.set_slots(slots_);
     }
     for (uint32_t e = 1; e <= 2; ++e) driver_link_->Send(AddressOf(e), message);
     for (uint32_t e = 1; e <= 2; ++e) {
@@ -205,6 +207,7 @@ class ExecutorTest : public testing::Test {
     for (uint32_t e = 1; e <= 2; ++e) driver_link_->Send(AddressOf(e), Inform(batch_ms, batch_ms));
   }
 
+  const uint32_t slots_;
   EventLoop loop_;
   LocalHub hub_;
   Driver driver_;
@@ -254,6 +257,45 @@ TEST_F(ExecutorTest, ANewGenerationGoesOnFromTheCheckpoint) {
   Grant(2, 200);
   Batch(300, {"d"}, 200);
   EXPECT_EQ(Printed(300), (std::vector<std::string>{"a 4", "b 2", "c 2", "d 2"}));
+}
+
+class OneSlotTest : public ExecutorTest {
+ protected:
+  OneSlotTest() : ExecutorTest(1) {}
+  // When executor 2 says that it waits for 1, it runs its task, too.
+  void CopyWhenLate(int64_t batch_ms, const std::vector<std::string>& words) {
+    const proto::StageLate late =
+        driver_.Await([&](const proto::Envelope& m) {
+                 return m.has_stage_late() && m.stage_late().batch_ms() == batch_ms;
+               })
+            .stage_late();
+    EXPECT_EQ(late.executor(), 2u);
+    ASSERT_EQ(late.missing_size(), 1);
+    EXPECT_EQ(late.missing(0), 1u);
+    proto::Envelope message = Inform(0);
+    auto& copy = *message.mutable_batch_grant()->add_copies();
+    copy.set_batch_ms(batch_ms);
+    copy.set_owner(1);
+    auto& inlined = *copy.mutable_task()->add_pieces()->mutable_inlined();
+    inlined.set_batch(EncodedWords(words));
+    inlined.set_records(words.size());
+    driver_link_->Send(AddressOf(2), message);
+  }
+};
+
+// By order of events: the slot is held until all three batches are reported.
+TEST_F(OneSlotTest, BatchesEndWhileTheirStuckTasksHoldTheOnlySlot) {
+  Grant(1);
+  const std::vector<std::string> words{"a", kGateWord};
+  for (int64_t t = 100; t <= 300; t += 100) {
+    Batch(t, words, t - 100);
+    CopyWhenLate(t, words);
+    const std::string n = std::to_string(t / 100 * 2);
+    ASSERT_EQ(Printed(t), (std::vector<std::string>{"a " + n, "gate " + n}));
+  }
+  TheWordGate().Open(3);  // each throws, for nobody
+  Batch(400, {"a"}, 300);
+  EXPECT_EQ(Printed(400), (std::vector<std::string>{"a 8", "gate 6"}));
 }
 
 TEST_F(ExecutorTest, AnExceptionIsReportedWithItsOperator) {

@@ -154,6 +154,7 @@ void ExecutorCore::ScheduleWake() {
     for (const StageWork& stage : batch.stages) {
       if (stage.state == StageWork::State::kRetry) at(stage.retry_at);
     }
+    for (const Stage& stage : plan_->stages()) at(CopiesDue(batch, stage));
   }
   if (next == 0 || (next == wake_at_ && next > now_)) return;
   wake_at_ = std::max(next, now_ + 1);

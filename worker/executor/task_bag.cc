@@ -27,6 +27,56 @@ bool Before(const BagTask& a, const BagTask& b) {
 
 }  // namespace
 
+StageRun::StageRun(RunTasks tasks, std::shared_ptr<StateStore> with)
+    : run(std::move(tasks)),
+      state(std::move(with)),
+      remaining_(static_cast<uint32_t>(run.tasks.size())),
+      places_(run.tasks.size()) {
+  ended_.generation = run.generation;
+  ended_.batch_ms = run.batch_ms;
+  ended_.stage = run.stage;
+  ended_.copy = run.copy;
+}
+
+bool StageRun::Runs(const LeaveTask& command) const {
+  return run.generation == command.generation && run.batch_ms == command.batch_ms &&
+         run.stage == command.stage && run.copy == command.copy;
+}
+
+bool StageRun::Begin(uint32_t index, uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  if (places_[index].at == At::kLeft) return false;
+  places_[index] = {At::kSlot, slot};
+  return true;
+}
+
+bool StageRun::End(uint32_t index, std::variant<TaskResult, FailedTask> outcome,
+                   std::optional<TasksEnded>* ended) {
+  const std::lock_guard lock(mutex_);
+  if (places_[index].at == At::kLeft) return false;
+  places_[index].at = At::kEnded;
+  if (auto* result = std::get_if<TaskResult>(&outcome)) {
+    ended_.results.push_back(std::move(*result));
+  } else {
+    ended_.failed.push_back(std::move(std::get<FailedTask>(outcome)));
+  }
+  if (--remaining_ == 0) *ended = std::move(ended_);
+  return true;
+}
+
+std::optional<StageRun::Place> StageRun::Leave(uint32_t index,
+                                               const std::function<void(uint32_t slot)>& in_slot,
+                                               std::optional<TasksEnded>* ended) {
+  const std::lock_guard lock(mutex_);
+  const Place was = places_[index];
+  if (was.at == At::kEnded || was.at == At::kLeft) return std::nullopt;
+  if (was.at == At::kSlot) in_slot(was.slot);
+  places_[index].at = At::kLeft;
+  ended_.left.push_back(run.tasks[index].task);
+  if (--remaining_ == 0) *ended = std::move(ended_);
+  return was;
+}
+
 uint64_t TaskBag::Expect(StageId stage, uint64_t input_bytes) const {
   const Cost& cost = cost_[stage];
   const double by_bytes = cost.us_per_byte * static_cast<double>(input_bytes);

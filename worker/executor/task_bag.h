@@ -3,8 +3,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <variant>
 #include <vector>
 
 #include "worker/executor/executor_events.h"
@@ -14,11 +17,31 @@ namespace sluice {
 
 // One RunTasks on its way through the slots.
 struct StageRun {
-  RunTasks run;
-  std::shared_ptr<StateStore> state;
-  std::mutex mutex;
-  TasksEnded ended;      // guarded by mutex
-  uint32_t remaining = 0;  // guarded by mutex
+  enum class At : uint8_t { kBag, kSlot, kEnded, kLeft };
+  struct Place {
+    At at = At::kBag;
+    uint32_t slot = 0;  // of a task that is in one
+  };
+  StageRun(RunTasks tasks, std::shared_ptr<StateStore> with);
+  bool Runs(const LeaveTask& command) const;
+  // A slot is about to run a task. False: it was left.
+  bool Begin(uint32_t index, uint32_t slot);
+  // It has. False: it was left meanwhile, and its outcome is nobody's. `ended` is set by the last.
+  bool End(uint32_t index, std::variant<TaskResult, FailedTask> outcome,
+           std::optional<TasksEnded>* ended);
+  // Nobody needs it any more. None: it has ended, or was left before. `in_slot` is called before
+  // the slot that it is in can go on to another task.
+  std::optional<Place> Leave(uint32_t index, const std::function<void(uint32_t slot)>& in_slot,
+                             std::optional<TasksEnded>* ended);
+
+  const RunTasks run;
+  const std::shared_ptr<StateStore> state;
+
+ private:
+  std::mutex mutex_;
+  TasksEnded ended_;           // all guarded by mutex_
+  uint32_t remaining_ = 0;
+  std::vector<Place> places_;  // by index of run.tasks
 };
 
 struct BagTask {

@@ -2,7 +2,10 @@
 // with its count.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -14,14 +17,49 @@ namespace sluice {
 
 inline constexpr const char* kBadWord = "boom";
 
+// The first run of a batch's map task 0 that meets kGateWord waits until the gate is opened, and
+// throws then. Thread-safe.
+inline constexpr const char* kGateWord = "gate";
+class WordGate {
+ public:
+  void Enter(const TaskContext& context) {
+    std::unique_lock lock(mutex_);
+    if (open_ || context.task != 0 || !waited_.insert(context.batch_ms).second) return;
+    opened_.wait(lock, [this] { return open_; });
+    ++thrown_;
+    opened_.notify_all();
+    throw std::runtime_error("the gate was open too late");
+  }
+  // Returns when so many that waited have thrown.
+  void Open(int waiting) {
+    std::unique_lock lock(mutex_);
+    open_ = true;
+    opened_.notify_all();
+    opened_.wait(lock, [&] { return thrown_ >= waiting; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool open_ = false;
+  int thrown_ = 0;
+  std::set<int64_t> waited_;  // batches
+};
+inline WordGate& TheWordGate() {
+  static WordGate gate;
+  return gate;
+}
+
 class WordShares : public ShuffleKernel {
  public:
-  void Run(const TaskContext&, std::span<const BatchView> input, uint32_t partitions) override {
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override {
     shares_.resize(partitions);
     for (RecordBatch& share : shares_) share.Clear();
     for (const BatchView& batch : input) {
       for (uint32_t i = 0; i < batch.count; ++i) {
         const std::string_view word = batch.record(i);
+        if (word == kGateWord) TheWordGate().Enter(context);
         if (word == kBadWord) throw std::runtime_error("a bad word");
         shares_[word.back() % partitions].Append(word);
       }
