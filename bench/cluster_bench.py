@@ -1,7 +1,8 @@
 """Benchmarks with real processes on loopback: two workers with replication 2, empty batches,
-latency, recovery, and how soon a loss is seen.
+latency, recovery, how soon a loss is seen, and a straggler.
 
 usage: cluster_bench.py SLUICE JOB FLOORS [--only=PART,...] [--seconds=60] [--kills=3]
+                        [--batches=20] [--slow-times=5]
 """
 import argparse
 import os
@@ -140,6 +141,41 @@ def recovery(args, interval, flags=TOTALS, way="rollback"):
          "s, median", "", "", f"all processes: {busy:.2f} CPU-s/s")
 
 
+# ---- a straggler ---------------------------------------------------------------------------
+
+# The node of the receiver and one that has the replicas share the work; one that is five times as
+# slow still manages its half of it within the second.
+STRAGGLER = ["--job=lookups", "--wait-us=500", "--lines=100000", "--rate=600", "--store=20"]
+
+
+def later_batches(batches, count):
+    """The median delay of the next so many batches, those under way left out."""
+    begun = len(batches.read()) + 2
+    wait_until(lambda: len(batches.read()) >= begun + count, f"{count} batches", 10 * count)
+    return percentile([delay(row) for row in batches.read()[begun:begun + count]], 0.5)
+
+
+def straggler(args, copies):
+    """Whole batches of one second, with all nodes alike and with one whose user code is slow."""
+    conf = ["batch_interval=1s", "partitions=6", "backpressure=off", f"straggler_copies={copies}"]
+    flags = [*STRAGGLER, f"--slow-times={args.slow_times}"]
+    with running(args, 3, conf, flags) as (cluster, batches):
+        let_go(cluster)
+        wait_until(lambda: len(batches.read()) > 5, "batches", 60)
+        usual = later_batches(batches, args.batches)
+        slow = cluster.executors(NAME, "receivers")[0][0]
+        pid = next(row["pid"] for row in cluster.worker_list() if row["id"] == slow)
+        name = next(name for name, process in cluster.workers.items() if process.pid == pid)
+        open(cluster.path(name, "work", NAME, "slow"), "w").close()
+        held_up = later_batches(batches, args.batches)
+        status = cluster.job(NAME)
+    show(f"one of 3 nodes {args.slow_times} times as slow, copies {copies}", held_up / usual,
+         "times a batch", "", "",
+         f"{usual * 1000:.0f} ms before, {held_up * 1000:.0f} ms with it; copies: "
+         f"{status['straggler_copies']} started, {status['straggler_copies_won']} were first; "
+         f"load {os.getloadavg()[0]:.1f}")
+
+
 PARTS = {
     "grep": lambda args: throughput(args, "grep", "B1 Grep", 10_000),
     "words": lambda args: throughput(args, "words", "B2 WordCount, 10000 words", 10_000),
@@ -149,6 +185,7 @@ PARTS = {
     "recovery": lambda args: [recovery(args, interval) for interval in (2, 10)] +
                              [recovery(args, 10, *load) for load in (
                                  (TOTALS, "deltas"), (LOOKUPS, "rollback"), (LOOKUPS, "deltas"))],
+    "straggler": lambda args: [straggler(args, copies) for copies in ("off", "on")],
 }
 
 
@@ -160,6 +197,8 @@ def main():
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--seconds", type=float, default=60,
                         help="of empty batches, and of each line of latency")
+    parser.add_argument("--batches", type=int, default=20, help="of each kind with a straggler")
+    parser.add_argument("--slow-times", type=int, default=5, help="as slow as others: a straggler")
     parser.add_argument("--kills", type=int, default=3, help="of each role and interval")
     args = parser.parse_args()
     for part in args.only.split(","):

@@ -4,7 +4,7 @@
 #
 #   bench/run.sh            # everything
 #   bench/run.sh kernels local ysb nexmark shuffle state batches checkpoint grep words empty \
-#     latency losses recovery   # these
+#     latency losses recovery straggler   # these
 #   bench/run.sh s3         # a log in an S3 bucket, by name only: it needs tests/s3_server.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ bazel build --noshow_progress --ui_event_filters=-info //bench/... //sluice/cli:
   //tests/jobs:gate
 
 parts=${*:-kernels local ysb nexmark shuffle state batches checkpoint grep words empty latency \
-  losses recovery}
+  losses recovery straggler}
 printf '%s; %s cores; load %s\n' "$(date -u +%F)" "$(nproc)" "$(cut -d' ' -f1-3 /proc/loadavg)"
 printf '%-50s | %-25s | %-16s | %-16s | %s\n' "what" "value" "floor -O2" "floor -O3 native" "output"
 for part in $parts; do

@@ -2,7 +2,10 @@
 // time in ms, the wall time in us at which its result was there, and what it sums to.
 //
 //   --job=grep | words | totals (word counts as state) | empty (two stages, no records)
-//   --job=lookups (as totals; user code waits --wait-us for each line, as for somebody's answer)
+//   --job=lookups (as totals; user code waits --wait-us for each line, as for somebody's answer,
+//     --slow-times as long on a node where there is a file "slow" where the executor works)
+#include <unistd.h>
+
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -76,8 +79,10 @@ void BuildJob(sluice::StreamingContext& ssc) {
   }
   if (job == "lookups") {
     const std::chrono::microseconds wait(args.GetInt("wait-us", 500));
-    auto counts = lines.Filter([wait](std::string_view) {
-                         std::this_thread::sleep_for(wait);
+    const int64_t times = args.GetInt("slow-times", 1);
+    auto counts = lines.Filter([wait, times](std::string_view) {
+                         const bool slow = times > 1 && access("slow", F_OK) == 0;
+                         std::this_thread::sleep_for(slow ? wait * times : wait);
                          return true;
                        })
                       .FlatMap(sluice::SplitWords)

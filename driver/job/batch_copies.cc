@@ -26,18 +26,20 @@ uint32_t BatchRunner::OnLate(const proto::StageLate& late, std::vector<DriverCom
   for (const auto& source : state_->planned().at(late.batch_ms()).sources()) {
     if (source.stage() != late.stage()) continue;
     const auto tasks = static_cast<uint32_t>(source.tasks_size());
-    for (uint32_t task = 0; task < tasks; ++task) {
+    for (uint32_t task = tasks; task-- > 0;) {  // its owner begins with the first of its own
+      const proto::TaskInput& input = source.tasks(static_cast<int>(task));
       const auto& owner = members_in_[MemberOfTask(run->batch_ms, late.stage(), task, tasks)];
       const auto& missing = late.missing();
       const bool waits =
           std::find(missing.begin(), missing.end(), owner.executor()) != missing.end();
       // What may have ended an executor is not given to one more.
       const bool suspect = blame_->suspects().contains({run->batch_ms, late.stage(), task});
-      if (!waits || suspect || owner.worker_id() == helper->worker_id()) continue;
+      const bool elsewhere = owner.worker_id() != helper->worker_id();
+      if (!waits || suspect || !elsewhere || input.pieces_size() == 0) continue;
       const auto copied = run->copies.find({late.stage(), task});
       const bool again = copied != run->copies.end() && copied->second == late.executor();
       const bool fresh = copied == run->copies.end() && started < helper->slots();
-      if ((!again && !fresh) || !InputReady(source.tasks(static_cast<int>(task)))) continue;
+      if ((!again && !fresh) || !InputReady(input)) continue;
       if (fresh) {
         run->copies[{late.stage(), task}] = late.executor();
         ++started;
@@ -46,7 +48,7 @@ uint32_t BatchRunner::OnLate(const proto::StageLate& late, std::vector<DriverCom
       copy.set_batch_ms(run->batch_ms);
       copy.set_stage(late.stage());
       copy.set_owner(owner.executor());
-      FillTask(source.tasks(static_cast<int>(task)), task, *copy.mutable_task());
+      FillTask(input, task, *copy.mutable_task());
     }
   }
   if (grant.copies_size() > 0) out.push_back(std::move(send));

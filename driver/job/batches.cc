@@ -13,6 +13,8 @@ namespace {
 
 constexpr MonotonicTime kSealSlackMaxUs = 20'000;
 constexpr int kImbalancesMax = 3;
+// A map task that is run twice should not be all that its slot has to do.
+constexpr uint32_t kTasksPerSlotCopied = 3;
 constexpr MonotonicTime kTellAgainUs = 1'000'000;
 constexpr MonotonicTime kSourcesPatienceUs = 5'000'000;
 
@@ -96,6 +98,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   request.batch_ms = tick_.batch_ms;
   request.missed_from_ms = ticks_.MissedBefore(tick_.batch_ms);
   request.tasks = std::max(1u, runner_->active() ? runner_->slots() : members_.ClusterSlots());
+  if (options_.straggler_copies) request.tasks *= kTasksPerSlotCopied;
   request.max_batch_input = options_.max_batch_input;
   request.listed = &tick_.sources;
   request.member_of_task = runner_->MembersOfTasks(request.tasks);

@@ -135,6 +135,7 @@ void ExecutorCore::OnCopyEnded(BatchWork& batch, TasksEnded& event) {
   CopyWork& work = it->second;
   // Its owner goes on: a copy that fails has never been.
   work.state = CopyWork::State::kOver;
+  batch.stages[event.stage].asked = 0;  // there may be more to do
   if (kMutationCopyCharged && !event.failed.empty()) {
     return FailBatch(batch, event.failed.front().failure);
   }
