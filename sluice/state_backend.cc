@@ -48,6 +48,8 @@ StateBackend StateBackendOf(const Config& config, const std::string& parent) {
     RocksDbSortedOptions options;
     options.dir = parent + "/" + std::string(kPrefix) + std::to_string(getpid()) + "-" +
                   std::to_string(++made);
+    std::error_code ignored;
+    fs::remove_all(options.dir, ignored);  // of a former process of this pid
     options.memory = memory - memory / 4;
     return OpenRocksDbSorted(std::move(options));
   };

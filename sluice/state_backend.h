@@ -9,7 +9,8 @@
 namespace sluice {
 
 // With rocksdb each store has a folder of its own in `parent`, `state-PID-N`, which goes with it;
-// those of processes that are gone are removed when one is made.
+// those of processes that are gone are removed when one is made, and one of its own name that a
+// former process of this pid has left.
 StateBackend StateBackendOf(const Config& config, const std::string& parent);
 
 // Of local mode: one for each user, where temporary files are.
