@@ -136,8 +136,11 @@ rocksdb::Options OptionsFor(const RocksDbSortedOptions& from, rocksdb::Env* env)
     if (type == rocksdb::kLZ4Compression) options.compression = type;
   }
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(from.memory * 2 / 3);
+  // Few shards, and filters in pieces: a filter that fills its shard is read from disk each time.
+  table.block_cache = rocksdb::NewLRUCache(from.memory * 2 / 3, 2);
   table.cache_index_and_filter_blocks = true;
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10, false));
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));

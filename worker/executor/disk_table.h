@@ -85,7 +85,7 @@ class DiskTable final : public PartitionState {
   static constexpr uint32_t kChunkBits = 8;
   static constexpr uint32_t kChunk = 1u << kChunkBits;
   static constexpr size_t kRowsAtOnce = 256;          // that a walk reads
-  static constexpr uint64_t kBatchBytes = 4 << 20;    // of a merge that go to the database at once
+  static constexpr uint64_t kBatchBytes = 1 << 20;    // of a merge that go to the database at once
 
   struct Version {
     Version* older = nullptr;

@@ -43,7 +43,7 @@ std::string PartWriter::ObjectName() const {
 
 void PartWriter::Begin(const std::string& operator_name, uint32_t partition, uint64_t entries) {
   pieces_.push_back({operator_name, partition, {}});
-  pieces_.back().entries.reserve(std::min<uint64_t>(entries, bytes_max_ / 32));
+  if (bytes_max_ == UINT64_MAX) pieces_.back().entries.reserve(entries);
   first_told_ = written_.pieces.size();
 }
 

@@ -16,6 +16,7 @@ namespace sluice {
 namespace {
 
 constexpr uint32_t kSlice = 4096;  // slots under one lock: a fraction of a millisecond
+constexpr uint32_t kSliceOnDisk = 64;  // entries, which may be large, before an object is put
 constexpr uint64_t kOpenPartsBytes = 64 << 20;  // of parts that a state on disk is loaded from
 
 absl::Status ReadChain(const proto::Grant::PartChain& chain, PartCache& parts,
@@ -211,21 +212,20 @@ void StateStore::LetTasksGo(Cell& cell, std::unique_lock<std::mutex>& lock) {
   lock.lock();
 }
 
-// A table that is visited beside tasks and merges is left to them; the other is visited in slices,
-// and no layer is merged until that is over.
+// A table that is visited beside tasks and merges is left to them at once; the other is visited in
+// slices, and no layer is merged until that is over.
 absl::Status StateStore::WriteTable(Cell& cell, int64_t batch_ms, PartWriter& parts) {
   const auto add = [&](const StateRow& row) { parts.Add(row); };
-  std::unique_lock lock(cell.mutex);
-  CatchUp(cell);
-  const bool apart = cell.table->visits_apart();
-  parts.Begin(cell.operator_name, cell.partition, cell.table->BeginSnapshot());
+  std::unique_lock lock(cell.mutex, std::defer_lock);
   absl::Status put;
-  if (apart) {
-    cell.written_ms = batch_ms;
-    lock.unlock();
-    while (put.ok() && !cell.table->VisitSome(kSlice, add)) put = parts.PutIfFull();
+  if (cell.table->visits_apart()) {
+    parts.Begin(cell.operator_name, cell.partition, 0);
+    while (put.ok() && !cell.table->VisitSome(kSliceOnDisk, add)) put = parts.PutIfFull();
     lock.lock();
   } else {
+    lock.lock();
+    CatchUp(cell);
+    parts.Begin(cell.operator_name, cell.partition, cell.table->BeginSnapshot());
     while (!cell.table->VisitSome(kSlice, add)) LetTasksGo(cell, lock);
     cell.written_ms = batch_ms;
   }
@@ -237,6 +237,13 @@ absl::Status StateStore::WriteTable(Cell& cell, int64_t batch_ms, PartWriter& pa
 absl::StatusOr<WrittenPart> StateStore::Write(int64_t batch_ms, const std::string& part_name,
                                               ObjectStore* objects, const StatePartCodec* codec) {
   PartWriter parts(part_name, objects, codec, db_ == nullptr ? UINT64_MAX : backend_.part_bytes);
+  for (auto& [key, cell] : cells_) {  // none waits with its merges for another to be written
+    if (!cell.table->visits_apart()) continue;
+    std::lock_guard lock(cell.mutex);
+    CatchUp(cell);
+    cell.table->BeginSnapshot();
+    cell.written_ms = batch_ms;
+  }
   for (auto& [key, cell] : cells_) RETURN_IF_ERROR(WriteTable(cell, batch_ms, parts));
   return parts.Finish();
 }

@@ -1,0 +1,87 @@
+#include "worker/executor/state_parts.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "checkpoint/memory_object_store.h"
+
+namespace sluice {
+namespace {
+
+using Entries = std::map<std::string, std::string>;
+
+class StatePartsTest : public testing::Test {
+ protected:
+  // `count` rows of 100 bytes, in slices of ten.
+  void Write(PartWriter& parts, uint32_t partition, uint32_t count, bool whole) {
+    parts.Begin("sums", partition, count);
+    for (uint32_t i = 0; i < count; ++i) {
+      const std::string key = "p" + std::to_string(partition) + "k" + std::to_string(i);
+      parts.Add({key, std::string(100, static_cast<char>('a' + i % 26)), i + 1, 0, false});
+      if (i % 10 == 9) {
+        ASSERT_TRUE(parts.PutIfFull().ok());
+      }
+    }
+    parts.End({.written = count > 0, .whole = whole, .entries = count});
+  }
+  Entries Read(const WrittenPart& written, uint32_t partition, uint64_t open_bytes) {
+    PartCache cache(&objects_, codec_.get(), open_bytes);
+    Entries entries;
+    for (const auto& piece : written.pieces) {
+      if (piece.partition() != partition) continue;
+      const auto part = cache.Open(piece.part());
+      EXPECT_TRUE(part.ok()) << part.status();
+      const absl::Status read = (*part)->Read("sums", partition, [&](StateEntry&& entry) {
+        EXPECT_TRUE(entries.emplace(entry.key, entry.value).second) << entry.key;
+        return absl::OkStatus();
+      });
+      EXPECT_TRUE(read.ok()) << read;
+    }
+    return entries;
+  }
+
+  MemoryObjectStore objects_;
+  std::unique_ptr<StatePartCodec> codec_ = NewPlainStatePartCodec();
+};
+
+TEST_F(StatePartsTest, APartitionGoesOnInFurtherObjectsAndIsWholeOnlyOnce) {
+  PartWriter parts("part-1-100-e1", &objects_, codec_.get(), 4000);
+  Write(parts, 0, 100, true);
+  Write(parts, 1, 0, true);
+  Write(parts, 2, 95, true);
+  const auto written = parts.Finish();
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_GT(objects_.List("part-").value().size(), 3u);
+  std::map<uint32_t, uint32_t> pieces, whole;
+  for (const auto& piece : written->pieces) {
+    const bool first = pieces[piece.partition()]++ == 0;
+    EXPECT_EQ(piece.whole(), first);
+  }
+  EXPECT_GT(pieces[0], 1u);
+  EXPECT_EQ(pieces.count(1), 0u);
+  for (const uint64_t open_bytes : {uint64_t{0}, UINT64_MAX}) {
+    EXPECT_EQ(Read(*written, 0, open_bytes).size(), 100u);
+    EXPECT_EQ(Read(*written, 2, open_bytes).size(), 95u);
+  }
+  const auto listed = objects_.List("part-");
+  ASSERT_TRUE(listed.ok());
+  for (const ObjectInfo& object : *listed) {
+    EXPECT_LT(object.bytes, 8000u) << object.name;
+  }
+}
+
+// Exactly full at its end: nothing of it is in the last object, which would not be read back.
+TEST_F(StatePartsTest, APartitionThatEndsWithAnObjectHasNoEmptyPieceBehind) {
+  PartWriter parts("part-1-100-e1", &objects_, codec_.get(), 1);
+  Write(parts, 0, 10, false);
+  const auto written = parts.Finish();
+  ASSERT_TRUE(written.ok()) << written.status();
+  ASSERT_EQ(written->pieces.size(), 1u);
+  EXPECT_FALSE(written->pieces[0].whole());
+  EXPECT_EQ(objects_.List("part-").value().size(), 1u);
+  EXPECT_EQ(Read(*written, 0, 0).size(), 10u);
+}
+
+}  // namespace
+}  // namespace sluice
