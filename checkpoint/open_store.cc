@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 // There from a job's first start on, so that a log that is gone is not taken for a new job.
 constexpr char kMarker[] = "/job";
 constexpr char kMarkerText[] = "A Sluice job keeps its log and its checkpoints here.\n";
+constexpr char kCurrent[] = "/log/CURRENT";  // made with the log
 constexpr char kLogMarker[] = "A Sluice job keeps its log here and its checkpoints in ";
 
 constexpr int64_t kAsideLeftS = 3'600;  // no writer is at one object for so long
@@ -75,6 +76,9 @@ absl::StatusOr<LocalLog> OpenLocalLog(const std::string& directory,
     return RefusedError("a checkpoint exists in " + directory +
                         "; --fresh needs --discard-checkpoint to give it up");
   }
+  if (opened.known && !options.fresh && !fs::exists(directory + kCurrent, error)) {
+    return LostLog(directory);
+  }
   // The log's lock is taken first, so that a live job is never discarded under its feet.
   RocksDbLogOptions log_options;
   log_options.sync = options.sync;
@@ -85,6 +89,10 @@ absl::StatusOr<LocalLog> OpenLocalLog(const std::string& directory,
     opened.known = false;
     ASSIGN_OR_RETURN(opened.log, OpenRocksDbLogStore(directory, log_options));
   }
+  // Its process may have been ended before the first append: then there was no job yet. A witness
+  // that is gone says nothing.
+  ASSIGN_OR_RETURN(const std::optional<uint64_t> synced, opened.log->DurableLength());
+  if (synced == 0) opened.known = false;
   return opened;
 }
 
@@ -98,7 +106,7 @@ absl::StatusOr<DriverStore> OpenLocal(const CheckpointUrl& url, const DriverStor
                         url.text());
   }
   ASSIGN_OR_RETURN(LocalLog local, OpenLocalLog(url.directory, options));
-  if (local.known && MarkerOf(url.directory).starts_with(kLogMarker)) {
+  if (MarkerOf(url.directory).starts_with(kLogMarker)) {
     return RefusedError("in " + url.directory + " is the log of a job whose state is elsewhere: " +
                         MarkerOf(url.directory));
   }

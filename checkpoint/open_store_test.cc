@@ -43,6 +43,25 @@ TEST(OpenStoreTest, AJobThatHasRunIsNotBegunAfreshWhereItsLogIsNot) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(OpenStoreTest, AJobThatWasEndedBeforeItsFirstAppendMayBeginAgain) {
+  const std::string folder = testing::TempDir() + "unbegun_" + std::to_string(::getpid());
+  ASSERT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());
+  {
+    const auto again = OpenDriverStore({.url = "rocksdb:" + folder});
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_FALSE(again->known);
+    ASSERT_TRUE(again->log->PutIfAbsent(1, "a record").ok());
+  }
+  EXPECT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder})->known);
+  std::filesystem::remove_all(folder + "/log");
+  std::filesystem::remove(folder + "/log.witness");
+  for (int start : {1, 2}) {
+    EXPECT_EQ(ExitCodeOf(OpenDriverStore({.url = "rocksdb:" + folder}).status()), kExitDamaged)
+        << "a lost log is no new job, at start " << start;
+  }
+  std::filesystem::remove_all(folder);
+}
+
 TEST(OpenStoreTest, WhatCrashedWritersLeftIsSweptWhenADriverOpens) {
   const std::string folder = testing::TempDir() + "swept_" + std::to_string(::getpid());
   ASSERT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());
