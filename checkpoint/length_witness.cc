@@ -3,6 +3,7 @@
 #include "checkpoint/bytes.h"
 #include "checkpoint/errors.h"
 #include "common/crc32c.h"
+#include "common/kill_point.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -56,6 +57,7 @@ absl::Status LengthWitness::Raise(uint64_t length, bool sync) {
   const int copy = 1 - newer_copy_;
   RETURN_IF_ERROR(files_->Write(path_, static_cast<uint64_t>(copy) * kCopyDistance,
                                 Encode(length)));
+  Pass(KillPoint::kWitnessWritten);
   if (sync) {
     RETURN_IF_ERROR(files_->SyncFile(path_));
     if (is_new) RETURN_IF_ERROR(files_->SyncDirectory(ParentOf(path_)));

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <random>
 
+#include "common/kill_point.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -71,11 +72,14 @@ absl::Status PosixObjectStore::PutFileIfAbsent(const std::string& name, const st
 
 // The directory is synced also when the name was taken: its maker may have crashed before that.
 absl::Status PosixObjectStore::Place(const std::string& aside, const std::string& name) {
+  Pass(KillPoint::kObjectWritten);
   RETURN_IF_ERROR(files_->SyncFile(aside));
   const std::string path = PathOf(name);
   RETURN_IF_ERROR(MakeDirectoriesDurably(files_, ParentOf(path)));
+  Pass(KillPoint::kObjectSynced);
   const absl::Status linked = files_->LinkIfAbsent(aside, path);
   if (!linked.ok() && !absl::IsAlreadyExists(linked)) return linked;
+  Pass(KillPoint::kObjectLinked);
   RETURN_IF_ERROR(files_->SyncDirectory(ParentOf(path)));
   return linked;
 }

@@ -15,6 +15,7 @@
 #include "checkpoint/rocksdb_status.h"
 #include "checkpoint/wal_damage.h"
 #include "checkpoint/witness_keeper.h"
+#include "common/kill_point.h"
 #include "common/status.h"
 #include "glog/logging.h"
 #include "rocksdb/db.h"
@@ -135,7 +136,11 @@ class RocksDbLogStore : public LogStore {
     const std::string key = KeyOfSlot(slot);
     const rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), key, &existing);
     if (!found.ok() && !found.IsNotFound()) return internal::FromRocksDb(found, path_);
-    if (found.IsNotFound()) RETURN_IF_ERROR(Written(db_->Put(Durably(), key, ToSlice(bytes))));
+    if (found.IsNotFound()) {
+      Pass(KillPoint::kAppendBegun);
+      RETURN_IF_ERROR(Written(db_->Put(Durably(), key, ToSlice(bytes))));
+      Pass(KillPoint::kAppendSynced);
+    }
     if (found.IsNotFound() || existing == bytes) {
       RETURN_IF_ERROR(Kept(witness_->Note(slot)));
     }

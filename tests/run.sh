@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # All tests. Usage: tests/run.sh [PART ...]; without names, every part in the order below.
 #
-# A test's tags say which part it belongs to: sim, kills, install, fuzz, soak, system; none of them
-# means unit. A test tagged asan runs once more under the address sanitizer; one tagged needs_root
-# is skipped for others, one tagged needs_s3 where tests/s3_server.sh has no S3 server, one tagged
-# needs_etcd where tests/etcd_server.sh finds no etcd, one tagged needs_postgres where
-# tests/postgres_server.sh finds no PostgreSQL. Closes with one line,
-# `N passed, M failed, K skipped` (GoogleTest cases; a test without cases counts as one), the
-# skipped and the failed named above it.
+# A test's tags say which part it belongs to: sim, kills, crash, install, fuzz, soak, system; none
+# of them means unit. A test tagged asan runs once more under the address sanitizer; one tagged
+# needs_root is skipped for others, one tagged needs_s3 where tests/s3_server.sh has no S3 server,
+# one tagged needs_etcd where tests/etcd_server.sh finds no etcd, one tagged needs_postgres where
+# tests/postgres_server.sh finds no PostgreSQL. Closes with one line, `N passed, M failed, K
+# skipped` (GoogleTest cases; a test without cases counts as one), the skipped and the failed named
+# above it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source deploy/bazel_lib.sh
@@ -18,6 +18,7 @@ part_asan() { run_part "under the address sanitizer" asan --config=asan; }
 part_system() { run_part "whole system" system "${alone[@]}"; }
 part_sim() { run_part "simulator" sim "${alone[@]}"; }
 part_kills() { run_part "real kills" kills "${alone[@]}"; }
+part_crash() { run_part "crash loops" crash "${alone[@]}"; }
 part_install() {
   run_part "install and compile" install "${alone[@]}"
   run_script "install and compile" tests/install_test.sh
@@ -30,7 +31,7 @@ part_soak() { run_part "soak" soak "${alone[@]}"; }
 alone=(--local_test_jobs=1 --nocache_test_results)
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(unit asan system sim kills install fuzz soak)
+[ ${#parts[@]} -gt 0 ] || parts=(unit asan system sim kills crash install fuzz soak)
 for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "tests/run.sh: no part named '$part'" >&2; exit 2; }
 done

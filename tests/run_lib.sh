@@ -3,7 +3,7 @@
 passed=0
 failed_names=()
 skipped_names=()
-known_tags='sim|kills|install|fuzz|soak|system'
+known_tags='sim|kills|crash|install|fuzz|soak|system'
 
 build_everything() {
   local start=$SECONDS

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "checkpoint/errors.h"
+#include "common/kill_point.h"
 #include "driver/job/directory_listing.h"
 #include "checkpoint/received_objects.h"
 #include "driver/job/publication.h"
@@ -14,6 +15,19 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kLogRetryUs = 500'000;
+
+// The places that an append of these entries passes once it is durable.
+std::vector<KillPoint> PlacesBehind(const std::vector<proto::Entry>& entries) {
+  std::vector<KillPoint> places;
+  if (!KillPointsArmed()) return places;
+  for (const proto::Entry& entry : entries) {
+    if (entry.has_planned()) places.push_back(KillPoint::kPlanLogged);
+    if (entry.has_decided()) places.push_back(KillPoint::kDecidedLogged);
+    if (entry.has_published()) places.push_back(KillPoint::kPublishedLogged);
+    if (entry.has_sealed()) places.push_back(KillPoint::kSealedLogged);
+  }
+  return places;
+}
 
 }  // namespace
 
@@ -191,8 +205,11 @@ void JobDriver::Append(AppendEntries append) {
   std::vector<std::string> entries;
   entries.reserve(append.entries.size());
   for (const proto::Entry& entry : append.entries) entries.push_back(entry.SerializeAsString());
-  log_loop_.Post([this, entries = std::move(entries)]() mutable {
-    FinishAppend(opened_.log->Append(std::move(entries)));
+  log_loop_.Post([this, entries = std::move(entries),
+                  places = PlacesBehind(append.entries)]() mutable {
+    absl::StatusOr<LogPosition> position = opened_.log->Append(std::move(entries));
+    if (position.ok()) std::ranges::for_each(places, Pass);
+    FinishAppend(std::move(position));
   });
 }
 
@@ -312,7 +329,9 @@ void JobDriver::Put(const PutManifest& put) {
                                {chain.parts().begin(), chain.parts().end()}});
   }
   manifest.driver_payload = put.kept.SerializeAsString();
+  Pass(KillPoint::kManifestBegun);
   const absl::Status status = checkpoints_.PutManifest(manifest);
+  Pass(KillPoint::kManifestPut);
   // A failed put may have taken effect: its sequence is used up either way.
   ++opened_.next_manifest;
   Feed(ManifestPut{put.batch_ms, ManifestName(manifest.sequence),
@@ -334,6 +353,7 @@ void JobDriver::Collect(uint64_t below_slot) {
   for (const std::string& name : *names) {
     const absl::Status deleted = parts_.objects->Delete(name);
     if (!deleted.ok()) LOG(WARNING) << "cannot delete " << name << ": " << deleted;
+    Pass(KillPoint::kObjectCollected);
   }
   absl::StatusOr<std::vector<CheckpointInfo>> kept = checkpoints_.List();
   if (!kept.ok()) return;
@@ -350,6 +370,7 @@ void JobDriver::Collect(uint64_t below_slot) {
       LOG(WARNING) << "cannot collect slots of the log: " << forgotten;
       return;
     }
+    Pass(KillPoint::kSlotsForgotten);
     store_loop_.Post([this, below] {  // no append waits for it
       const absl::Status deleted = parts_.log_store->DeleteUpTo(below - 1);
       if (!deleted.ok()) LOG(WARNING) << "cannot collect slots of the log: " << deleted;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "common/kill_point.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -63,6 +64,7 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
   }
   RETURN_IF_ERROR(SyncPath(from + "/_SUCCESS", O_WRONLY | O_CREAT));
   RETURN_IF_ERROR(SyncPath(from, O_RDONLY | O_DIRECTORY));
+  Pass(KillPoint::kOutputComplete);
   if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
     const int error = errno;
     if (error != EEXIST && error != ENOTEMPTY) {
@@ -77,7 +79,10 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
     if (removed) return ErrnoStatus("cannot remove " + to, removed.value());
     return PublishTextFiles(staged, overwrite);
   }
-  return SyncPath(ParentOf(to), O_RDONLY | O_DIRECTORY);
+  Pass(KillPoint::kOutputRenamed);
+  RETURN_IF_ERROR(SyncPath(ParentOf(to), O_RDONLY | O_DIRECTORY));
+  Pass(KillPoint::kOutputPublished);
+  return absl::OkStatus();
 }
 
 void SweepStaged(const StagedOf& staged, int64_t batch_ms) {

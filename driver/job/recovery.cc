@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "checkpoint/errors.h"
+#include "common/kill_point.h"
 #include "common/status.h"
 #include "glog/logging.h"
 
@@ -121,6 +122,7 @@ absl::StatusOr<OpenedJob> OpenJob(LogStore* log_store, CheckpointStore* checkpoi
                                   uint64_t nonce, DriverLog::Now now) {
   OpenedJob opened;
   ASSIGN_OR_RETURN(Checkpoints found, ReadCheckpoints(checkpoints, opened));
+  Pass(KillPoint::kCheckpointsRead);
   std::vector<Manifest>& manifests = found.whole;
   LogOpenOptions options;
   options.nonce = nonce;
@@ -131,6 +133,7 @@ absl::StatusOr<OpenedJob> OpenJob(LogStore* log_store, CheckpointStore* checkpoi
   }
   opened.first_slot = options.first_slot;
   ASSIGN_OR_RETURN(opened.log, DriverLog::Open(log_store, std::move(now), options));
+  Pass(KillPoint::kLogOpened);
   uint64_t replay_from = options.first_slot;
   while (!manifests.empty()) {
     const Manifest& newest = manifests.back();

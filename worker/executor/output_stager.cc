@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "common/kill_point.h"
 #include "common/object_file.h"
 #include "common/status.h"
 #include "glog/logging.h"
@@ -143,11 +144,13 @@ absl::Status PosixOutputStager::Stage(const StagedPart& part, const BatchView& r
                             std::to_string(++attempts);
   const absl::StatusOr<uint64_t> bytes = WriteFile(aside, part, records);
   absl::Status status = bytes.status();
+  Pass(KillPoint::kPartWritten);
   if (status.ok() && rename(aside.c_str(), path.c_str()) != 0) status = Error("rename", aside);
   if (!status.ok()) {
     unlink(aside.c_str());
     return status;
   }
+  Pass(KillPoint::kPartStaged);
   RETURN_IF_ERROR(SyncDirectory(directory));
   staged->set_staged_path(directory);
   staged->set_bytes(*bytes);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "checkpoint/errors.h"
+#include "common/kill_point.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -22,6 +23,7 @@ absl::StatusOr<StatePartReader*> PartCache::Open(const std::string& name) {
     part.bytes = bytes->size();
     bytes_ += part.bytes;
     ASSIGN_OR_RETURN(part.reader, codec_->Open(name, *std::move(bytes)));
+    Pass(KillPoint::kStateLoaded);
   }
   return part.reader.get();
 }
