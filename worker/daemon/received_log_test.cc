@@ -8,6 +8,7 @@
 #include "checkpoint/received_objects.h"
 #include "gtest/gtest.h"
 #include "worker/daemon/block_names.h"
+#include "worker/daemon/store_blocks.h"
 
 namespace sluice {
 namespace {
@@ -96,6 +97,21 @@ TEST_F(ReceivedLogTest, ABlockIsWrittenAndReadBackByAnotherNode) {
   const auto read = Await<worker::LoggedRead>();
   EXPECT_TRUE(read.ok) << read.error;
   EXPECT_EQ(blocks_->Read(kKey)->bytes(), Batch());
+}
+
+// A local job that was killed and started again could read none of what it had received.
+TEST_F(ReceivedLogTest, ABlockLoggedWithoutAChecksumIsReadInPlaceWhenItIsBack) {
+  Mark();
+  const proto::BlockInfo info = Keep();
+  ASSERT_EQ(info.crc32c(), 0u);
+  log_.Do(worker::LogBlock{kKey, "url"});
+  EXPECT_EQ(Await<worker::BlockLogged>().error, "");
+  blocks_->Drop(kKey);
+  log_.Do(worker::ReadLogged{info, "url"});
+  EXPECT_TRUE(Await<worker::LoggedRead>().ok);
+  const auto read = BlocksOfStore(blocks_.get())(info);
+  ASSERT_NE(read, nullptr);
+  EXPECT_EQ(read->bytes(), Batch());
 }
 
 TEST_F(ReceivedLogTest, ABlockThatIsThereAlreadyIsLogged) {
