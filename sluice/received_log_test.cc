@@ -1,7 +1,7 @@
-// A job in one process whose received blocks are in the store: what it goes on with when it ended
-// without a checkpoint of them.
-#include <atomic>
+// A job in one process whose received blocks are in the store: what it goes on with when it was
+// killed before a checkpoint of them.
 #include <condition_variable>
+#include <csignal>
 #include <filesystem>
 #include <mutex>
 
@@ -34,7 +34,7 @@ class Numbers : public Receiver<int64_t> {
 };
 
 // Runs until the sum of all numbers ever received is that of 1 to `last`; false: it never was.
-bool RunTo(int64_t last, const std::string& checkpoint) {
+bool RunTo(int64_t last, const std::string& checkpoint, bool killed) {
   std::mutex mutex;
   std::condition_variable changed;
   int64_t sum = 0;
@@ -60,6 +60,7 @@ bool RunTo(int64_t last, const std::string& checkpoint) {
   std::unique_lock lock(mutex);
   const bool reached = changed.wait_for(lock, 30s, [&] { return sum == last * (last + 1) / 2; });
   lock.unlock();
+  if (reached && killed) std::raise(SIGKILL);
   EXPECT_TRUE(ssc.Stop({.drain = false}).ok());
   return reached;
 }
@@ -68,8 +69,9 @@ bool RunTo(int64_t last, const std::string& checkpoint) {
 TEST(ReceivedLog, AJobInOneProcessGoesOnWithWhatItHadReceived) {
   const std::string root = testing::TempDir() + "received-log-of-one-process";
   std::filesystem::remove_all(root);
-  EXPECT_TRUE(RunTo(50, "rocksdb:" + root));
-  EXPECT_TRUE(RunTo(80, "rocksdb:" + root));
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(RunTo(50, "rocksdb:" + root, /*killed=*/true), testing::KilledBySignal(SIGKILL), "");
+  EXPECT_TRUE(RunTo(80, "rocksdb:" + root, /*killed=*/false));
   std::filesystem::remove_all(root);
 }
 
