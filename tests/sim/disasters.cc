@@ -104,6 +104,10 @@ void Cluster::CrashExecutor(bool receiver) {
   const auto& [worker, key] = all[chaos_->Below(all.size())];
   site_->world.Trace("chaos", worker->address() + " loses executor " +
                                   std::to_string(key.executor));
+  if (!receiver && site_->knobs.state_on_disk) {
+    site_->killed = true;
+    site_->world.Count("state: on disk, its executor killed");
+  }
   worker->Crash(key);
 }
 

@@ -5,6 +5,7 @@
 
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/errors.h"
+#include "checkpoint/rocksdb_sorted_db.h"
 #include "common/status.h"
 #include "worker/executor/delta_seal.h"
 #include "worker/executor/grant_owners.h"
@@ -161,7 +162,13 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
     After(100, [this, generation] { Feed(StateLoaded{generation, ""}); });
     return;
   }
-  state_ = std::make_shared<StateStore>(plan_.get(), key_groups_);
+  StateBackend backend;
+  if (site_->knobs.state_on_disk) {
+    site_->world.Count("state: on disk");
+    backend.open = [] { return OpenRocksDbSorted({}); };
+    backend.part_bytes = 500;  // so that partitions go on in further objects
+  }
+  state_ = std::make_shared<StateStore>(plan_.get(), key_groups_, std::move(backend));
   After(site_->world.random.Between(200, 10'000),
         [this, generation, state = state_, grant = std::move(command.grant)] {
           if (grant.chains_size() > 0) site_->world.Count("recovery: state loaded from parts");
@@ -173,6 +180,10 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
               state->Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
                           &site_->objects, site_->codec.get(), this);
           const bool lost = absl::IsAborted(loaded);
+          if (site_->knobs.state_on_disk && site_->killed && loaded.ok() &&
+              grant.chains_size() > 0) {
+            site_->world.Count("state: on disk, loaded after a kill");
+          }
           if (grant.deltas_size() > 0) {
             site_->world.Count(lost ? "recovery: a delta could not be read"
                                     : "recovery: state completed by deltas");

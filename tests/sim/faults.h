@@ -71,6 +71,7 @@ struct Knobs {
   bool backpressure = false;
   bool deltas = false;             // recovery by deltas, not by running batches again
   bool straggler_copies = false;
+  bool state_on_disk = false;      // of executors, in a database in memory
   bool received_log = false;       // and then nodes take the last copies of blocks along
   int64_t faults_until_us = 6'000'000;
   bool bad_records_aside = false;  // else the batch of a bad record is skipped

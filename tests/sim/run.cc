@@ -27,6 +27,7 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   Site site(seed, Faults{}, counters, trace);
   Random chaos(seed ^ 0x5eed);
   site.knobs = RandomKnobs(chaos);
+  site.knobs.state_on_disk = Random(seed ^ 0xd15c).Chance(0.1);
   site.any_interval = job.batch_interval_ms == 0;
   if (job.batch_interval_ms != 0) site.knobs.batch_interval_ms = job.batch_interval_ms;
   site.graph = job.graph;
@@ -104,7 +105,9 @@ const std::vector<std::string>& ExpectedCounters() {
         "recovery: batches go on in another shape",
         "task: threw", "copies: asked for", "copies: run", "copies: came first",
         "copies: came second", "copies: loser ended", "copies: ended in vain", "copies: failed",
-        "copies: gave something else"};
+        "copies: gave something else",
+        "state: on disk", "state: on disk, its executor killed",
+        "state: on disk, loaded after a kill"};
     for (size_t i = 0; i < static_cast<size_t>(FaultPoint::kCount); ++i) {
       names.push_back(CounterOf(static_cast<FaultPoint>(i)));
     }

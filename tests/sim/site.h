@@ -92,6 +92,7 @@ struct Site {
   int64_t wall_offset_ms = 1'000'000;
   bool log_full = false;
   bool calm = false;                                           // no faults any more
+  bool killed = false;                                         // an executor with its state
 
   int64_t WallMs() const { return world.now() / 1000 + wall_offset_ms; }
   bool Chance(double probability) { return !calm && world.random.Chance(probability); }
