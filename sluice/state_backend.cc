@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -42,6 +43,8 @@ StateBackend StateBackendOf(const Config& config, const std::string& parent) {
   if (config.Text("state_backend") != "rocksdb") return backend;
   const auto memory = static_cast<uint64_t>(config.Bytes("state_memory"));
   backend.cached_bytes = memory / 4;
+  backend.part_bytes = std::min<uint64_t>(backend.part_bytes, memory / 4);
+  backend.open_bytes = std::min<uint64_t>(backend.open_bytes, memory);
   backend.open = [parent, memory]() -> absl::StatusOr<std::unique_ptr<SortedDb>> {
     static std::atomic<uint64_t> made = 0;
     RemoveWhatIsLeft(parent);

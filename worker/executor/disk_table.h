@@ -35,8 +35,10 @@ namespace sluice {
 class DiskTable final : public PartitionState {
  public:
   // `number` is the table's own among those of the database, which outlives it. `cached_bytes`: of
-  // entries of the base that stay in memory from batch to batch.
-  DiskTable(SortedDb* db, uint32_t number, uint64_t cached_bytes);
+  // entries of the base that stay in memory from batch to batch. `part_bytes`: of entries in an
+  // object of a checkpoint.
+  DiskTable(SortedDb* db, uint32_t number, uint64_t cached_bytes,
+            uint64_t part_bytes = uint64_t{16} << 20);
   ~DiskTable() override;  // drops what it has there
   DiskTable(const DiskTable&) = delete;
   DiskTable& operator=(const DiskTable&) = delete;
@@ -176,6 +178,7 @@ class DiskTable final : public PartitionState {
   static uint64_t EncodedBytes(size_t key, size_t value) { return key + value + 16; }
   void MergeLayer(Layer& layer);
   void MergeVersion(Version& version);
+  uint32_t PartsOf(uint64_t bytes, uint64_t entries) const;
   void DropMarks(const std::string& prefix);
   void WriteIfLarge(uint64_t most = kBatchBytes);
   void Restore(const StateRow& entry, uint32_t epoch);
@@ -185,6 +188,7 @@ class DiskTable final : public PartitionState {
   SortedDb* const db_;
   const std::string prefix_;  // of all its keys
   const uint64_t cached_bytes_;
+  const uint64_t part_bytes_;
   std::string error_;
   std::unique_ptr<SortedBatch> batch_;
   std::string encoded_;

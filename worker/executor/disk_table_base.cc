@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "checkpoint/state_part.h"
 #include "common/fault_point.h"
 #include "common/key_hash.h"
 #include "worker/executor/disk_table.h"
@@ -10,9 +11,8 @@ namespace sluice {
 
 namespace {
 
-constexpr uint32_t kChainPartsMax = 16;          // a restore reads all of them
+constexpr uint32_t kChainPartsMax = 16;  // beside those that the base fills; a restore reads all
 constexpr uint64_t kMarksMany = 4096;
-constexpr uint64_t kBytesOfPart = 16 << 20;      // beside one for each so many bytes of the base
 
 template <class Number>
 void AppendBigEndian(Number value, std::string& out) {
@@ -29,8 +29,12 @@ std::string TablePrefix(uint32_t number) {
 
 }  // namespace
 
-DiskTable::DiskTable(SortedDb* db, uint32_t number, uint64_t cached_bytes)
-    : db_(db), prefix_(TablePrefix(number)), cached_bytes_(cached_bytes), batch_(db->NewBatch()) {}
+DiskTable::DiskTable(SortedDb* db, uint32_t number, uint64_t cached_bytes, uint64_t part_bytes)
+    : db_(db),
+      prefix_(TablePrefix(number)),
+      cached_bytes_(cached_bytes),
+      part_bytes_(part_bytes),
+      batch_(db->NewBatch()) {}
 
 DiskTable::~DiskTable() { (void)db_->DropPrefix(prefix_); }
 
@@ -154,10 +158,15 @@ void DiskTable::MergeVersion(Version& version) {
 
 // ---- checkpoints -----------------------------------------------------------------------------
 
+// How many objects of a checkpoint entries of so many bytes fill (PartWriter).
+uint32_t DiskTable::PartsOf(uint64_t bytes, uint64_t entries) const {
+  return 1 + static_cast<uint32_t>((bytes + entries * sizeof(StateEntry)) / part_bytes_);
+}
+
 uint64_t DiskTable::BeginSnapshot() {
   RestorePending();  // of a checkpoint that nobody ended
   snapshot_ = StateSnapshot{};
-  const uint64_t parts_max = kChainPartsMax + base_bytes_ / kBytesOfPart;
+  const uint64_t parts_max = kChainPartsMax + PartsOf(base_bytes_, base_entries_);
   const bool long_chain = chain_parts_ >= parts_max ||
                           increment_bytes_ + pending_bytes_ > base_bytes_ ||
                           Fires(FaultPoint::kTableWhole);
@@ -213,13 +222,14 @@ StateSnapshot DiskTable::EndSnapshot() {
 }
 
 bool DiskTable::ForgetSome(uint32_t) {
+  const uint32_t parts = PartsOf(snapshot_.bytes, snapshot_.entries);
   if (snapshot_.written && snapshot_.whole) {
     increment_bytes_ = 0;
-    chain_parts_ = 1 + static_cast<uint32_t>(snapshot_.bytes / kBytesOfPart);
+    chain_parts_ = parts;
     has_sealed_ = true;
   } else if (snapshot_.written) {
     increment_bytes_ += snapshot_.bytes;
-    ++chain_parts_;
+    chain_parts_ += parts;
   }
   snapshot_ = StateSnapshot{};
   if (writing_epoch_ != 0 && error_.empty()) DropMarks(MarkPrefix(writing_epoch_));

@@ -17,7 +17,6 @@ namespace {
 
 constexpr uint32_t kSlice = 4096;  // slots under one lock: a fraction of a millisecond
 constexpr uint32_t kSliceOnDisk = 64;  // entries, which may be large, before an object is put
-constexpr uint64_t kOpenPartsBytes = 64 << 20;  // of parts that a state on disk is loaded from
 
 absl::Status ReadChain(const proto::Grant::PartChain& chain, PartCache& parts,
                        PartitionState& table) {
@@ -46,7 +45,8 @@ absl::Status ErrorOf(const PartitionState& table) {
 
 std::unique_ptr<PartitionState> StateStore::NewTable(uint64_t cached_bytes) {
   if (db_ == nullptr) return std::make_unique<StateTable>();
-  return std::make_unique<DiskTable>(db_.get(), ++tables_made_, cached_bytes);
+  return std::make_unique<DiskTable>(db_.get(), ++tables_made_, cached_bytes,
+                                     backend_.part_bytes);
 }
 
 // What a grant names of the state of one operator.
@@ -131,7 +131,8 @@ absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const 
     }
   }
   for (auto& [id, cell] : cells_) cell.table = NewTable(backend_.cached_bytes / cells_.size());
-  Former former(grant, PartCache(objects, codec, db_ == nullptr ? UINT64_MAX : kOpenPartsBytes));
+  const uint64_t open_bytes = db_ == nullptr ? UINT64_MAX : backend_.open_bytes;
+  Former former(grant, PartCache(objects, codec, open_bytes));
   RETURN_IF_ERROR(former.ReadDeltas(grant, blocks, names));
   merge_limit_ = std::max(grant.manifest_batch_ms(), grant.state_ms());
   for (const auto& [id, own] : all_own) {
