@@ -1,6 +1,8 @@
 // Places where a process may end and leave files in a state of their own: between a write and its
 // sync, a rename and the entry in the log. tests/crash ends a job's process at each of them.
-// Elsewhere no hook is set, and a place costs one load.
+//
+// Only a test sets the hook: kill_point_arming.h, which no program that is installed can link, or a
+// test's own code. No flag, variable or message of the product does. Unset, a place costs one load.
 #pragma once
 
 #include <cstdint>
