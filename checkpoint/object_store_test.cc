@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/errors.h"
 #include "checkpoint/fake_s3.h"
 #include "checkpoint/lossy_disk.h"
 #include "checkpoint/memory_object_store.h"
@@ -135,6 +136,24 @@ TEST_F(PosixObjectStoreTest, AFullDiskLeavesNothingUnderTheName) {
   EXPECT_TRUE(Names(store.get(), "").empty());
   files.SetFull(false);
   EXPECT_TRUE(store->PutIfAbsent("one", "1").ok());
+}
+
+// Every put behind it would fail, for as long as the job runs.
+TEST_F(PosixObjectStoreTest, AFolderOnAnotherMountIsRefusedAtTheStart) {
+  const std::string other = "/dev/shm/objects_" + std::to_string(::getpid());
+  struct stat here, there;
+  ASSERT_TRUE(fs::create_directories(root_ + "/objects"));
+  if (!fs::create_directories(other) || ::stat(root_.c_str(), &here) != 0 ||
+      ::stat(other.c_str(), &there) != 0 || here.st_dev == there.st_dev) {
+    GTEST_SKIP() << "there is no second mount here";
+  }
+  fs::create_directory_symlink(other, root_ + "/objects/state");
+  const absl::Status refused = PosixObjectStore::Open(root_ + "/objects").status();
+  fs::remove_all(other);
+  EXPECT_EQ(ExitCodeOf(refused), kExitRefused) << refused;
+  EXPECT_NE(refused.message().find("/objects/state is another"), std::string::npos) << refused;
+  fs::remove(root_ + "/objects/state");
+  EXPECT_TRUE(PosixObjectStore::Open(root_ + "/objects").ok());
 }
 
 TEST_F(PosixObjectStoreTest, WhatCrashedWritersLeftIsSweptAndNeverListed) {

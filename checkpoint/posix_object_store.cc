@@ -1,11 +1,17 @@
 #include "checkpoint/posix_object_store.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <random>
+#include <tuple>
 
+#include "checkpoint/errors.h"
 #include "common/kill_point.h"
 #include "common/status.h"
 
@@ -26,6 +32,30 @@ uint64_t RandomNumber() {
   return uint64_t{device()} << 32 | device();
 }
 
+// The mount that a path is on; two mounts of one file system are two. Nothing: no such path.
+std::optional<std::tuple<uint32_t, uint32_t, uint64_t>> MountOf(const std::string& path) {
+  struct statx info;
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_TYPE | STATX_MNT_ID, &info) != 0) return {};
+  const bool told = (info.stx_mask & STATX_MNT_ID) != 0;
+  return std::tuple{info.stx_dev_major, info.stx_dev_minor, told ? info.stx_mnt_id : 0};
+}
+
+// Objects get their names by hard links, which do not reach from one mount to another.
+absl::Status CheckOneMount(const std::string& root, const std::string& aside) {
+  const auto mount = MountOf(aside);
+  std::error_code error;
+  for (fs::directory_iterator it(root, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    std::error_code gone;
+    if (!it->is_directory(gone) || gone) continue;
+    const auto other = MountOf(it->path());
+    if (!other.has_value() || other == mount) continue;
+    return RefusedError("objects are put in place by hard links, so all of " + root +
+                        " must be on one mount; " + it->path().string() + " is another");
+  }
+  return error ? ListingError(root, error) : absl::OkStatus();
+}
+
 }  // namespace
 
 PosixObjectStore::PosixObjectStore(const std::string& root, FileOps* files)
@@ -38,6 +68,7 @@ absl::StatusOr<std::unique_ptr<PosixObjectStore>> PosixObjectStore::Open(const s
   }
   std::unique_ptr<PosixObjectStore> store(new PosixObjectStore(root, files));
   RETURN_IF_ERROR(MakeDirectoriesDurably(files, store->aside_));
+  RETURN_IF_ERROR(CheckOneMount(root, store->aside_));
   return store;
 }
 

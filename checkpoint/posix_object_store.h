@@ -15,7 +15,8 @@ namespace sluice {
 // linked to its name and its directory synced: a name is there whole or not at all.
 class PosixObjectStore : public ObjectStore {
  public:
-  // Makes the directories. `root` is absolute.
+  // Makes the directories. `root` is absolute. Refused when a folder in it is on another mount,
+  // where no hard link reaches.
   static absl::StatusOr<std::unique_ptr<PosixObjectStore>> Open(
       const std::string& root, FileOps* files = FileOps::Posix());
 
