@@ -51,16 +51,27 @@ absl::Status LengthWitness::Load() {
   return DamagedError("driver log damaged: " + path_ + ": offset 0: no whole copy of the witness");
 }
 
+// The file is there whole or not at all: one that is not whole is damage.
+absl::Status LengthWitness::Make(std::string_view bytes, bool sync) {
+  const std::string aside = path_ + ".new";
+  (void)files_->Remove(aside);
+  RETURN_IF_ERROR(files_->Write(aside, 0, bytes));
+  if (sync) RETURN_IF_ERROR(files_->SyncFile(aside));
+  RETURN_IF_ERROR(files_->LinkIfAbsent(aside, path_));
+  (void)files_->Remove(aside);
+  return sync ? files_->SyncDirectory(ParentOf(path_)) : absl::OkStatus();
+}
+
 absl::Status LengthWitness::Raise(uint64_t length, bool sync) {
   if (length_ && *length_ >= length) return absl::OkStatus();
-  const bool is_new = !length_.has_value();
-  const int copy = 1 - newer_copy_;
-  RETURN_IF_ERROR(files_->Write(path_, static_cast<uint64_t>(copy) * kCopyDistance,
-                                Encode(length)));
-  Pass(KillPoint::kWitnessWritten);
-  if (sync) {
-    RETURN_IF_ERROR(files_->SyncFile(path_));
-    if (is_new) RETURN_IF_ERROR(files_->SyncDirectory(ParentOf(path_)));
+  const int copy = length_.has_value() ? 1 - newer_copy_ : 0;
+  if (!length_.has_value()) {
+    RETURN_IF_ERROR(Make(Encode(length), sync));
+  } else {
+    RETURN_IF_ERROR(files_->Write(path_, static_cast<uint64_t>(copy) * kCopyDistance,
+                                  Encode(length)));
+    Pass(KillPoint::kWitnessWritten);
+    if (sync) RETURN_IF_ERROR(files_->SyncFile(path_));
   }
   length_ = length;
   newer_copy_ = copy;

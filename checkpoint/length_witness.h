@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,6 +27,8 @@ class LengthWitness {
   absl::Status Raise(uint64_t length, bool sync);
 
  private:
+  absl::Status Make(std::string_view bytes, bool sync);
+
   FileOps* files_;
   std::string path_;
   std::optional<uint64_t> length_;

@@ -245,6 +245,18 @@ TEST_F(RocksDbLogStoreTest, WhatRocksDbSaysIsNoFileOnTheDiskOfTheLog) {
   EXPECT_TRUE(std::filesystem::exists(dir() + "/log/CURRENT"));
 }
 
+// It left an empty witness behind, and every later start was refused: the driver log was damaged.
+TEST_F(RocksDbLogStoreTest, AFirstStartOnAFullDiskMayBeTriedAgain) {
+  LossyFileOps files;
+  files.SetFull(true);
+  const absl::Status full = OpenRocksDbLogStore(dir(), {.files = &files}).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
+  files.SetFull(false);
+  EXPECT_TRUE(OpenRocksDbLogStore(dir(), {.files = &files}).ok());
+  const auto payloads = Replay();
+  EXPECT_TRUE(payloads.ok()) << payloads.status();
+}
+
 TEST_F(RocksDbLogStoreTest, AFullDiskKeepsWhatIsAcknowledgedAndSpaceLetsItGoOn) {
   LossyFileOps files;
   LossyRocksDbEnv lossy;

@@ -13,8 +13,12 @@ namespace sluice {
 absl::Status LossyFileOps::Write(const std::string& path, uint64_t offset,
                                  std::string_view bytes) {
   std::lock_guard lock(mutex_);
-  if (full_) return absl::ResourceExhaustedError("no space left for " + path);
   const absl::StatusOr<std::string> before = Posix()->Read(path);
+  if (full_) {  // a name costs nothing: the file is made, and empty
+    (void)Posix()->Write(path, 0, "");
+    if (!before.ok()) unsynced_entries_.insert(path);
+    return absl::ResourceExhaustedError("no space left for " + path);
+  }
   if (!before.ok()) unsynced_entries_.insert(path);
   synced_.emplace(path, before.ok() ? *before : std::string());
   return Posix()->Write(path, offset, bytes);
