@@ -16,9 +16,9 @@ namespace sluice {
 
 // For one thread. The store must outlive it.
 //
-// Errors that end it (the process exits with ExitCodeOf): fenced, damaged, held (by the store's
-// opener). Any other error of Append leaves the append under way with an unknown outcome: call
-// Retry until it gives a position or an error that ends the log.
+// Errors that end it (the process exits with ExitCodeOf): fenced, damaged, start again, held (by
+// the store's opener). Any other error of Append leaves the append under way with an unknown
+// outcome: call Retry until it gives a position or an error that ends the log.
 class DriverLog {
  public:
   // Microseconds of a clock that counts while the machine sleeps.
@@ -50,6 +50,9 @@ class DriverLog {
   absl::Status CheckWitness(uint64_t slot, const std::string& witness) const {
     return core_.CheckWitness(slot, witness);
   }
+
+  // It gives nothing but errors any more.
+  bool ended() const { return !end_.ok(); }
 
   uint64_t epoch() const { return core_.epoch(); }
   const LogPosition& last() const { return core_.last(); }

@@ -28,6 +28,10 @@ absl::Status DamagedError(const std::string& message) {
   return WithCode(absl::StatusCode::kDataLoss, kExitDamaged, message);
 }
 
+absl::Status StartAgainError(const std::string& message) {
+  return WithCode(absl::StatusCode::kUnavailable, kExitStartAgain, message);
+}
+
 absl::Status RefusedError(const std::string& message) {
   return WithCode(absl::StatusCode::kUnimplemented, kExitRefused, message);
 }
@@ -45,6 +49,8 @@ bool IsHeld(const absl::Status& status) {
 }
 
 bool IsDamaged(const absl::Status& status) { return ExitCodeOf(status) == kExitDamaged; }
+
+bool IsStartAgain(const absl::Status& status) { return ExitCodeOf(status) == kExitStartAgain; }
 
 int ExitCodeOf(const absl::Status& status) {
   const auto payload = status.GetPayload(kExitCode);

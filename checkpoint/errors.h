@@ -15,6 +15,10 @@ absl::Status FencedError(const std::string& message);
 absl::Status HeldError(const std::string& message);
 // What was stored and synced is not there as it was; the message names file and place.
 absl::Status DamagedError(const std::string& message);
+// A write or sync failed, and nobody can tell by asking again what the disk holds: a second sync
+// says that all is well when the kernel has dropped what the first could not write. This process
+// must not go on with the store; one that starts anew reads what is there.
+absl::Status StartAgainError(const std::string& message);
 // Well-formed but not in this release or not possible here.
 absl::Status RefusedError(const std::string& message);
 // What was typed is wrong.
@@ -23,6 +27,7 @@ absl::Status UsageError(const std::string& message);
 bool IsFenced(const absl::Status& status);
 bool IsHeld(const absl::Status& status);
 bool IsDamaged(const absl::Status& status);
+bool IsStartAgain(const absl::Status& status);
 
 // The exit code the status asks for; 0 when it asks for none.
 int ExitCodeOf(const absl::Status& status);

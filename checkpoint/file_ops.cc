@@ -128,7 +128,10 @@ absl::Status MakeDirectoriesDurably(FileOps* files, const std::string& path) {
   const std::string parent = ParentOf(path);
   if (parent != path) RETURN_IF_ERROR(MakeDirectoriesDurably(files, parent));
   RETURN_IF_ERROR(files->MakeDirectory(path));
-  return files->SyncDirectory(parent);
+  const absl::Status synced = files->SyncDirectory(parent);
+  // So that the next try does not take it for durable. One with something in it stays.
+  if (!synced.ok()) ::rmdir(path.c_str());
+  return synced;
 }
 
 }  // namespace sluice

@@ -252,7 +252,7 @@ void LogCore::On(const LogRetry&) {
 
 bool LogCore::Failed(const absl::Status& status) {
   if (status.ok()) return false;
-  if (IsDamaged(status) || IsFenced(status)) {
+  if (IsDamaged(status) || IsFenced(status) || IsStartAgain(status)) {
     Stop(status);
   } else {
     stalled_ = true;

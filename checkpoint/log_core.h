@@ -65,8 +65,8 @@ struct LogOpened {
 struct LogAppended { LogPosition position; std::vector<uint64_t> ids; };
 // The store failed in a way that may pass. Nothing was lost; send LogRetry when it is time.
 struct LogStalled { absl::Status status; };
-// The end of this core: fenced or damaged (errors.h). Appends not yet answered may or may not be
-// in the log.
+// The end of this core: fenced, damaged, or to be started again (errors.h). Appends not yet
+// answered may or may not be in the log.
 struct LogStopped { absl::Status status; };
 using LogCommand = std::variant<LogRead, LogPut, LogGet, LogCut, LogOpened, LogAppended,
                                 LogStalled, LogStopped>;

@@ -95,6 +95,22 @@ TEST_F(LogCoreTest, APutThatTookEffectWithoutAnAnswerIsFoundAgain) {
   EXPECT_EQ(Replay(), (Payloads{"a", "b"}));
 }
 
+// It tried again, and a store that had dropped what it could not write said that all was well.
+TEST_F(LogCoreTest, AWriteThatFailedForGoodEndsTheLogOfThisDriverOnly) {
+  LogCore core({.nonce = 1});
+  core.Step(0, LogStart{});
+  core.Step(0, LogReadDone{});
+  core.Step(0, LogPutDone{1, absl::OkStatus()});
+  core.Step(0, LogAppend{7, {"a"}});
+  const auto commands = core.Step(0, LogPutDone{2, StartAgainError("the sync failed")});
+  ASSERT_EQ(commands.size(), 1u);
+  ASSERT_TRUE(std::holds_alternative<LogStopped>(commands[0]));
+  EXPECT_EQ(ExitCodeOf(std::get<LogStopped>(commands[0]).status), kExitStartAgain);
+  EXPECT_TRUE(core.stopped());
+  EXPECT_TRUE(core.Step(0, LogRetry{}).empty());
+  EXPECT_TRUE(core.Step(0, LogAppend{8, {"b"}}).empty());
+}
+
 TEST_F(LogCoreTest, AFullDiskStopsAppendsAndSpaceLetsThemGoOn) {
   auto log = MustOpen();
   store_->SetFaults({.full = true});

@@ -15,8 +15,9 @@ namespace sluice {
 // Thread-safe. Knows nothing of what a slot holds.
 //
 // Errors of every method: damaged (errors.h) when the store can tell that what it had synced is
-// gone; resource exhausted when the disk is full; unavailable otherwise. After an error of
-// PutIfAbsent it is unknown whether the bytes are there: put the same bytes again and look.
+// gone; start again when a write or sync failed that cannot be tried again here; resource
+// exhausted when the disk is full; unavailable otherwise. After an error of PutIfAbsent it is
+// unknown whether the bytes are there: put the same bytes again and look.
 class LogStore {
  public:
   // An error returned by it ends the reading and is returned.

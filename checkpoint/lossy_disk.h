@@ -28,12 +28,17 @@ class LossyFileOps : public FileOps {
   absl::Status SyncDirectory(const std::string& path) override;
 
   void SetFull(bool full);
+  // The next sync of a file fails, and the kernel drops what it should have written: it is lost at
+  // the kill however often the file is synced again, which succeeds.
+  void FailNextSync();
   // The machine stops: files are as last synced, links and files of unsynced directories are gone.
   void Kill();
 
  private:
   std::mutex mutex_;
   bool full_ = false;
+  bool fail_sync_ = false;
+  std::set<std::string> lost_;                 // files whose sync failed
   std::map<std::string, std::string> synced_;  // what unsynced files go back to
   std::set<std::string> unsynced_entries_;
 };
@@ -46,6 +51,8 @@ class LossyRocksDbEnv {
 
   rocksdb::Env* env() const { return env_.get(); }
   void SetFull(bool full);
+  // The next sync of a write-ahead log fails; as above.
+  void FailNextSync();
   // From now on nothing reaches the disk; then the database is to be closed.
   void Kill();
   // After the close: cuts every file to what was synced.

@@ -128,6 +128,17 @@ TEST_F(PosixObjectStoreTest, WhatWasPutSurvivesADiskThatForgets) {
   EXPECT_EQ(*Open(&files)->Get("x/one"), "1");
 }
 
+TEST_F(PosixObjectStoreTest, WhatCouldNotBeSyncedIsWrittenToANewFile) {
+  LossyFileOps disk;
+  auto store = Open(&disk);
+  disk.FailNextSync();
+  EXPECT_TRUE(absl::IsUnavailable(store->PutIfAbsent("a/b", "bytes")));
+  EXPECT_TRUE(absl::IsNotFound(store->Get("a/b").status()));
+  ASSERT_TRUE(store->PutIfAbsent("a/b", "bytes").ok());
+  disk.Kill();
+  EXPECT_EQ(*store->Get("a/b"), "bytes");
+}
+
 TEST_F(PosixObjectStoreTest, AFullDiskLeavesNothingUnderTheName) {
   LossyFileOps files;
   auto store = Open(&files);

@@ -220,10 +220,14 @@ class RocksDbLogStore : public LogStore {
     if (status.ok()) return status;
     if (absl::IsResourceExhausted(status)) {
       db_.reset();
-    } else {
-      broken_ = status;
+      return status;
     }
-    return status;
+    broken_ = IsDamaged(status)  // a compaction has read it
+                  ? status
+                  : StartAgainError("the driver log is written no further, because what a failed "
+                                    "write left on the disk can only be read by a new start: " +
+                                    std::string(status.message()));
+    return broken_;
   }
 
   const RocksDbLogOptions options_;

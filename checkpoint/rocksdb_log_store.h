@@ -26,7 +26,9 @@ struct RocksDbLogOptions {
 // Held (errors.h), with the pid if it is known, when a live process has it open. Damaged when
 // RocksDB finds damage before the tail of its own log, when its files are missing, or when the
 // witness cannot be read. A full disk is resource exhausted; the store opens itself anew when it
-// is used again. Any other failed write is final for this object: what the disk holds is unknown.
+// is used again. Any other failed write or sync, of the log or of its witness, is final for this
+// object (start again, or damaged where a compaction found damage): every later call gives the
+// same error, until the log is opened anew.
 absl::StatusOr<std::unique_ptr<LogStore>> OpenRocksDbLogStore(
     const std::string& directory, const RocksDbLogOptions& options = {});
 

@@ -220,6 +220,52 @@ TEST_F(RocksDbLogStoreTest, ADiskThatForgetsUnsyncedWritesForgetsNoAppend) {
   }
 }
 
+// A second sync of the file would say that all is well.
+TEST_F(RocksDbLogStoreTest, AFailedSyncIsFinalAndNothingThatFailedWasAcknowledged) {
+  for (const bool of_witness : {false, true}) {
+    fs::remove_all(root_);
+    LossyFileOps files;
+    LossyRocksDbEnv lossy;
+    Payloads acknowledged;
+    {
+      auto store = OpenRocksDbLogStore(dir(), {.files = &files, .env = lossy.env()});
+      ASSERT_TRUE(store.ok()) << store.status();
+      auto log = DriverLog::Open(store->get(), [] { return 0; }, {.nonce = 1});
+      ASSERT_TRUE(log.ok()) << log.status();
+      const auto append = [&](const std::string& payload) {
+        const absl::Status status = (*log)->Append({payload}).status();
+        if (status.ok()) acknowledged.push_back(payload);
+        return status;
+      };
+      ASSERT_TRUE(append("a").ok());
+      if (of_witness) {
+        ASSERT_TRUE(append("b").ok());  // the witness of the one before is written
+        files.FailNextSync();           // that of this one, or of the next, is not
+      } else {
+        lossy.FailNextSync();
+      }
+      absl::Status failed;
+      for (int i = 0; i < 3 && failed.ok(); ++i) failed = append("c" + std::to_string(i));
+      EXPECT_TRUE(IsStartAgain(failed)) << failed;
+      EXPECT_TRUE((*log)->ended());
+      EXPECT_EQ((*log)->Retry().status(), failed);
+      EXPECT_EQ((*log)->Append({"d"}).status(), failed);
+      EXPECT_TRUE(IsStartAgain((*store)->PutIfAbsent(90, "e")));
+      EXPECT_TRUE(IsStartAgain((*store)->DeleteUpTo(1)));
+      lossy.Kill();
+    }
+    lossy.Forget();
+    files.Kill();
+    auto found = Replay();
+    ASSERT_TRUE(found.ok()) << found.status();
+    ASSERT_GE(found->size(), acknowledged.size());
+    found->resize(acknowledged.size());
+    EXPECT_EQ(*found, acknowledged);
+    Write({"after"});  // and the log goes on
+    EXPECT_EQ(Replay()->back(), "after");
+  }
+}
+
 TEST_F(RocksDbLogStoreTest, WithoutSyncThatDiskDoesForget) {
   LossyFileOps files;
   LossyRocksDbEnv lossy;
@@ -243,6 +289,25 @@ TEST_F(RocksDbLogStoreTest, WhatRocksDbSaysIsNoFileOnTheDiskOfTheLog) {
   ASSERT_TRUE(OpenRocksDbLogStore(dir(), {}).ok());
   EXPECT_FALSE(std::filesystem::exists(dir() + "/log/LOG"));
   EXPECT_TRUE(std::filesystem::exists(dir() + "/log/CURRENT"));
+}
+
+// In slots that nobody reads any more, as a merge of files in the background comes upon them.
+TEST_F(RocksDbLogStoreTest, DamageThatAnAppendMeetsIsDamage) {
+  Write({"one", "two"});
+  ASSERT_TRUE((*OpenRocksDbLogStore(dir()))->DeleteUpTo(2).ok());
+  Flip(FileOf(".sst"), 3);
+  absl::Status failed;
+  for (uint64_t start = 1; failed.ok() && start < 20; ++start) {  // each has a file of its own
+    auto store = OpenRocksDbLogStore(dir());
+    ASSERT_TRUE(store.ok()) << store.status();
+    for (uint64_t i = 0; i < 100 && failed.ok(); ++i) {
+      failed = (*store)->PutIfAbsent(1000 * start + i, "bytes");
+    }
+    if (!failed.ok()) {
+      EXPECT_EQ((*store)->PutIfAbsent(99'999, "bytes"), failed);
+    }
+  }
+  EXPECT_TRUE(IsDamaged(failed)) << failed;
 }
 
 // It left an empty witness behind, and every later start was refused: the driver log was damaged.

@@ -26,7 +26,11 @@ absl::Status LossyFileOps::Write(const std::string& path, uint64_t offset,
 
 absl::Status LossyFileOps::SyncFile(const std::string& path) {
   std::lock_guard lock(mutex_);
-  synced_.erase(path);
+  if (std::exchange(fail_sync_, false)) {
+    lost_.insert(path);
+    return absl::UnavailableError("cannot sync " + path);
+  }
+  if (!lost_.contains(path)) synced_.erase(path);
   return absl::OkStatus();
 }
 
@@ -63,6 +67,11 @@ void LossyFileOps::SetFull(bool full) {
   full_ = full;
 }
 
+void LossyFileOps::FailNextSync() {
+  std::lock_guard lock(mutex_);
+  fail_sync_ = true;
+}
+
 void LossyFileOps::Kill() {
   std::lock_guard lock(mutex_);
   for (const auto& [path, bytes] : synced_) {
@@ -73,15 +82,19 @@ void LossyFileOps::Kill() {
   for (const std::string& path : unsynced_entries_) ::unlink(path.c_str());
   synced_.clear();
   unsynced_entries_.clear();
+  lost_.clear();
 }
 
 struct LossyRocksDbEnv::State {
   struct File {
     uint64_t size = 0;
     uint64_t synced = 0;
+    bool log = false;   // a write-ahead log
+    bool lost = false;  // a sync of it failed
   };
   std::mutex mutex;
   bool full = false;
+  bool fail_sync = false;
   bool killed = false;
   std::map<std::string, std::shared_ptr<File>> files;
 };
@@ -118,7 +131,11 @@ class LossyFile : public rocksdb::FSWritableFileOwnerWrapper {
   IOStatus Synced() {
     std::lock_guard lock(state_->mutex);
     if (state_->killed) return IOStatus::IOError("killed");
-    file_->synced = file_->size;
+    if (file_->log && std::exchange(state_->fail_sync, false)) {
+      file_->lost = true;
+      return IOStatus::IOError("the sync failed");
+    }
+    if (!file_->lost) file_->synced = file_->size;
     return IOStatus::OK();
   }
 
@@ -143,6 +160,7 @@ class LossyFileSystem : public rocksdb::FileSystemWrapper {
     const IOStatus status = FileSystemWrapper::NewWritableFile(path, options, &target, context);
     if (!status.ok()) return status;
     auto file = std::make_shared<State::File>();
+    file->log = path.ends_with(".log");
     state_->files[path] = file;
     *result = std::make_unique<LossyFile>(std::move(target), state_, file);
     return status;
@@ -183,6 +201,11 @@ LossyRocksDbEnv::~LossyRocksDbEnv() = default;
 void LossyRocksDbEnv::SetFull(bool full) {
   std::lock_guard lock(state_->mutex);
   state_->full = full;
+}
+
+void LossyRocksDbEnv::FailNextSync() {
+  std::lock_guard lock(state_->mutex);
+  state_->fail_sync = true;
 }
 
 void LossyRocksDbEnv::Kill() {

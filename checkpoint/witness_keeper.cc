@@ -17,7 +17,9 @@ absl::Status WitnessKeeper::Note(uint64_t length) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !writing_; });
   if (!failed_.ok()) {
-    writing_ = true;  // again what failed
+    // What a disk had no room for is written again. Otherwise a second sync proves nothing.
+    if (!absl::IsResourceExhausted(failed_)) return failed_;
+    writing_ = true;
     changed_.notify_all();
     changed_.wait(lock, [this] { return !writing_; });
     if (!failed_.ok()) return failed_;

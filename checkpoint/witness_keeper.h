@@ -25,7 +25,8 @@ class WitnessKeeper {
   void Start() { thread_ = std::thread([this] { Run(); }); }
 
   // Returns when all lengths noted before are durable, then begins to write this one. An error is
-  // that of the earlier ones; this one is then not noted, and the next call tries them again.
+  // that of the earlier ones; this one is then not noted. After a full disk the next call tries
+  // them again; any other error stays.
   absl::Status Note(uint64_t length);
 
   // The highest length noted or loaded.

@@ -57,7 +57,21 @@ TEST_F(WitnessKeeperTest, OneNotedIsDurableWhenTheNextNoteReturns) {
   }
 }
 
-TEST_F(WitnessKeeperTest, AnErrorIsToldByTheNextNoteAndTriedAgain) {
+TEST_F(WitnessKeeperTest, AFailedSyncIsNeverTriedAgain) {
+  auto keeper = Start();
+  ASSERT_TRUE(keeper->Note(1).ok());
+  ASSERT_TRUE(keeper->Note(1).ok());
+  ASSERT_TRUE(keeper->Note(1).ok());
+  files_.FailNextSync();
+  ASSERT_TRUE(keeper->Note(2).ok());
+  EXPECT_TRUE(absl::IsUnavailable(keeper->Note(3)));
+  EXPECT_TRUE(absl::IsUnavailable(keeper->Note(3)));
+  keeper.reset();
+  files_.Kill();
+  EXPECT_EQ(OnDisk(), 1u);
+}
+
+TEST_F(WitnessKeeperTest, AFullDiskIsToldByTheNextNoteAndTriedAgain) {
   auto keeper = Start();
   ASSERT_TRUE(keeper->Note(1).ok());
   ASSERT_TRUE(keeper->Note(1).ok());  // the first is durable

@@ -16,13 +16,11 @@ namespace sluice {
 namespace {
 
 // Nobody starts a local job again but its user.
-int CodeForPeople(const JobEnding& ending) {
-  return ending.exit_code == kExitStartAgain ? kExitFailed : ending.exit_code;
-}
+int CodeForPeople(int code) { return code == kExitStartAgain ? kExitFailed : code; }
 
 ExitStatus FromStatus(const absl::Status& status) {
   const int code = ExitCodeOf(status);
-  if (code != 0) return {code, std::string(status.message())};
+  if (code != 0) return {CodeForPeople(code), std::string(status.message())};
   return ToExit(status);
 }
 
@@ -78,7 +76,7 @@ class LocalRunner : public JobRunner {
     const std::optional<JobEnding> ending =
         job_->Await(timeout.has_value() ? timeout->count() : -1);
     if (!ending.has_value()) return std::nullopt;
-    return Outcome{CodeForPeople(*ending), ending->message};
+    return Outcome{CodeForPeople(ending->exit_code), ending->message};
   }
   Outcome Stop(StopOptions options) override {
     StopRequested stop;
@@ -133,7 +131,7 @@ ExitStatus RunLocal(BuiltProgram program) {
     _exit(kExitDeadline);
   }
   job->reset();
-  return {CodeForPeople(ending), ending.message};
+  return {CodeForPeople(ending.exit_code), ending.message};
 }
 
 }  // namespace sluice

@@ -197,7 +197,7 @@ lease::Event LeaderSeat::Judge(const absl::StatusOr<LogPosition>& position, Mono
     }
     return lease::Appended{begun};
   }
-  if (IsFenced(position.status()) || IsDamaged(position.status())) {
+  if (log_->ended()) {
     LOG(WARNING) << "this driver leads no more: " << position.status();
     return lease::Fenced{};
   }

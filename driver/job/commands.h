@@ -35,8 +35,9 @@ struct LogDurable {
   uint64_t slot = 0;
   uint32_t checksum = 0;
 };
+// It is never appended to again by this driver.
 struct LogFailed {
-  bool fenced = false;
+  int exit_code = 0;  // as a rule that of fenced, damaged, or start again
   std::string message;
 };
 struct ListedFile {

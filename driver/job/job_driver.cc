@@ -218,8 +218,9 @@ void JobDriver::FinishAppend(absl::StatusOr<LogPosition> position) {
     Feed(LogDurable{position->slot, position->checksum});
     return;
   }
-  if (IsFenced(position.status()) || IsDamaged(position.status())) {
-    Feed(LogFailed{IsFenced(position.status()), std::string(position.status().message())});
+  if (opened_.log->ended()) {
+    const int code = ExitCodeOf(position.status());
+    Feed(LogFailed{code != 0 ? code : kExitFailed, std::string(position.status().message())});
     return;
   }
   // A full disk or a store that is away: nothing is acknowledged or decided until it is back.

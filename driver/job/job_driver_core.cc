@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/exit_code.h"
 #include "common/mutations.h"
 
 namespace sluice {
@@ -97,7 +98,10 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     log_.OnDurable(*durable, out_);
     members_.SetDurableSlot(durable->slot);
   } else if (const auto* failed = std::get_if<LogFailed>(&event)) {
-    End(failed->fenced ? 7 : 1, failed->fenced ? "FENCED" : "FAILED", failed->message);
+    const bool again = failed->exit_code == kExitStartAgain;
+    End(failed->exit_code,
+        again ? "RECOVERING" : failed->exit_code == kExitFenced ? "FENCED" : "FAILED",
+        failed->message);
   } else if (const auto* listed = std::get_if<SourcesListed>(&event)) {
     if (!listed->error.empty()) {
       Fail(1, absl::StrCat("batch ", listed->batch_ms, " cannot be planned: ", listed->error));

@@ -213,9 +213,23 @@ TEST(JobDriverCoreTest, DrainTakesABlockThatIsAnnouncedBehindTheLastBatch) {
 TEST(JobDriverCoreTest, AFencedDriverEndsWithSeven) {
   Cluster cluster(1);
   cluster.Announce();
-  cluster.Feed(LogFailed{true, "a newer driver has taken over"});
+  cluster.Feed(LogFailed{kExitFenced, "a newer driver has taken over"});
   ASSERT_TRUE(cluster.end.has_value());
   EXPECT_EQ(cluster.end->exit_code, 7);
+}
+
+// It tried its log again for ever, and a log that was found damaged ended it with 1.
+TEST(JobDriverCoreTest, ALogThatCannotBeWrittenAnyMoreEndsItsDriver) {
+  for (const auto& [code, state] : {std::pair{kExitStartAgain, "RECOVERING"},
+                                    std::pair{kExitDamaged, "FAILED"}}) {
+    Cluster cluster(1);
+    cluster.Announce();
+    cluster.Feed(LogFailed{code, "why"});
+    ASSERT_TRUE(cluster.end.has_value());
+    EXPECT_EQ(cluster.end->exit_code, code);
+    EXPECT_EQ(cluster.end->state, state);
+    EXPECT_EQ(cluster.end->message, "why");
+  }
 }
 
 TEST(JobDriverCoreTest, ALogShorterThanAWorkersWitnessIsDamage) {

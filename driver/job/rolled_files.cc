@@ -129,7 +129,10 @@ absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64
   };
   RETURN_IF_ERROR(
       GatherRolled(roll, output, read, [&](std::string_view bytes) { return file.Write(bytes); }));
-  RETURN_IF_ERROR(file.Sync());
+  if (const absl::Status synced = file.Sync(); !synced.ok()) {
+    unlink(aside.c_str());  // its pages may be lost, and a second sync would not tell: a new file
+    return synced;
+  }
   if (renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, roll.target.c_str(), RENAME_NOREPLACE) != 0 &&
       errno != EEXIST) {
     return ErrnoStatus("cannot move " + aside + " to " + roll.target, errno);

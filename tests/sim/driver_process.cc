@@ -193,8 +193,9 @@ void DriverProcess::FinishAppend(absl::StatusOr<LogPosition> position) {
     Feed(LogDurable{position->slot, position->checksum});
     return;
   }
-  if (IsFenced(position.status()) || IsDamaged(position.status())) {
-    Feed(LogFailed{IsFenced(position.status()), std::string(Message(position.status()))});
+  if (opened_.log->ended()) {
+    const int code = ExitCodeOf(position.status());
+    Feed(LogFailed{code != 0 ? code : kExitFailed, std::string(Message(position.status()))});
     return;
   }
   site_->world.Count("recovery: append tried again");

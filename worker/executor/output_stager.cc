@@ -55,14 +55,22 @@ absl::Status SyncDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+// Syncs a directory that was just made into its parent. One that is not goes, so that the next try
+// does not take it for durable.
+absl::Status KeepMade(const std::string& path) {
+  const absl::Status synced = SyncDirectory(DirectoryOf(path));
+  if (!synced.ok()) rmdir(path.c_str());
+  return synced;
+}
+
 // With all that lead to it. What is made here is synced into its parent.
 absl::Status MakeDirectory(const std::string& path) {
-  if (mkdir(path.c_str(), 0777) == 0) return SyncDirectory(DirectoryOf(path));
+  if (mkdir(path.c_str(), 0777) == 0) return KeepMade(path);
   if (errno == EEXIST) return absl::OkStatus();
   if (errno != ENOENT) return Error("make directory", path);
   RETURN_IF_ERROR(MakeDirectory(DirectoryOf(path)));
   if (mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) return Error("make directory", path);
-  return SyncDirectory(DirectoryOf(path));
+  return KeepMade(path);
 }
 
 absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
