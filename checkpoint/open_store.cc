@@ -2,12 +2,12 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <random>
 #include <utility>
 
 #include "checkpoint/checkpoint_url.h"
 #include "checkpoint/errors.h"
+#include "checkpoint/file_ops.h"
 #include "checkpoint/posix_object_store.h"
 #include "checkpoint/rocksdb_log_store.h"
 #include "checkpoint/s3_life.h"
@@ -44,18 +44,25 @@ absl::Status Discard(const std::string& directory) {
   return absl::OkStatus();
 }
 
-std::string MarkerOf(const std::string& directory) {
-  std::ifstream marker(directory + kMarker);
-  return {std::istreambuf_iterator<char>(marker), std::istreambuf_iterator<char>()};
+// Empty: there is none, or it was cut short by a full disk.
+absl::StatusOr<std::string> MarkerOf(const std::string& directory) {
+  absl::StatusOr<std::string> marker = FileOps::Posix()->Read(directory + kMarker);
+  if (absl::IsNotFound(marker.status())) return std::string();
+  return marker;
 }
 
 absl::Status Mark(const std::string& directory, const std::string& text) {
-  if (MarkerOf(directory) == text) return absl::OkStatus();
-  std::ofstream marker(directory + kMarker);
+  ASSIGN_OR_RETURN(const std::string former, MarkerOf(directory));
+  if (former == text) return absl::OkStatus();
+  const std::string path = directory + kMarker;
+  std::ofstream marker(path);
   marker << text;
   marker.close();
-  return marker.good() ? absl::OkStatus()
-                       : absl::UnavailableError("cannot write " + directory + kMarker);
+  if (!marker.good()) return absl::UnavailableError("cannot write " + path);
+  absl::Status synced = FileOps::Posix()->SyncFile(path);
+  if (synced.ok()) synced = FileOps::Posix()->SyncDirectory(directory);
+  if (!synced.ok()) (void)FileOps::Posix()->Remove(path);  // the next try does not trust it
+  return synced;
 }
 
 absl::Status LostLog(const std::string& where) {
@@ -106,9 +113,10 @@ absl::StatusOr<DriverStore> OpenLocal(const CheckpointUrl& url, const DriverStor
                         url.text());
   }
   ASSIGN_OR_RETURN(LocalLog local, OpenLocalLog(url.directory, options));
-  if (MarkerOf(url.directory).starts_with(kLogMarker)) {
+  ASSIGN_OR_RETURN(const std::string marker, MarkerOf(url.directory));
+  if (marker.starts_with(kLogMarker)) {
     return RefusedError("in " + url.directory + " is the log of a job whose state is elsewhere: " +
-                        MarkerOf(url.directory));
+                        marker);
   }
   RETURN_IF_ERROR(Mark(url.directory, kMarkerText));
   ASSIGN_OR_RETURN(std::unique_ptr<PosixObjectStore> objects, OpenPosix(url));
@@ -134,8 +142,7 @@ absl::StatusOr<DriverStore> OpenS3WithLocalLog(std::shared_ptr<S3Bucket> bucket,
                                                const DriverStoreOptions& options) {
   const std::string text = kLogMarker + url.text() + "\n";
   ASSIGN_OR_RETURN(LocalLog local, OpenLocalLog(log.directory, options));
-  // A marker that is empty was cut short by a full disk.
-  const std::string marker = MarkerOf(log.directory);
+  ASSIGN_OR_RETURN(const std::string marker, MarkerOf(log.directory));
   if (!marker.empty() && marker != text) {
     return RefusedError("in " + log.directory + " is the log of another job: " + marker);
   }

@@ -43,6 +43,16 @@ TEST(OpenStoreTest, AJobThatHasRunIsNotBegunAfreshWhereItsLogIsNot) {
   std::filesystem::remove_all(folder);
 }
 
+// It ended the process with an exception of the standard library's.
+TEST(OpenStoreTest, AMarkerThatCannotBeReadIsAnError) {
+  const std::string folder = testing::TempDir() + "unreadable_" + std::to_string(::getpid());
+  ASSERT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());
+  std::filesystem::remove(folder + "/job");
+  std::filesystem::create_directory(folder + "/job");  // can be opened, and not be read
+  EXPECT_TRUE(absl::IsUnavailable(OpenDriverStore({.url = "rocksdb:" + folder}).status()));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(OpenStoreTest, AJobThatWasEndedBeforeItsFirstAppendMayBeginAgain) {
   const std::string folder = testing::TempDir() + "unbegun_" + std::to_string(::getpid());
   ASSERT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());

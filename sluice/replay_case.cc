@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "checkpoint/errors.h"
 #include "common/status.h"
@@ -43,7 +43,9 @@ absl::StatusOr<proto::ReplayCase> ReadCase(const std::string& folder) {
   const std::string path = folder + "/" + kCaseFile;
   std::ifstream in(path, std::ios::binary);
   if (!in) return absl::NotFoundError("no case is at " + path);
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::ostringstream read;  // an iterator would throw where the file cannot be read
+  read << in.rdbuf();
+  const std::string text = std::move(read).str();
   proto::ReplayCase the_case;
   if (!google::protobuf::TextFormat::ParseFromString(text, &the_case)) {
     return DamagedError(path + " is no case");

@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -108,7 +108,9 @@ ExitStatus CompareRows(const std::string& path, const std::string& rows) {
     return {kExitFailed, "cannot write " + path + ": " + std::strerror(errno)};
   }
   std::ifstream in(path, std::ios::binary);
-  const std::string former{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::ostringstream read;  // an iterator would throw where the file cannot be read
+  read << in.rdbuf();
+  const std::string former = std::move(read).str();
   if (former == rows) return {};
   const auto [was, now] = std::mismatch(former.begin(), former.end(), rows.begin(), rows.end());
   const auto line = 1 + std::count(former.begin(), was, '\n');

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <random>
 
+#include "checkpoint/file_ops.h"
 #include "common/crc32c.h"
 #include "common/role_flags.h"
 #include "common/status.h"
@@ -31,9 +32,11 @@ absl::Status Failed(const std::string& what, const std::string& path) {
   return errno == ENOSPC ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
 }
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
+// Empty when there is none.
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  absl::StatusOr<std::string> bytes = FileOps::Posix()->Read(path);
+  if (absl::IsNotFound(bytes.status())) return std::string();
+  return bytes;
 }
 
 absl::Status WriteSynced(const std::string& path, const std::string& bytes) {
@@ -62,7 +65,7 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& 
   int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return Failed("cannot open", lock_path);
   if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    std::string owner = ReadFile(lock_path);
+    std::string owner = ReadFile(lock_path).value_or("");
     close(lock);
     return absl::FailedPreconditionError("another driver (process " + owner +
                                          ") has the data folder: " + root);
@@ -85,7 +88,7 @@ absl::StatusOr<proto::JobTable> DataFolder::LoadTable() const {
   if (fs::file_size(TablePath(), error) > kTableBytesMax || error) {
     return absl::DataLossError("the job table is too large: " + TablePath());
   }
-  std::string bytes = ReadFile(TablePath());
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(TablePath()));
   if (bytes.size() < kMagicSize + 4 || bytes.compare(0, kMagicSize, kMagic) != 0) {
     return absl::DataLossError("damaged job table (offset 0): " + TablePath());
   }
@@ -117,7 +120,7 @@ absl::Status DataFolder::SaveTable(const proto::JobTable& table) const {
 
 absl::StatusOr<std::string> DataFolder::Node() const {
   const std::string path = root_ + "/NODE";
-  std::string node = ReadFile(path);
+  ASSIGN_OR_RETURN(std::string node, ReadFile(path));
   if (node.size() == 16) return node;
   std::random_device random;
   char text[20];
@@ -158,7 +161,9 @@ std::string LastLineOfOutput(const std::string& run_folder) {
   std::streamoff size = file.tellg();
   std::streamoff begin = std::max<std::streamoff>(0, size - kTailBytes);
   file.seekg(begin);
-  std::string tail(std::istreambuf_iterator<char>(file), {});
+  std::string tail(static_cast<size_t>(kTailBytes), '\0');
+  file.read(tail.data(), kTailBytes);
+  tail.resize(static_cast<size_t>(file.gcount()));
   while (!tail.empty() && (tail.back() == '\n' || tail.back() == ' ')) tail.pop_back();
   std::string line = tail.substr(tail.rfind('\n') == tail.npos ? 0 : tail.rfind('\n') + 1);
   return line.substr(0, 500);
