@@ -9,7 +9,9 @@ constexpr std::array<std::string_view, static_cast<size_t>(KillPoint::kCount)> k
     "append begun",     "append synced",    "witness written", "slots forgotten",
     "plan logged",      "decided logged",   "published logged",
     "sealed logged",    "part written",     "part staged",     "output complete",
-    "output renamed",   "output published", "object written",  "object synced",
+    "output renamed",   "output published", "received begun",  "received stored",
+    "received logged",  "received restored", "received collected",
+    "object written",   "object synced",
     "object linked",    "manifest begun",   "manifest put",    "object collected",
     "checkpoints read", "log opened",       "state loaded",
 };

@@ -27,6 +27,12 @@ enum class KillPoint : uint8_t {
   kOutputComplete,    // _SUCCESS is there, the directory is not renamed
   kOutputRenamed,     // renamed, the parent is not synced
   kOutputPublished,   // synced; that it is published is not logged
+  // Received blocks, where the job has a received-data log.
+  kReceivedBegun,     // a block is sealed in memory, and about to be written to the store
+  kReceivedStored,    // it is there; the job driver has not heard of it
+  kReceivedLogged,    // that it was added is durable in the log; its receiver has not heard
+  kReceivedRestored,  // read back from the store after a crash, with no batch that has read it
+  kReceivedCollected, // deleted, others of the same collection are not
   // Objects: parts of state, received blocks, manifests.
   kObjectWritten,     // aside, not synced
   kObjectSynced,      // aside, not linked to its name

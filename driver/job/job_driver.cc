@@ -21,6 +21,7 @@ std::vector<KillPoint> PlacesBehind(const std::vector<proto::Entry>& entries) {
   std::vector<KillPoint> places;
   if (!KillPointsArmed()) return places;
   for (const proto::Entry& entry : entries) {
+    if (entry.has_block_added()) places.push_back(KillPoint::kReceivedLogged);
     if (entry.has_planned()) places.push_back(KillPoint::kPlanLogged);
     if (entry.has_decided()) places.push_back(KillPoint::kDecidedLogged);
     if (entry.has_published()) places.push_back(KillPoint::kPublishedLogged);
@@ -387,6 +388,7 @@ void JobDriver::CollectReceivedBlocks(const Manifest& oldest) {
   for (const std::string& name : collection.needless) {
     const absl::Status deleted = parts_.objects->Delete(name);
     if (!deleted.ok()) LOG(WARNING) << "cannot delete " << name << ": " << deleted;
+    Pass(KillPoint::kReceivedCollected);
   }
   if (!collection.unknown.empty()) Feed(ReceivedOrphans{std::move(collection.unknown)});
 }

@@ -1,5 +1,6 @@
 """What befalls files between two lives of a job, or under one."""
 import os
+import shutil
 import struct
 
 
@@ -39,6 +40,39 @@ def power_cut(folder, before, synced_file, rng):
     return cut
 
 
+def forget_entries(folder, roots, rng):
+    """Undoes the latest of the changes of names whose directory was not synced since: as many as
+    are drawn, last first. `folder`: FAULTY_ENTRIES of faulty_files.cc. Returns how many."""
+    unsynced = []
+    if not os.path.exists(os.path.join(folder, "list")):
+        return 0
+    with open(os.path.join(folder, "list"), encoding="utf-8") as f:
+        for line in f:
+            what, path, to, kept = line.rstrip("\n").split("\t")
+            if not path.startswith(roots):
+                continue
+            if what == "sync":
+                unsynced = [change for change in unsynced
+                            if os.path.dirname(change[2] or change[1]) != path]
+            else:
+                unsynced.append((what, path, to, kept))
+    undone = unsynced[rng.randint(0, len(unsynced)):]
+    for change in reversed(undone):
+        undo(*change)
+    return len(undone)
+
+
+def undo(what, path, to, kept):
+    if what == "rename" and os.path.exists(to):
+        os.rename(to, path)
+    elif what == "create" and os.path.isdir(path):
+        shutil.rmtree(path)
+    elif what == "create" and os.path.exists(path):
+        os.remove(path)
+    if kept:
+        os.link(kept, to or path)
+
+
 # What is damaged: (name of the kind, does the file belong to it).
 def is_wal(path):
     return "/log/" in path and path.endswith(".log")
@@ -56,23 +90,30 @@ def is_manifest(path):
     return "/log/" not in path and "manifest" in path
 
 
+def is_received(path):
+    return "/received/" in path
+
+
 def is_object(path):
-    return not is_log(path) and not is_manifest(path) and "/log." not in path
+    """Parts of state, and the marks of job and store."""
+    others = is_log(path) or is_manifest(path) or is_received(path) or "/log." in path
+    return not others
 
 
 KINDS = {"wal": is_wal, "log": is_log, "witness": is_witness, "manifest": is_manifest,
-         "object": is_object}
+         "received": is_received, "object": is_object}
 WAYS = ("flip", "missing", "empty", "cut")
 
 
 def spoil(checkpoint, rng):
     """Damages one file. Returns (what was done, path), or None when there is no such file."""
-    kind = rng.choice(list(KINDS))
     way = rng.choice(WAYS)
-    files = sorted(path for path in files_below(checkpoint)
-                   if KINDS[kind](path) and os.path.getsize(path) > 0)
-    if not files:
+    there = sorted(path for path in files_below(checkpoint) if os.path.getsize(path) > 0)
+    kinds = [kind for kind, is_of in KINDS.items() if any(map(is_of, there))]
+    if not kinds:
         return None
+    kind = rng.choice(kinds)
+    files = list(filter(KINDS[kind], there))
     path = files[-1] if rng.random() < 0.5 else rng.choice(files)
     size = os.path.getsize(path)
     if way == "flip":

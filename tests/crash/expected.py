@@ -4,6 +4,7 @@ Record n is "KEY ID" with n = 7 * ID + KEY, numbered from 1; a file has the next
 came twice and one out of order within its file are seen at once, a gap when the job was drained:
 until then what is missing may not be published yet.
 """
+import copy
 import os
 import re
 import zlib
@@ -35,16 +36,19 @@ def rows_of(folder, pattern):
     return parts
 
 
-def signature(folder, thorough):
-    """Of all files: name, size and time of change; thorough: their bytes as well."""
+def identity(folder):
+    """Of the folder alone."""
+    return os.stat(folder).st_mtime_ns
+
+
+def signature(folder):
+    """Of all files: name, size, time of change, and bytes."""
     found = []
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         info = os.stat(path)
-        found.append((name, info.st_size, info.st_mtime_ns))
-        if thorough:
-            with open(path, "rb") as f:
-                found.append(zlib.crc32(f.read()))
+        with open(path, "rb") as f:
+            found.append((name, info.st_size, info.st_mtime_ns, zlib.crc32(f.read())))
     return found
 
 
@@ -55,7 +59,7 @@ class Expected:
         self.output = output
         self.file = open(path, "a", encoding="ascii", buffering=1)
         self.acked = 0
-        self.seen = {}        # (output, batch): its bytes, when it was seen first
+        self.seen = {}        # (output, batch): its folder and its files, when it was seen first
         self.batches = {}     # batch: its numbers
         self.numbers = set()  # of all batches
 
@@ -69,7 +73,16 @@ class Expected:
         if final:
             self.check_whole()
 
+    def copy(self):
+        """Goes on from here for itself; writes to the same file."""
+        other = copy.copy(self)
+        other.seen, other.batches = dict(self.seen), dict(self.batches)
+        other.numbers = set(self.numbers)
+        return other
+
     def look(self, thorough):
+        """Of what was seen before only the folder itself is looked at, unless thorough: it changes
+        when anything in it comes, goes or is replaced."""
         there = set()
         for kind in OUTPUTS:
             parent = os.path.dirname(f"{self.output}/{kind}")
@@ -86,11 +99,12 @@ class Expected:
             if which not in self.seen:
                 if "_SUCCESS" not in os.listdir(folder):
                     raise Wrong(f"{folder} has no _SUCCESS")
-                self.seen[which] = (signature(folder, False), signature(folder, True))
+                self.seen[which] = (identity(folder), signature(folder))
                 self.file.write(f"published {which[0]} {which[1]}\n")
                 if which[0] == "ids":
                     self.take(which[1])
-            elif signature(folder, thorough) != self.seen[which][thorough]:
+            elif (identity(folder) != self.seen[which][0] or
+                  thorough and signature(folder) != self.seen[which][1]):
                 raise Wrong(f"published output changed: {folder}")
 
     def folder(self, kind, batch):

@@ -2,6 +2,7 @@
 
 #include "checkpoint/received_objects.h"
 #include "common/crc32c.h"
+#include "common/kill_point.h"
 #include "common/status.h"
 #include "worker/daemon/block_names.h"
 
@@ -73,8 +74,10 @@ absl::Status ReceivedLog::Write(const worker::LogBlock& command) {
   ASSIGN_OR_RETURN(const std::shared_ptr<ObjectStore> store,
                    StoreOf(command.block.job_instance, command.store));
   ASSIGN_OR_RETURN(const BlockStore::Reading reading, blocks_->Read(command.block));
+  Pass(KillPoint::kReceivedBegun);
   const absl::Status put =
       store->PutIfAbsent(ObjectOf(command.block), EncodeReceived(reading.bytes()));
+  Pass(KillPoint::kReceivedStored);
   return absl::IsAlreadyExists(put) ? absl::OkStatus() : put;
 }
 
@@ -103,6 +106,7 @@ worker::LoggedRead ReceivedLog::Read(const worker::ReadLogged& command) {
   const uint32_t crc =
       command.info.crc32c() != 0 ? command.info.crc32c() : Crc32c(*bytes);
   const absl::Status stored = blocks_->PutCopy(key, *bytes, crc);
+  Pass(KillPoint::kReceivedRestored);
   read.ok = stored.ok() || absl::IsAlreadyExists(stored);
   read.gone = absl::IsDataLoss(stored);
   if (!read.ok) read.error = std::string(Message(stored));
