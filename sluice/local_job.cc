@@ -73,6 +73,9 @@ std::shared_ptr<const LineageGraph> LocalJob::Graph() const {
 absl::Status LocalJob::Begin(const StreamingContext& context) {
   const ExitStatus logged = CheckReceivedLog(options_.config, options_.store.url);
   if (!logged.ok()) return RefusedError(logged.message);
+  if (options_.config.Text("state_backend") == "rocksdb") {
+    RETURN_IF_ERROR(PrepareStateFolder(TemporaryStateFolder()));
+  }
   ASSIGN_OR_RETURN(store_, OpenJobStore(options_.store));
   JobDriverParts parts;
   parts.graph = &graph_;

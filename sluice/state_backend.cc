@@ -1,39 +1,34 @@
 #include "sluice/state_backend.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <string_view>
 #include <system_error>
-#include <vector>
 
+#include "checkpoint/errors.h"
 #include "checkpoint/rocksdb_sorted_db.h"
+#include "worker/executor/state_folders.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "state-";
+bool IsGone(int64_t pid) { return kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH; }
 
-bool Lives(const std::string& folder) {
-  const long pid = std::strtol(folder.c_str() + kPrefix.size(), nullptr, 10);
-  return pid <= 0 || kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
-}
-
-void RemoveWhatIsLeft(const std::string& parent) {
-  std::error_code error;
-  std::vector<fs::path> left;
-  for (fs::directory_iterator it(parent, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename();
-    if (name.starts_with(kPrefix) && !Lives(name)) left.push_back(it->path());
-  }
-  for (const fs::path& folder : left) fs::remove_all(folder, error);
+// Why state cannot be kept there; null: it can.
+const char* WhyNotOurs(const struct stat& there) {
+  if (S_ISLNK(there.st_mode)) return "it is a symbolic link";
+  if (!S_ISDIR(there.st_mode)) return "it is no folder";
+  if (there.st_uid != geteuid()) return "it belongs to another user";
+  if ((there.st_mode & 0777) != 0700) return "its mode is not 0700";
+  return nullptr;
 }
 
 }  // namespace
@@ -47,10 +42,8 @@ StateBackend StateBackendOf(const Config& config, const std::string& parent) {
   backend.open_bytes = std::min<uint64_t>(backend.open_bytes, memory);
   backend.open = [parent, memory]() -> absl::StatusOr<std::unique_ptr<SortedDb>> {
     static std::atomic<uint64_t> made = 0;
-    RemoveWhatIsLeft(parent);
     RocksDbSortedOptions options;
-    options.dir = parent + "/" + std::string(kPrefix) + std::to_string(getpid()) + "-" +
-                  std::to_string(++made);
+    options.dir = StateFolder(parent, getpid(), ++made);
     std::error_code ignored;
     fs::remove_all(options.dir, ignored);  // of a former process of this pid
     options.memory = memory - memory / 4;
@@ -63,7 +56,23 @@ std::string TemporaryStateFolder() {
   std::error_code error;
   fs::path folder = fs::temp_directory_path(error);
   if (error) folder = "/tmp";
-  return folder / ("sluice-" + std::to_string(getuid()));
+  return folder / ("sluice-" + std::to_string(geteuid()));
+}
+
+absl::Status PrepareStateFolder(const std::string& path) {
+  struct stat there {};
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return RefusedError("no folder for state can be made: " + path + ": " + std::strerror(errno));
+  }
+  if (lstat(path.c_str(), &there) != 0) {
+    return RefusedError("no state can be kept in " + path + ": " + std::strerror(errno));
+  }
+  if (const char* why = WhyNotOurs(there)) {
+    return RefusedError(std::string("no state is kept where others can reach it: ") + why +
+                        ": remove it, or have TMPDIR name another place: " + path);
+  }
+  RemoveStateFolders(path, IsGone);
+  return absl::OkStatus();
 }
 
 }  // namespace sluice

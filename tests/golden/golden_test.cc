@@ -4,6 +4,7 @@
 // another one.
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <set>
 
@@ -138,6 +139,7 @@ class GoldenTest : public testing::TestWithParam<std::tuple<std::string, uint32_
               std::to_string(partitions());
     fs::remove_all(folder_);
     fs::create_directories(folder_);
+    setenv("TMPDIR", folder_.c_str(), 1);  // where state on disk is
   }
   void TearDown() override { fs::remove_all(folder_); }
 

@@ -95,6 +95,12 @@ class Cases:
         self.expect(3, "a window that is no multiple, submitted",
                     [s, "submit", to, "--name=bad-window", self.misfit, "--", *where,
                      "--misfit=window"], "multiple")
+        shared = self.cluster.path("shared-tmp")
+        os.makedirs(shared)
+        os.symlink(self.cluster.path("input"), os.path.join(shared, f"sluice-{os.geteuid()}"))
+        self.expect(3, "state on disk of a local job in a folder that is a link",
+                    ["env", f"TMPDIR={shared}", self.misfit, *where,
+                     "--conf=state_backend=rocksdb"], "symbolic link")
         self.expect(1, "a job of no such name", [s, "job", "status", "nosuch", to])
 
     def denied(self):

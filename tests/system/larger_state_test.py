@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
 
 KEYS = 40_000
-AT_ONCE = 800
+AT_ONCE = 1000
 STATE = KEYS * 10_000  # as tests/jobs/wide.cc has it
 RESIDENT_MAX = STATE // 2
 CONF = ["worker_lease=1s", "checkpoint_interval=2s", "partitions=4", "state_memory=8MiB"]
@@ -66,6 +66,10 @@ class Wide:
             if "VmHWM" in fields:
                 self.most = max(self.most, int(fields["VmHWM"].split()[0]) << 10)
 
+    def state_on_disk(self, worker):
+        folder = self.cluster.path(worker, "work", "wide")
+        return {name for name in os.listdir(folder) if name.startswith("state-")}
+
     def records(self):
         return sum(int(row.split("(")[2].split(",")[0]) for row in newest(self.output))
 
@@ -75,7 +79,10 @@ class Wide:
 
     def push_all(self, times, disasters):
         """Every key once more. `disasters`: what happens while the keys behind a number come."""
-        for first in range(0, KEYS, AT_ONCE):
+        begins = range(0, KEYS, AT_ONCE)
+        if not set(disasters) <= set(begins):
+            raise Failure(f"{disasters.keys()} would never happen")
+        for first in begins:
             client = self.push(range(first, first + AT_ONCE))
             self.look()
             if first in disasters:
@@ -119,7 +126,14 @@ def run(cluster, program, backend):
     print(f"{backend}: {STATE >> 20} MiB of state, an executor had {wide.most >> 20} MiB in memory")
     if wide.most > RESIDENT_MAX:
         raise Failure(f"an executor had {wide.most} bytes in memory, more than {RESIDENT_MAX}")
+    left = wide.state_on_disk("w1")
+    if not left or not wide.state_on_disk("w0"):
+        raise Failure("no state is where this test looks for it")
+    cluster.start_worker("w1")
+    wait_until(lambda: not left & wide.state_on_disk("w1"), "the killed worker's state to go")
     cluster.run("job", "drain", "wide", "--deadline=50s", seconds=60)
+    wait_until(lambda: not wide.state_on_disk("w0") | wide.state_on_disk("w1"),
+               "the ended job's state to go")
 
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
     std::lock_guard lock(mutex_);
     Process& process = processes_[key];
     process.running = true;
+    process.work = work;
     process.board.emplace(std::move(board));
     if (arena.has_value()) process.arena.emplace(std::move(*arena));
   }
@@ -193,10 +194,13 @@ void ExecutorProcesses::End(const ExecutorKey& executor, bool at_once) {
   spawner_->Signal(found->second.id, at_once ? SIGKILL : SIGTERM);
 }
 
-void ExecutorProcesses::Forget(const ExecutorKey& executor) {
+std::optional<ExecutorProcesses::Ended> ExecutorProcesses::Forget(const ExecutorKey& executor) {
   std::lock_guard lock(mutex_);
   auto found = processes_.find(executor);
-  if (found != processes_.end() && !found->second.running) processes_.erase(found);
+  if (found == processes_.end() || found->second.running) return std::nullopt;
+  Ended ended{std::move(found->second.work), found->second.id.pid};
+  processes_.erase(found);
+  return ended;
 }
 
 std::optional<BatchView> ExecutorProcesses::ArenaView(const ExecutorKey& executor, uint64_t offset,

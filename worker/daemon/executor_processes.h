@@ -44,8 +44,12 @@ class ExecutorProcesses : public FdSource {
   void End(const ExecutorKey& executor, bool at_once);
   // Whether this node can run the binary (common/job_binary.h). May take seconds; one at a time.
   absl::Status CheckBinary(const std::string& path);
-  // Its arena and board go.
-  void Forget(const ExecutorKey& executor);
+  // Its arena and board go, and its process, which has ended, is forgotten.
+  struct Ended {
+    std::string work;  // the folder that it ran in
+    int64_t pid = 0;
+  };
+  std::optional<Ended> Forget(const ExecutorKey& executor);
   std::optional<BatchView> ArenaView(const ExecutorKey& executor, uint64_t offset,
                                      uint32_t records) const;
 
@@ -56,6 +60,7 @@ class ExecutorProcesses : public FdSource {
  private:
   struct Process {
     ProcessId id;
+    std::string work;
     bool running = false;
     std::optional<ArenaHost> arena;
     std::optional<TaskBoardHost> board;

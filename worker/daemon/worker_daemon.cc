@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "common/event_loop.h"
@@ -16,12 +18,22 @@
 #include "worker/daemon/data_dir.h"
 #include "worker/daemon/executor_processes.h"
 #include "worker/daemon/worker_shell.h"
+#include "worker/executor/state_folders.h"
 #include "worker/shm/fd_server.h"
 
 namespace sluice {
 namespace {
 
 constexpr int64_t kLastWordsUs = 1'000'000;  // for what is queued when the daemon ends
+
+// Of executors of all jobs: none of them lives, or is to live on.
+void RemoveAllState(const std::string& data_dir) {
+  std::error_code error;
+  std::filesystem::directory_iterator it(data_dir + "/work", error);
+  for (const std::filesystem::directory_iterator end; !error && it != end; it.increment(error)) {
+    RemoveStateFolders(it->path(), [](int64_t) { return true; });
+  }
+}
 
 }  // namespace
 
@@ -114,7 +126,14 @@ class WorkerDaemon::Impl : public WorkerShell {
   void KeepBinaries(const worker::KeepBinaries& command) override {
     starter_.PostNow([this, digests = command.digests] { binaries_.Keep(digests); });
   }
-  void ForgetExecutor(const ExecutorKey& executor) override { processes_->Forget(executor); }
+  // Its state on disk goes with it, which may take a moment where it is large.
+  void ForgetExecutor(const ExecutorKey& executor) override {
+    const auto ended = processes_->Forget(executor);
+    if (!ended.has_value()) return;
+    starter_.PostNow([ended = *ended] {
+      RemoveStateFolders(ended.work, [&](int64_t pid) { return pid == ended.pid; });
+    });
+  }
   void Exit(const worker::Exit& command) override {
     LOG(INFO) << "worker ends: " << command.line;
     std::lock_guard lock(mutex_);
@@ -135,6 +154,7 @@ class WorkerDaemon::Impl : public WorkerShell {
     transport_.reset();
     fd_server_.reset();
     processes_.reset();
+    RemoveAllState(options_.data_dir);
     loop_->Stop();
   }
 
@@ -159,6 +179,7 @@ WorkerDaemon::~WorkerDaemon() = default;
 
 absl::StatusOr<std::unique_ptr<WorkerDaemon>> WorkerDaemon::Start(WorkerOptions options) {
   ASSIGN_OR_RETURN(DataDir dir, OpenDataDir(options.data_dir));
+  RemoveAllState(options.data_dir);  // of a former daemon's executors
   BlockStore::Options store;
   store.memory_max = options.block_memory != 0 ? options.block_memory : MemoryBytes() / 4;
   store.spill_dir = options.spill_dir.empty() ? options.data_dir + "/spill"

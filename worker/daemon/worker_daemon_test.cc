@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "common/crypto.h"
@@ -149,6 +150,27 @@ TEST_F(WorkerDaemonTest, AnExecutorThatEndsIsReportedWithItsCause) {
   const auto exited = RunExecutor(DigestOf(binary_));
   EXPECT_EQ(exited.cause(), "exit 3");
   EXPECT_TRUE(exited.by_itself());
+}
+
+TEST_F(WorkerDaemonTest, TheStateOnDiskOfAnExecutorGoesWithItAndNothingElseDoes) {
+  const fs::path work = dir_ / "work" / "wc";
+  fs::create_directories(work / "state-of-a-user");
+  StartDaemon();
+  OpenSession();
+  EXPECT_EQ(RunExecutor(DigestOf(binary_)).cause(), "exit 3");
+  const std::string folder = FileOf(work / "state");
+  ASSERT_TRUE(folder.starts_with("state-")) << folder;
+  while (fs::exists(work / folder)) std::this_thread::yield();  // or the test's time is over
+  EXPECT_TRUE(fs::exists(work / "state-of-a-user"));
+}
+
+TEST_F(WorkerDaemonTest, StateOnDiskOfAFormerLifeIsRemovedAtTheStart) {
+  const fs::path work = dir_ / "work" / "wc";
+  fs::create_directories(work / "state-77-1");
+  fs::create_directories(work / "kept");
+  StartDaemon();
+  EXPECT_FALSE(fs::exists(work / "state-77-1"));
+  EXPECT_TRUE(fs::exists(work / "kept"));
 }
 
 TEST_F(WorkerDaemonTest, AnExecutorIsStartedWithTheSecurityOfItsDaemon) {
