@@ -35,6 +35,8 @@ REPORT_S = 60
 SMALL_DISK_MB = 256
 TRIALS = 0.25      # of all kills
 OFTEN_TRIALS = (trials.damaged_file, trials.failed_call, trials.power_lost, trials.full_disk)
+SELDOM_TRIALS = (trials.burst, trials.clock_jumps, trials.no_descriptors)
+SELDOM = 0.08      # of the trials
 MUTANTS = {  # what is done wrong, and what the loop must say
     "log_not_synced": {"skip": ".log", "found": "driver log damaged"},
     "record_forgotten": {"loses": True, "received": False, "found": "10 are missing"},
@@ -53,7 +55,7 @@ class Tally:
         self.tried = collections.Counter()
         self.trials = collections.Counter()
         self.kills = self.random = self.episodes = self.records = self.outputs = 0
-        self.slowest = 0.0  # of all kills with what was done around them, in seconds
+        self.slowest = (0.0, "")  # of all kills with what was done around them: seconds, what
 
     def missed(self):
         return [point for point in self.points if self.hit[point] == 0]
@@ -61,7 +63,7 @@ class Tally:
     def report(self, seconds):
         print(f"{self.kills} kills in {seconds:.0f} s ({self.random} at random moments), "
               f"{self.episodes} episodes, {self.records} records and {self.outputs} published "
-              f"outputs exact; the slowest took {self.slowest:.1f} s")
+              f"outputs exact; the slowest took {self.slowest[0]:.1f} s: {self.slowest[1]}")
         for point in self.points:
             print(f"  {point}: {self.hit[point]} of {self.tried[point]}")
         for what in sorted(name for name in self.trials if name):
@@ -106,10 +108,11 @@ class Lane:
             if not more():
                 break
             begun = time.monotonic()
-            self.kill(episode)
-            with self.tally.lock:
-                self.tally.slowest = max(self.tally.slowest, time.monotonic() - begun)
+            what = self.kill(episode)
+            self.took(time.monotonic() - begun, what)
+        begun = time.monotonic()
         episode.drain()
+        self.took(time.monotonic() - begun, "drained")
         self.episodes += 1
         with self.tally.lock:
             self.tally.episodes += 1
@@ -118,22 +121,28 @@ class Lane:
         shutil.rmtree(self.root)
         shutil.rmtree(episode.aside)
 
+    def took(self, seconds, what):
+        with self.tally.lock:
+            self.tally.slowest = max(self.tally.slowest, (seconds, str(what)))
+
     def kill(self, episode):
+        """What it was."""
         with self.tally.lock:
             self.tally.kills += 1
         if "skip" in self.mutant:
-            trials.power_lost(episode, self.mutant["skip"])
-        elif not self.mutant and self.rng.random() < TRIALS:
-            self.try_one(episode)
-        elif self.rng.random() < 0.5:
+            return trials.power_lost(episode, self.mutant["skip"])
+        if not self.mutant and self.rng.random() < TRIALS:
+            return self.try_one(episode)
+        if self.rng.random() < 0.5:
             episode.kill_after(self.rng.choice((0.1, 0.3, 0.6)) * self.rng.random())
             with self.tally.lock:
                 self.tally.random += 1
-        else:
-            point = self.draw_point(episode)
-            hit = episode.kill_at(point)
-            with self.tally.lock:
-                self.tally.hit[point] += hit
+            return "a random moment"
+        point = self.draw_point(episode)
+        hit = episode.kill_at(point)
+        with self.tally.lock:
+            self.tally.hit[point] += hit
+        return point
 
     def draw_point(self, episode):
         """What was hit least comes first more often, so that few kills suffice for all."""
@@ -146,12 +155,15 @@ class Lane:
         return point
 
     def try_one(self, episode):
-        many = self.rng.random() < 0.02
-        possible = [t for t in OFTEN_TRIALS if episode.disk or t is not trials.full_disk]
-        what = trials.burst(episode) if many else self.rng.choice(possible)(episode)
+        possible = SELDOM_TRIALS
+        if self.rng.random() >= SELDOM:
+            possible = [t for t in OFTEN_TRIALS if episode.disk or t is not trials.full_disk]
+        trial = self.rng.choice(possible)
+        what = trial(episode)
         with self.tally.lock:
             self.tally.trials[what] += 1
-            self.tally.kills += trials.BURST - 1 if many else 0
+            self.tally.kills += trials.BURST - 1 if trial is trials.burst else 0
+        return what
 
     def left(self):
         """Where what is looked at then was put: its disk in memory goes."""

@@ -8,7 +8,8 @@
 //                            what, path, second path, and where what was replaced or removed is
 //                            kept, with tabs between; "sync" has a directory that was synced
 //   FAULTY_SKIP_SYNC=SUFFIX  files with this ending are never synced, though the call succeeds
-//   FAULTY_CLOCK_S=N         the clock of the wall is ahead by so many seconds
+//   FAULTY_CLOCK_S=N         the clock of the wall is ahead by so many seconds, and by
+//   FAULTY_JUMP_S=N          more when it has been read FAULTY_JUMP_AFTER times
 //
 // What a failed sync should have made durable is lost for good, as in a kernel that has dropped the
 // pages: later syncs of that file succeed and are not in FAULTY_SYNCED. Whoever syncs it again and
@@ -40,9 +41,16 @@ struct Plan {
   const char* skip = std::getenv("FAULTY_SKIP_SYNC");
   const char* synced = std::getenv("FAULTY_SYNCED");
   const char* entries = std::getenv("FAULTY_ENTRIES");
-  const long ahead_s = std::getenv("FAULTY_CLOCK_S") ? std::atol(std::getenv("FAULTY_CLOCK_S")) : 0;
+  const long ahead_s = Number("FAULTY_CLOCK_S");
+  const long jump_s = Number("FAULTY_JUMP_S");
+  std::atomic<long> until_jump = Number("FAULTY_JUMP_AFTER");
   std::atomic<uint64_t> lost = 0;  // inode of the file whose sync failed
-  std::atomic<long> left = std::getenv("FAULTY_NTH") ? std::atol(std::getenv("FAULTY_NTH")) : 0;
+  std::atomic<long> left = Number("FAULTY_NTH");
+
+  static long Number(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? 0 : std::atol(value);
+  }
 };
 
 Plan& plan() {
@@ -140,6 +148,12 @@ int Remove(const char* name, const char* path) {
   const int result = Real<int (*)(const char*)>(name)(path);
   if (result == 0) NoteEntry("remove", path, "", kept);
   return result;
+}
+
+long AheadSeconds() {
+  Plan& p = plan();
+  if (p.jump_s == 0) return p.ahead_s;
+  return p.ahead_s + (--p.until_jump < 0 ? p.jump_s : 0);
 }
 
 int Sync(const char* name, int fd) {
@@ -240,7 +254,7 @@ int clock_gettime(clockid_t clock, timespec* time) {
   static const auto real = Real<int (*)(clockid_t, timespec*)>("clock_gettime");
   const int result = real(clock, time);
   if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-    time->tv_sec += plan().ahead_s;
+    time->tv_sec += AheadSeconds();
   }
   return result;
 }
@@ -248,7 +262,7 @@ int clock_gettime(clockid_t clock, timespec* time) {
 int gettimeofday(timeval* time, void* zone) {
   static const auto real = Real<int (*)(timeval*, void*)>("gettimeofday");
   const int result = real(time, zone);
-  if (result == 0) time->tv_sec += plan().ahead_s;
+  if (result == 0) time->tv_sec += AheadSeconds();
   return result;
 }
 

@@ -2,6 +2,7 @@
 power cut, a full disk. Each raises Wrong when a promise was broken, and returns what happened, for
 counting."""
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -197,7 +198,7 @@ def full_disk(episode):
     finally:
         episode.disk.free()
     if not killed:
-        put_out(episode, process, episode.acked, may_end=begun_full)
+        put_out(episode, process, episode.acked, may_end=NO_ROOM if begun_full else None)
     ended = process.poll() is not None
     if process.poll() == REFUSED:
         raise episode.unexpected(process)
@@ -208,13 +209,17 @@ def full_disk(episode):
                             f"a start ended with {process.returncode}" if ended else "went on")
 
 
-def put_out(episode, process, records, may_end=False):
-    """Feeds the job until it has put out so many of the records of all its lives, or, where it may,
-    has ended because the disk was full."""
+NO_ROOM = b"No space left on device"
+NO_DESCRIPTORS = b"Too many open files"
+
+
+def put_out(episode, process, records, may_end=None):
+    """Feeds the job until it has put out so many of the records of all its lives, or has ended and
+    named the cause that it may end for."""
     until = time.monotonic() + episode.patience_s
     while len(episode.expected.numbers) < records:
         code = episode.wait(process, LOOK_S)
-        if may_end and code in (1, 4) and b"No space left on device" in episode.said():
+        if may_end and code in (1, 4) and may_end in episode.said():
             return
         if code is not None:
             raise episode.unexpected(process)
@@ -222,6 +227,40 @@ def put_out(episode, process, records, may_end=False):
         if time.monotonic() > until:
             raise Wrong(f"{len(episode.expected.numbers)} of {records} records are out after "
                         f"{episode.patience_s} s:\n{episode.tail()}")
+
+
+HOUR_S = 3600
+
+
+def clock_jumps(episode):
+    """The clock of the wall, by an hour or a day, while the job runs and for its later lives."""
+    jump = episode.rng.choice((-24, -1, 1, 24)) * HOUR_S
+    process = episode.start(more={"FAULTY_JUMP_S": str(jump),
+                                  "FAULTY_JUMP_AFTER": str(episode.rng.randint(0, 500))})
+    put_out(episode, process, episode.acked + 200)
+    end(process)
+    episode.ahead_s += jump
+    episode.after_death()
+    return f"clock: {jump // HOUR_S:+d} h"
+
+
+def no_descriptors(episode):
+    """None can be opened for a while. The job goes on by itself, or ends and says why."""
+    process = episode.start()
+    put_out(episode, process, len(episode.expected.numbers) + 1)
+    limit = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (episode.rng.choice((0, 20)), limit[1]))
+    code = episode.wait(process, RUN_S)
+    if code is None:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limit)
+        put_out(episode, process, episode.acked, may_end=NO_DESCRIPTORS)
+        code = process.poll()
+    if code is None:
+        end(process)
+    elif code in (0, REFUSED) or code < 0 or NO_DESCRIPTORS not in episode.said():
+        raise episode.unexpected(process)
+    episode.after_death()
+    return "no descriptors: " + ("went on" if code is None else f"ended with {code}")
 
 
 BURST = 20
