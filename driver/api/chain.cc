@@ -4,6 +4,10 @@
 
 namespace sluice::internal {
 
+std::shared_ptr<const NarrowKernel> CopyRecords(uint32_t fixed_size) {
+  return std::make_shared<CopyKernel>(fixed_size);
+}
+
 void ThrowBadRecord(std::string_view type, uint64_t index, size_t size) {
   throw std::runtime_error("a record does not decode as " + std::string(type) + ": record " +
                            std::to_string(index) + " of its batch, " + std::to_string(size) +

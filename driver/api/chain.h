@@ -265,6 +265,8 @@ class CopyKernel final : public NarrowKernel {
   uint32_t fixed_size_;
 };
 
+std::shared_ptr<const NarrowKernel> CopyRecords(uint32_t fixed_size);
+
 // Appends every record of the batch.
 void AppendRecords(const BatchView& batch, RecordBatch& out);
 

@@ -55,7 +55,9 @@ class CombineTable {
   void Add(std::string_view key, const Value& value, const Make& make, const Merge& merge) {
     const Hashed hashed = HashedOf(key);
     if (IsLong(hashed)) [[unlikely]] {
-      return ProbeLong(key, hashed.hash, Apply(value, make, merge));
+      bool added;
+      Entry& entry = FindOrAddLong(key, hashed.hash, added);
+      return Apply(value, make, merge)(entry, added);
     }
     if constexpr (kRinged && std::same_as<Value, V>) {
       if (large_) return AddToRing(hashed, value, make, merge);
@@ -97,13 +99,9 @@ class CombineTable {
     return FindOrAdd(key, HashedOf(key), added);
   }
   Entry& FindOrAdd(std::string_view key, const Hashed& hashed, bool& added) {
+    if (IsLong(hashed)) return FindOrAddLong(key, hashed.hash, added);
     Entry* found;
-    const auto keep = [&](Entry& entry, bool is_new) { found = &entry, added = is_new; };
-    if (IsLong(hashed)) {
-      ProbeLong(key, hashed.hash, keep);
-    } else {
-      Probe(hashed, keep);
-    }
+    Probe(hashed, [&](Entry& entry, bool is_new) { found = &entry, added = is_new; });
     return *found;
   }
 
@@ -187,15 +185,14 @@ class CombineTable {
     const uint64_t tag = TagOf(key.hash);
     for (uint64_t at = key.hash & mask_;; at = (at + 1) & mask_) {
       const uint64_t slot = slots_[at];
-      if (slot == 0) return Insert(at, key.key, key.hash, found);
+      if (slot == 0) return found(Insert(at, key.key, key.hash), true);
       if ((slot & kTagMask) != tag) continue;
       Entry& entry = entries_[IndexOf(slot)];
       if (entry.key == key.key) return found(entry, false);
     }
   }
 
-  template <class Found>
-  void ProbeLong(std::string_view key, uint64_t hash, const Found& found) {
+  Entry& FindOrAddLong(std::string_view key, uint64_t hash, bool& added) {
     if (entries_.size() >= capacity_) Grow();
     const uint64_t tag = TagOf(hash);
     for (uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
@@ -203,22 +200,23 @@ class CombineTable {
       if (slot == 0) {
         const ShortKey place{arena_.size(), kLong + key.size()};
         arena_.append(key);
-        return Insert(at, place, hash, found);
+        added = true;
+        return Insert(at, place, hash);
       }
       if ((slot & kTagMask) != tag) continue;
       Entry& entry = entries_[IndexOf(slot)];
-      if (entry.hash == hash && KeyOf(entry) == key) return found(entry, false);
+      added = false;
+      if (entry.hash == hash && KeyOf(entry) == key) return entry;
     }
   }
 
-  template <class Found>
-  void Insert(uint64_t at, const ShortKey& key, uint64_t hash, const Found& found) {
+  Entry& Insert(uint64_t at, const ShortKey& key, uint64_t hash) {
     slots_[at] = TagOf(hash) | (entries_.size() + 1);
     Entry& entry = entries_.emplace_back();  // filled where it lies: a copy waits for its stores
     entry.key = key;
     entry.hash = hash;
     if (entries_.size() == kLargeEntries) large_ = true;
-    found(entry, true);
+    return entry;
   }
 
   void FreeSlotOf(size_t index) {

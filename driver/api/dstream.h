@@ -434,14 +434,10 @@ class DStream {
 
  private:
   friend struct internal::StreamAccess;
-  DStream(std::shared_ptr<internal::GraphBuilder> graph, NodeId parent, std::string operators,
-          Chain chain)
-      : graph_(std::move(graph)), parent_(parent), operators_(std::move(operators)),
-        chain_(std::move(chain)) {}
+  DStream(internal::StreamPlace place, Chain chain)
+      : place_(std::move(place)), chain_(std::move(chain)) {}
 
-  std::shared_ptr<internal::GraphBuilder> graph_;
-  NodeId parent_;
-  std::string operators_;  // "FlatMap, Map": the chain in words
+  internal::StreamPlace place_;
   Chain chain_;
 };
 

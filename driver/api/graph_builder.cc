@@ -1,6 +1,97 @@
 #include "driver/api/graph_builder.h"
 
 namespace sluice::internal {
+namespace {
+
+// An output of the stream, complete but for what its kind has of its own.
+Output OutputOf(OutputKind kind, const char* label, const StreamPlace& from,
+                std::shared_ptr<const NarrowKernel> kernel) {
+  Output output;
+  output.kind = kind;
+  output.label = label;
+  output.parent = from.parent;
+  output.chain = from.operators;
+  output.kernel = std::move(kernel);
+  return output;
+}
+
+}  // namespace
+
+std::shared_ptr<const NarrowKernel> Adopt(const NarrowKernel* made) {
+  return std::shared_ptr<const NarrowKernel>(made);
+}
+std::shared_ptr<const ShuffleKernelFactory> Adopt(const ShuffleKernelFactory* made) {
+  return std::shared_ptr<const ShuffleKernelFactory>(made);
+}
+std::shared_ptr<const PartitionOperatorFactory> Adopt(const PartitionOperatorFactory* made) {
+  return std::shared_ptr<const PartitionOperatorFactory>(made);
+}
+std::shared_ptr<const ForeachKernel> Adopt(const ForeachKernel* made) {
+  return std::shared_ptr<const ForeachKernel>(made);
+}
+std::shared_ptr<const PartitionKernel> Adopt(const PartitionKernel* made) {
+  return std::shared_ptr<const PartitionKernel>(made);
+}
+
+Partitioning::Partitioning(uint32_t partitions, const Partitioner& chosen,
+                           std::string (*key_type)(), TakeKeyFunction take)
+    : count(partitions),
+      partitioner(chosen.function),
+      fits(partitioner == nullptr || chosen.key_type == key_type()),
+      take_key(take) {}
+Partitioning::Partitioning(const Partitioning&) = default;
+Partitioning& Partitioning::operator=(const Partitioning&) = default;
+Partitioning::~Partitioning() = default;
+
+StreamPlace::StreamPlace(std::shared_ptr<GraphBuilder> graph_of, NodeId parent_of)
+    : graph(std::move(graph_of)), parent(parent_of) {}
+StreamPlace::StreamPlace(const StreamPlace&) = default;
+StreamPlace::StreamPlace(StreamPlace&&) noexcept = default;
+StreamPlace& StreamPlace::operator=(const StreamPlace&) = default;
+StreamPlace& StreamPlace::operator=(StreamPlace&&) noexcept = default;
+StreamPlace::~StreamPlace() = default;
+
+StreamPlace StreamPlace::Then(std::string_view name) const {
+  StreamPlace next = *this;
+  if (!next.operators.empty()) next.operators += ", ";
+  next.operators += name;
+  return next;
+}
+
+int64_t StreamPlace::slide_batches() const { return graph->slide_of(parent); }
+
+ShuffleSpec::~ShuffleSpec() = default;
+
+StreamPlace AddShuffleNode(const StreamPlace& from, const ShuffleSpec& spec) {
+  return StreamPlace(from.graph, from.graph->AddShuffle(from, spec));
+}
+
+NarrowNode::NarrowNode(std::shared_ptr<GraphBuilder> graph, std::string_view name)
+    : graph_(std::move(graph)) {
+  node_.kind = NodeKind::kNarrow;
+  node_.label = name;
+}
+NarrowNode::~NarrowNode() = default;
+
+void NarrowNode::Read(const StreamPlace& input, std::shared_ptr<const NarrowKernel> kernel) {
+  if (input.graph != graph_) {
+    return graph_->Fail(3, node_.label + " needs streams of one context");
+  }
+  if (node_.inputs.empty()) node_.slide_batches = input.slide_batches();
+  if (input.slide_batches() != node_.slide_batches) {
+    graph_->Fail(3, node_.label + " needs streams of the same slide");
+  }
+  node_.inputs.push_back({input.parent, input.operators, std::move(kernel), nullptr});
+}
+
+StreamPlace NarrowNode::Add(std::string record_type) {
+  if (node_.inputs.empty()) {
+    graph_->Fail(3, node_.label + " needs at least one stream");
+    node_.kind = NodeKind::kSource;
+  }
+  node_.record_type = std::move(record_type);
+  return StreamPlace(graph_, graph_->AddNode(std::move(node_)));
+}
 
 NodeId GraphBuilder::AddNode(Node node) {
   if (frozen_) {
@@ -34,19 +125,20 @@ void GraphBuilder::Remember(std::chrono::milliseconds duration) {
   *remember_ms_ = duration.count();
 }
 
-NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
+NodeId GraphBuilder::AddShuffle(const StreamPlace& from, const ShuffleSpec& spec) {
   Node node;
   node.kind = NodeKind::kShuffle;
   node.label = spec.label;
   if (spec.name_in_label) node.label += " " + spec.state_name;
   node.record_type = spec.record_type();
-  node.slide_batches = spec.slide_batches != 0 ? spec.slide_batches : slide_of(spec.parent);
+  node.slide_batches = spec.slide_batches != 0 ? spec.slide_batches : slide_of(from.parent);
   node.slide_ms = node.slide_batches * batch_interval_ms_;
   node.holds_batches = !spec.state_name.empty() && !spec.name_in_label;
-  node.inputs.push_back({spec.parent, *spec.chain, nullptr, spec.shuffle});
+  node.inputs.push_back({from.parent, from.operators, nullptr, spec.shuffle});
   if (spec.second != nullptr) {
-    node.inputs.push_back(*spec.second);
-    if (slide_of(spec.second->parent) != slide_of(spec.parent)) {
+    const StreamPlace& second = *spec.second;
+    node.inputs.push_back({second.parent, second.operators, nullptr, spec.second_shuffle});
+    if (slide_of(second.parent) != slide_of(from.parent)) {
       Fail(3, node.label + " needs streams of the same slide");
     }
   }
@@ -66,20 +158,49 @@ NodeId GraphBuilder::AddShuffle(const ShuffleSpec& spec) {
   return AddNode(std::move(node));
 }
 
-void GraphBuilder::AddPrint(NodeId parent, const std::string& chain,
-                            std::shared_ptr<const NarrowKernel> kernel, uint32_t limit) {
-  Output output;
-  output.kind = OutputKind::kPrint;
-  output.label = "Print";
-  output.parent = parent;
-  output.chain = chain;
-  output.kernel = std::move(kernel);
+void GraphBuilder::AddPrint(const StreamPlace& from, std::shared_ptr<const NarrowKernel> kernel,
+                            uint32_t limit) {
+  Output output = OutputOf(OutputKind::kPrint, "Print", from, std::move(kernel));
   output.print_limit = limit;
   AddOutput(std::move(output));
 }
 
-void GraphBuilder::AddFiles(Output output) {
-  const std::string& prefix = output.prefix;
+void GraphBuilder::AddTextFiles(const StreamPlace& from,
+                                std::shared_ptr<const NarrowKernel> kernel,
+                                const std::string& prefix, const std::string& suffix,
+                                const SaveOptions& options) {
+  AddFiles(OutputOf(OutputKind::kTextFiles, "SaveAsTextFiles", from, std::move(kernel)), prefix,
+           suffix, options);
+}
+
+void GraphBuilder::AddFormattedFiles(const StreamPlace& from,
+                                     std::shared_ptr<const NarrowKernel> kernel,
+                                     std::string header, std::string footer,
+                                     const std::string& prefix, const std::string& suffix,
+                                     const SaveOptions& options) {
+  Output output = OutputOf(OutputKind::kTextFiles, "SaveAsFiles", from, std::move(kernel));
+  output.header = std::move(header);
+  output.footer = std::move(footer);
+  output.row_end = "";
+  AddFiles(std::move(output), prefix, suffix, options);
+}
+
+void GraphBuilder::AddObjectFiles(const StreamPlace& from,
+                                  std::shared_ptr<const NarrowKernel> kernel,
+                                  std::string record_type, const std::string& prefix,
+                                  const std::string& suffix, const SaveOptions& options) {
+  Output output = OutputOf(OutputKind::kObjectFiles, "SaveAsObjectFiles", from, std::move(kernel));
+  output.record_type = std::move(record_type);
+  AddFiles(std::move(output), prefix, suffix, options);
+}
+
+void GraphBuilder::AddFiles(Output output, const std::string& prefix, const std::string& suffix,
+                            const SaveOptions& options) {
+  output.prefix = prefix;
+  output.suffix = suffix;
+  output.overwrite = options.overwrite;
+  output.roll_bytes = options.roll_bytes;
+  output.roll_after_ms = options.roll_after.count();
   const bool bucket = prefix.starts_with("s3://") && prefix.find('/', 5) < prefix.size() - 1;
   if (!prefix.starts_with('/') && !bucket && !prefix.empty()) {
     Fail(2, output.label + ": the prefix must be an absolute path or s3://bucket/prefix: " +
@@ -95,28 +216,19 @@ void GraphBuilder::AddFiles(Output output) {
   AddOutput(std::move(output));
 }
 
-void GraphBuilder::AddForeachBatch(NodeId parent, const std::string& chain,
+void GraphBuilder::AddForeachBatch(const StreamPlace& from,
                                    std::shared_ptr<const NarrowKernel> kernel,
                                    std::shared_ptr<const ForeachKernel> foreach_batch) {
-  Output output;
-  output.kind = OutputKind::kForeachBatch;
-  output.label = "ForeachBatch";
-  output.parent = parent;
-  output.chain = chain;
-  output.kernel = std::move(kernel);
+  Output output = OutputOf(OutputKind::kForeachBatch, "ForeachBatch", from, std::move(kernel));
   output.foreach_batch = std::move(foreach_batch);
   AddOutput(std::move(output));
 }
 
-void GraphBuilder::AddForeachPartition(NodeId parent, const std::string& chain,
+void GraphBuilder::AddForeachPartition(const StreamPlace& from,
                                        std::shared_ptr<const NarrowKernel> kernel,
                                        std::shared_ptr<const PartitionKernel> foreach_partition) {
-  Output output;
-  output.kind = OutputKind::kForeachPartition;
-  output.label = "ForeachPartition";
-  output.parent = parent;
-  output.chain = chain;
-  output.kernel = std::move(kernel);
+  Output output =
+      OutputOf(OutputKind::kForeachPartition, "ForeachPartition", from, std::move(kernel));
   output.foreach_partition = std::move(foreach_partition);
   AddOutput(std::move(output));
 }

@@ -11,6 +11,7 @@
 
 #include "common/codec.h"
 #include "common/plan/graph.h"
+#include "driver/api/options.h"
 
 namespace sluice {
 
@@ -22,6 +23,16 @@ struct Outcome {
 };
 
 namespace internal {
+
+// Building is done out of line and by type-erased parts: a program's own file stays cheap to
+// compile.
+
+// Takes over an object made with new.
+std::shared_ptr<const NarrowKernel> Adopt(const NarrowKernel* made);
+std::shared_ptr<const ShuffleKernelFactory> Adopt(const ShuffleKernelFactory* made);
+std::shared_ptr<const PartitionOperatorFactory> Adopt(const PartitionOperatorFactory* made);
+std::shared_ptr<const ForeachKernel> Adopt(const ForeachKernel* made);
+std::shared_ptr<const PartitionKernel> Adopt(const PartitionKernel* made);
 
 // Of records that begin with a key.
 template <KeyRecord K>
@@ -38,6 +49,11 @@ inline bool NoKeyOfRecord(std::string_view, std::string_view& key) {
 // How many partitions a shuffle has, and who says which is a key's.
 struct Partitioning {
   Partitioning(uint32_t partitions) : count(partitions) {}  // by hash, or not by key at all
+  Partitioning(uint32_t partitions, const Partitioner& chosen, std::string (*key_type)(),
+               TakeKeyFunction take);
+  Partitioning(const Partitioning&);
+  Partitioning& operator=(const Partitioning&);
+  ~Partitioning();
   static Partitioning OfWhole() {
     Partitioning partitioning(1);
     partitioning.take_key = &NoKeyOfRecord;
@@ -46,12 +62,7 @@ struct Partitioning {
   // Of an operator whose keys are of type K.
   template <KeyRecord K, class Options>
   static Partitioning Of(const Options& options) {
-    Partitioning partitioning(options.partitions);
-    partitioning.partitioner = options.partitioner.function;
-    partitioning.fits = partitioning.partitioner == nullptr ||
-                        options.partitioner.key_type == RecordName<K>();
-    partitioning.take_key = &KeyOfRecord<K>;
-    return partitioning;
+    return Partitioning(options.partitions, options.partitioner, RecordName<K>, KeyOfRecord<K>);
   }
   uint32_t count;  // 0: the job's default
   std::shared_ptr<const KeyPartitioner> partitioner{};
@@ -59,12 +70,30 @@ struct Partitioning {
   TakeKeyFunction take_key = nullptr;
 };
 
+class GraphBuilder;
+
+// Where a stream stands: the node whose dataset it reads, and the narrow operators behind that.
+struct StreamPlace {
+  StreamPlace(std::shared_ptr<GraphBuilder> graph, NodeId parent);
+  StreamPlace(const StreamPlace&);
+  StreamPlace(StreamPlace&&) noexcept;
+  StreamPlace& operator=(const StreamPlace&);
+  StreamPlace& operator=(StreamPlace&&) noexcept;
+  ~StreamPlace();
+
+  // Behind one more narrow operator.
+  StreamPlace Then(std::string_view name) const;
+  int64_t slide_batches() const;
+
+  std::shared_ptr<GraphBuilder> graph;
+  NodeId parent;
+  std::string operators;  // "FlatMap, Map": the chain in words
+};
+
 // A shuffle node with one input, or two.
 struct ShuffleSpec {
   const char* label;
   std::string (*record_type)();
-  NodeId parent;
-  const std::string* chain;
   std::shared_ptr<const ShuffleKernelFactory> shuffle;
   std::shared_ptr<const PartitionOperatorFactory> partition_operator;
   Partitioning partitions = 0;
@@ -74,28 +103,53 @@ struct ShuffleSpec {
   // The program chose the state's name, and the state has an entry for each key; else the name is
   // made from it and from the node's shape.
   bool name_in_label = false;
-  const NodeInput* second = nullptr;
+  const StreamPlace* second = nullptr;
+  std::shared_ptr<const ShuffleKernelFactory> second_shuffle{};
+  ~ShuffleSpec();
 };
 
-// Building is done out of line and by type-erased parts: a program's own file stays cheap to
-// compile.
+// A stream over what the shuffle gives.
+StreamPlace AddShuffleNode(const StreamPlace& from, const ShuffleSpec& spec);
+
+// A node whose partitions are those of its inputs, in order.
+class NarrowNode {
+ public:
+  // `name`: of the operator.
+  NarrowNode(std::shared_ptr<GraphBuilder> graph, std::string_view name);
+  ~NarrowNode();
+  // All inputs must be streams of the same graph and have the same slide.
+  void Read(const StreamPlace& input, std::shared_ptr<const NarrowKernel> kernel);
+  // A stream over it. With no input to read, an error and a stream over nothing.
+  StreamPlace Add(std::string record_type);
+
+ private:
+  const std::shared_ptr<GraphBuilder> graph_;
+  Node node_;
+};
+
 class GraphBuilder {
  public:
   explicit GraphBuilder(std::chrono::milliseconds batch_interval)
       : batch_interval_ms_(batch_interval.count()) {}
 
   NodeId AddNode(Node node);
-  NodeId AddShuffle(const ShuffleSpec& spec);
-  // Outputs of a stream: its parent node, its chain in words, and the kernel made from it.
-  void AddPrint(NodeId parent, const std::string& chain,
-                std::shared_ptr<const NarrowKernel> kernel, uint32_t limit);
-  // Of a kind that writes files (common/plan/graph.h); complete but for its id.
-  void AddFiles(Output output);
-  void AddForeachPartition(NodeId parent, const std::string& chain,
-                           std::shared_ptr<const NarrowKernel> kernel,
+  NodeId AddShuffle(const StreamPlace& from, const ShuffleSpec& spec);
+  // Outputs of a stream, and the kernel made from its chain.
+  void AddPrint(const StreamPlace& from, std::shared_ptr<const NarrowKernel> kernel,
+                uint32_t limit);
+  void AddTextFiles(const StreamPlace& from, std::shared_ptr<const NarrowKernel> kernel,
+                    const std::string& prefix, const std::string& suffix,
+                    const SaveOptions& options);
+  // Records as the kernel wrote them, between the format's header and footer.
+  void AddFormattedFiles(const StreamPlace& from, std::shared_ptr<const NarrowKernel> kernel,
+                         std::string header, std::string footer, const std::string& prefix,
+                         const std::string& suffix, const SaveOptions& options);
+  void AddObjectFiles(const StreamPlace& from, std::shared_ptr<const NarrowKernel> kernel,
+                      std::string record_type, const std::string& prefix,
+                      const std::string& suffix, const SaveOptions& options);
+  void AddForeachPartition(const StreamPlace& from, std::shared_ptr<const NarrowKernel> kernel,
                            std::shared_ptr<const PartitionKernel> foreach_partition);
-  void AddForeachBatch(NodeId parent, const std::string& chain,
-                       std::shared_ptr<const NarrowKernel> kernel,
+  void AddForeachBatch(const StreamPlace& from, std::shared_ptr<const NarrowKernel> kernel,
                        std::shared_ptr<const ForeachKernel> foreach_batch);
 
   BatchValueId AddBatchValue(BatchValueSpec value);
@@ -132,6 +186,8 @@ class GraphBuilder {
 
  private:
   void AddOutput(Output output);
+  void AddFiles(Output output, const std::string& prefix, const std::string& suffix,
+                const SaveOptions& options);
 
   int64_t batch_interval_ms_;
   LineageGraph graph_;

@@ -175,11 +175,17 @@ struct Joins {
   static DStream<Out> Add(const S& s, const DStream<U, Other>& other, const char* label,
                           std::shared_ptr<const PartitionOperatorFactory> partition_operator,
                           ShuffleOptions options) {
-    NodeInput right = StreamAccess::Input(other);
-    right.shuffle = MakeShuffle<RouteByKeyKernel<Other, K, ValueOf<U>>>(StreamAccess::chain(other));
-    return AddShuffle<Out>(s, label,
-                           MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
-                           std::move(partition_operator), Partitioning::Of<K>(options), &right);
+    using Left = RouteByKeyKernel<Chain, K, V>;
+    using Right = RouteByKeyKernel<Other, K, ValueOf<U>>;
+    return StreamAccess::Stream<Out>(
+        AddShuffleNode(StreamAccess::place(s),
+                       {.label = label,
+                        .record_type = RecordName<Out>,
+                        .shuffle = MakeShuffle<Left>(StreamAccess::chain(s)),
+                        .partition_operator = std::move(partition_operator),
+                        .partitions = Partitioning::Of<K>(options),
+                        .second = &StreamAccess::place(other),
+                        .second_shuffle = MakeShuffle<Right>(StreamAccess::chain(other))}));
   }
 };
 

@@ -11,6 +11,21 @@ void AdviseHugePages(void* memory, size_t size) {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 }
 
+void PutTextPair(std::string_view key, const char* value, size_t size, RecordBatch& out) {
+  if (key.size() > kShortKeyMax) {
+    PutKeyField<std::string>(key, out.bytes());
+    out.bytes().append(value, size);
+    return CloseRecord(out);
+  }
+  char bytes[1 + kShortKeyMax + 16];  // in one piece
+  bytes[0] = static_cast<char>(key.size());
+  const ShortKey padded = LoadShortKey(key.data(), key.size());
+  std::memcpy(bytes + 1, &padded, kShortKeyMax);
+  std::memcpy(bytes + 1 + key.size(), value, size);
+  out.bytes().append(bytes, 1 + key.size() + size);
+  CloseRecord(out);
+}
+
 void Shares::Start(const TaskContext& context, uint32_t partitions, uint32_t fixed_size) {
   partitioner_ = context.partitioner;
   if (batches_.size() < partitions) batches_.resize(partitions);

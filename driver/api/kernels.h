@@ -15,25 +15,32 @@
 
 namespace sluice::internal {
 
-// Makes kernels or operators of type K from copies of the same arguments.
-template <class Base, class Made, class... Args>
-class CopyFactory final : public Base {
+// Makes kernels or operators with a function.
+template <class Base, class Make>
+class FunctionFactory final : public Base {
  public:
-  explicit CopyFactory(Args... args) : args_(std::move(args)...) {}
-  auto New() const -> decltype(std::declval<const Base&>().New()) override {
-    return std::apply([](const auto&... args) { return std::make_unique<Made>(args...); }, args_);
-  }
+  explicit FunctionFactory(Make make) : make_(std::move(make)) {}
+  auto New() const -> decltype(std::declval<const Base&>().New()) override { return make_(); }
 
  private:
-  std::tuple<Args...> args_;
+  const Make make_;
 };
+template <class Base, class Make>
+auto MakeFactory(Make make) {
+  return Adopt(new FunctionFactory<Base, Make>(std::move(make)));
+}
+// Of kernels or operators of type Made, from copies of the same arguments.
 template <class Made, class... Args>
 std::shared_ptr<const ShuffleKernelFactory> MakeShuffle(Args... args) {
-  return std::make_shared<CopyFactory<ShuffleKernelFactory, Made, Args...>>(std::move(args)...);
+  return MakeFactory<ShuffleKernelFactory>([... args = std::move(args)] {
+    return std::unique_ptr<ShuffleKernel>(new Made(args...));
+  });
 }
 template <class Made, class... Args>
 std::shared_ptr<const PartitionOperatorFactory> MakeOperator(Args... args) {
-  return std::make_shared<CopyFactory<PartitionOperatorFactory, Made, Args...>>(std::move(args)...);
+  return MakeFactory<PartitionOperatorFactory>([... args = std::move(args)] {
+    return std::unique_ptr<PartitionOperator>(new Made(args...));
+  });
 }
 
 // The shares of one task, one batch per partition, reused from task to task; and which partition a
@@ -106,6 +113,9 @@ class Folder {
   V scratch_{};
 };
 
+// Appends a pair of a text and `size` bytes, 16 at most.
+void PutTextPair(std::string_view key, const char* value, size_t size, RecordBatch& out);
+
 // Appends a pair whose key is given by its canonical bytes.
 template <class K, class V, class Row>
 void PutPair(std::string_view key, const Row& value, RecordBatch& out) {
@@ -118,16 +128,10 @@ void PutPair(std::string_view key, const Row& value, RecordBatch& out) {
     return CloseRecord(out);
   }
   if constexpr (std::same_as<K, std::string> && Number<V>) {
-    if (key.size() <= kShortKeyMax) {  // in one piece
-      char bytes[1 + kShortKeyMax + sizeof(V)];
-      const V number = value;
-      bytes[0] = static_cast<char>(key.size());
-      const ShortKey padded = LoadShortKey(key.data(), key.size());
-      std::memcpy(bytes + 1, &padded, kShortKeyMax);
-      std::memcpy(bytes + 1 + key.size(), &number, sizeof(V));
-      out.bytes().append(bytes, 1 + key.size() + sizeof(V));
-      return CloseRecord(out);
-    }
+    const V number = value;
+    char bytes[sizeof(V)];
+    std::memcpy(bytes, &number, sizeof(V));
+    return PutTextPair(key, bytes, sizeof(V), out);
   }
   PutKeyField<K>(key, out.bytes());
   RecordCodec<V>::template Put<false>(value, out.bytes());

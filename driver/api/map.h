@@ -16,6 +16,13 @@ struct AllInOne {
   }
 };
 
+// What stores the records of a stream.
+template <class T, class Chain>
+std::shared_ptr<const NarrowKernel> RecordsOf(const DStream<T, Chain>& s) {
+  if constexpr (std::same_as<Chain, Stored<T>>) return CopyRecords(kFixedSize<T>);
+  else return Adopt(new RecordKernel<Chain>(StreamAccess::chain(s)));
+}
+
 template <class T, class Chain>
 struct Maps {
   using S = DStream<T, Chain>;
@@ -56,52 +63,24 @@ struct Maps {
                   MapPartitionsChain<Chain, F>{StreamAccess::chain(s), std::move(f)});
   }
 
-  static DStream<T> Box(const S& s) { return AddNarrow("Boxed", s, {NarrowInput(s)}); }
+  static DStream<T> Box(const S& s) {
+    NarrowNode node(StreamAccess::place(s).graph, "Boxed");
+    node.Read(StreamAccess::place(s), RecordsOf(s));
+    return StreamAccess::Stream<T>(node.Add(RecordName<T>()));
+  }
 
   template <class Other>
   static DStream<T> Union(const S& s, const DStream<T, Other>& other) {
-    if (StreamAccess::graph(other) != StreamAccess::graph(s)) {
-      StreamAccess::graph(s)->Fail(3, "Union needs streams of one context");
-      return Box(s);
-    }
-    return AddNarrow("Union", s, {NarrowInput(s), Maps<T, Other>::NarrowInput(other)});
-  }
-
-  static NodeInput NarrowInput(const S& s) {
-    NodeInput input = StreamAccess::Input(s);
-    if constexpr (std::same_as<Chain, Stored<T>>) {
-      input.narrow = std::make_shared<CopyKernel>(kFixedSize<T>);
-    } else {
-      input.narrow = std::make_shared<RecordKernel<Chain>>(StreamAccess::chain(s));
-    }
-    return input;
-  }
-
-  // A narrow node over inputs that all have the slide of `s`.
-  static DStream<T> AddNarrow(std::string label, const S& s, std::vector<NodeInput> inputs) {
-    const auto& graph = StreamAccess::graph(s);
-    Node node;
-    node.kind = NodeKind::kNarrow;
-    node.label = std::move(label);
-    node.record_type = RecordName<T>();
-    node.slide_batches = graph->slide_of(inputs[0].parent);
-    for (const NodeInput& input : inputs) {
-      if (graph->slide_of(input.parent) != node.slide_batches) {
-        graph->Fail(3, "Union needs streams of the same slide");
-      }
-    }
-    node.inputs = std::move(inputs);
-    return StreamAccess::Stream<T>(graph, graph->AddNode(std::move(node)));
+    NarrowNode node(StreamAccess::place(s).graph, "Union");
+    node.Read(StreamAccess::place(s), RecordsOf(s));
+    node.Read(StreamAccess::place(other), RecordsOf(other));
+    return StreamAccess::Stream<T>(node.Add(RecordName<T>()));
   }
 
   // The stream behind one more step.
   template <class NewChain>
   static auto Extend(const S& s, std::string_view name, NewChain chain) {
-    std::string operators = StreamAccess::operators(s);
-    if (!operators.empty()) operators += ", ";
-    operators += name;
-    return StreamAccess::Make(StreamAccess::graph(s), StreamAccess::parent(s),
-                              std::move(operators), std::move(chain));
+    return StreamAccess::Make(StreamAccess::place(s).Then(name), std::move(chain));
   }
 };
 

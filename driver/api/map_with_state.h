@@ -55,10 +55,9 @@ class MapWithStateOperator final : public PartitionOperator {
  public:
   using Mapper = StateMapper<K, V, S, F>;
   using Out = typename Mapper::Out;
-  using Initial = std::vector<std::pair<K, S>>;
 
   // `snapshots` is settled when the job starts.
-  MapWithStateOperator(F f, int64_t idle_ms, std::shared_ptr<const Initial> initial,
+  MapWithStateOperator(F f, int64_t idle_ms, std::shared_ptr<const InitialState> initial,
                        std::shared_ptr<const bool> snapshots)
       : mapper_(std::move(f)),
         idle_ms_(idle_ms),
@@ -71,7 +70,7 @@ class MapWithStateOperator final : public PartitionOperator {
     UserState state(*context.state);
     batch_ms_ = context.task.batch_ms;
     due_ms_ = idle_ms_ == 0 ? 0 : batch_ms_ + std::min(idle_ms_, INT64_MAX - batch_ms_);
-    if (state.Begin()) PutInitial(*initial_, context, due_ms_, state);
+    if (state.Begin()) initial_->PutInto(state, context, due_ms_);
     places_.Clear();
     touched_.clear();
     if constexpr (kFlat) flat_.Clear();
@@ -318,7 +317,7 @@ class MapWithStateOperator final : public PartitionOperator {
 
   Mapper mapper_;
   const int64_t idle_ms_;
-  const std::shared_ptr<const Initial> initial_;
+  const std::shared_ptr<const InitialState> initial_;
   const std::shared_ptr<const bool> snapshots_;
   int64_t batch_ms_ = 0;
   int64_t due_ms_ = 0;
@@ -347,9 +346,8 @@ class MapWithStateDStream
   // at every batch. Costs what is held. To be asked for before the job starts.
   auto StateSnapshots() const {
     using Access = internal::StreamAccess;
-    const auto& graph = Access::graph(*this);
-    if (!graph->frozen()) *snapshots_ = true;
-    return Access::Make(graph, Access::parent(*this), "StateSnapshots",
+    if (!Access::graph(*this)->frozen()) *snapshots_ = true;
+    return Access::Make(Access::place(*this).Then("StateSnapshots"),
                         internal::RowsOfKind<internal::RowKind::kSnapshot, std::pair<K, S>>{});
   }
 
@@ -400,28 +398,26 @@ struct StateMaps {
   static auto AddNode(const S& s, std::string name, F f, Options options) {
     using Operator = MapWithStateOperator<K, V, State, F>;
     using Out = typename Operator::Out;
-    const auto& graph = StreamAccess::graph(s);
     if (options.idle_timeout.count() < 0) {
-      graph->Fail(3, "MapWithState " + name + ": idle_timeout must not be negative");
+      StreamAccess::graph(s)->Fail(
+          3, "MapWithState " + name + ": idle_timeout must not be negative");
     }
     const auto snapshots = std::make_shared<bool>(false);
-    const NodeId node = graph->AddShuffle(
+    const StreamPlace place = AddShuffleNode(
+        StreamAccess::place(s),
         {.label = "MapWithState",
          .record_type = Operator::RecordTypes,
-         .parent = StreamAccess::parent(s),
-         .chain = &StreamAccess::operators(s),
          .shuffle = MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
          .partition_operator = MakeOperator<Operator>(
              std::move(f), int64_t{options.idle_timeout.count()},
-             std::make_shared<const typename Operator::Initial>(
-                 std::move(options.initial_state)),
+             EncodeInitial(options.initial_state),
              std::shared_ptr<const bool>(snapshots)),
          .partitions = Partitioning::Of<K>(options),
          .state_name = std::move(name),
-         .state_type = RecordName<K>() + " -> " + RecordName<State>(),
+         .state_type = StateType(RecordName<K>, RecordName<State>),
          .name_in_label = true});
     return MapWithStateDStream<Out, K, State>(
-        StreamAccess::Make(graph, node, "", RowsOfKind<RowKind::kMapped, Out>{}), snapshots);
+        StreamAccess::Make(place, RowsOfKind<RowKind::kMapped, Out>{}), snapshots);
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "common/codec_text.h"
 #include "driver/api/dstream.h"
+#include "driver/api/map.h"
 #include "driver/api/rows.h"
 
 namespace sluice {
@@ -167,78 +168,47 @@ struct Outputs {
 
   static void Print(const S& s, uint32_t n) {
     // One more than is shown tells whether there are more.
-    StreamAccess::graph(s)->AddPrint(StreamAccess::parent(s), StreamAccess::operators(s),
-                                     Text(s, uint64_t{n} + 1), n);
+    StreamAccess::graph(s)->AddPrint(StreamAccess::place(s), Text(s, uint64_t{n} + 1), n);
   }
 
-  static void SaveAsTextFiles(const S& s, std::string prefix, std::string suffix,
+  static void SaveAsTextFiles(const S& s, const std::string& prefix, const std::string& suffix,
                               const SaveOptions& options) {
-    Output output;
-    output.kind = OutputKind::kTextFiles;
-    output.label = "SaveAsTextFiles";
-    output.kernel = Text(s, UINT64_MAX);
-    AddFiles(s, std::move(output), std::move(prefix), std::move(suffix), options);
+    StreamAccess::graph(s)->AddTextFiles(StreamAccess::place(s), Text(s, UINT64_MAX), prefix,
+                                         suffix, options);
   }
 
   template <class Format>
-  static void SaveAsFiles(const S& s, std::string prefix, Format format, std::string suffix,
-                          const SaveOptions& options) {
-    Output output;
-    output.kind = OutputKind::kTextFiles;
-    output.label = "SaveAsFiles";
-    output.header = HeaderOf(format);
-    output.footer = FooterOf(format);
-    output.row_end = "";
-    output.kernel = std::make_shared<FormatKernel<Chain, Format>>(StreamAccess::chain(s),
-                                                                  std::move(format));
-    AddFiles(s, std::move(output), std::move(prefix), std::move(suffix), options);
+  static void SaveAsFiles(const S& s, const std::string& prefix, Format format,
+                          const std::string& suffix, const SaveOptions& options) {
+    std::string header = HeaderOf(format), footer = FooterOf(format);
+    StreamAccess::graph(s)->AddFormattedFiles(
+        StreamAccess::place(s),
+        Adopt(new FormatKernel<Chain, Format>(StreamAccess::chain(s), std::move(format))),
+        std::move(header), std::move(footer), prefix, suffix, options);
+  }
+
+  static void SaveAsObjectFiles(const S& s, const std::string& prefix, const std::string& suffix,
+                                const SaveOptions& options) {
+    StreamAccess::graph(s)->AddObjectFiles(StreamAccess::place(s), RecordsOf(s), RecordName<T>(),
+                                           prefix, suffix, options);
   }
 
   template <class F>
   static void ForeachBatch(const S& s, F f) {
-    StreamAccess::graph(s)->AddForeachBatch(
-        StreamAccess::parent(s), StreamAccess::operators(s), Records(s),
-        std::make_shared<UserForeachKernel<T, F>>(std::move(f)));
-  }
-
-  static void SaveAsObjectFiles(const S& s, std::string prefix, std::string suffix,
-                                const SaveOptions& options) {
-    Output output;
-    output.kind = OutputKind::kObjectFiles;
-    output.label = "SaveAsObjectFiles";
-    output.record_type = RecordName<T>();
-    output.kernel = Records(s);
-    AddFiles(s, std::move(output), std::move(prefix), std::move(suffix), options);
+    StreamAccess::graph(s)->AddForeachBatch(StreamAccess::place(s), RecordsOf(s),
+                                            Adopt(new UserForeachKernel<T, F>(std::move(f))));
   }
 
   template <class F>
   static void ForeachPartition(const S& s, F f) {
     StreamAccess::graph(s)->AddForeachPartition(
-        StreamAccess::parent(s), StreamAccess::operators(s), Records(s),
-        std::make_shared<UserPartitionKernel<T, F>>(std::move(f)));
+        StreamAccess::place(s), RecordsOf(s),
+        Adopt(new UserPartitionKernel<T, F>(std::move(f))));
   }
 
  private:
-  static void AddFiles(const S& s, Output output, std::string prefix, std::string suffix,
-                       const SaveOptions& options) {
-    output.parent = StreamAccess::parent(s);
-    output.chain = StreamAccess::operators(s);
-    output.prefix = std::move(prefix);
-    output.suffix = std::move(suffix);
-    output.overwrite = options.overwrite;
-    output.roll_bytes = options.roll_bytes;
-    output.roll_after_ms = options.roll_after.count();
-    StreamAccess::graph(s)->AddFiles(std::move(output));
-  }
-  static std::shared_ptr<const NarrowKernel> Records(const S& s) {
-    if constexpr (std::same_as<Chain, Stored<T>>) {
-      return std::make_shared<CopyKernel>(kFixedSize<T>);
-    } else {
-      return std::make_shared<RecordKernel<Chain>>(StreamAccess::chain(s));
-    }
-  }
   static std::shared_ptr<const NarrowKernel> Text(const S& s, uint64_t limit) {
-    return std::make_shared<TextKernel<Chain>>(StreamAccess::chain(s), limit);
+    return Adopt(new TextKernel<Chain>(StreamAccess::chain(s), limit));
   }
 };
 

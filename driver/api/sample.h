@@ -40,7 +40,7 @@ struct SampleChain {
 template <class T, class Chain>
 struct Samples {
   static auto Sample(const DStream<T, Chain>& s, double fraction) {
-    const auto& graph = StreamAccess::graph(s);
+    GraphBuilder* const graph = StreamAccess::graph(s);
     if (!(fraction >= 0 && fraction <= 1)) {
       graph->Fail(3, "Sample needs a fraction between 0 and 1; it is " + std::to_string(fraction));
     }

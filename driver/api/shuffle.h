@@ -103,22 +103,18 @@ class ReduceOperator final : public PartitionOperator {
   Folder<T, F> fold_;
 };
 
-// A shuffle node over one stream, or over two of the same slide.
+// A shuffle node over one stream.
 template <class Out, class T, class Chain>
 DStream<Out> AddShuffle(const DStream<T, Chain>& s, const char* label,
                         std::shared_ptr<const ShuffleKernelFactory> shuffle,
                         std::shared_ptr<const PartitionOperatorFactory> partition_operator,
-                        Partitioning partitions, const NodeInput* second = nullptr) {
-  const auto& graph = StreamAccess::graph(s);
+                        const Partitioning& partitions) {
   return StreamAccess::Stream<Out>(
-      graph, graph->AddShuffle({.label = label,
-                                .record_type = RecordName<Out>,
-                                .parent = StreamAccess::parent(s),
-                                .chain = &StreamAccess::operators(s),
-                                .shuffle = std::move(shuffle),
-                                .partition_operator = std::move(partition_operator),
-                                .partitions = std::move(partitions),
-                                .second = second}));
+      AddShuffleNode(StreamAccess::place(s), {.label = label,
+                                              .record_type = RecordName<Out>,
+                                              .shuffle = std::move(shuffle),
+                                              .partition_operator = std::move(partition_operator),
+                                              .partitions = partitions}));
 }
 
 template <class T, class Chain>

@@ -47,11 +47,11 @@ struct Slices {
   using S = DStream<T, Chain>;
 
   static DStream<T> Slice(const S& s, const SliceOptions& options) {
-    const auto& graph = StreamAccess::graph(s);
     if (options.to.count() < 0 || options.from < options.to) {
-      graph->Fail(3, "Slice needs .from at or before .to, and .to not in the future: from " +
-                         std::to_string(options.from.count()) + " ms ago to " +
-                         std::to_string(options.to.count()) + " ms ago");
+      StreamAccess::graph(s)->Fail(
+          3, "Slice needs .from at or before .to, and .to not in the future: from " +
+                 std::to_string(options.from.count()) + " ms ago to " +
+                 std::to_string(options.to.count()) + " ms ago");
     }
     SliceSpec spec;
     spec.from_ago_ms = options.from.count();
@@ -66,7 +66,7 @@ struct Slices {
                             "by its time in milliseconds");
     SliceSpec spec;
     if constexpr (kChooses) {
-      const auto& graph = StreamAccess::graph(s);
+      GraphBuilder* const graph = StreamAccess::graph(s);
       graph->NeedRemember();
       spec.chosen = graph->AddBatchValue(
           {graph->Numbered("times-of-slice"), RecordName<SliceTimes>(),
@@ -81,16 +81,13 @@ struct Slices {
 
  private:
   static DStream<T> Add(const S& s, SliceSpec spec, uint32_t partitions) {
-    const auto& graph = StreamAccess::graph(s);
-    const NodeId parent = StreamAccess::parent(s);
-    spec.slide_ms = graph->slide_of(parent) * graph->batch_interval_ms();
-    spec.remember_ms = graph->remember_ms();
-    return StreamAccess::Stream<T>(
-        graph, graph->AddShuffle(
+    const StreamPlace& place = StreamAccess::place(s);
+    spec.slide_ms = place.slide_batches() * place.graph->batch_interval_ms();
+    spec.remember_ms = place.graph->remember_ms();
+    return StreamAccess::Stream<T>(AddShuffleNode(
+        place,
                    {.label = "Slice",
                     .record_type = RecordName<T>,
-                    .parent = parent,
-                    .chain = &StreamAccess::operators(s),
                     .shuffle = MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s)),
                     .partition_operator = MakeOperator<SliceOperator>(spec, kFixedSize<T>),
                     .partitions = partitions,

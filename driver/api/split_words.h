@@ -42,10 +42,12 @@ struct WordSplitter {
     requires std::invocable<Emit&, std::string_view>
   void operator()(std::string_view line, Emit&& emit) const {
     const char* word = nullptr;  // start of a word that is still open
-    for (size_t at = 0; at < line.size(); at += 64) {
+    // Behind the line all are blanks: they end its last word, so that there is one call of emit
+    // for a compiler to unfold.
+    for (size_t at = 0; at <= line.size(); at += 64) {
       const char* text = line.data() + at;
       const size_t size = line.size() - at;
-      const uint64_t blanks = BlanksAt(text, size);
+      const uint64_t blanks = size == 0 ? ~uint64_t{0} : BlanksAt(text, size);
       // Words begin and end where the mask changes.
       uint64_t edges = blanks ^ (blanks << 1 | (word == nullptr ? 1 : 0));
       while (edges != 0) {
@@ -58,9 +60,6 @@ struct WordSplitter {
           word = nullptr;
         }
       }
-    }
-    if (word != nullptr) {
-      emit(std::string_view(word, static_cast<size_t>(line.data() + line.size() - word)));
     }
   }
 

@@ -98,8 +98,8 @@ StreamingContext StreamingContext::GetActiveOrCreate(JobOptions options, BuildFu
   return active.has_value() ? *std::move(active) : GetOrCreate(std::move(options), build);
 }
 
-NodeId StreamingContext::AddSource(std::string label, std::string record_type,
-                                   SourceSpec source) {
+internal::StreamPlace StreamingContext::AddSource(std::string label, std::string record_type,
+                                                  SourceSpec source) {
   for (const Node& node : graph().nodes()) {
     if (node.kind == NodeKind::kSource && node.source.stream == source.stream) {
       graph_->Fail(3, "two streams are named " + source.stream);
@@ -110,12 +110,12 @@ NodeId StreamingContext::AddSource(std::string label, std::string record_type,
   node.label = label + " " + source.stream;
   node.record_type = std::move(record_type);
   node.source = std::move(source);
-  return graph_->AddNode(std::move(node));
+  return internal::StreamPlace(graph_, graph_->AddNode(std::move(node)));
 }
 
-NodeId StreamingContext::AddReceiver(std::string_view stream, std::string label,
-                                     std::string record_type,
-                                     std::shared_ptr<const ReceiverFactory> receiver) {
+internal::StreamPlace StreamingContext::AddReceiver(
+    std::string_view stream, std::string label, std::string record_type,
+    std::shared_ptr<const ReceiverFactory> receiver) {
   SourceSpec source;
   source.kind = SourceKind::kReceiver;
   source.stream = graph_->Numbered(stream);
@@ -123,7 +123,8 @@ NodeId StreamingContext::AddReceiver(std::string_view stream, std::string label,
   return AddSource(std::move(label), std::move(record_type), std::move(source));
 }
 
-NodeId StreamingContext::AddQueue(std::string record_type, std::shared_ptr<QueueSource> queue) {
+internal::StreamPlace StreamingContext::AddQueue(std::string record_type,
+                                                 std::shared_ptr<QueueSource> queue) {
   SourceSpec source;
   source.kind = SourceKind::kQueue;
   source.stream = graph_->Numbered("queue");
@@ -131,7 +132,8 @@ NodeId StreamingContext::AddQueue(std::string record_type, std::shared_ptr<Queue
   return AddSource("QueueStream", std::move(record_type), std::move(source));
 }
 
-NodeId StreamingContext::AddConstant(std::string record_type, const RecordBatch& records) {
+internal::StreamPlace StreamingContext::AddConstant(std::string record_type,
+                                                    const RecordBatch& records) {
   SourceSpec source;
   source.kind = SourceKind::kConstant;
   source.stream = graph_->Numbered("constant");
@@ -142,8 +144,9 @@ NodeId StreamingContext::AddConstant(std::string record_type, const RecordBatch&
   return AddSource("ConstantStream", std::move(record_type), std::move(source));
 }
 
-NodeId StreamingContext::AddSocket(std::string label, std::string record_type, std::string host,
-                                   int port, internal::FramerFactory framers) {
+internal::StreamPlace StreamingContext::AddSocket(std::string label, std::string record_type,
+                                                  std::string host, int port,
+                                                  internal::FramerFactory framers) {
   if (port < 1 || port > 65535) {
     graph_->Fail(2, "a port must be between 1 and 65535; it is " + std::to_string(port));
   }
@@ -155,22 +158,24 @@ DStream<std::string> StreamingContext::SocketTextStream(std::string host, int po
   return Socket<std::string>("SocketTextStream", std::move(host), port, internal::LineFramers());
 }
 
-DStream<std::string> StreamingContext::TextFileStream(std::string directory, FileOptions options) {
+DStream<std::string> StreamingContext::TextFileStream(const std::string& directory,
+                                                      FileOptions options) {
   return internal::StreamAccess::Stream<std::string>(
-      graph_, AddFiles("TextFileStream", "text", directory, FileFormat::kLines, 0, options));
+      AddFiles("TextFileStream", "text", directory, FileFormat::kLines, 0, options));
 }
 
-DStream<std::string> StreamingContext::BinaryRecordsStream(std::string directory, uint32_t length,
-                                                           FileOptions options) {
+DStream<std::string> StreamingContext::BinaryRecordsStream(const std::string& directory,
+                                                           uint32_t length, FileOptions options) {
   if (length == 0) graph_->Fail(3, "BinaryRecordsStream needs records of at least one byte");
   return internal::StreamAccess::Stream<std::string>(
-      graph_, AddFiles("BinaryRecordsStream", "text", directory, FileFormat::kFixedLength,
+      AddFiles("BinaryRecordsStream", "text", directory, FileFormat::kFixedLength,
                        std::max(length, 1u), options));
 }
 
-NodeId StreamingContext::AddFiles(std::string label, std::string record_type,
-                                  const std::string& directory, FileFormat format,
-                                  uint32_t record_length, const FileOptions& options) {
+internal::StreamPlace StreamingContext::AddFiles(std::string label, std::string record_type,
+                                                 const std::string& directory, FileFormat format,
+                                                 uint32_t record_length,
+                                                 const FileOptions& options) {
   SourceSpec source;
   source.file_format = format;
   source.record_length = record_length;
@@ -192,7 +197,7 @@ DStream<std::string> StreamingContext::PushStream(std::string name) {
   source.kind = SourceKind::kPush;
   source.stream = std::move(name);
   return internal::StreamAccess::Stream<std::string>(
-      graph_, AddSource("PushStream", "text", std::move(source)));
+      AddSource("PushStream", "text", std::move(source)));
 }
 
 Args& StreamingContext::args() { return state_->options.args; }

@@ -112,27 +112,26 @@ class StreamingContext {
   // Files of a directory, each file once, when it is there as a whole. One that changes later is
   // not read again; a counter and one warning say so.
   // Their lines:
-  DStream<std::string> TextFileStream(std::string directory, FileOptions options = {});
+  DStream<std::string> TextFileStream(const std::string& directory, FileOptions options = {});
   // The elements of the range parse(path, contents), both std::string_view; a file is read by one
   // task, and has 2 GiB at most.
   template <class F>
     requires std::invocable<const F&, std::string_view, std::string_view>
-  auto FileStream(std::string directory, F parse, FileOptions options = {}) {
+  auto FileStream(const std::string& directory, F parse, FileOptions options = {}) {
     return internal::StreamAccess::Stream<internal::WholeFile>(
-               graph_, AddFiles("FileStream", RecordName<internal::WholeFile>(),
-                                std::move(directory), FileFormat::kWhole, 0, options))
+               AddFiles("FileStream", RecordName<internal::WholeFile>(), directory,
+                        FileFormat::kWhole, 0, options))
         .FlatMap(internal::ParseWholeFile<F>{std::move(parse)});
   }
   // Records of `length` bytes. A file of another length fails its batch, which names it.
-  DStream<std::string> BinaryRecordsStream(std::string directory, uint32_t length,
+  DStream<std::string> BinaryRecordsStream(const std::string& directory, uint32_t length,
                                            FileOptions options = {});
   // What SaveAsObjectFiles wrote into the directory, batch by batch as they appear, or files of
   // such batches.
   template <Record T>
-  DStream<T> ObjectFileStream(std::string directory, FileOptions options = {}) {
-    return internal::StreamAccess::Stream<T>(
-        graph_, AddFiles("ObjectFileStream", RecordName<T>(), std::move(directory),
-                         FileFormat::kObjects, 0, options));
+  DStream<T> ObjectFileStream(const std::string& directory, FileOptions options = {}) {
+    return internal::StreamAccess::Stream<T>(AddFiles(
+        "ObjectFileStream", RecordName<T>(), directory, FileFormat::kObjects, 0, options));
   }
   // The same dataset at every batch. Every process has it from the build function.
   template <Record T>
@@ -142,7 +141,7 @@ class StreamingContext {
       EncodeRecord<T>(record, batch.bytes());
       batch.EndRecord();
     }
-    return internal::StreamAccess::Stream<T>(graph_, AddConstant(RecordName<T>(), batch));
+    return internal::StreamAccess::Stream<T>(AddConstant(RecordName<T>(), batch));
   }
   // Records that clients push under this name, each producer's exactly once.
   DStream<std::string> PushStream(std::string name);
@@ -152,17 +151,16 @@ class StreamingContext {
     requires std::derived_from<R, Receiver<typename R::RecordType>>
   DStream<typename R::RecordType> ReceiverStream(R receiver) {
     using T = typename R::RecordType;
-    return internal::StreamAccess::Stream<T>(
-        graph_, AddReceiver("receiver", "ReceiverStream", RecordName<T>(),
-                            std::make_shared<internal::UserReceiverFactory<R>>(
-                                std::move(receiver))));
+    return internal::StreamAccess::Stream<T>(AddReceiver(
+        "receiver", "ReceiverStream", RecordName<T>(),
+        std::make_shared<internal::UserReceiverFactory<R>>(std::move(receiver))));
   }
 
   // One entry of the queue per batch; an empty dataset when there is none. A job with a checkpoint
   // refuses it unless it is marked test_only.
   template <Record T>
   DStream<T> QueueStream(RecordQueue<T> queue) {
-    return internal::StreamAccess::Stream<T>(graph_, AddQueue(RecordName<T>(), queue.source()));
+    return internal::StreamAccess::Stream<T>(AddQueue(RecordName<T>(), queue.source()));
   }
   template <Record T>
   DStream<T> QueueStream(const std::vector<std::vector<T>>& batches, QueueOptions options = {}) {
@@ -185,8 +183,8 @@ class StreamingContext {
   template <Record T, class F>
   auto Transform(const std::vector<DStream<T>>& streams, F f) {
     for (const DStream<T>& stream : streams) {
-      if (graph_->slide_of(internal::StreamAccess::parent(stream)) !=
-          graph_->slide_of(internal::StreamAccess::parent(streams.front()))) {
+      if (internal::StreamAccess::place(stream).slide_batches() !=
+          internal::StreamAccess::place(streams.front()).slide_batches()) {
         graph_->Fail(3, "Transform needs streams of the same slide");
       }
     }
@@ -291,44 +289,35 @@ class StreamingContext {
 
   template <class T, class Streams>
   DStream<T> UnionOf(const Streams& streams) {
-    std::vector<NodeInput> inputs;
-    const DStream<T>* first = nullptr;
+    internal::NarrowNode node(graph_, "Union");
     for (const DStream<T>& stream : streams) {
-      if (internal::StreamAccess::graph(stream) != graph_) {
-        graph_->Fail(3, "Union needs streams of one context");
-        continue;
-      }
-      if (first == nullptr) first = &stream;
-      inputs.push_back(internal::Maps<T, Stored<T>>::NarrowInput(stream));
+      node.Read(internal::StreamAccess::place(stream), internal::RecordsOf(stream));
     }
-    if (first == nullptr) {
-      graph_->Fail(3, "Union needs at least one stream");
-      return QueueStream<T>(RecordQueue<T>());
-    }
-    return internal::Maps<T, Stored<T>>::AddNarrow("Union", *first, std::move(inputs));
+    return internal::StreamAccess::Stream<T>(node.Add(RecordName<T>()));
   }
 
   template <class T>
   DStream<T> Socket(std::string label, std::string host, int port,
                     internal::FramerFactory framers) {
-    return internal::StreamAccess::Stream<T>(
-        graph_, AddSocket(std::move(label), RecordName<T>(), std::move(host), port,
-                          std::move(framers)));
+    return internal::StreamAccess::Stream<T>(AddSocket(
+        std::move(label), RecordName<T>(), std::move(host), port, std::move(framers)));
   }
 
   StreamingContext(std::shared_ptr<internal::GraphBuilder> graph, std::shared_ptr<State> state)
       : graph_(std::move(graph)), state_(std::move(state)) {}
   static std::weak_ptr<State>& ActiveState();
   JobRunner* Runner() const;  // null before Start
-  NodeId AddSocket(std::string label, std::string record_type, std::string host, int port,
-                   internal::FramerFactory framers);
-  NodeId AddFiles(std::string label, std::string record_type, const std::string& directory,
-                  FileFormat format, uint32_t record_length, const FileOptions& options);
-  NodeId AddConstant(std::string record_type, const RecordBatch& records);
-  NodeId AddSource(std::string label, std::string record_type, SourceSpec source);
-  NodeId AddReceiver(std::string_view stream, std::string label, std::string record_type,
-                     std::shared_ptr<const ReceiverFactory> receiver);
-  NodeId AddQueue(std::string record_type, std::shared_ptr<QueueSource> queue);
+  internal::StreamPlace AddSocket(std::string label, std::string record_type, std::string host,
+                                  int port, internal::FramerFactory framers);
+  internal::StreamPlace AddFiles(std::string label, std::string record_type,
+                                 const std::string& directory, FileFormat format,
+                                 uint32_t record_length, const FileOptions& options);
+  internal::StreamPlace AddConstant(std::string record_type, const RecordBatch& records);
+  internal::StreamPlace AddSource(std::string label, std::string record_type, SourceSpec source);
+  internal::StreamPlace AddReceiver(std::string_view stream, std::string label,
+                                    std::string record_type,
+                                    std::shared_ptr<const ReceiverFactory> receiver);
+  internal::StreamPlace AddQueue(std::string record_type, std::shared_ptr<QueueSource> queue);
   const std::string* FindConstant(const std::string& name);
   const std::string* KeepConstant(const std::string& name, std::string bytes);
   void BadConstant(const std::string& name);

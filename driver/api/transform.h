@@ -34,9 +34,8 @@ struct Transforms {
 
   template <class Other, class F>
   static auto TransformWith(const S& s, const Other& other, F f) {
-    const auto& graph = StreamAccess::graph(s);
-    if (graph->slide_of(StreamAccess::parent(s)) != graph->slide_of(StreamAccess::parent(other))) {
-      graph->Fail(3, "TransformWith needs streams of the same slide");
+    if (StreamAccess::place(s).slide_batches() != StreamAccess::place(other).slide_batches()) {
+      StreamAccess::graph(s)->Fail(3, "TransformWith needs streams of the same slide");
     }
     return CallTransform(f, s, other);
   }

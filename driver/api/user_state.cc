@@ -19,6 +19,26 @@ void StateFetch::Fetch(KeyedState& state) {
   state.Fetch(keys_);
 }
 
+std::string StateType(std::string (*key_type)(), std::string (*value_type)()) {
+  return key_type() + " -> " + value_type();
+}
+
+std::shared_ptr<const InitialState> InitialState::Of(Entries entries) {
+  return std::make_shared<const InitialState>(std::move(entries));
+}
+
+void InitialState::PutInto(UserState& state, const OperatorContext& context,
+                           int64_t due_ms) const {
+  const KeyPartitioner* const partitioner = context.task.partitioner;
+  for (const auto& [key, value] : entries_) {
+    const uint32_t partition =
+        partitioner != nullptr
+            ? partitioner->PartitionOf(key, context.partitions)
+            : PartitionOf(KeyHash(key), context.task.key_groups, context.partitions);
+    if (partition == context.task.task) state.Put(key, value, due_ms);
+  }
+}
+
 void TakeOverUserState(const Spreading& spreading, KeyedState& former, KeyedState& to) {
   former.ForEach([&](std::string_view entry_key, std::string_view value) {
     if (IsEntryMark(entry_key) || spreading.Takes(UserKeyOf(entry_key))) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -89,24 +90,32 @@ class UserState {
 // Adds the keys of `former` that are this partition's, with their due times, and the mark.
 void TakeOverUserState(const Spreading& spreading, KeyedState& former, KeyedState& to);
 
-// Puts what belongs to this partition. Of two entries of one key the later counts.
+// In words: "text -> int64".
+std::string StateType(std::string (*key_type)(), std::string (*value_type)());
+
+// What a program gives a state to begin with: keys and values of all partitions, encoded. Of two
+// entries of one key the later counts.
+class InitialState {
+ public:
+  using Entries = std::vector<std::pair<std::string, std::string>>;
+  explicit InitialState(Entries entries) : entries_(std::move(entries)) {}
+  static std::shared_ptr<const InitialState> Of(Entries entries);
+
+  // Puts what belongs to the operator's partition.
+  void PutInto(UserState& state, const OperatorContext& context, int64_t due_ms) const;
+
+ private:
+  const Entries entries_;
+};
+
 template <class K, class S>
-void PutInitial(const std::vector<std::pair<K, S>>& initial, const OperatorContext& context,
-                int64_t due_ms, UserState& state) {
-  std::string key, value;
-  for (const auto& [user_key, user_value] : initial) {
-    key.clear();
-    EncodeKey<K>(user_key, key);
-    const KeyPartitioner* partitioner = context.task.partitioner;
-    const uint32_t partition =
-        partitioner != nullptr
-            ? partitioner->PartitionOf(key, context.partitions)
-            : PartitionOf(KeyHash(key), context.task.key_groups, context.partitions);
-    if (partition != context.task.task) continue;
-    value.clear();
-    EncodeRecord<S>(user_value, value);
-    state.Put(key, value, due_ms);
+std::shared_ptr<const InitialState> EncodeInitial(const std::vector<std::pair<K, S>>& initial) {
+  InitialState::Entries entries(initial.size());
+  for (size_t i = 0; i < initial.size(); ++i) {
+    EncodeKey<K>(initial[i].first, entries[i].first);
+    EncodeRecord<S>(initial[i].second, entries[i].second);
   }
+  return InitialState::Of(std::move(entries));
 }
 
 // The user's key behind canonical bytes.

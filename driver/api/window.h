@@ -220,8 +220,8 @@ struct Windows {
   // `Key`: by which records are shuffled; void: by none.
   template <class Key>
   static Sliding Slide(const S& s, const std::string& what, WindowOptions window) {
-    const auto& graph = StreamAccess::graph(s);
-    const int64_t own = graph->slide_of(StreamAccess::parent(s));
+    GraphBuilder* const graph = StreamAccess::graph(s);
+    const int64_t own = StreamAccess::place(s).slide_batches();
     const int64_t interval = graph->batch_interval_ms();
     const int64_t length = graph->Batches(what + " length", window.length, own);
     const int64_t slide =
@@ -237,19 +237,17 @@ struct Windows {
                           const char* state_kind,
                           std::shared_ptr<const ShuffleKernelFactory> shuffle,
                           std::shared_ptr<const PartitionOperatorFactory> partition_operator) {
-    const auto& graph = StreamAccess::graph(s);
     return StreamAccess::Stream<Out>(
-        graph, graph->AddShuffle({.label = label,
-                                  .record_type = RecordName<Out>,
-                                  .parent = StreamAccess::parent(s),
-                                  .chain = &StreamAccess::operators(s),
-                                  .shuffle = std::move(shuffle),
-                                  .partition_operator = std::move(partition_operator),
-                                  .partitions = sliding.partitions,
-                                  .slide_batches = sliding.slide_batches,
-                                  .state_name = "window",
-                                  .state_type = std::to_string(sliding.span.length_ms) +
-                                                " ms of " + state_kind + RecordName<Out>()}));
+        AddShuffleNode(StreamAccess::place(s),
+                       {.label = label,
+                        .record_type = RecordName<Out>,
+                        .shuffle = std::move(shuffle),
+                        .partition_operator = std::move(partition_operator),
+                        .partitions = sliding.partitions,
+                        .slide_batches = sliding.slide_batches,
+                        .state_name = "window",
+                        .state_type = std::to_string(sliding.span.length_ms) + " ms of " +
+                                      state_kind + RecordName<Out>()}));
   }
 
  private:
