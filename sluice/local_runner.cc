@@ -10,6 +10,7 @@
 #include "common/exit_status.h"
 #include "sluice/job_settings.h"
 #include "sluice/local_job.h"
+#include "sluice/local_pages.h"
 #include "sluice/runner_install.h"
 
 namespace sluice {
@@ -107,10 +108,20 @@ ExitStatus RunLocal(BuiltProgram program) {
   sigemptyset(&signals);
   for (const int number : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals, number);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const std::string name = program.context->options().name;
+  std::unique_ptr<LocalPages> pages;
+  if (program.flags.http.has_value()) {
+    auto started = LocalPages::Start(*program.flags.http);
+    if (!started.ok()) return FromStatus(started.status());
+    pages = *std::move(started);
+    std::cerr << name << ": pages at http://" << pages->address() << std::endl;
+  }
   absl::StatusOr<std::unique_ptr<LocalJob>> job =
       StartLocal(*program.context, program.flags, program.config);
   if (!job.ok()) return FromStatus(job.status());
-  const std::string name = program.context->options().name;
+  if (pages != nullptr) {
+    pages->Show(job->get(), LocalSlots(program.flags), program.flags.checkpoint);
+  }
   std::thread watcher([&] {
     int number = 0;
     for (int count = 0; sigwait(&signals, &number) == 0 && number != SIGUSR1; ++count) {
@@ -130,6 +141,7 @@ ExitStatus RunLocal(BuiltProgram program) {
     std::cerr << name << ": " << ending.message << std::endl;
     _exit(kExitDeadline);
   }
+  pages.reset();
   job->reset();
   return {CodeForPeople(ending.exit_code), ending.message};
 }

@@ -42,7 +42,7 @@ absl::Status Set(ProgramFlags& flags, const std::string& name, const std::string
   } else if (name == "conf-file") {
     flags.conf_file = value;
   } else if (name == "http") {
-    flags.http = value;
+    ASSIGN_OR_RETURN(flags.http, ParseHostPort("--http", value, /*zero_allowed=*/true));
   } else if (name == "log") {
     flags.conf.emplace_back("log_url", value);
   } else if (name == "conf") {

@@ -1,11 +1,13 @@
 // Sluice's own flags on a job program, apart from those that the build function asks for.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/host_port.h"
 
 namespace sluice {
 
@@ -17,7 +19,7 @@ struct ProgramFlags {
   bool discard_checkpoint = false;
   std::string checkpoint;  // URL; empty: none
   std::string conf_file;
-  std::string http;        // HOST:PORT; empty: none
+  std::optional<HostPort> http;
   uint32_t slots = 0;      // 0: the machine's cores
   std::vector<std::pair<std::string, std::string>> conf;
 };

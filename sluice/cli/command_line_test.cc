@@ -85,16 +85,6 @@ TEST(CommandLine, CommandsOfOneAndTwoWords) {
   }
 }
 
-TEST(Values, HostAndPort) {
-  EXPECT_EQ(ParseHostPort("--driver", "web1:7000", false)->port, 7000);
-  EXPECT_EQ(ParseHostPort("--driver", "[::1]:7000", false)->host, "[::1]");
-  EXPECT_TRUE(ParseHostPort("--listen", "0.0.0.0:0", true).ok());
-  for (const char* bad : {"", "web1", ":7000", "web1:", "web1:x", "web1:65536", "web1:-1",
-                          "web1:0", "::1:7000", "a b:1", "http://x:1"}) {
-    EXPECT_FALSE(ParseHostPort("--driver", bad, false).ok()) << bad;
-  }
-}
-
 TEST(Values, DurationsAndNumbers) {
   EXPECT_EQ(*ParseDurationMs("--deadline", "200ms"), 200);
   EXPECT_EQ(*ParseDurationMs("--deadline", "1s"), 1000);

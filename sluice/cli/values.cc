@@ -27,26 +27,6 @@ bool ReadNumber(const std::string& text, int64_t* value) {
 
 }  // namespace
 
-absl::StatusOr<HostPort> ParseHostPort(const std::string& flag, const std::string& text,
-                                       bool zero_allowed) {
-  size_t colon = text.rfind(':');
-  HostPort result;
-  if (colon == text.npos || colon == 0) return Malformed(flag, "HOST:PORT", text);
-  result.host = text.substr(0, colon);
-  bool bracketed = result.host.front() == '[' && result.host.back() == ']';
-  if (!bracketed && result.host.find(':') != text.npos) return Malformed(flag, "HOST:PORT", text);
-  if (result.host.find_first_of(" /\t@") != text.npos) return Malformed(flag, "HOST:PORT", text);
-  int64_t port = 0;
-  if (!ReadNumber(text.substr(colon + 1), &port)) return Malformed(flag, "HOST:PORT", text);
-  int least = zero_allowed ? 0 : 1;
-  if (port < least || port > 65535) {
-    return absl::InvalidArgumentError("port out of range " + std::to_string(least) +
-                                      "..65535 in " + flag + ": " + text);
-  }
-  result.port = static_cast<int>(port);
-  return result;
-}
-
 absl::StatusOr<int64_t> ParseInteger(const std::string& flag, const std::string& text,
                                      int64_t least, int64_t most) {
   int64_t value = 0;

@@ -7,18 +7,11 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "common/host_port.h"
 #include "sluice/cli/command_line.h"
 
 namespace sluice::cli {
 
-struct HostPort {
-  std::string host;
-  int port = 0;
-};
-
-// HOST:PORT or [IPV6]:PORT; port 0 only where one is to be picked.
-absl::StatusOr<HostPort> ParseHostPort(const std::string& flag, const std::string& text,
-                                       bool zero_allowed);
 absl::StatusOr<int64_t> ParseInteger(const std::string& flag, const std::string& text,
                                      int64_t least, int64_t most);
 // 200ms, 1s, 5m, 2h.

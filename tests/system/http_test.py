@@ -1,14 +1,17 @@
-"""What a driver daemon shows of a running job: its HTTP pages, and -o json of the commands.
+"""What a driver daemon shows of a running job: its HTTP pages, and -o json of the commands; and
+what a local job shows of itself.
 
 usage: http_test.py SLUICE GATE
 """
 import http.client
 import json
 import os
+import re
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, Process, wait_until  # noqa: E402
 from gate_job import GateJob, gate_lines  # noqa: E402
 from outputs import drop_file  # noqa: E402
 
@@ -176,6 +179,42 @@ class Cases:
         print("ok the table of `job list`")
 
 
+    def a_local_job(self):
+        """One process shows itself, without a daemon."""
+        job = GateJob(self.cluster, "alone", shut=True)
+        given = gate_lines(0, 100)
+        drop_file(job.inputs, "f", given)
+        process = Process("alone", [self.gate, *job.flags(), "--slots=3", "--http=127.0.0.1:0"],
+                          self.cluster.folder)
+
+        def address():
+            with open(process.log) as log:
+                said = re.search(r"pages at http://(\S+)\n", log.read())
+                return said and said[1]
+        http = wait_until(address, "the address of a local job's pages")
+        wait_until(lambda: ask(http, "GET", "/readyz")[0] == 200, "a local job to be ready")
+        job.open()
+        job.await_sums(given)
+
+        def counted():
+            listed = json.loads(get(http, "/api/v1/jobs")[1])
+            return listed if listed[0]["records_total"] == 100 else None
+        shown, = wait_until(counted, "the job to show its records")
+        missing = [field for field in JOB_FIELDS if field not in shown]
+        expect(missing, [], "every field of a local job")
+        expect((shown["name"], shown["state"], shown["slots"], shown["driver_pid"]),
+               ("gate", "RUNNING", 3, process.pid), "what is known of a local job")
+        expect(get(http, "/api/v1/workers")[1].strip(), "[]", "a local job has no workers")
+        numbers = metrics(get(http, "/metrics")[1])
+        expect(numbers['sluice_job_records_total{job="gate"}'], 100, "/metrics of a local job")
+        for typed, code in (("8080", 2), (http, 3)):
+            second = Process("second", [self.gate, *job.flags(), f"--http={typed}"],
+                             self.cluster.folder)
+            expect(second.wait(), code, f"a local job with --http={typed}")
+        process.kill(signal.SIGTERM)
+        expect(process.wait(), 0, "a local job with pages drains")
+
+
 def main():
     sluice, gate = (os.path.abspath(p) for p in sys.argv[1:3])
     with Cluster(sluice) as cluster:
@@ -187,6 +226,7 @@ def main():
         job = cases.a_running_job()
         cases.workers()
         cases.a_node_that_comes_back_empty(job)
+        cases.a_local_job()
     print("http_test passed")
 
 
