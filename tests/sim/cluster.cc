@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -46,7 +47,11 @@ ListedFile InputFile(int number) {
       file << "file " << 1000 * number + i << "\n";
     }
     file.close();
-    stat(path.c_str(), &status);
+    if (!file || stat(path.c_str(), &status) != 0) {
+      std::fprintf(stderr, "cannot write %s: no seed can be run\n", path.c_str());
+      std::filesystem::remove_all(directory.path);
+      std::_Exit(1);
+    }
   }
   return {path, static_cast<uint64_t>(status.st_size),
           int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
