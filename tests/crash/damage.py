@@ -48,7 +48,10 @@ def forget_entries(folder, roots, rng):
         return 0
     with open(os.path.join(folder, "list"), encoding="utf-8") as f:
         for line in f:
-            what, path, to, kept = line.rstrip("\n").split("\t")
+            words = line.rstrip("\n").split("\t")
+            if len(words) != 4:
+                continue  # its writer was killed within it
+            what, path, to, kept = words
             if not path.startswith(roots):
                 continue
             if what == "sync":
