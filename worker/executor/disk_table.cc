@@ -5,11 +5,8 @@
 #include <algorithm>
 
 #include "common/key_hash.h"
-#include "worker/executor/state_hash.h"
 
 namespace sluice {
-
-using internal::MixHash;
 
 uint32_t DiskTable::Find(std::string_view key, uint64_t hash) const {
   return index_.Find(hash, [&](uint32_t i) { return node(i).key.Equals(key); });
@@ -116,40 +113,6 @@ void DiskTable::EvictIfMany() {
   index_ = internal::SlotIndex();
 }
 
-void DiskTable::OpenAttempt() {
-  EvictIfMany();
-  attempt_open_ = true;
-  attempt_.serial = next_serial_++;
-  attempt_.first_number = next_number_;
-  attempt_.size_before = visible_size_;
-}
-
-DiskTable::Version& DiskTable::AddVersion(uint32_t index) {
-  const uint32_t i = attempt_.count++;
-  if ((i >> kChunkBits) == attempt_.chunks.size()) {
-    if (spare_chunks_.empty()) spare_chunks_.push_back(std::make_unique<Version[]>(kChunk));
-    attempt_.chunks.push_back(std::move(spare_chunks_.back()));
-    spare_chunks_.pop_back();
-  }
-  Version& version = attempt_.version(i);
-  Node& n = node(index);
-  version.number = VisibleNumber(n);
-  version.older = n.head;
-  version.node = index;
-  version.layer = attempt_.serial;
-  version.timer_ms = 0;
-  version.removed = false;
-  version.doubtful = false;
-  n.head = &version;
-  return version;
-}
-
-std::optional<std::string_view> DiskTable::Get(std::string_view key) {
-  Place place;
-  const std::string_view value = Look(key, KeyHash(key), place);
-  return value.data() != nullptr ? std::optional(value) : std::nullopt;
-}
-
 std::string_view DiskTable::Look(std::string_view key, uint64_t hash, Place& place) {
   const uint32_t index = NodeOf(key, hash);
   place = {.hash = hash, .slot = index, .known = true};
@@ -188,16 +151,16 @@ void DiskTable::PutAt(const Place& place, std::string_view key, std::string_view
 void DiskTable::PutIn(uint32_t index, std::string_view value, int64_t timer_ms) {
   Node& n = node(index);
   if (!Visible(n)) {
-    Version& version = InAttempt(n) ? *n.head : AddVersion(index);
+    Version& version = InAttempt(n) ? *n.head : AddVersion(index, n.hash, 0);
     version.removed = false;
     version.number = next_number_++;
-    attempt_.born.emplace_back(version.number, index);
+    born_.emplace_back(version.number, index);
     ++visible_size_;
   } else if (InAttempt(n)) {
     n.head->doubtful = true;
   } else {
     if (VisibleTimer(n) == timer_ms && VisibleValue(n) == value) return;
-    AddVersion(index);
+    AddVersion(index, n.hash, VisibleNumber(n));
   }
   n.head->value.Assign(value);
   n.head->timer_ms = timer_ms;
@@ -207,7 +170,7 @@ void DiskTable::Remove(std::string_view key) {
   const uint32_t index = NodeOf(key, KeyHash(key));
   Node& n = node(index);
   if (!Visible(n)) return;
-  Version& version = InAttempt(n) ? *n.head : AddVersion(index);
+  Version& version = InAttempt(n) ? *n.head : AddVersion(index, n.hash, VisibleNumber(n));
   version.removed = true;
   version.doubtful = true;
   version.value.Clear();
@@ -215,96 +178,22 @@ void DiskTable::Remove(std::string_view key) {
   --visible_size_;
 }
 
-// Whether the version differs from what lies below it.
-bool DiskTable::IsChange(const Version& version) const {
-  const Node& n = node(version.node);
-  const Version* below = version.older;
-  const bool was_there = below != nullptr ? !below->removed : n.base.live;
-  if (version.removed || !was_there) return version.removed == was_there;
-  const std::string_view old = below != nullptr ? below->value.view() : n.value.view();
-  const int64_t old_timer = below != nullptr ? below->timer_ms : n.base.timer_ms;
-  return version.number != NumberBelow(version, n) || version.timer_ms != old_timer ||
-         version.value.view() != old;
-}
-
-uint64_t DiskTable::NumberBelow(const Version& version, const Node& n) {
-  return version.older != nullptr ? version.older->number : n.base.number;
-}
-
-LayerDigest DiskTable::KeepAttempt(int64_t batch_ms) {
-  LayerDigest result;
-  attempt_.batch_ms = batch_ms;
-  for (uint32_t i = 0; i < attempt_.count; ++i) {
-    Version& version = attempt_.version(i);
-    if (version.doubtful && !IsChange(version)) {
-      Unlink(version);
-      continue;
-    }
-    const Node& n = node(version.node);
-    if (version.removed) version.number = NumberBelow(version, n);  // that of the life that ended
-    const uint64_t content =
-        version.removed ? 0x5bd1e995u : KeyHash(version.value.view()) + 2 * version.timer_ms + 1;
-    result.digest += MixHash(n.hash, content);
-    ++result.entries;
-  }
-  std::erase_if(attempt_.born, [this](const auto& born) {
+void DiskTable::AttemptKept() {
+  const auto first = std::lower_bound(born_.begin(), born_.end(),
+                                      std::pair(attempt().first_number, uint32_t{0}));
+  const auto last = std::remove_if(first, born_.end(), [this](const auto& born) {
     const Node& n = node(born.second);
     return !InAttempt(n) || n.head->removed || n.head->number != born.first;
   });
-  attempt_open_ = false;
-  layers_.push_back(std::move(attempt_));
-  attempt_ = Layer{};
-  return result;
+  born_.erase(last, born_.end());
 }
 
-void DiskTable::DropAttempt() {
-  attempt_open_ = false;
-  DropLayer(attempt_);
+void DiskTable::LayerDropped(uint64_t first_number) {
+  while (!born_.empty() && born_.back().first >= first_number) born_.pop_back();
 }
 
-// Takes the version out of its node's chain.
-void DiskTable::Unlink(Version& version) {
-  Version** at = &node(version.node).head;
-  while (*at != &version) at = &(*at)->older;
-  *at = version.older;
-  version.node = kNone;
-  version.value.Clear();
-}
-
-// Takes back everything that the top layer did.
-void DiskTable::DropLayer(Layer& layer) {
-  for (uint32_t i = layer.count; i-- > 0;) {
-    Version& version = layer.version(i);
-    if (version.node != kNone) Unlink(version);
-  }
-  next_number_ = layer.first_number;
-  visible_size_ = layer.size_before;
-  ReleaseLayer(layer);
-}
-
-void DiskTable::ReleaseLayer(Layer& layer) {
-  constexpr size_t kSpare = 256;
-  for (auto& chunk : layer.chunks) {
-    if (spare_chunks_.size() < kSpare) spare_chunks_.push_back(std::move(chunk));
-  }
-  layer = Layer{};
-}
-
-void DiskTable::DropAbove(int64_t batch_ms) {
-  while (!layers_.empty() && layers_.back().batch_ms > batch_ms) {
-    DropLayer(layers_.back());
-    layers_.pop_back();
-  }
-}
-
-void DiskTable::VisitNewestLayer(const EntryVisitor& visit) const {
-  const Layer& layer = layers_.back();
-  for (uint32_t i = 0; i < layer.count; ++i) {
-    const Version& version = layer.version(i);
-    if (version.node == kNone) continue;
-    const Node& n = node(version.node);
-    visit({n.key.view(), version.value.view(), version.number, version.timer_ms, version.removed});
-  }
+void DiskTable::LayersMerged(uint64_t end_number) {
+  while (!born_.empty() && born_.front().first < end_number) born_.pop_front();
 }
 
 }  // namespace sluice

@@ -4,12 +4,11 @@
 //
 // Not thread-safe, but that VisitSome may be called beside the rest.
 //
-// Invariants:
-// 1. A node is one key: the base's entry of it, which may be that there is none, and its versions,
-//    newest first. A key without a node is as the base has it.
-// 2. The number of each entry of the base is below those of all that layers have put while absent,
-//    and these ascend from layer to layer. So the base, then the keys `born` in each layer, is the
-//    insertion order.
+// Invariants, beside those of its layers:
+// 1. A node, which is what owns versions, is one key, with the base's entry of it, which may be
+//    that there is none. A key without a node is as the base has it.
+// 2. The number of each entry of the base is below those of all that layers have put while absent.
+//    So the base, then the keys `born` in layers, is the insertion order.
 // 3. In the database the base is: each entry by key; its key by number; its key by due time and
 //    number, if it has one; a mark for each key that was changed since the last checkpoint began,
 //    by the epoch of that checkpoint.
@@ -17,8 +16,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,13 +25,11 @@
 
 #include "absl/status/status.h"
 #include "checkpoint/sorted_db.h"
-#include "worker/executor/partition_state.h"
-#include "worker/executor/slot_index.h"
-#include "worker/executor/small_bytes.h"
+#include "worker/executor/layered_state.h"
 
 namespace sluice {
 
-class DiskTable final : public PartitionState {
+class DiskTable final : public internal::LayeredState<DiskTable> {
  public:
   // `number` is the table's own among those of the database, which outlives it. `cached_bytes`: of
   // entries of the base that stay in memory from batch to batch. `part_bytes`: of entries in an
@@ -46,13 +43,8 @@ class DiskTable final : public PartitionState {
   void RestoreEntry(const StateRow& entry) override;
   void RestoreChange(const StateRow& entry) override;
   void FinishRestore(uint32_t parts) override;
-  void OpenAttempt() override;
-  LayerDigest KeepAttempt(int64_t batch_ms) override;
-  void DropAttempt() override;
 
   // KeyedState, within an attempt. These throw StateLost.
-  std::optional<std::string_view> Get(std::string_view key) override;
-  void Put(std::string_view key, std::string_view value) override { PutTimed(key, value, 0); }
   void PutTimed(std::string_view key, std::string_view value, int64_t timer_ms) override;
   void Remove(std::string_view key) override;
   void ForEach(const Visitor& visit) override;
@@ -64,11 +56,6 @@ class DiskTable final : public PartitionState {
   bool on_disk() const override { return true; }
   void Fetch(std::span<const std::string_view> keys) override;
   int64_t DueOf(std::string_view key) override;
-  uint64_t size() const override { return visible_size_; }
-
-  void MergeUpTo(int64_t batch_ms) override;
-  void DropAbove(int64_t batch_ms) override;
-  void VisitNewestLayer(const EntryVisitor& visit) const override;
 
   uint64_t BeginSnapshot() override;
   bool VisitSome(uint32_t count, const EntryVisitor& visit) override;
@@ -82,23 +69,17 @@ class DiskTable final : public PartitionState {
   uint64_t single_reads() const { return single_reads_; }
 
  private:
+  friend class internal::LayeredState<DiskTable>;
+  using Version = internal::Version;
+  using Layer = internal::Layer;
+
   enum Kind : char { kEntry = 'E', kOrder = 'N', kDue = 'T', kMark = 'C' };
-  static constexpr uint32_t kNone = internal::SlotIndex::kNone;
+  static constexpr size_t kSpareChunks = 16;
   static constexpr uint32_t kChunkBits = 8;
   static constexpr uint32_t kChunk = 1u << kChunkBits;
   static constexpr size_t kRowsAtOnce = 256;          // that a walk reads
   static constexpr uint64_t kBatchBytes = 1 << 20;    // of a merge that go to the database at once
 
-  struct Version {
-    Version* older = nullptr;
-    internal::SmallBytes value;
-    uint64_t number = 0;
-    int64_t timer_ms = 0;
-    uint32_t node = kNone;  // none: the version was no change after all
-    uint32_t layer = 0;
-    bool removed = false;
-    bool doubtful = false;  // may be what lies below it
-  };
   // An entry of the base. The key was last changed in the epoch.
   struct Entry {
     uint64_t number = 0;
@@ -113,16 +94,10 @@ class DiskTable final : public PartitionState {
     internal::SmallBytes value;  // of the base
     Entry base;
     bool used = false;
-  };
-  struct Layer {
-    int64_t batch_ms = 0;
-    uint32_t serial = 0;
-    uint64_t first_number = 0;  // state before the layer, to go back to
-    uint64_t size_before = 0;
-    uint32_t count = 0;
-    std::vector<std::unique_ptr<Version[]>> chunks;
-    std::vector<std::pair<uint64_t, uint32_t>> born;  // numbers given, and to which nodes
-    Version& version(uint32_t i) const { return chunks[i >> kChunkBits][i & (kChunk - 1)]; }
+
+    bool live() const { return base.live; }
+    int64_t timer() const { return base.timer_ms; }
+    uint64_t insertion() const { return base.number; }
   };
   // An entry of the base in a walk.
   struct Row {
@@ -130,6 +105,19 @@ class DiskTable final : public PartitionState {
     std::string value;
     Entry entry;
   };
+
+  // For the layers.
+  Version*& HeadOf(uint32_t index) const { return node(index).head; }
+  std::string_view KeyAt(uint32_t index) const { return node(index).key.view(); }
+  internal::EntryView BaseOf(uint32_t index) const {
+    const Node& n = node(index);
+    return {n.base.live, n.value.view(), n.base.number, n.base.timer_ms};
+  }
+  void BeforeAttempt() { EvictIfMany(); }
+  void AttemptKept();
+  void MergeLayer(Layer& layer);
+  void LayerDropped(uint64_t first_number);
+  void LayersMerged(uint64_t end_number);
 
   // disk_table.cc: attempts.
   Node& node(uint32_t i) const { return nodes_[i >> kChunkBits][i & (kChunk - 1)]; }
@@ -139,32 +127,12 @@ class DiskTable final : public PartitionState {
   void ReadNode(uint32_t index);
   void SetBase(Node& n, std::string_view value, const Entry& entry);
   void EvictIfMany();
-  bool InAttempt(const Node& n) const {
-    return n.head != nullptr && n.head->layer == attempt_.serial;
-  }
-  static bool Visible(const Node& n) { return n.head != nullptr ? !n.head->removed : n.base.live; }
-  static std::string_view VisibleValue(const Node& n) {
-    return n.head != nullptr ? n.head->value.view() : n.value.view();
-  }
-  static int64_t VisibleTimer(const Node& n) {
-    if (!Visible(n)) return 0;
-    return n.head != nullptr ? n.head->timer_ms : n.base.timer_ms;
-  }
-  static uint64_t VisibleNumber(const Node& n) {
-    return n.head != nullptr ? n.head->number : n.base.number;
-  }
-  Version& AddVersion(uint32_t index);
   void PutIn(uint32_t index, std::string_view value, int64_t timer_ms);
-  bool IsChange(const Version& version) const;
-  static uint64_t NumberBelow(const Version& version, const Node& n);
-  void Unlink(Version& version);
-  void DropLayer(Layer& layer);
-  void ReleaseLayer(Layer& layer);
 
   // disk_table_walks.cc: in insertion order, and by due time.
   bool ReadRows(SortedCursor& cursor, std::vector<Row>& rows);
   void VisitRow(const Row& row, const Visitor& visit);
-  void VisitBorn(const Layer& layer, uint64_t end, const Visitor& visit);
+  void VisitBorn(uint64_t end, const Visitor& visit);
   struct Due;
   void CollectDue(int64_t before_ms, std::vector<Due>& due);
 
@@ -176,7 +144,6 @@ class DiskTable final : public PartitionState {
   static void EncodeEntry(const Entry& entry, std::string_view value, std::string& out);
   static Entry DecodeEntry(std::string_view bytes, std::string_view& value);
   static uint64_t EncodedBytes(size_t key, size_t value) { return key + value + 16; }
-  void MergeLayer(Layer& layer);
   void MergeVersion(Version& version);
   uint32_t PartsOf(uint64_t bytes, uint64_t entries) const;
   void DropMarks(const std::string& prefix);
@@ -202,32 +169,21 @@ class DiskTable final : public PartitionState {
   bool visiting_ = false;
   uint64_t single_reads_ = 0;
 
-  uint64_t next_number_ = 1;
-  uint64_t visible_size_ = 0;
   uint64_t base_entries_ = 0;
-  uint64_t base_bytes_ = 0;
   int64_t due_from_ms_ = 0;  // nothing in the base is due before
 
-  std::vector<Layer> layers_;  // oldest first
-  Layer attempt_;
-  bool attempt_open_ = false;
-  uint32_t next_serial_ = 1;
-  std::vector<std::unique_ptr<Version[]>> spare_chunks_;
+  // Numbers that layers have given, ascending, and to which nodes. Of the attempt there may be
+  // further ones, which have no entry.
+  std::deque<std::pair<uint64_t, uint32_t>> born_;
 
   uint32_t epoch_ = 1;           // of marks that are made now
   uint64_t marks_ = 0;           // made in it, at most
-  uint64_t pending_bytes_ = 0;   // of entries with such marks
   uint32_t writing_epoch_ = 0;   // of the checkpoint in progress; 0: none
   uint64_t writing_marks_ = 0;
   uint64_t writing_bytes_ = 0;
-  StateSnapshot snapshot_;
   std::unique_ptr<SortedReads> snapshot_reads_;
   std::unique_ptr<SortedCursor> snapshot_walk_;
   absl::Status snapshot_status_;
-  bool has_sealed_ = false;       // some sealed checkpoint has this partition
-  uint64_t increment_bytes_ = 0;  // of sealed parts since the last whole one
-  uint32_t chain_parts_ = 0;
-  uint64_t restored_bytes_ = 0;
   uint64_t highest_number_ = 0;   // of what was restored as a change
 };
 

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "checkpoint/state_part.h"
-#include "common/fault_point.h"
 #include "common/key_hash.h"
 #include "worker/executor/disk_table.h"
 
@@ -99,27 +98,18 @@ void DiskTable::WriteIfLarge(uint64_t most) {
 
 // ---- layers ----------------------------------------------------------------------------------
 
-void DiskTable::MergeUpTo(int64_t batch_ms) {
-  size_t merged = 0;
-  while (merged < layers_.size() && layers_[merged].batch_ms <= batch_ms) {
-    MergeLayer(layers_[merged++]);
-  }
-  layers_.erase(layers_.begin(), layers_.begin() + merged);
-}
-
 void DiskTable::MergeLayer(Layer& layer) {
   for (uint32_t i = 0; i < layer.count && error_.empty(); ++i) {
     Version& version = layer.version(i);
-    if (version.node != kNone) MergeVersion(version);
+    if (version.owner != kNone) MergeVersion(version);
     WriteIfLarge();
   }
   WriteIfLarge(0);
-  ReleaseLayer(layer);
 }
 
 // The version is the oldest of its node. What does not change is not written.
 void DiskTable::MergeVersion(Version& version) {
-  Node& n = node(version.node);
+  Node& n = node(version.owner);
   const Entry before = n.base;
   Entry after{version.number, version.timer_ms, epoch_, !version.removed};
   const bool same_life = before.live && after.live && before.number == after.number;
@@ -166,11 +156,7 @@ uint32_t DiskTable::PartsOf(uint64_t bytes, uint64_t entries) const {
 uint64_t DiskTable::BeginSnapshot() {
   RestorePending();  // of a checkpoint that nobody ended
   snapshot_ = StateSnapshot{};
-  const uint64_t parts_max = kChainPartsMax + PartsOf(base_bytes_, base_entries_);
-  const bool long_chain = chain_parts_ >= parts_max ||
-                          increment_bytes_ + pending_bytes_ > base_bytes_ ||
-                          Fires(FaultPoint::kTableWhole);
-  snapshot_.whole = !has_sealed_ || (marks_ > 0 && long_chain);
+  snapshot_.whole = WritesAll(marks_ > 0, kChainPartsMax + PartsOf(base_bytes_, base_entries_));
   writing_epoch_ = epoch_++;
   writing_marks_ = std::exchange(marks_, 0);
   writing_bytes_ = std::exchange(pending_bytes_, 0);
@@ -222,16 +208,7 @@ StateSnapshot DiskTable::EndSnapshot() {
 }
 
 bool DiskTable::ForgetSome(uint32_t) {
-  const uint32_t parts = PartsOf(snapshot_.bytes, snapshot_.entries);
-  if (snapshot_.written && snapshot_.whole) {
-    increment_bytes_ = 0;
-    chain_parts_ = parts;
-    has_sealed_ = true;
-  } else if (snapshot_.written) {
-    increment_bytes_ += snapshot_.bytes;
-    chain_parts_ += parts;
-  }
-  snapshot_ = StateSnapshot{};
+  CountSealed(PartsOf(snapshot_.bytes, snapshot_.entries));
   if (writing_epoch_ != 0 && error_.empty()) DropMarks(MarkPrefix(writing_epoch_));
   writing_epoch_ = 0;
   return true;
@@ -313,9 +290,7 @@ void DiskTable::FinishRestore(uint32_t parts) {
   }
   if (Ok(walk->status())) WriteIfLarge(0);
   visible_size_ = base_entries_;
-  has_sealed_ = parts > 0;
-  chain_parts_ = parts;
-  increment_bytes_ = restored_bytes_ > base_bytes_ ? restored_bytes_ - base_bytes_ : 0;
+  CountRestored(parts);
   next_number_ = highest_number_ + 1;
 }
 

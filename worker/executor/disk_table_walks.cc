@@ -60,10 +60,10 @@ void DiskTable::VisitRow(const Row& row, const Visitor& visit) {
   visit(n.key.view(), VisibleValue(n));
 }
 
-// What was put while absent in one layer, and has not come to be there again in a later one.
-void DiskTable::VisitBorn(const Layer& layer, uint64_t end, const Visitor& visit) {
-  for (size_t i = 0; i < layer.born.size() && layer.born[i].first < end; ++i) {
-    const auto [number, index] = layer.born[i];
+// What was put while absent, and has not come to be there again later.
+void DiskTable::VisitBorn(uint64_t end, const Visitor& visit) {
+  for (size_t i = 0; i < born_.size() && born_[i].first < end; ++i) {
+    const auto [number, index] = born_[i];
     const Node& n = node(index);
     if (n.head == nullptr || n.head->removed || n.head->number != number) continue;
     visited_ = index;
@@ -89,8 +89,7 @@ void DiskTable::ForEach(const Visitor& visit) {
       for (const Row& row : rows) VisitRow(row, visit);
     }
   }
-  for (const Layer& layer : layers_) VisitBorn(layer, end, visit);
-  if (attempt_open_) VisitBorn(attempt_, end, visit);
+  VisitBorn(end, visit);
 }
 
 struct DiskTable::Due {
@@ -123,13 +122,13 @@ void DiskTable::CollectDue(int64_t before_ms, std::vector<Due>& due) {
   const auto add = [&](const Layer& layer) {
     for (uint32_t i = 0; i < layer.count; ++i) {
       const Version& version = layer.version(i);
-      if (version.node == kNone || node(version.node).head != &version || version.removed) continue;
+      if (version.owner == kNone || HeadOf(version.owner) != &version || version.removed) continue;
       if (version.timer_ms == 0 || version.timer_ms >= before_ms) continue;
-      due.push_back({version.timer_ms, version.number, std::string(node(version.node).key.view())});
+      due.push_back({version.timer_ms, version.number, std::string(KeyAt(version.owner))});
     }
   };
-  for (const Layer& layer : layers_) add(layer);
-  if (attempt_open_) add(attempt_);
+  for (const Layer& layer : layers()) add(layer);
+  if (attempt_open()) add(attempt());
   std::sort(due.begin(), due.end());
 }
 

@@ -5,15 +5,6 @@
 
 namespace sluice {
 
-// Takes the version out of its slot's chain.
-void StateTable::Unlink(Version& version) {
-  Version** at = &slot(version.slot).head;
-  while (*at != &version) at = &(*at)->older;
-  *at = version.older;
-  version.slot = kNone;
-  version.value.Clear();
-}
-
 // A slot of which nothing is left: put and removed within one layer, or dropped.
 void StateTable::FreeIfDead(uint32_t index) {
   const Slot& s = slot(index);
@@ -57,68 +48,29 @@ void StateTable::FreeSlot(uint32_t index) {
   ++free_slots_;
 }
 
-// Takes back everything that the top layer did.
-void StateTable::DropLayer(Layer& layer) {
-  for (uint32_t i = layer.count; i-- > 0;) {
-    Version& version = layer.version(i);
-    if (version.slot != kNone) Unlink(version);
-  }
-  // Newest first, so that the index goes back through the lives of a key.
-  while (slot_count_ > layer.slots_before) {
+// Newest first, so that the index goes back through the lives of a key.
+void StateTable::LayerDropped(uint64_t first_number) {
+  while (slot_count_ > 0 && slot(slot_count_ - 1).number >= first_number) {
     const uint32_t last = slot_count_ - 1;
     if (slot(last).base != kFree) FreeSlot(last);
     --free_slots_;
     --slot_count_;
   }
-  next_number_ = layer.first_number;
-  visible_size_ = layer.size_before;
-  ReleaseLayer(layer);
-}
-
-void StateTable::ReleaseLayer(Layer& layer) {
-  for (auto& chunk : layer.chunks) spare_chunks_.push_back(std::move(chunk));
-  layer = Layer{};
-}
-
-void StateTable::DropAbove(int64_t batch_ms) {
-  while (!layers_.empty() && layers_.back().batch_ms > batch_ms) {
-    DropLayer(layers_.back());
-    layers_.pop_back();
-  }
-}
-
-void StateTable::VisitNewestLayer(const EntryVisitor& visit) const {
-  const Layer& layer = layers_.back();
-  for (uint32_t i = 0; i < layer.count; ++i) {
-    const Version& version = layer.version(i);
-    if (version.slot == kNone || (version.removed && !EndsKey(version.slot))) continue;
-    const Slot& s = slot(version.slot);
-    visit({s.key.view(), version.value.view(), s.number, version.timer_ms, version.removed});
-  }
-}
-
-void StateTable::MergeUpTo(int64_t batch_ms) {
-  size_t merged = 0;
-  while (merged < layers_.size() && layers_[merged].batch_ms <= batch_ms) {
-    MergeLayer(layers_[merged++]);
-  }
-  layers_.erase(layers_.begin(), layers_.begin() + merged);
 }
 
 void StateTable::MergeLayer(Layer& layer) {
   for (uint32_t i = 0; i < layer.count; ++i) {
-    if (i + kAhead < layer.count && layer.version(i + kAhead).slot != kNone) {
-      PrefetchSlot(layer.version(i + kAhead).slot);
+    if (i + kAhead < layer.count && layer.version(i + kAhead).owner != kNone) {
+      PrefetchSlot(layer.version(i + kAhead).owner);
     }
     Version& version = layer.version(i);
-    if (version.slot != kNone) MergeVersion(version);
+    if (version.owner != kNone) MergeVersion(version);
   }
-  ReleaseLayer(layer);
 }
 
 // The version is the oldest of its slot.
 void StateTable::MergeVersion(Version& version) {
-  const uint32_t index = version.slot;
+  const uint32_t index = version.owner;
   Slot& s = slot(index);
   if (s.base == kLive) base_bytes_ -= EncodedBytes(s);
   if ((s.pending & kCurrent) != 0) pending_bytes_ -= EncodedBytes(s);
@@ -168,7 +120,7 @@ void StateTable::Compact() {
   index_.Clear();
   for (uint32_t i = 0; i < used; ++i) {
     Slot& s = slot(i);
-    for (Version* v = s.head; v != nullptr; v = v->older) v->slot = i;
+    for (Version* v = s.head; v != nullptr; v = v->older) v->owner = i;
     const uint32_t former = DirectFormer(i);
     if (former != kNone) {
       index_.Replace(HashOf(s), former, i);
@@ -179,11 +131,6 @@ void StateTable::Compact() {
   RenameFiled(place);
   for (std::vector<uint32_t>* pending : {&current_, &writing_}) {
     for (uint32_t& index : *pending) index = place[index];
-  }
-  for (Layer& layer : layers_) {
-    layer.slots_before = static_cast<uint32_t>(
-        std::count_if(place.begin(), place.begin() + layer.slots_before,
-                      [](uint32_t to) { return to != kNone; }));
   }
   slot_count_ = used;
   free_slots_ = 0;

@@ -1,7 +1,6 @@
 // State tables: what checkpoints write and restore.
 #include <algorithm>
 
-#include "common/fault_point.h"
 #include "common/key_hash.h"
 #include "worker/executor/state_table.h"
 
@@ -14,10 +13,7 @@ constexpr uint32_t kChainPartsMax = 16;   // a restore reads all of them
 uint64_t StateTable::BeginSnapshot() {
   RestorePending();  // of a checkpoint that nobody ended
   snapshot_ = StateSnapshot{};
-  const bool long_chain = chain_parts_ >= kChainPartsMax ||
-                          increment_bytes_ + pending_bytes_ > base_bytes_ ||
-                          Fires(FaultPoint::kTableWhole);
-  snapshot_.whole = !has_sealed_ || (!current_.empty() && long_chain);
+  snapshot_.whole = WritesAll(!current_.empty(), kChainPartsMax);
   visiting_ = true;
   visit_at_ = 0;
   visit_end_ = snapshot_.whole ? slot_count_ : static_cast<uint32_t>(current_.size());
@@ -61,15 +57,7 @@ StateSnapshot StateTable::EndSnapshot() {
 }
 
 bool StateTable::ForgetSome(uint32_t count) {
-  if (snapshot_.written && snapshot_.whole) {
-    increment_bytes_ = 0;
-    chain_parts_ = 1;
-    has_sealed_ = true;
-  } else if (snapshot_.written) {
-    increment_bytes_ += snapshot_.bytes;
-    ++chain_parts_;
-  }
-  snapshot_ = StateSnapshot{};
+  CountSealed(1);
   for (; count > 0 && !writing_.empty(); --count) {
     if (writing_.size() > kAhead) PrefetchSlot(writing_[writing_.size() - 1 - kAhead]);
     const uint32_t index = writing_.back();
@@ -114,8 +102,6 @@ void StateTable::RestoreChange(const StateRow& entry) {
 
 void StateTable::FinishRestore(uint32_t parts) {
   SortRestored();
-  has_sealed_ = parts > 0;
-  chain_parts_ = parts;
   base_bytes_ = 0;
   visible_size_ = 0;
   for (uint32_t i = 0; i < slot_count_; ++i) {
@@ -128,7 +114,7 @@ void StateTable::FinishRestore(uint32_t parts) {
     base_bytes_ += EncodedBytes(s);
     File(i, s.timer_ms);
   }
-  increment_bytes_ = restored_bytes_ > base_bytes_ ? restored_bytes_ - base_bytes_ : 0;
+  CountRestored(parts);
   next_number_ = slot_count_ == 0 ? 1 : slot(slot_count_ - 1).number + 1;
 }
 

@@ -5,11 +5,8 @@
 #include <algorithm>
 
 #include "common/key_hash.h"
-#include "worker/executor/state_hash.h"
 
 namespace sluice {
-
-using internal::MixHash;
 
 StateTable::StateTable() = default;
 StateTable::~StateTable() = default;
@@ -44,35 +41,9 @@ uint32_t StateTable::NewSlot(std::string_view key, uint64_t hash, uint32_t forme
   return index;
 }
 
-StateTable::Version& StateTable::AddVersion(uint32_t index, uint64_t hash) {
-  const uint32_t i = attempt_.count++;
-  if ((i >> kChunkBits) == attempt_.chunks.size()) {
-    if (spare_chunks_.empty()) spare_chunks_.push_back(std::make_unique<Version[]>(kChunk));
-    attempt_.chunks.push_back(std::move(spare_chunks_.back()));
-    spare_chunks_.pop_back();
-  }
-  Version& version = attempt_.version(i);
-  Slot& s = slot(index);
-  version.older = s.head;
-  version.hash = hash;
-  version.slot = index;
-  version.layer = attempt_.serial;
-  version.timer_ms = 0;
-  version.removed = false;
-  version.doubtful = false;
-  s.head = &version;
-  return version;
-}
-
-void StateTable::OpenAttempt() {
+void StateTable::BeforeAttempt() {
   visited_ = kNone;
   if (free_slots_ > kChunk && free_slots_ > slot_count_ / 2 && !visiting_) Compact();
-  attempt_open_ = true;
-  attempt_.serial = next_serial_++;
-  attempt_.first_number = next_number_;
-  attempt_.size_before = visible_size_;
-  attempt_.slots_before = slot_count_;
-  attempt_.count = 0;
 }
 
 // Cells, then the slots that they name, then their versions: each step asks for all at once.
@@ -88,12 +59,6 @@ void StateTable::Prefetch(std::span<const uint64_t> hashes) {
   for (size_t i = 0; i < hashes.size(); ++i) {
     if (likely[i] != kNone) __builtin_prefetch(slot(likely[i]).head);
   }
-}
-
-std::optional<std::string_view> StateTable::Get(std::string_view key) {
-  Place place;
-  const std::string_view value = Look(key, KeyHash(key), place);
-  return value.data() != nullptr ? std::optional(value) : std::nullopt;
 }
 
 std::string_view StateTable::Look(std::string_view key, uint64_t hash, Place& place) {
@@ -143,7 +108,7 @@ void StateTable::PutIn(uint32_t index, uint64_t hash, std::string_view key,
                           : s.base == kLive && s.timer_ms == timer_ms && s.value.Equals(value)) {
       return;
     }
-    AddVersion(index, hash != 0 ? hash : KeyHash(key));
+    AddVersion(index, hash != 0 ? hash : KeyHash(key), s.number);
   }
   s.head->value.Assign(value);
   s.head->timer_ms = timer_ms;
@@ -155,7 +120,7 @@ void StateTable::Remove(std::string_view key) {
   const uint32_t index = Find(key, hash);
   if (index == kNone || !Visible(slot(index))) return;
   Slot& s = slot(index);
-  Version& version = InAttempt(s) ? *s.head : AddVersion(index, hash);
+  Version& version = InAttempt(s) ? *s.head : AddVersion(index, hash, s.number);
   version.removed = true;
   version.doubtful = true;
   version.value.Clear();
@@ -172,45 +137,10 @@ void StateTable::ForEach(const Visitor& visit) {
       const Slot& s = chunk[i];
       if (!Visible(s)) continue;
       visited_ = first + i;
-      visit(s.key.view(), s.head != nullptr ? s.head->value.view() : s.value.view());
+      visit(s.key.view(), VisibleValue(s));
     }
   }
   visited_ = kNone;
-}
-
-// Whether the version differs from what lies below it.
-bool StateTable::IsChange(const Version& version) const {
-  const Slot& s = slot(version.slot);
-  const Version* below = version.older;
-  const bool was_there = below != nullptr ? !below->removed : s.base == kLive;
-  if (version.removed || !was_there) return version.removed == was_there;
-  const std::string_view old = below != nullptr ? below->value.view() : s.value.view();
-  const int64_t old_timer = below != nullptr ? below->timer_ms : s.timer_ms;
-  return version.timer_ms != old_timer || version.value.view() != old;
-}
-
-LayerDigest StateTable::KeepAttempt(int64_t batch_ms) {
-  LayerDigest result;
-  attempt_.batch_ms = batch_ms;
-  for (uint32_t i = 0; i < attempt_.count; ++i) {
-    Version& version = attempt_.version(i);
-    if (version.doubtful && !IsChange(version)) {
-      const uint32_t index = version.slot;
-      Unlink(version);
-      FreeIfDead(index);
-      continue;
-    }
-    // A key that was removed and put again counts once, as put.
-    if (version.removed && !EndsKey(version.slot)) continue;
-    const uint64_t content =
-        version.removed ? 0x5bd1e995u : KeyHash(version.value.view()) + 2 * version.timer_ms + 1;
-    result.digest += MixHash(version.hash, content);
-    ++result.entries;
-  }
-  attempt_open_ = false;
-  layers_.push_back(std::move(attempt_));
-  attempt_ = Layer{};
-  return result;
 }
 
 // Whether the slot is the last life of its key that is still there at the top.
@@ -218,11 +148,6 @@ bool StateTable::EndsKey(uint32_t index) const {
   const Slot& s = slot(index);
   const uint32_t newest = Find(s.key.view(), HashOf(s));
   return newest == index || !Visible(slot(newest));
-}
-
-void StateTable::DropAttempt() {
-  attempt_open_ = false;
-  DropLayer(attempt_);
 }
 
 }  // namespace sluice

@@ -52,7 +52,7 @@ void StateTable::ForEachDue(int64_t before_ms, const Visitor& visit) {
     const Slot& s = slot(index);
     const int64_t timer_ms = VisibleTimer(s);
     if (timer_ms == 0 || timer_ms >= before_ms) continue;  // the visitor changed it
-    visit(s.key.view(), s.head != nullptr ? s.head->value.view() : s.value.view());
+    visit(s.key.view(), VisibleValue(s));
   }
 }
 
