@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/ascending_order.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
@@ -67,24 +68,33 @@ class Cursor final : public SortedCursor {
   std::unique_ptr<rocksdb::Iterator> it_;
 };
 
+// In the order of the keys, so that a block is read once for all that are in it, and some at a
+// time: what is found pins its block.
 absl::Status GetManyOf(rocksdb::DB& db, const rocksdb::Snapshot* snapshot,
                        std::span<const std::string_view> keys, const SortedReads::Found& found,
                        const std::string& where) {
+  constexpr size_t kAtOnce = 128;
   rocksdb::ReadOptions options;
   options.snapshot = snapshot;
-  std::vector<rocksdb::Slice> slices(keys.size());
-  std::transform(keys.begin(), keys.end(), slices.begin(), SliceOf);
-  std::vector<rocksdb::PinnableSlice> values(keys.size());
-  std::vector<rocksdb::Status> statuses(keys.size());
-  db.MultiGet(options, db.DefaultColumnFamily(), keys.size(), slices.data(), values.data(),
-              statuses.data());
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (statuses[i].IsNotFound()) {
-      found(i, {});
-    } else if (statuses[i].ok()) {
-      found(i, ViewOf(values[i]));
-    } else {
-      return Checked(statuses[i], where);
+  const std::vector<uint32_t> order = AscendingOrder(keys);
+  const size_t at_once = std::min(keys.size(), kAtOnce);
+  std::vector<rocksdb::Slice> slices(at_once);
+  std::vector<rocksdb::PinnableSlice> values(at_once);
+  std::vector<rocksdb::Status> statuses(at_once);
+  for (size_t first = 0; first < keys.size(); first += at_once) {
+    const size_t count = std::min(at_once, keys.size() - first);
+    for (size_t i = 0; i < count; ++i) slices[i] = SliceOf(keys[order[first + i]]);
+    db.MultiGet(options, db.DefaultColumnFamily(), count, slices.data(), values.data(),
+                statuses.data(), /*sorted_input=*/true);
+    for (size_t i = 0; i < count; ++i) {
+      if (statuses[i].IsNotFound()) {
+        found(order[first + i], {});
+      } else if (statuses[i].ok()) {
+        found(order[first + i], ViewOf(values[i]));
+      } else {
+        return Checked(statuses[i], where);
+      }
+      values[i].Reset();
     }
   }
   return absl::OkStatus();
@@ -130,17 +140,19 @@ rocksdb::Options OptionsFor(const RocksDbSortedOptions& from, rocksdb::Env* env)
   options.max_open_files = 512;
   options.write_buffer_size = std::max<uint64_t>(from.memory / 6, 64 << 10);
   options.max_write_buffer_number = 2;
+  options.memtable_whole_key_filtering = true;
+  options.memtable_prefix_bloom_size_ratio = 0.03;
   options.target_file_size_base = std::max<uint64_t>(options.write_buffer_size, 1 << 20);
   options.compression = rocksdb::kNoCompression;
   for (const rocksdb::CompressionType type : rocksdb::GetSupportedCompressions()) {
     if (type == rocksdb::kLZ4Compression) options.compression = type;
   }
   rocksdb::BlockBasedTableOptions table;
-  // Few shards, and filters in pieces: a filter that fills its shard is read from disk each time.
+  // Four shards, as a filter that does not fit into its own is read from disk each time. Files are
+  // about as large as what is written at once, so that it does.
   table.block_cache = rocksdb::NewLRUCache(from.memory * 2 / 3, 2);
   table.cache_index_and_filter_blocks = true;
-  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
-  table.partition_filters = true;
+  table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10, false));
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));

@@ -28,7 +28,8 @@ class SortedReads {
  public:
   virtual ~SortedReads() = default;
   // Calls `found` once for each key, with its place in `keys`, in any order. A value whose data()
-  // is null: there is no such entry. Values are valid within the call.
+  // is null: there is no such entry. Values are valid within the call. The more keys at once the
+  // less each costs.
   using Found = std::function<void(size_t place, std::string_view value)>;
   virtual absl::Status GetMany(std::span<const std::string_view> keys, const Found& found) = 0;
   // From `prefix` and `from` on.

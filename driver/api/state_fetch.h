@@ -13,8 +13,9 @@ namespace sluice::internal {
 // Keeps its memory from call to call.
 class StateFetch {
  public:
-  // Keys that are fetched at once; an operator calls At for every key that it comes to.
-  static constexpr size_t kKeys = 1024;
+  // Keys that are fetched at once; an operator calls At for every key that it comes to. With many
+  // at once several are often in the same block on disk.
+  static constexpr size_t kKeys = 128 << 10;
 
   // The operator has come to the i-th of `count` keys. `append(i, out)` appends a key of an entry.
   template <class Append>

@@ -24,7 +24,6 @@ uint32_t DiskTable::NewNode(std::string_view key, uint64_t hash) {
   n.hash = hash;
   n.key.Assign(key);
   n.base = Entry{};
-  n.used = true;
   held_bytes_ += sizeof(Node) + key.size();
   index_.Insert(hash, index);
   return index;
@@ -92,25 +91,25 @@ void DiskTable::Fetch(std::span<const std::string_view> keys) {
 // Forgets all entries that no layer has changed when they have become too many.
 void DiskTable::EvictIfMany() {
   if (held_bytes_ <= cached_bytes_) return;
-  bool any = false;
-  for (uint32_t i = 0; i < nodes_.size() << kChunkBits; ++i) {
-    Node& n = node(i);
-    if (!n.used) continue;
-    if (n.head != nullptr) {
-      any = true;
-      continue;
-    }
-    held_bytes_ -= sizeof(Node) + n.key.size() + n.value.size();
-    index_.Erase(n.hash, i);
-    n.key.Clear();
-    n.value.Clear();
-    n.used = false;
-    free_nodes_.push_back(i);
-  }
-  if (any) return;
-  nodes_.clear();
+  held_bytes_ = 0;
   free_nodes_.clear();
   index_ = internal::SlotIndex();
+  const auto count = static_cast<uint32_t>(nodes_.size() << kChunkBits);
+  for (uint32_t i = count; i-- > 0;) {
+    Node& n = node(i);
+    if (n.head != nullptr) {
+      held_bytes_ += sizeof(Node) + n.key.size() + n.value.size();
+      index_.Insert(n.hash, i);
+      continue;
+    }
+    n.key.Clear();
+    n.value.Clear();
+    free_nodes_.push_back(i);
+  }
+  if (free_nodes_.size() == count) {
+    nodes_.clear();
+    free_nodes_.clear();
+  }
 }
 
 std::string_view DiskTable::Look(std::string_view key, uint64_t hash, Place& place) {

@@ -93,7 +93,6 @@ class DiskTable final : public internal::LayeredState<DiskTable> {
     internal::SmallBytes key;
     internal::SmallBytes value;  // of the base
     Entry base;
-    bool used = false;
 
     bool live() const { return base.live; }
     int64_t timer() const { return base.timer_ms; }
@@ -138,13 +137,14 @@ class DiskTable final : public internal::LayeredState<DiskTable> {
 
   // disk_table_base.cc: what is in the database.
   std::string KeyOf(Kind kind, std::string_view rest = {}) const;
+  std::string_view EntryKey(std::string_view key);
   std::string OrderKey(uint64_t number) const;
   std::string DueKey(int64_t timer_ms, uint64_t number) const;
   std::string MarkPrefix(uint32_t epoch) const;
   static void EncodeEntry(const Entry& entry, std::string_view value, std::string& out);
   static Entry DecodeEntry(std::string_view bytes, std::string_view& value);
   static uint64_t EncodedBytes(size_t key, size_t value) { return key + value + 16; }
-  void MergeVersion(Version& version);
+  bool MergeVersion(Version& version);
   uint32_t PartsOf(uint64_t bytes, uint64_t entries) const;
   void DropMarks(const std::string& prefix);
   void WriteIfLarge(uint64_t most = kBatchBytes);
@@ -159,6 +159,7 @@ class DiskTable final : public internal::LayeredState<DiskTable> {
   std::string error_;
   std::unique_ptr<SortedBatch> batch_;
   std::string encoded_;
+  std::string entry_key_;
 
   internal::SlotIndex index_;
   std::vector<std::unique_ptr<Node[]>> nodes_;

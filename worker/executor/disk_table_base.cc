@@ -1,8 +1,10 @@
 // Tables on disk: what is in the database, how layers get there, and checkpoints of it.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "checkpoint/state_part.h"
+#include "common/ascending_order.h"
 #include "common/key_hash.h"
 #include "worker/executor/disk_table.h"
 
@@ -20,10 +22,15 @@ void AppendBigEndian(Number value, std::string& out) {
   }
 }
 
+// Without those that are zero at its end, in this machine's order.
+uint32_t BytesOf(uint64_t number) { return (64 - std::countl_zero(number) + 7) / 8; }
+
+// Short, as every key has it: how many bytes the number has, and these.
 std::string TablePrefix(uint32_t number) {
-  std::string prefix;
-  AppendBigEndian(number, prefix);
-  return prefix;
+  std::string bytes;
+  AppendBigEndian(number, bytes);
+  const uint32_t count = BytesOf(number);
+  return static_cast<char>(count) + bytes.substr(bytes.size() - count);
 }
 
 }  // namespace
@@ -33,7 +40,8 @@ DiskTable::DiskTable(SortedDb* db, uint32_t number, uint64_t cached_bytes, uint6
       prefix_(TablePrefix(number)),
       cached_bytes_(cached_bytes),
       part_bytes_(part_bytes),
-      batch_(db->NewBatch()) {}
+      batch_(db->NewBatch()),
+      entry_key_(KeyOf(kEntry)) {}
 
 DiskTable::~DiskTable() { (void)db_->DropPrefix(prefix_); }
 
@@ -43,6 +51,12 @@ std::string DiskTable::KeyOf(Kind kind, std::string_view rest) const {
   key.append(prefix_).push_back(kind);
   key.append(rest);
   return key;
+}
+
+// Valid until the next call.
+std::string_view DiskTable::EntryKey(std::string_view key) {
+  entry_key_.resize(prefix_.size() + 1);
+  return entry_key_.append(key);
 }
 
 std::string DiskTable::OrderKey(uint64_t number) const {
@@ -65,21 +79,32 @@ std::string DiskTable::MarkPrefix(uint32_t epoch) const {
   return key;
 }
 
-// In this machine's byte order: nobody else reads it.
+// What is small there is short: nobody else reads it, so the lengths are in the first byte, four
+// bits for the number and three for the epoch, and one that says whether there is a due time.
 void DiskTable::EncodeEntry(const Entry& entry, std::string_view value, std::string& out) {
-  out.assign(reinterpret_cast<const char*>(&entry.number), 8);
-  out.append(reinterpret_cast<const char*>(&entry.timer_ms), 8);
-  out.append(reinterpret_cast<const char*>(&entry.epoch), 4);
+  const uint32_t number_bytes = BytesOf(entry.number), epoch_bytes = BytesOf(entry.epoch);
+  out.clear();
+  out.push_back(static_cast<char>(number_bytes | epoch_bytes << 4 |
+                                  uint32_t{entry.timer_ms != 0} << 7));
+  out.append(reinterpret_cast<const char*>(&entry.number), number_bytes);
+  out.append(reinterpret_cast<const char*>(&entry.epoch), epoch_bytes);
+  if (entry.timer_ms != 0) out.append(reinterpret_cast<const char*>(&entry.timer_ms), 8);
   out.append(value);
 }
 
 DiskTable::Entry DiskTable::DecodeEntry(std::string_view bytes, std::string_view& value) {
   Entry entry;
   entry.live = true;
-  std::memcpy(&entry.number, bytes.data(), 8);
-  std::memcpy(&entry.timer_ms, bytes.data() + 8, 8);
-  std::memcpy(&entry.epoch, bytes.data() + 16, 4);
-  value = bytes.substr(20);
+  const auto first = static_cast<unsigned char>(bytes[0]);
+  const char* at = bytes.data() + 1;
+  const auto take = [&](void* to, size_t count) {
+    std::memcpy(to, at, count);
+    at += count;
+  };
+  take(&entry.number, first & 15);
+  take(&entry.epoch, first >> 4 & 7);
+  if (first >> 7 != 0) take(&entry.timer_ms, 8);
+  value = bytes.substr(static_cast<size_t>(at - bytes.data()));
   return entry;
 }
 
@@ -98,17 +123,48 @@ void DiskTable::WriteIfLarge(uint64_t most) {
 
 // ---- layers ----------------------------------------------------------------------------------
 
+// Entries and marks in the order of keys, which the database takes with the least work; what goes
+// by number in the order of the layer, in which new numbers ascend.
 void DiskTable::MergeLayer(Layer& layer) {
-  for (uint32_t i = 0; i < layer.count && error_.empty(); ++i) {
+  std::vector<Version*> versions;
+  std::vector<std::string_view> keys;
+  for (uint32_t i = 0; i < layer.count; ++i) {
     Version& version = layer.version(i);
-    if (version.owner != kNone) MergeVersion(version);
+    if (version.owner == kNone) continue;
+    versions.push_back(&version);
+    keys.push_back(KeyAt(version.owner));
+  }
+  const std::vector<uint32_t> order = AscendingOrder(keys);
+  for (const uint32_t i : order) {
+    const Version& version = *versions[i];
+    if (version.removed) {
+      batch_->Remove(EntryKey(keys[i]));
+    } else {
+      EncodeEntry({version.number, version.timer_ms, epoch_, true}, version.value.view(), encoded_);
+      batch_->Put(EntryKey(keys[i]), encoded_);
+    }
+    WriteIfLarge();
+  }
+  std::vector<bool> marks(versions.size());
+  for (size_t i = 0; i < versions.size(); ++i) {
+    marks[i] = MergeVersion(*versions[i]);
+    WriteIfLarge();
+  }
+  std::string mark = MarkPrefix(epoch_);
+  const size_t prefix_bytes = mark.size();
+  for (const uint32_t i : order) {
+    if (!marks[i]) continue;
+    mark.resize(prefix_bytes);
+    batch_->Put(mark.append(keys[i]), {});
+    ++marks_;
     WriteIfLarge();
   }
   WriteIfLarge(0);
 }
 
-// The version is the oldest of its node. What does not change is not written.
-void DiskTable::MergeVersion(Version& version) {
+// The version is the oldest of its node, and is in the database by its key. What does not change of
+// the rest is not written. Returns whether it lacks the mark.
+bool DiskTable::MergeVersion(Version& version) {
   Node& n = node(version.owner);
   const Entry before = n.base;
   Entry after{version.number, version.timer_ms, epoch_, !version.removed};
@@ -127,23 +183,16 @@ void DiskTable::MergeVersion(Version& version) {
   if (after.live) {
     base_bytes_ += EncodedBytes(key.size(), version.value.size());
     ++base_entries_;
-    EncodeEntry(after, version.value.view(), encoded_);
-    batch_->Put(KeyOf(kEntry, key), encoded_);
     if (!same_life) batch_->Put(OrderKey(after.number), key);
     if (after.timer_ms != 0 && !(same_life && before.timer_ms == after.timer_ms)) {
       batch_->Put(DueKey(after.timer_ms, after.number), key);
       due_from_ms_ = std::min(due_from_ms_, after.timer_ms);
     }
-  } else {
-    batch_->Remove(KeyOf(kEntry, key));
   }
   pending_bytes_ += EncodedBytes(key.size(), version.value.size());
-  if (!marked) {
-    batch_->Put(MarkPrefix(epoch_).append(key), {});
-    ++marks_;
-  }
   SetBase(n, version.value.view(), after);
   Unlink(version);
+  return !marked;
 }
 
 // ---- checkpoints -----------------------------------------------------------------------------
@@ -250,12 +299,11 @@ void DiskTable::RestorePending() {
 
 // Blind: what an older part has is written over. The rest follows when all is there.
 void DiskTable::Restore(const StateRow& entry, uint32_t epoch) {
-  const std::string key = KeyOf(kEntry, entry.key);
   if (entry.removed) {
-    batch_->Remove(key);
+    batch_->Remove(EntryKey(entry.key));
   } else {
     EncodeEntry({entry.number, entry.timer_ms, epoch, true}, entry.value, encoded_);
-    batch_->Put(key, encoded_);
+    batch_->Put(EntryKey(entry.key), encoded_);
   }
   WriteIfLarge();
 }
