@@ -1,6 +1,7 @@
 #include "common/record_batch.h"
 
 #include <cstring>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -33,7 +34,7 @@ uint64_t OffsetsAt(uint64_t size) { return Aligned4(sizeof(Header) + size + kBat
 bool RecordBatch::AppendAll(const BatchView& other) {
   if (other.count == 0) return true;
   if (other.fixed_size != fixed_size_) return false;
-  const uint32_t base = static_cast<uint32_t>(bytes_.size());
+  const uint32_t base = static_cast<uint32_t>(size());
   bytes_.append(other.data, other.size);
   if (fixed_size_ == 0) {
     for (uint32_t i = 0; i < other.count; ++i) ends_.push_back(base + other.ends[i]);
@@ -49,7 +50,31 @@ BatchView RecordBatch::view() const {
   // written through resize and cut off again.
   bytes_.resize(size + kBatchSlack);
   bytes_.resize(size);
-  return {bytes_.data(), size, fixed_size_ == 0 ? ends_.data() : nullptr, count_, fixed_size_};
+  return {bytes_.data() + head_, size - head_, fixed_size_ == 0 ? ends_.data() : nullptr, count_,
+          fixed_size_};
+}
+
+void RecordBatch::BeginEncoded() {
+  head_ = sizeof(Header);
+  bytes_.reserve(OffsetsAt(taken_bytes_ + taken_bytes_ / 32));
+  bytes_.assign(head_, '\0');
+}
+
+std::string RecordBatch::TakeEncoded() {
+  const uint64_t whole = OffsetsAt(size());
+  const bool fits = bytes_.capacity() >= whole && bytes_.capacity() <= whole + whole / 4;
+  taken_bytes_ = size();
+  std::string encoded;
+  if (head_ != 0 && fixed_size_ != 0 && fits) {
+    const Header header{kMagic, count_, fixed_size_, static_cast<uint32_t>(size())};
+    std::memcpy(bytes_.data(), &header, sizeof(header));
+    bytes_.resize(whole, '\0');
+    encoded = std::exchange(bytes_, {});
+  } else {
+    EncodeBatch(view(), encoded);
+  }
+  Clear();
+  return encoded;
 }
 
 uint64_t EncodedBatchSize(const BatchView& batch) {

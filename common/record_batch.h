@@ -38,20 +38,30 @@ struct BatchView {
 class RecordBatch {
  public:
   explicit RecordBatch(uint32_t fixed_size = 0) : fixed_size_(fixed_size) {}
+  // While empty: it will be taken by TakeEncoded, for which it grows in its encoded form.
+  void BeginEncoded();
 
   // Appends one record.
   void Append(std::string_view record) {
     bytes_.append(record);
     EndRecord();
   }
-  // Record bytes may also be written through bytes(), each record closed by EndRecord.
+  // Record bytes may also be appended to bytes(), which may hold something else before the first
+  // one, each record closed by EndRecord.
   std::string& bytes() { return bytes_; }
   void EndRecord() {
     ++count_;
-    if (fixed_size_ == 0) ends_.push_back(static_cast<uint32_t>(bytes_.size()));
+    if (fixed_size_ == 0) ends_.push_back(static_cast<uint32_t>(size()));
   }
   // The same for many at once, of the fixed size.
   void EndRecords(uint32_t count) { count_ += count; }
+  // And for records of any size: room for the ends of `count`, to be written at once, as offsets
+  // from the first record of the batch.
+  uint32_t* EndRecordsAt(uint32_t count) {
+    count_ += count;
+    ends_.resize(count_);
+    return ends_.data() + count_ - count;
+  }
   // Appends all records of another batch; false when the two differ in fixed size.
   bool AppendAll(const BatchView& other);
 
@@ -59,20 +69,26 @@ class RecordBatch {
     bytes_.clear();
     ends_.clear();
     count_ = 0;
+    head_ = 0;
   }
   void SetFixedSize(uint32_t fixed_size) { fixed_size_ = fixed_size; }  // only while empty
   bool empty() const { return count_ == 0; }
   uint32_t count() const { return count_; }
-  uint64_t size() const { return bytes_.size(); }
+  uint64_t size() const { return bytes_.size() - head_; }
 
   // Valid until the next change. Guarantees the slack.
   BatchView view() const;
+  // The encoded batch; this one is empty afterwards. Copies it unless BeginEncoded was called, the
+  // last one taken was about as large, and all records have one size.
+  std::string TakeEncoded();
 
  private:
   mutable std::string bytes_;
   std::vector<uint32_t> ends_;
   uint32_t count_ = 0;
   uint32_t fixed_size_;
+  uint32_t head_ = 0;        // bytes before the first record
+  uint64_t taken_bytes_ = 0;  // of the last batch that was taken
 };
 
 // The encoded form, on the wire and in blocks: header (magic, count, fixed size, byte length),

@@ -77,5 +77,26 @@ TEST(RecordBatchTest, OffsetsOutOfOrderOrBeyondTheEndAreRefused) {
   EXPECT_FALSE(DecodeBatch(beyond, scratch).has_value());
 }
 
+TEST(RecordBatchTest, WhatIsTakenIsWhatWouldBeEncoded) {
+  for (const uint32_t fixed_size : {0u, 8u}) {
+    for (const bool begun : {false, true}) {
+      RecordBatch batch(fixed_size);
+      for (const int records : {1000, 1010, 3, 0, 5000, 4990}) {
+        RecordBatch same(fixed_size);
+        if (begun) batch.BeginEncoded();
+        for (int i = 0; i < records; ++i) {
+          const std::string record = std::to_string(10'000'000 + i);
+          batch.Append(record);
+          same.Append(record);
+        }
+        ASSERT_EQ(batch.size(), same.size());
+        EXPECT_EQ(Encoded(batch), Encoded(same));
+        EXPECT_EQ(batch.TakeEncoded(), Encoded(same));
+        EXPECT_TRUE(batch.empty());
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice

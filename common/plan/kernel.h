@@ -85,6 +85,12 @@ class ShuffleKernel {
   virtual void Run(const TaskContext& context, std::span<const BatchView> input,
                    uint32_t partitions) = 0;
   virtual std::span<const RecordBatch> shares() const = 0;
+  // One of them, not empty, in its encoded form; it may be empty afterwards.
+  virtual std::string TakeShare(uint32_t partition) {
+    std::string encoded;
+    EncodeBatch(shares()[partition].view(), encoded);
+    return encoded;
+  }
 };
 
 class ShuffleKernelFactory {

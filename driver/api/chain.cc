@@ -19,7 +19,7 @@ void ThrowBatchFull() {
 }
 
 void AppendRecords(const BatchView& batch, RecordBatch& out) {
-  if (out.bytes().size() + batch.size > kBatchBytesMax) ThrowBatchFull();
+  if (out.size() + batch.size > kBatchBytesMax) ThrowBatchFull();
   if (out.AppendAll(batch)) return;
   for (uint32_t i = 0; i < batch.count; ++i) out.Append(batch.record(i));
 }

@@ -58,7 +58,7 @@ template <class F, class R>
 using RowResult = decltype(std::declval<RowCaller<F, R>&>()(std::declval<const R&>()));
 
 inline void CloseRecord(RecordBatch& out) {
-  if (out.bytes().size() > kBatchBytesMax) [[unlikely]] ThrowBatchFull();
+  if (out.size() > kBatchBytesMax) [[unlikely]] ThrowBatchFull();
   out.EndRecord();
 }
 

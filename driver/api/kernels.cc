@@ -32,6 +32,7 @@ void Shares::Start(const TaskContext& context, uint32_t partitions, uint32_t fix
   for (uint32_t p = 0; p < partitions; ++p) {
     batches_[p].Clear();
     batches_[p].SetFixedSize(fixed_size);
+    batches_[p].BeginEncoded();
   }
   if (partitions_ == partitions && key_groups_ == context.key_groups) return;
   partitions_ = partitions;

@@ -174,6 +174,7 @@ class CombineKernel final : public ShuffleKernel {
     }
   }
   std::span<const RecordBatch> shares() const override { return shares_.get(); }
+  std::string TakeShare(uint32_t partition) override { return shares_[partition].TakeEncoded(); }
 
  private:
   Chain chain_;
@@ -201,6 +202,7 @@ class RouteByKeyKernel final : public ShuffleKernel {
     });
   }
   std::span<const RecordBatch> shares() const override { return shares_.get(); }
+  std::string TakeShare(uint32_t partition) override { return shares_[partition].TakeEncoded(); }
 
  private:
   static constexpr bool kRows = kFixedRow<std::pair<K, V>>;
@@ -251,6 +253,7 @@ class SpreadKernel final : public ShuffleKernel {
     });
   }
   std::span<const RecordBatch> shares() const override { return shares_.get(); }
+  std::string TakeShare(uint32_t partition) override { return shares_[partition].TakeEncoded(); }
 
  private:
   Chain chain_;

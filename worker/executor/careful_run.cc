@@ -182,7 +182,8 @@ void TaskRunner::RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel) {
     }
   }
   for (uint32_t p = 0; p < partitions && !probing_; ++p) {
-    if (!sums[p].empty()) AddShare(edge.id, p, sums[p].view());
+    if (sums[p].empty()) continue;
+    AddShare(edge.id, p, sums[p], [&] { return sums[p].TakeEncoded(); });
   }
 }
 

@@ -278,18 +278,20 @@ void TaskRunner::RunEdge(const Edge& edge) {
   kernel->Run(context_, datasets_[edge.from].views, setup_.plan->stage_of(edge.id).partitions);
   const auto shares = kernel->shares();
   for (uint32_t p = 0; p < shares.size() && !probing_; ++p) {
-    if (!shares[p].empty()) AddShare(edge.id, p, shares[p].view());
+    if (!shares[p].empty()) AddShare(edge.id, p, shares[p], [&] { return kernel->TakeShare(p); });
   }
   DoneReading(edge.from);
 }
 
-void TaskRunner::AddShare(EdgeId edge, uint32_t partition, const BatchView& records) {
-  if (records.size <= setup_.share_piece_bytes) {
-    OutShare& out = result_.shares.emplace_back(OutShare{edge, partition, records.count, ""});
-    EncodeBatch(records, out.batch);
+void TaskRunner::AddShare(EdgeId edge, uint32_t partition, const RecordBatch& share,
+                          const std::function<std::string()>& take) {
+  const uint32_t all = share.count();
+  if (share.size() <= setup_.share_piece_bytes) {
+    result_.shares.push_back({edge, partition, all, take()});
     return;
   }
-  for (uint32_t from = 0; from < records.count;) {
+  const BatchView records = share.view();
+  for (uint32_t from = 0; from < all;) {
     const uint32_t fit = RecordsThatFit(records, from, setup_.share_piece_bytes, records.count);
     const uint32_t count = std::max(fit, 1u);
     EncodedBatch piece(records.fixed_size);

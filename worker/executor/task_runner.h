@@ -36,7 +36,7 @@ struct TaskSetup {
   RunningTaskBoard* board = nullptr;  // may be null
   bool deltas = false;                // results hold what tasks changed of the state
   // A share above this travels in pieces, so that a message can hold each; one record is not cut.
-  uint64_t share_piece_bytes = 8 << 20;
+  uint64_t share_piece_bytes = 16 << 20;
   // 0: a task at which user code throws fails. Else what makes it throw is left out, up to so many
   // records and keys.
   uint32_t bad_records_max = 0;
@@ -85,7 +85,8 @@ class TaskRunner {
   void RunFragment(const Fragment& fragment);
   void RunEdge(const Edge& edge);
   void RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel);
-  void AddShare(EdgeId edge, uint32_t partition, const BatchView& records);
+  void AddShare(EdgeId edge, uint32_t partition, const RecordBatch& share,
+                const std::function<std::string()>& take);
   absl::Status RunOutput(uint32_t piece_index, const RunTasks& run);
   absl::Status AddOutput(const Output& output, const RunTasks& run, uint32_t piece);
   absl::Status RunEffect(const Output& output, const RunTasks& run, uint32_t piece,
