@@ -2,6 +2,7 @@
 // against what is left before anything is allocated, and remembers where it stopped.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@ namespace sluice::internal {
 
 class ByteWriter {
  public:
+  void Reserve(size_t bytes) { bytes_.reserve(bytes); }
   void U8(uint8_t value) { bytes_.push_back(static_cast<char>(value)); }
   void U32(uint32_t value) { Fixed(value, 4); }
   void U64(uint64_t value) { Fixed(value, 8); }
@@ -28,8 +30,9 @@ class ByteWriter {
   std::string Take() { return std::move(bytes_); }
 
  private:
-  void Fixed(uint64_t value, int width) {
-    for (int i = 0; i < width; ++i) bytes_.push_back(static_cast<char>(value >> (8 * i)));
+  void Fixed(uint64_t value, size_t width) {
+    static_assert(std::endian::native == std::endian::little);
+    bytes_.append(reinterpret_cast<const char*>(&value), width);
   }
   std::string bytes_;
 };

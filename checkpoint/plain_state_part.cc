@@ -19,13 +19,20 @@ constexpr size_t kSummedFrom = 8;
 constexpr size_t kPieceBytesMin = 12;
 constexpr size_t kEntryBytesMin = 17;
 
+// A piece that was read.
+struct ReadPiece {
+  std::string operator_name;
+  uint32_t partition = 0;
+  std::vector<StateEntry> entries;
+};
+
 class PlainReader : public StatePartReader {
  public:
-  explicit PlainReader(std::vector<StatePiece> pieces) : pieces_(std::move(pieces)) {}
+  explicit PlainReader(std::vector<ReadPiece> pieces) : pieces_(std::move(pieces)) {}
 
   absl::Status Read(const std::string& operator_name, uint32_t partition,
                     const Visitor& visitor) override {
-    for (const StatePiece& piece : pieces_) {
+    for (const ReadPiece& piece : pieces_) {
       if (piece.operator_name != operator_name || piece.partition != partition) continue;
       for (const StateEntry& entry : piece.entries) RETURN_IF_ERROR(visitor(StateEntry(entry)));
       return absl::OkStatus();
@@ -36,11 +43,11 @@ class PlainReader : public StatePartReader {
   absl::Status Verify() override { return absl::OkStatus(); }  // the checksum was over all
 
  private:
-  std::vector<StatePiece> pieces_;
+  std::vector<ReadPiece> pieces_;
 };
 
-StatePiece ReadPiece(FrameReader* reader) {
-  StatePiece piece;
+ReadPiece Read(FrameReader* reader) {
+  ReadPiece piece;
   piece.operator_name = reader->String();
   piece.partition = reader->U32();
   const uint32_t count = reader->Count(kEntryBytesMin);
@@ -56,7 +63,7 @@ StatePiece ReadPiece(FrameReader* reader) {
   return piece;
 }
 
-absl::StatusOr<std::vector<StatePiece>> Decode(std::string_view bytes) {
+absl::StatusOr<std::vector<ReadPiece>> Decode(std::string_view bytes) {
   FrameReader reader(bytes);
   if (reader.U32() != kMagic) reader.Fail("does not begin like a state part");
   const uint32_t checksum = reader.U32();
@@ -64,8 +71,8 @@ absl::StatusOr<std::vector<StatePiece>> Decode(std::string_view bytes) {
     reader.Fail("checksum does not match");
   }
   const uint32_t count = reader.Count(kPieceBytesMin);
-  std::vector<StatePiece> pieces;
-  for (uint32_t i = 0; i < count && reader.ok(); ++i) pieces.push_back(ReadPiece(&reader));
+  std::vector<ReadPiece> pieces;
+  for (uint32_t i = 0; i < count && reader.ok(); ++i) pieces.push_back(Read(&reader));
   RETURN_IF_ERROR(reader.Finish("state part"));
   return pieces;
 }
@@ -75,6 +82,11 @@ class PlainCodec : public StatePartCodec {
   absl::StatusOr<std::string> Encode(std::vector<StatePiece> pieces) const override {
     RETURN_IF_ERROR(internal::SortPieces(&pieces));
     ByteWriter writer;
+    size_t bytes = 0;
+    for (const StatePiece& piece : pieces) {
+      bytes += kPieceBytesMin + piece.operator_name.size() + piece.entries.encoded_bytes();
+    }
+    writer.Reserve(kSummedFrom + sizeof(uint32_t) + bytes);
     writer.U32(kMagic);
     writer.U32(0);  // the checksum, below
     writer.U32(static_cast<uint32_t>(pieces.size()));
@@ -82,11 +94,10 @@ class PlainCodec : public StatePartCodec {
       writer.String(piece.operator_name);
       writer.U32(piece.partition);
       writer.U32(static_cast<uint32_t>(piece.entries.size()));
-      for (const StateEntry& entry : piece.entries) {
+      for (size_t i = 0; i < piece.entries.size(); ++i) {
+        const StateEntries::Encoded entry = piece.entries[i];
         writer.String(entry.key);
-        ByteWriter value;
-        internal::WriteEntryValue(entry, &value);
-        writer.String(value.bytes());
+        writer.String(entry.value);
       }
     }
     writer.PatchU32(kChecksumOffset,
@@ -96,7 +107,7 @@ class PlainCodec : public StatePartCodec {
 
   absl::StatusOr<std::unique_ptr<StatePartReader>> Open(std::string name,
                                                         std::string bytes) const override {
-    absl::StatusOr<std::vector<StatePiece>> pieces = Decode(bytes);
+    absl::StatusOr<std::vector<ReadPiece>> pieces = Decode(bytes);
     if (!pieces.ok()) {
       return DamagedError("checkpoint damaged: " + name + ": " +
                           std::string(Message(pieces.status())));

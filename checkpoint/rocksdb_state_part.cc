@@ -195,13 +195,11 @@ class RocksDbCodec : public StatePartCodec {
     for (const StatePiece& piece : pieces) {
       std::string key = PrefixOf(piece.operator_name, piece.partition);
       const size_t prefix_bytes = key.size();
-      for (const StateEntry& entry : piece.entries) {
-        if (!status.ok()) break;
+      for (size_t i = 0; i < piece.entries.size() && status.ok(); ++i) {
+        const StateEntries::Encoded entry = piece.entries[i];
         key.resize(prefix_bytes);
         key += entry.key;
-        ByteWriter value;
-        internal::WriteEntryValue(entry, &value);
-        status = writer.Put(key, value.bytes());
+        status = writer.Put(key, {entry.value.data(), entry.value.size()});
       }
     }
     if (status.ok()) status = writer.Finish();

@@ -1,6 +1,7 @@
 // Both encodings of state parts give back what went in, and find what was done to them since.
 #include "checkpoint/state_part.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -57,6 +58,31 @@ TEST_P(StatePartTest, EntriesComeBackByKey) {
   const auto entries = Read(bytes, "count", 3);
   ASSERT_TRUE(entries.ok()) << entries.status();
   EXPECT_EQ(*entries, (Entries{empty_key, timed, removed, Entry("z", std::string(5000, 'v'), 3)}));
+}
+
+TEST_P(StatePartTest, ManyEntriesComeBackByKey) {
+  std::vector<std::string> keys = {"", std::string(3, '\0')};
+  for (int i = 0; i < 3000; ++i) {
+    const uint64_t number = i * 0x9e3779b97f4a7c15u >> (i % 7 * 8);
+    const std::string bytes(reinterpret_cast<const char*>(&number), 8);
+    keys.push_back(i % 3 == 0 ? bytes : i % 3 == 1 ? "user of " + bytes : bytes.substr(i % 8));
+  }
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  std::vector<StatePiece> pieces = {{"count", 1, {}}};
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::string& key = keys[i * 1009 % keys.size()];
+    pieces[0].entries.push_back(Entry(key, "value of " + key, i));
+  }
+  const auto entries = Read(MustEncode(pieces), "count", 1);
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  ASSERT_EQ(entries->size(), keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    EXPECT_EQ((*entries)[i].key, keys[i]);
+    EXPECT_EQ((*entries)[i].value, "value of " + keys[i]);
+  }
+  pieces[0].entries.push_back(Entry(keys[500], "another", 1));
+  EXPECT_TRUE(absl::IsInvalidArgument(codec_->Encode(pieces).status()));
 }
 
 TEST_P(StatePartTest, PiecesAreKeptApart) {

@@ -50,14 +50,11 @@ void PartWriter::Begin(const std::string& operator_name, uint32_t partition, uin
 }
 
 void PartWriter::Add(const StateRow& row) {
-  StateEntry& entry = pieces_.back().entries.emplace_back();
-  entry.key = row.key;
-  entry.removed = row.removed;
-  bytes_ += sizeof(StateEntry) + row.key.size() + row.value.size();
-  if (row.removed) return;
-  entry.value = row.value;
-  if (row.timer_ms != 0) entry.timer_ms = row.timer_ms;
-  entry.insertion = row.number;
+  StateEntries& entries = pieces_.back().entries;
+  const int64_t* const timer_ms = row.timer_ms != 0 ? &row.timer_ms : nullptr;
+  if (row.removed) entries.Add(row.key, true, {}, nullptr, 0);
+  else entries.Add(row.key, false, row.value, timer_ms, row.number);
+  bytes_ += kEntryBytes + row.key.size() + row.value.size();
 }
 
 void PartWriter::TellPiece() {

@@ -67,6 +67,8 @@ class PartWriter {
   absl::StatusOr<WrittenPart> Finish();
 
  private:
+  static constexpr uint64_t kEntryBytes = 40;  // beside key and value
+
   absl::Status PutObject();
   void TellPiece();  // that the last piece is in the next object
   std::string ObjectName() const;
