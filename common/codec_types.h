@@ -326,6 +326,13 @@ struct RecordCodec<std::vector<T>> {
   static bool Take(ByteReader& in, View& view) {
     uint64_t count;
     if (!in.TakeVarint(count) || count > in.left()) return false;
+    if constexpr (kSameBytes<T> && std::is_trivially_copyable_v<T>) {
+      if (count > in.left() / sizeof(T)) return false;
+      view.resize(static_cast<size_t>(count));
+      if (count != 0) std::memcpy(view.data(), in.at, count * sizeof(T));
+      in.at += count * sizeof(T);
+      return true;
+    }
     view.clear();
     view.reserve(static_cast<size_t>(count));
     for (uint64_t i = 0; i < count; ++i) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "driver/api/dstream.h"
+#include "driver/api/fixed_groups.h"
 #include "driver/api/kernels.h"
 #include "driver/api/value_groups.h"
 
@@ -39,6 +40,9 @@ template <class K, class V>
 class GroupByKeyOperator final : public PartitionOperator {
  public:
   void Run(const OperatorContext&, std::span<const Share> shares, RecordBatch& out) override {
+    if constexpr (kFitFixedGroups<K, V>) {
+      if (fixed_.Gather(shares, out)) return;
+    }
     groups_.Gather(shares, TakeKeyField<K>);
     View<V> value{};
     for (const auto& entry : groups_.entries()) {
@@ -54,6 +58,7 @@ class GroupByKeyOperator final : public PartitionOperator {
   uint32_t output_fixed_size() const override { return 0; }
 
  private:
+  FixedGroups fixed_{kFixedSize<K>, kFixedSize<V>};
   ValueGroups groups_;
 };
 
