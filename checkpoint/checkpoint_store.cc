@@ -168,35 +168,14 @@ absl::StatusOr<std::vector<StateEntry>> CheckpointStore::LoadChain(const StateCh
   return result;
 }
 
-absl::StatusOr<std::vector<std::string>> CheckpointStore::Collectable(size_t keep) {
-  ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> all, List());
-  keep = std::max(keep, kCheckpointsKept);
-  std::vector<std::string> result;
-  if (all.empty()) return result;
-  std::vector<CheckpointInfo> usable = all;  // one that is set aside is none
-  std::erase_if(usable, [](const CheckpointInfo& info) { return info.set_aside; });
-  const size_t dropped = usable.size() - std::min(usable.size(), keep);
-  for (const CheckpointInfo& info : all) {
-    if (dropped < usable.size() && info.sequence < usable[dropped].sequence) {
-      result.push_back(info.name);
-    }
+absl::StatusOr<std::vector<PartInfo>> CheckpointStore::ListParts() {
+  ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects, objects_->List(kPartPrefix));
+  std::vector<PartInfo> parts;
+  for (const ObjectInfo& object : objects) {
+    // What has another name is nothing of ours.
+    if (const auto batch_ms = BatchOf(object.name)) parts.push_back({object.name, *batch_ms});
   }
-  std::set<std::string> needed;
-  int64_t newest_batch_ms = 0;
-  for (size_t i = dropped; i < usable.size(); ++i) {
-    ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(usable[i].name));
-    for (const StateChain& chain : manifest.chains) {
-      needed.insert(chain.parts.begin(), chain.parts.end());
-    }
-    newest_batch_ms = manifest.batch_ms;
-  }
-  ASSIGN_OR_RETURN(const std::vector<ObjectInfo> parts, objects_->List(kPartPrefix));
-  for (const ObjectInfo& part : parts) {
-    const std::optional<int64_t> batch_ms = BatchOf(part.name);
-    if (!batch_ms || *batch_ms >= newest_batch_ms || needed.contains(part.name)) continue;
-    result.push_back(part.name);
-  }
-  return result;
+  return parts;
 }
 
 }  // namespace sluice

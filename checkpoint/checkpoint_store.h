@@ -1,4 +1,4 @@
-// Checkpoints in an object store: manifests in order, their parts, and what may be deleted.
+// Checkpoints in an object store: manifests in order, and their parts.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,6 @@
 #include "checkpoint/state_part.h"
 
 namespace sluice {
-
-inline constexpr size_t kCheckpointsKept = 3;
 
 // Names of objects: "manifest-<sequence>", "part-<job>-<batch>-<maker>", "kept/<job>-<batch>/…".
 std::string ManifestName(uint64_t sequence);
@@ -40,6 +38,11 @@ struct CheckpointInfo {
   uint64_t sequence = 0;
   uint64_t bytes = 0;  // of the manifest itself
   bool set_aside = false;
+};
+
+struct PartInfo {
+  std::string name;
+  int64_t batch_ms = 0;
 };
 
 // Thread-safe as far as its object store is. Store and codec must outlive it.
@@ -71,10 +74,8 @@ class CheckpointStore {
   // The entries of one chain, put together, removals applied, in insertion order.
   absl::StatusOr<std::vector<StateEntry>> LoadChain(const StateChain& chain);
 
-  // The objects that no checkpoint needs when the `keep` newest of those that were not set aside
-  // stay (at least three do); oldest first, manifests before parts. Parts of batches from the
-  // newest manifest's on are never among them: a checkpoint may be in the making. Deletes nothing.
-  absl::StatusOr<std::vector<std::string>> Collectable(size_t keep = kCheckpointsKept);
+  // All parts of state, whatever needs them.
+  absl::StatusOr<std::vector<PartInfo>> ListParts();
 
  private:
   absl::StatusOr<std::string> GetNamed(const std::string& name, const std::string& needed_by);

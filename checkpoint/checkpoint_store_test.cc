@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/checkpoint_collector.h"
 #include "checkpoint/errors.h"
 #include "checkpoint/memory_object_store.h"
 #include "gtest/gtest.h"
@@ -58,6 +59,7 @@ class CheckpointStoreTest : public testing::Test {
   MemoryObjectStore objects_;
   std::unique_ptr<StatePartCodec> codec_ = NewPlainStatePartCodec();
   CheckpointStore store_{&objects_, codec_.get()};
+  CheckpointCollector collector_{&store_};
 };
 
 TEST_F(CheckpointStoreTest, TheHighestSequenceIsTheLatestWhateverItsBatch) {
@@ -130,12 +132,12 @@ TEST_F(CheckpointStoreTest, OnlyWhatNoKeptCheckpointNeedsMayGo) {
   const std::string abandoned = PutPart(4500, "e1g2x0", {});
   PutPart(5500, "e1g3x0", {});
   PutPart(6000, "e1g3x0", {});
-  const auto collectable = store_.Collectable();
+  const auto collectable = collector_.Find();
   ASSERT_TRUE(collectable.ok()) << collectable.status();
-  EXPECT_EQ(*collectable, (std::vector<std::string>{ManifestName(1), ManifestName(2),
+  EXPECT_EQ(collectable->names, (std::vector<std::string>{ManifestName(1), ManifestName(2),
                                                     ManifestName(3), parts[1], parts[2],
                                                     abandoned}));
-  EXPECT_EQ(*store_.Collectable(0), *collectable);  // three stay at least
+  EXPECT_EQ(collector_.Find(0)->names, collectable->names);  // three stay at least
 }
 
 // It was, and with it went the last one that could be used.
@@ -145,15 +147,27 @@ TEST_F(CheckpointStoreTest, ACheckpointThatWasSetAsideIsNotCountedAmongThoseKept
     ASSERT_TRUE(objects_.PutIfAbsent(SetAsideName(ManifestName(sequence)), "damaged").ok());
   }
   // 1, 2 and 5 are kept; of the others only the parts go.
-  EXPECT_TRUE(store_.Collectable()->front().starts_with("part-"));
+  EXPECT_TRUE(collector_.Find()->names.front().starts_with("part-"));
   PutCheckpoint(6, 6000);
-  EXPECT_EQ(store_.Collectable()->front(), ManifestName(1));
+  EXPECT_EQ(collector_.Find()->names.front(), ManifestName(1));
 }
 
 TEST_F(CheckpointStoreTest, NothingIsCollectableWhileAKeptManifestCannotBeRead) {
   for (int i = 1; i <= 5; ++i) PutCheckpoint(i, i * 1000);
   objects_.FlipBit(ManifestName(4), 99);
-  EXPECT_TRUE(IsDamaged(store_.Collectable().status()));
+  EXPECT_TRUE(IsDamaged(collector_.Find().status()));
+}
+
+// Each was read at every checkpoint, with all of the driver's state in it.
+TEST_F(CheckpointStoreTest, AManifestIsReadOnceForAllCollections) {
+  for (int i = 1; i <= 5; ++i) PutCheckpoint(i, i * 1000);
+  EXPECT_EQ(collector_.Find()->oldest, ManifestName(3));
+  for (int i = 3; i <= 5; ++i) objects_.FlipBit(ManifestName(i), 99);
+  EXPECT_TRUE(collector_.Find().ok());
+  PutCheckpoint(6, 6000);
+  EXPECT_EQ(collector_.Find()->oldest, ManifestName(4));
+  objects_.FlipBit(ManifestName(6), 99);
+  EXPECT_TRUE(collector_.Find().ok());
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ JobDriver::JobDriver(JobDriverParts parts, OpenedJob opened)
     : parts_(std::move(parts)),
       opened_(std::move(opened)),
       checkpoints_(parts_.objects, parts_.codec),
+      collector_(&checkpoints_),
       files_(opened_.job.epoch),
       loop_({.name = "job-core", .clock = parts_.clock}),
       log_loop_({.name = "job-log"}),
@@ -347,24 +348,22 @@ void JobDriver::Keep(const KeepAside& keep) {
 }
 
 void JobDriver::Collect(uint64_t below_slot) {
-  const absl::StatusOr<std::vector<std::string>> names = checkpoints_.Collectable();
-  if (!names.ok()) {
-    LOG(WARNING) << "nothing is collected: " << names.status();
+  const absl::StatusOr<Collectable> found = collector_.Find();
+  if (!found.ok()) {
+    LOG(WARNING) << "nothing is collected: " << found.status();
     return;
   }
-  for (const std::string& name : *names) {
+  bool all_gone = true;
+  for (const std::string& name : found->names) {
     const absl::Status deleted = parts_.objects->Delete(name);
     if (!deleted.ok()) LOG(WARNING) << "cannot delete " << name << ": " << deleted;
+    all_gone &= deleted.ok();
     Pass(KillPoint::kObjectCollected);
   }
-  absl::StatusOr<std::vector<CheckpointInfo>> kept = checkpoints_.List();
-  if (!kept.ok()) return;
-  std::erase_if(*kept, [](const CheckpointInfo& info) { return info.set_aside; });
-  if (kept->size() < kCheckpointsKept) return;
-  const absl::StatusOr<Manifest> oldest = checkpoints_.ReadManifest(kept->front().name);
-  if (!oldest.ok()) return;
-  CollectReceivedBlocks(*oldest);
-  const uint64_t below = std::min(below_slot, oldest->decided.slot);
+  // A manifest that is still there keeps its log and its blocks.
+  if (found->oldest.empty() || !all_gone) return;
+  CollectReceivedBlocks(found->oldest);
+  const uint64_t below = std::min(below_slot, found->oldest_slot);
   if (below == 0) return;
   log_loop_.Post([this, below] {
     const absl::Status forgotten = opened_.log->ForgetBelow(below);
@@ -380,10 +379,12 @@ void JobDriver::Collect(uint64_t below_slot) {
   });
 }
 
-void JobDriver::CollectReceivedBlocks(const Manifest& oldest) {
-  proto::DriverState kept;
+void JobDriver::CollectReceivedBlocks(const std::string& oldest) {
   const absl::StatusOr<std::vector<ObjectInfo>> listed = parts_.objects->List(kReceivedFolder);
-  if (!listed.ok() || listed->empty() || !kept.ParseFromString(oldest.driver_payload)) return;
+  if (!listed.ok() || listed->empty()) return;
+  const absl::StatusOr<Manifest> manifest = checkpoints_.ReadManifest(oldest);
+  proto::DriverState kept;
+  if (!manifest.ok() || !kept.ParseFromString(manifest->driver_payload)) return;
   ReceivedCollection collection = CollectReceived(*listed, kept);
   for (const std::string& name : collection.needless) {
     const absl::Status deleted = parts_.objects->Delete(name);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "checkpoint/checkpoint_collector.h"
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/log_store.h"
 #include "common/event_loop.h"
@@ -86,11 +87,12 @@ class JobDriver : public Transport::Handler {
   void Put(const PutManifest& put);
   void Keep(const KeepAside& keep);
   void Collect(uint64_t below_slot);
-  void CollectReceivedBlocks(const Manifest& oldest);
+  void CollectReceivedBlocks(const std::string& oldest);  // a manifest
 
   JobDriverParts parts_;
   OpenedJob opened_;
   CheckpointStore checkpoints_;
+  CheckpointCollector collector_;
   FileOutputs files_;  // by the thread of output_loop_
   JobDriverOptions options_;
   Transport* transport_ = nullptr;

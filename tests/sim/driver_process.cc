@@ -20,7 +20,8 @@ DriverProcess::DriverProcess(Site* site, std::string daemon_address, Ended ended
       daemon_address_(std::move(daemon_address)),
       ended_(std::move(ended)),
       address_(site->world.Attach("hd", "-driver", this)),
-      checkpoints_(&site->objects, site->codec.get()) {}
+      checkpoints_(&site->objects, site->codec.get()),
+      collector_(&checkpoints_) {}
 
 DriverProcess::~DriverProcess() { site_->world.Detach(address_); }
 
@@ -347,19 +348,16 @@ KeptAside DriverProcess::Keep(const KeepAside& keep) {
 }
 
 void DriverProcess::Collect() {
-  const absl::StatusOr<std::vector<std::string>> names = checkpoints_.Collectable();
-  if (!names.ok() && !site_->damaged.empty()) return;  // until the damaged one has been passed
-  if (!names.ok()) {
-    site_->Break("collection failed: " + std::string(Message(names.status())));
+  const absl::StatusOr<Collectable> found = collector_.Find();
+  if (!found.ok() && !site_->damaged.empty()) return;  // until the damaged one has been passed
+  if (!found.ok()) {
+    site_->Break("collection failed: " + std::string(Message(found.status())));
     return;
   }
-  if (!names->empty()) site_->world.Count("recovery: checkpoints collected");
-  for (const std::string& name : *names) (void)site_->objects.Delete(name);
-  auto kept = checkpoints_.List();
-  if (!kept.ok()) return;
-  std::erase_if(*kept, [](const CheckpointInfo& info) { return info.set_aside; });
-  if (kept->size() < kCheckpointsKept) return;
-  const auto oldest = checkpoints_.ReadManifest(kept->front().name);
+  if (!found->names.empty()) site_->world.Count("recovery: checkpoints collected");
+  for (const std::string& name : found->names) (void)site_->objects.Delete(name);
+  if (found->oldest.empty()) return;
+  const auto oldest = checkpoints_.ReadManifest(found->oldest);
   proto::DriverState state;
   if (!oldest.ok() || !state.ParseFromString(oldest->driver_payload)) return;
   const auto listed = site_->objects.List(kReceivedFolder);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "checkpoint/checkpoint_collector.h"
 #include "checkpoint/checkpoint_store.h"
 #include "driver/job/job_driver_core.h"
 #include "driver/job/recovery.h"
@@ -55,6 +56,7 @@ class DriverProcess : public Process {
   Ended ended_;
   std::string address_;
   CheckpointStore checkpoints_;
+  CheckpointCollector collector_;
   OpenedJob opened_;
   std::unique_ptr<JobDriverCore> core_;
   bool finishing_ = false;
