@@ -1,6 +1,7 @@
 #include "common/crypto_certificates.h"
 
 #include <arpa/inet.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
@@ -103,13 +104,15 @@ KeyAndCertificate AuthorityOf(std::string_view secret, const std::string& name) 
 }
 
 KeyAndCertificate IssueCertificate(const KeyAndCertificate& authority, const std::string& name,
-                                   const std::vector<std::string>& hosts) {
+                                   const std::vector<std::string>& hosts,
+                                   const std::string& end) {
   const Certificate issuer(FromPem<X509>(authority.certificate_pem, PEM_read_bio_X509), X509_free);
   const Key issuer_key(FromPem<EVP_PKEY>(authority.key_pem, PEM_read_bio_PrivateKey),
                        EVP_PKEY_free);
   const Key key(EVP_EC_gen("P-256"), EVP_PKEY_free);
   const Certificate certificate = Blank(name, key.get());
   X509* x = certificate.get();
+  if (!end.empty()) ASN1_TIME_set_string(X509_getm_notAfter(x), end.c_str());
   uint64_t serial = 0;
   RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial);
   ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1);
@@ -118,6 +121,31 @@ KeyAndCertificate IssueCertificate(const KeyAndCertificate& authority, const std
   Extend(x, NID_subject_alt_name, AlternativeNames(hosts));
   X509_sign(x, issuer_key.get(), nullptr);
   return ToPem(x, key.get());
+}
+
+std::string ProblemOf(const KeyAndCertificate& own) {
+  const Certificate certificate(FromPem<X509>(own.certificate_pem, PEM_read_bio_X509), X509_free);
+  const Key key(FromPem<EVP_PKEY>(own.key_pem, PEM_read_bio_PrivateKey), EVP_PKEY_free);
+  std::string problem;
+  if (certificate == nullptr) {
+    problem = "cannot be read";
+  } else if (key == nullptr) {
+    problem = "has a key that cannot be read";
+  } else if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+    problem = "does not fit its key";
+  } else if (X509_cmp_current_time(X509_get0_notAfter(certificate.get())) < 0) {
+    problem = "has run out on " + Pem([&](BIO* bio) {
+      ASN1_TIME_print(bio, X509_get0_notAfter(certificate.get()));
+    });
+  }
+  ERR_clear_error();
+  return problem;
+}
+
+bool HasCertificate(const std::string& pem) {
+  const Certificate certificate(FromPem<X509>(pem, PEM_read_bio_X509), X509_free);
+  ERR_clear_error();
+  return certificate != nullptr;
 }
 
 }  // namespace sluice

@@ -16,8 +16,17 @@ struct KeyAndCertificate {
 // one, byte for byte, and so can both trust and issue.
 KeyAndCertificate AuthorityOf(std::string_view secret, const std::string& name);
 
-// A new key, and its certificate as a server on `hosts` (names or numeric addresses).
+// A new key, and its certificate as a server on `hosts` (names or numeric addresses). `end` is the
+// last second in which it is good: ASN.1's "YYYYMMDDHHMMSSZ", or empty for the authority's own.
 KeyAndCertificate IssueCertificate(const KeyAndCertificate& authority, const std::string& name,
-                                   const std::vector<std::string>& hosts);
+                                   const std::vector<std::string>& hosts,
+                                   const std::string& end = "");
+
+// Why nobody could be served with these, as the end of a sentence: "has run out on ...". Empty:
+// they can be used.
+std::string ProblemOf(const KeyAndCertificate& own);
+
+// Whether a text holds a certificate to trust.
+bool HasCertificate(const std::string& pem);
 
 }  // namespace sluice

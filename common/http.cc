@@ -81,14 +81,32 @@ T* FromPem(const std::string& pem, Read read) {
 }
 
 // The types of OpenSSL come with the library, whose interface they are.
-std::unique_ptr<httplib::Server> NewServer(const Security& security) {
-  if (security.key_pem.empty()) return std::make_unique<httplib::Server>();
-  X509* certificate = FromPem<X509>(security.cert_pem, PEM_read_bio_X509);
-  EVP_PKEY* key = FromPem<EVP_PKEY>(security.key_pem, PEM_read_bio_PrivateKey);
-  auto server = std::make_unique<httplib::SSLServer>(certificate, key);
-  X509_free(certificate);
-  EVP_PKEY_free(key);
+using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
+using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+
+struct Pair {
+  explicit Pair(const TlsTexts& tls)
+      : certificate(FromPem<X509>(tls.cert, PEM_read_bio_X509), X509_free),
+        key(FromPem<EVP_PKEY>(tls.key, PEM_read_bio_PrivateKey), EVP_PKEY_free) {}
+  Certificate certificate;
+  Key key;
+};
+
+// Called by OpenSSL within each handshake: the certificate may have been renewed.
+int GiveCertificate(SSL* connection, void* security) {
+  const Pair now(TlsOf(*static_cast<const Security*>(security)));
+  return SSL_use_certificate(connection, now.certificate.get()) == 1 &&
+         SSL_use_PrivateKey(connection, now.key.get()) == 1;
+}
+
+// `security` outlives the server.
+std::unique_ptr<httplib::Server> NewServer(Security* security) {
+  if (security->key_pem.empty()) return std::make_unique<httplib::Server>();
+  const Pair start(TlsOf(*security));
+  auto server =
+      std::make_unique<httplib::SSLServer>(start.certificate.get(), start.key.get());
   if (!server->is_valid()) return nullptr;
+  SSL_CTX_set_cert_cb(server->ssl_context(), &GiveCertificate, security);
   return server;
 }
 
@@ -111,7 +129,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(HttpOptions option
   Impl* impl = http->impl_.get();
   impl->routes = std::move(routes);
   impl->security = options.security;
-  impl->server = NewServer(options.security);
+  impl->server = NewServer(&impl->security);
   if (impl->server == nullptr) {
     return absl::InvalidArgumentError("certificate and key do not fit together");
   }

@@ -7,6 +7,7 @@
 
 #include "common/net/access.h"
 #include "common/net/keepalive.h"
+#include "common/net/renewed_credentials.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -51,18 +52,12 @@ class Door : public grpc::AuthMetadataProcessor {
 
 std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const std::string& host,
                                                                const Security& security) {
-  std::shared_ptr<grpc::ServerCredentials> credentials;
-  if (!security.key_pem.empty()) {
-    grpc::SslServerCredentialsOptions options;
-    options.pem_key_cert_pairs.push_back({security.key_pem, security.cert_pem});
-    credentials = grpc::SslServerCredentials(options);
-  } else if (IsLoopback(host)) {
-    // Nothing on the wire, but, unlike insecure credentials, with a metadata processor.
-    credentials = grpc::experimental::LocalServerCredentials(LOCAL_TCP);
-  } else {
-    return grpc::InsecureServerCredentials();
-  }
-  credentials->SetAuthMetadataProcessor(std::make_shared<Door>(security));
+  auto door = std::make_shared<Door>(security);
+  if (!security.key_pem.empty()) return RenewedServerCredentials(security, door);
+  if (!IsLoopback(host)) return grpc::InsecureServerCredentials();
+  // Nothing on the wire, but, unlike insecure credentials, with a metadata processor.
+  auto credentials = grpc::experimental::LocalServerCredentials(LOCAL_TCP);
+  credentials->SetAuthMetadataProcessor(door);
   return credentials;
 }
 

@@ -22,7 +22,7 @@ std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const std::string
                                                                const Security& security);
 
 // A channel of its own connection to a process of `job`, or, empty, a daemon; with keepalive and
-// message sizes set. Nothing is sent yet.
+// message sizes set. It trusts whom `security` trusts now. Nothing is sent yet.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security,
                                            const std::string& job = "");
 

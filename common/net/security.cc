@@ -1,12 +1,10 @@
 #include "common/net/security.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "common/crypto.h"
 #include "common/crypto_certificates.h"
@@ -16,39 +14,12 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kFileMax = 1 << 20;
 constexpr size_t kTokenMin = 16;
 constexpr std::string_view kBearer = "Bearer ";
 constexpr std::string_view kJobPrefix = "job:";
 
-enum class Secrecy { kPublic, kSecret };
-
-absl::StatusOr<std::string> ReadFile(const std::string& path, Secrecy secrecy) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    return absl::InvalidArgumentError("cannot read file: " + path + ": " + strerror(errno));
-  }
-  struct stat status;
-  absl::Status error;
-  std::string bytes;
-  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-    error = absl::InvalidArgumentError("not a regular file: " + path);
-  } else if (secrecy == Secrecy::kSecret && (status.st_mode & 077) != 0) {
-    error = absl::FailedPreconditionError("others can read the secret, set mode 0600: " + path);
-  } else if (status.st_size == 0 || static_cast<size_t>(status.st_size) > kFileMax) {
-    error = absl::InvalidArgumentError("empty or too large: " + path);
-  } else {
-    bytes.resize(status.st_size);
-    const ssize_t got = read(fd, bytes.data(), bytes.size());
-    if (got != status.st_size) error = absl::InvalidArgumentError("cannot read file: " + path);
-  }
-  close(fd);
-  if (!error.ok()) return error;
-  return bytes;
-}
-
 absl::StatusOr<std::string> ReadToken(const std::string& path) {
-  ASSIGN_OR_RETURN(std::string token, ReadFile(path, Secrecy::kSecret));
+  ASSIGN_OR_RETURN(std::string token, ReadGuardedFile(path, Secrecy::kSecret));
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
   if (token.size() < kTokenMin) {
     return absl::FailedPreconditionError("token shorter than 16 characters: " + path);
@@ -75,17 +46,21 @@ absl::StatusOr<Security> LoadSecurity(const SecurityOptions& options) {
   if (!options.tls_cert.empty() && options.tls_ca.empty()) {
     return absl::InvalidArgumentError("--tls-cert needs --tls-ca");
   }
-  if (!options.tls_ca.empty()) {
-    ASSIGN_OR_RETURN(security.ca_pem, ReadFile(options.tls_ca, Secrecy::kPublic));
-  }
-  if (!options.tls_cert.empty()) {
-    ASSIGN_OR_RETURN(security.cert_pem, ReadFile(options.tls_cert, Secrecy::kPublic));
-    ASSIGN_OR_RETURN(security.key_pem, ReadFile(options.tls_key, Secrecy::kSecret));
-  }
+  const TlsTexts paths = {options.tls_cert, options.tls_key, options.tls_ca};
+  ASSIGN_OR_RETURN(const TlsTexts texts, ReadTlsFiles(paths));
+  security.cert_pem = texts.cert;
+  security.key_pem = texts.key;
+  security.ca_pem = texts.ca;
+  if (!options.tls_ca.empty()) security.tls_files = std::make_shared<TlsFiles>(paths, texts);
   if (!options.token_file.empty()) {
     ASSIGN_OR_RETURN(security.cluster_token, ReadToken(options.token_file));
   }
   return security;
+}
+
+TlsTexts TlsOf(const Security& security) {
+  if (security.tls_files != nullptr) return *security.tls_files->Current();
+  return {security.cert_pem, security.key_pem, security.ca_pem};
 }
 
 bool IsLoopback(std::string_view host) {
@@ -131,6 +106,7 @@ namespace {
 
 // The variables beside kJobTokenVariable.
 constexpr char kCaVariable[] = "SLUICE_JOB_CA";
+constexpr char kCaFileVariable[] = "SLUICE_JOB_CA_FILE";
 constexpr char kInsecureVariable[] = "SLUICE_JOB_INSECURE";
 
 // Whoever holds a job's token can derive the authority under which its processes serve.
@@ -156,7 +132,12 @@ std::map<std::string, std::string> JobEnvironment(const Security& daemon,
   std::map<std::string, std::string> variables;
   const std::string token = TokenFor(daemon, job);
   if (!token.empty()) variables[kJobTokenVariable] = token;
-  if (daemon.tls() && !token.empty()) variables[kCaVariable] = daemon.ca_pem;
+  if (daemon.tls() && !token.empty()) variables[kCaVariable] = TlsOf(daemon).ca;
+  if (daemon.tls_files != nullptr && !token.empty()) {
+    // The process has another working folder.
+    std::error_code ignored;
+    variables[kCaFileVariable] = std::filesystem::absolute(daemon.tls_files->paths().ca, ignored);
+  }
   if (daemon.insecure) variables[kInsecureVariable] = "1";
   return variables;
 }
@@ -166,20 +147,23 @@ Security TakeJobSecurity(const std::vector<std::string>& hosts) {
   security.job_token = Take(kJobTokenVariable);
   security.job = JobNamedBy(security.job_token);
   security.ca_pem = Take(kCaVariable);
+  const std::string ca_file = Take(kCaFileVariable);
   security.insecure = !Take(kInsecureVariable).empty();
   if (security.tls()) {
     const KeyAndCertificate own =
         IssueCertificate(JobAuthority(security.job_token), "sluice job process", hosts);
     security.cert_pem = own.certificate_pem;
     security.key_pem = own.key_pem;
+    security.tls_files = std::make_shared<TlsFiles>(
+        TlsTexts{.ca = ca_file}, TlsTexts{security.cert_pem, security.key_pem, security.ca_pem});
   }
   return security;
 }
 
 std::string TrustedRoots(const Security& security, const std::string& job) {
   const bool in_job = security.cluster_token.empty() && !security.job_token.empty();
-  if (in_job) return security.ca_pem + "\n" + JobAuthority(security.job_token).certificate_pem;
-  if (job.empty() || security.cluster_token.empty()) return security.ca_pem;
+  if (in_job) return TlsOf(security).ca + "\n" + JobAuthority(security.job_token).certificate_pem;
+  if (job.empty() || security.cluster_token.empty()) return TlsOf(security).ca;
   // A process of the job serves under the job's authority, and nobody else may pose as one.
   return JobAuthority(TokenFor(security, job)).certificate_pem;
 }

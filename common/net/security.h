@@ -3,12 +3,14 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/net/tls_files.h"
 
 namespace sluice {
 
@@ -23,9 +25,10 @@ struct SecurityOptions {
 
 // What a process holds. Never logged, never on a command line.
 struct Security {
-  std::string cert_pem;
+  std::string cert_pem;  // these three as they were at the start; TlsOf gives what holds now
   std::string key_pem;
   std::string ca_pem;
+  std::shared_ptr<TlsFiles> tls_files = nullptr;  // where they may be renewed
   std::string cluster_token;  // daemons and clients
   std::string job;            // processes that run user code hold the token of their job only
   std::string job_token;
@@ -36,8 +39,12 @@ struct Security {
 };
 
 // InvalidArgument: a file that is not there or is empty, a certificate without its key.
-// FailedPrecondition: a key or token that others can read, a token that is too short.
+// FailedPrecondition: a key or token that others can read, a token that is too short, a certificate
+// that has run out or has another key.
 absl::StatusOr<Security> LoadSecurity(const SecurityOptions& options);
+
+// What to serve under and whom to trust in the next connection. Thread-safe.
+TlsTexts TlsOf(const Security& security);
 
 // ---- binding ------------------------------------------------------------------------------
 
@@ -65,7 +72,7 @@ std::string TokenFor(const Security& security, const std::string& job);
 std::string TakeJobToken();
 
 // What a daemon puts into the environment of a process that runs a job's user code: the job's
-// token, the cluster's public CA, --insecure. Not to be shown.
+// token, the cluster's public CA and where its file is, --insecure. Not to be shown.
 std::map<std::string, std::string> JobEnvironment(const Security& daemon, const std::string& job);
 
 // The other end, in that process: takes these variables out of its environment. Where there is

@@ -5,12 +5,17 @@
 #include <cstdlib>
 #include <fstream>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/crypto_certificates.h"
+#include "common/net/test_pki.h"
 #include "common/role_flags.h"
 
 namespace sluice {
 namespace {
+
+using testing::HasSubstr;
 
 const char kToken[] = "0123456789abcdef0123456789abcdef";
 
@@ -150,12 +155,32 @@ TEST(LoadSecurityTest, TrimsTheToken) {
 TEST(LoadSecurityTest, RefusesWhatOthersCanRead) {
   const std::string token = Write("open_token", kToken, 0644);
   EXPECT_EQ(LoadCode({.token_file = token}), absl::StatusCode::kFailedPrecondition);
-  const std::string pem = Write("pem", "pem", 0644);
-  const std::string key = Write("key", "key", 0640);
+  const TestPki pki = MakeTestPki();
+  const std::string pem = Write("pem", pki.cert_pem, 0644);
+  const std::string key = Write("key", pki.key_pem, 0640);
   EXPECT_EQ(LoadCode({.tls_cert = pem, .tls_key = key, .tls_ca = pem}),
             absl::StatusCode::kFailedPrecondition);
   chmod(key.c_str(), 0600);
   EXPECT_EQ(LoadCode({.tls_cert = pem, .tls_key = key, .tls_ca = pem}), absl::StatusCode::kOk);
+}
+
+TEST(LoadSecurityTest, RefusesACertificateThatNobodyCouldBeServedWith) {
+  const KeyAndCertificate ca = AuthorityOf("secret", "ca");
+  auto says = [&](const KeyAndCertificate& own, const std::string& key_pem) {
+    SecurityOptions options;
+    options.tls_ca = Write("ca", ca.certificate_pem, 0644);
+    options.tls_cert = Write("cert", own.certificate_pem, 0644);
+    options.tls_key = Write("own_key", key_pem, 0600);
+    return LoadSecurity(options).status().ToString();
+  };
+  const KeyAndCertificate good = IssueCertificate(ca, "node", {"localhost"});
+  const KeyAndCertificate old = IssueCertificate(ca, "node", {"localhost"}, "20250102030405Z");
+  EXPECT_EQ(says(good, good.key_pem), "OK");
+  EXPECT_THAT(says(good, old.key_pem), HasSubstr("does not fit its key"));
+  EXPECT_THAT(says(old, old.key_pem), HasSubstr("has run out on Jan  2 03:04:05 2025 GMT"));
+  EXPECT_THAT(says({"pem", ""}, "key"), HasSubstr("cannot be read"));
+  EXPECT_EQ(LoadCode({.tls_ca = Write("no_ca", "pem", 0644)}),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(LoadSecurityTest, RefusesWeakTokensAndMissingFiles) {

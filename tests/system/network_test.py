@@ -1,10 +1,11 @@
 """The quickstart's job over veth links: driver, three workers and clients in network namespaces of
-their own, with TLS and a token on every port.
+their own, with TLS and a token on every port; all certificates are renewed meanwhile.
 
 usage: network_test.py SLUICE WORDCOUNT
 """
 import collections
 import os
+import shutil
 import subprocess
 import sys
 
@@ -87,6 +88,34 @@ class Checks:
               ", ".join(f"{role} {count}" for role, count in sorted(seen.items())))
 
 
+    def certificates_are_renewed(self, issued):
+        """All of them, under another authority and while all runs, as an operator would."""
+        folder, trusted = self.cluster.folder, self.authority.certificate
+        former = os.path.join(folder, "former.pem")
+        shutil.copy(trusted, former)
+        new = Authority(folder, "renewed")
+
+        def trust(*authorities):
+            aside = os.path.join(folder, "trusted.new")
+            with open(aside, "w") as f:
+                for path in authorities:
+                    with open(path) as authority:
+                        f.write(authority.read())
+            os.replace(aside, trusted)
+        trust(former, new.certificate)
+        for name, paths in issued.items():
+            for renewed, path in zip(new.issue(name, self.network.address(name)), paths):
+                os.replace(renewed, path)
+        trust(new.certificate)
+        for name in WORKERS:
+            self.network.reset_connections(name)
+        to, token = f"--driver={self.cluster.address}", f"--token-file={self.token}"
+        self.refused(4, "TLS", "job", "list", to, "--connect-timeout=1s", token,
+                     f"--tls-ca={former}")
+        self.every_port_speaks_tls()
+        print("renewed all certificates under another authority, reset all connections")
+
+
 def totals(folder):
     """{word: count} of the newest whole batch."""
     names = [n for n in os.listdir(folder) if n.startswith("totals-")]
@@ -101,7 +130,7 @@ def totals(folder):
     return counts
 
 
-def run(cluster, network, authority, token, wordcount):
+def run(cluster, network, authority, token, issued, wordcount):
     checks = Checks(cluster, network, authority, token)
     # Who listens on every address must still be reached, with its children, at one of them.
     cluster.bind = {"driver": "0.0.0.0", "w0": "0.0.0.0"}
@@ -129,6 +158,8 @@ def run(cluster, network, authority, token, wordcount):
             f.writelines(line + "\n" for line in lines[:half][number * step:(number + 1) * step])
         before = cluster.job(JOB)["decided_batches"]
         os.rename(aside, os.path.join(inputs, f"part{number}"))
+        if number == FILES // 4:
+            checks.certificates_are_renewed(issued)
         if number == FILES // 2:
             cluster.workers["w2"].kill()
             print(f"killed w2 at batch {before}")
@@ -161,7 +192,7 @@ def main():
             certificate, key = issued[name]
             return [f"--tls-cert={certificate}", f"--tls-key={key}", *who]
         cluster.security = security
-        run(cluster, network, authority, token, wordcount)
+        run(cluster, network, authority, token, issued, wordcount)
     print("network_test passed")
 
 
