@@ -20,6 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr uint32_t kReadAhead = 8;  // a bucket answers in some 20 ms
+constexpr uint32_t kReadAheadBounded = 2;  // half of what may be held
+
 bool IsGone(int64_t pid) { return kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH; }
 
 // Why state cannot be kept there; null: it can.
@@ -35,11 +38,14 @@ const char* WhyNotOurs(const struct stat& there) {
 
 StateBackend StateBackendOf(const Config& config, const std::string& parent) {
   StateBackend backend;
+  backend.read_ahead = kReadAhead;
   if (config.Text("state_backend") != "rocksdb") return backend;
   const auto memory = static_cast<uint64_t>(config.Bytes("state_memory"));
   backend.cached_bytes = memory / 4;
   backend.part_bytes = std::min<uint64_t>(backend.part_bytes, memory / 4);
+  backend.read_ahead = kReadAheadBounded;
   backend.open_bytes = std::min<uint64_t>(backend.open_bytes, memory);
+  backend.open_bytes -= backend.read_ahead * backend.part_bytes;
   backend.open = [parent, memory]() -> absl::StatusOr<std::unique_ptr<SortedDb>> {
     static std::atomic<uint64_t> made = 0;
     RocksDbSortedOptions options;

@@ -12,7 +12,6 @@ namespace sluice {
 
 namespace {
 
-constexpr uint32_t kChainPartsMax = 16;  // beside those that the base fills; a restore reads all
 constexpr uint64_t kMarksMany = 4096;
 
 template <class Number>
@@ -205,7 +204,7 @@ uint32_t DiskTable::PartsOf(uint64_t bytes, uint64_t entries) const {
 uint64_t DiskTable::BeginSnapshot() {
   RestorePending();  // of a checkpoint that nobody ended
   snapshot_ = StateSnapshot{};
-  snapshot_.whole = WritesAll(marks_ > 0, kChainPartsMax + PartsOf(base_bytes_, base_entries_));
+  snapshot_.whole = WritesAll(marks_ > 0, PartsOf(base_bytes_, base_entries_));
   writing_epoch_ = epoch_++;
   writing_marks_ = std::exchange(marks_, 0);
   writing_bytes_ = std::exchange(pending_bytes_, 0);

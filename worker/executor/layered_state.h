@@ -106,6 +106,9 @@ class LayeredState : public PartitionState {
 
  protected:
   static constexpr uint32_t kNone = SlotIndex::kNone;
+  static constexpr uint64_t kIncrementsMin = 16;
+  static constexpr uint64_t kIncrementsMax = 128;
+  static constexpr uint64_t kBytesPerIncrement = 32 << 10;
 
   void BeforeAttempt() {}
   void AttemptKept() {}
@@ -145,9 +148,12 @@ class LayeredState : public PartitionState {
   const Layer& attempt() const { return attempt_; }
   bool attempt_open() const { return attempt_open_; }
 
-  // Of a checkpoint that begins, whether it has to write all: the chain of parts has become long,
-  // or increments have outgrown the base.
-  bool WritesAll(bool any_changes, uint64_t parts_max) const {
+  // Of a checkpoint that begins, whether it has to write all (docs/formats.md, “Manifest”):
+  // increments have outgrown the base, or are more than a restore should read for a base of that
+  // size, which itself is in `base_parts`.
+  bool WritesAll(bool any_changes, uint64_t base_parts) const {
+    const uint64_t parts_max =
+        base_parts + std::clamp(base_bytes_ / kBytesPerIncrement, kIncrementsMin, kIncrementsMax);
     const bool long_chain = chain_parts_ >= parts_max ||
                             increment_bytes_ + pending_bytes_ > base_bytes_ ||
                             Fires(FaultPoint::kTableWhole);

@@ -69,8 +69,9 @@ class PartitionState : public KeyedState {
 
   // ---- checkpoints ----------------------------------------------------------------------------
   // What a checkpoint of the base has to write, each key once: the pending changes, or all entries
-  // when the increments have outgrown the base. Visited in slices, with attempts between them but
-  // no merge. They count as being written until RestorePending or the end of ForgetSealed.
+  // when the increments have outgrown the base or are many. Visited in slices, with attempts
+  // between them but no merge. They count as being written until RestorePending or the end of
+  // ForgetSealed.
   virtual uint64_t BeginSnapshot() = 0;  // how many entries there are at most
   // Looks at `count` more slots; true: those were the last.
   virtual bool VisitSome(uint32_t count, const EntryVisitor& visit) = 0;

@@ -1,6 +1,8 @@
 #include "worker/executor/state_parts.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "checkpoint/errors.h"
@@ -9,12 +11,39 @@
 
 namespace sluice {
 
+void PartCache::Expect(const std::vector<std::string>& names) {
+  if (ahead_ == 0) return;
+  std::set<std::string_view> known(expected_.begin(), expected_.end());
+  for (const std::string& name : names) {
+    if (known.insert(name).second) expected_.push_back(name);
+  }
+}
+
+void PartCache::AskAhead() {
+  while (asked_.size() < ahead_ && !expected_.empty()) {
+    const std::string name = std::move(expected_.front());
+    expected_.pop_front();
+    if (parts_.contains(name)) continue;
+    asked_.emplace(name, std::async(std::launch::async,
+                                    [objects = objects_, name] { return objects->Get(name); }));
+  }
+}
+
+absl::StatusOr<std::string> PartCache::Get(const std::string& name) {
+  AskAhead();
+  auto asked = asked_.extract(name);
+  if (asked.empty()) return objects_->Get(name);
+  absl::StatusOr<std::string> bytes = asked.mapped().get();
+  AskAhead();
+  return bytes;
+}
+
 absl::StatusOr<StatePartReader*> PartCache::Open(const std::string& name) {
   CloseOld();
   Part& part = parts_[name];
   part.used = ++uses_;
   if (part.reader == nullptr) {
-    auto bytes = objects_->Get(name);
+    auto bytes = Get(name);
     if (absl::IsNotFound(bytes.status())) {  // a checkpoint that is kept names it
       return DamagedError("checkpoint damaged: " + objects_->Where() + "/" + name +
                           " is missing");

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,11 +20,17 @@
 namespace sluice {
 
 // Opens parts on first use: one object holds the pieces of many partitions. Beyond `bytes_max` it
-// closes those that were used the longest time ago. Not thread-safe.
+// closes those that were used the longest time ago. Up to `ahead` objects that are expected are
+// read while another is worked on, each on a thread of its own, for a store may take long to
+// answer; 0: none. Not thread-safe.
 class PartCache {
  public:
-  PartCache(ObjectStore* objects, const StatePartCodec* codec, uint64_t bytes_max)
-      : objects_(objects), codec_(codec), bytes_max_(bytes_max) {}
+  PartCache(ObjectStore* objects, const StatePartCodec* codec, uint64_t bytes_max,
+            uint32_t ahead = 0)
+      : objects_(objects), codec_(codec), bytes_max_(bytes_max), ahead_(ahead) {}
+
+  // What will be opened, in this order. A name may come again.
+  void Expect(const std::vector<std::string>& names);
 
   // Valid until the next call.
   absl::StatusOr<StatePartReader*> Open(const std::string& name);
@@ -33,14 +41,19 @@ class PartCache {
     uint64_t bytes = 0;
     uint64_t used = 0;
   };
+  absl::StatusOr<std::string> Get(const std::string& name);
+  void AskAhead();
   void CloseOld();
 
   ObjectStore* objects_;
   const StatePartCodec* codec_;
   const uint64_t bytes_max_;
+  const uint32_t ahead_;
   uint64_t bytes_ = 0;
   uint64_t uses_ = 0;
   std::map<std::string, Part> parts_;
+  std::deque<std::string> expected_;  // each name once
+  std::map<std::string, std::future<absl::StatusOr<std::string>>> asked_;
 };
 
 // What a checkpoint of this executor's state came to.

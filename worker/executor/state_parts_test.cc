@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 
+#include "checkpoint/errors.h"
 #include "checkpoint/memory_object_store.h"
 
 namespace sluice {
@@ -81,6 +85,58 @@ TEST_F(StatePartsTest, APartitionThatEndsWithAnObjectHasNoEmptyPieceBehind) {
   EXPECT_FALSE(written->pieces[0].whole());
   EXPECT_EQ(objects_.List("part-").value().size(), 1u);
   EXPECT_EQ(Read(*written, 0, 0).size(), 10u);
+}
+
+// Answers a read when so many are waiting for an answer, or when that takes long.
+class StoreThatIsFarAway : public MemoryObjectStore {
+ public:
+  explicit StoreThatIsFarAway(int at_once) : at_once_(at_once) {}
+  absl::StatusOr<std::string> Get(const std::string& name) override {
+    std::unique_lock lock(mutex_);
+    most_ = std::max(most_, ++waiting_);
+    changed_.notify_all();
+    changed_.wait_for(lock, std::chrono::seconds(10), [&] { return most_ >= at_once_; });
+    --waiting_;
+    ++reads_;
+    lock.unlock();
+    return MemoryObjectStore::Get(name);
+  }
+  int most() const { return most_; }
+  int reads() const { return reads_; }
+
+ private:
+  const int at_once_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int waiting_ = 0, most_ = 0, reads_ = 0;
+};
+
+TEST_F(StatePartsTest, ReadsWhatIsExpectedSeveralAtATimeAndOnce) {
+  StoreThatIsFarAway store(4);
+  std::vector<std::string> names;
+  for (int i = 0; i < 12; ++i) {
+    PartWriter parts("part-1-" + std::to_string(i) + "-e1", &store, codec_.get(), UINT64_MAX);
+    Write(parts, 0, 10, i == 0);
+    ASSERT_TRUE(parts.Finish().ok());
+    names.push_back("part-1-" + std::to_string(i) + "-e1");
+  }
+  PartCache cache(&store, codec_.get(), UINT64_MAX, 4);
+  cache.Expect(names);
+  cache.Expect(names);
+  for (const std::string& name : names) {
+    const auto part = cache.Open(name);
+    ASSERT_TRUE(part.ok()) << part.status();
+    int entries = 0;
+    ASSERT_TRUE((*part)->Read("sums", 0, [&](StateEntry&&) {
+                         ++entries;
+                         return absl::OkStatus();
+                       }).ok());
+    EXPECT_EQ(entries, 10);
+  }
+  EXPECT_EQ(store.most(), 4);
+  EXPECT_EQ(store.reads(), 12);
+  cache.Expect({"part-1-99-e1"});
+  EXPECT_TRUE(IsDamaged(cache.Open("part-1-99-e1").status()));
 }
 
 }  // namespace

@@ -6,14 +6,10 @@
 
 namespace sluice {
 
-namespace {
-constexpr uint32_t kChainPartsMax = 16;   // a restore reads all of them
-}  // namespace
-
 uint64_t StateTable::BeginSnapshot() {
   RestorePending();  // of a checkpoint that nobody ended
   snapshot_ = StateSnapshot{};
-  snapshot_.whole = WritesAll(!current_.empty(), kChainPartsMax);
+  snapshot_.whole = WritesAll(!current_.empty(), 1);
   visiting_ = true;
   visit_at_ = 0;
   visit_end_ = snapshot_.whole ? slot_count_ : static_cast<uint32_t>(current_.size());

@@ -58,6 +58,12 @@ class StateStore::Former {
       partitions_[chain.operator_name()] = chain.partitions();
     }
   }
+  // Will be read, in the order of these calls.
+  void Expect(const std::string& operator_name, uint32_t partition) {
+    const auto chain = chains_.find({operator_name, partition});
+    if (chain == chains_.end()) return;
+    parts_.Expect({chain->second->parts().begin(), chain->second->parts().end()});
+  }
   // How many it was in, where that is another number than now; else 0.
   uint32_t PartitionsOf(const std::string& operator_name) const {
     const auto found = partitions_.find(operator_name);
@@ -132,7 +138,7 @@ absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const 
   }
   for (auto& [id, cell] : cells_) cell.table = NewTable(backend_.cached_bytes / cells_.size());
   const uint64_t open_bytes = db_ == nullptr ? UINT64_MAX : backend_.open_bytes;
-  Former former(grant, PartCache(objects, codec, open_bytes));
+  Former former(grant, PartCache(objects, codec, open_bytes, backend_.read_ahead));
   RETURN_IF_ERROR(former.ReadDeltas(grant, blocks, names));
   merge_limit_ = std::max(grant.manifest_batch_ms(), grant.state_ms());
   for (const auto& [id, own] : all_own) {
@@ -140,6 +146,7 @@ absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const 
     const Node& node = plan_->graph().node(stage.root);
     const uint32_t partitions = former.PartitionsOf(node.state_name);
     if (partitions == 0) {
+      for (const uint32_t p : own) former.Expect(node.state_name, p);
       for (const uint32_t p : own) {
         RETURN_IF_ERROR(former.Read(node.state_name, p, *cells_[{stage.id, p}].table));
       }
@@ -161,16 +168,19 @@ absl::Status StateStore::Divide(const Stage& stage, const std::vector<uint32_t>&
   spreading.partitions = stage.partitions;
   spreading.key_groups = key_groups_;
   spreading.partitioner = node.partitioner.get();
+  std::map<uint32_t, std::vector<uint32_t>> takers;  // by former partition
   for (spreading.former = 0; spreading.former < former_partitions; ++spreading.former) {
-    std::vector<uint32_t> takers;
     for (const uint32_t p : own) {
       spreading.partition = p;
-      if (partition_operator->NeedsFormer(spreading)) takers.push_back(p);
+      if (partition_operator->NeedsFormer(spreading)) takers[spreading.former].push_back(p);
     }
-    if (takers.empty()) continue;
+  }
+  for (const auto& [from, own_of] : takers) former.Expect(node.state_name, from);
+  for (const auto& [from, partitions] : takers) {
+    spreading.former = from;
     const std::unique_ptr<PartitionState> table = NewTable(0);
-    RETURN_IF_ERROR(former.Read(node.state_name, spreading.former, *table));
-    for (const uint32_t p : takers) {
+    RETURN_IF_ERROR(former.Read(node.state_name, from, *table));
+    for (const uint32_t p : partitions) {
       spreading.partition = p;
       PartitionState& to = *cells_[{stage.id, p}].table;
       to.OpenAttempt();

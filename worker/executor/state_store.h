@@ -31,6 +31,7 @@ struct StateBackend {
   uint64_t cached_bytes = 0;              // of what is in a database, those that stay in memory
   uint64_t part_bytes = uint64_t{16} << 20;  // of entries in an object of a checkpoint of it
   uint64_t open_bytes = uint64_t{64} << 20;  // of objects that are held while a state is loaded
+  uint32_t read_ahead = 0;  // objects that are read then while another is worked on
 };
 
 // Thread-safe after Load. Each table has a lock, which a task holds while it works on it; merges

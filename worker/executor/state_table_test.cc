@@ -131,6 +131,29 @@ TEST(StateTable, RewritesWholeWhenIncrementsOutgrowTheBase) {
   EXPECT_LE(whole, 5);
 }
 
+// A chain was rewritten when it had sixteen parts, however small: seven bytes for a changed one.
+TEST(StateTable, SmallIncrementsOfALargeStateAreNotRewrittenAllTheTime) {
+  constexpr int kKeys = 50'000, kChanged = kKeys / 100;
+  StateTable table;
+  uint64_t changed = 0, written = 0;
+  for (int batch = 0; batch <= 100; ++batch) {
+    table.OpenAttempt();
+    const int count = batch == 0 ? kKeys : kChanged;
+    for (int i = 0; i < count; ++i) {
+      table.Put("key" + std::to_string((batch * kChanged + i) % kKeys),
+                std::string(80, static_cast<char>('a' + batch % 26)));
+    }
+    table.KeepAttempt(batch + 1);
+    table.MergeUpTo(batch + 1);
+    const size_t rows = Write(table).rows.size();
+    table.ForgetSealed();
+    if (batch == 0) continue;
+    changed += static_cast<uint64_t>(count);
+    written += rows;
+  }
+  EXPECT_LE(written, 2 * changed);
+}
+
 TEST(StateTable, ARemovalBelowANewUndecidedLifeIsWritten) {
   StateTable table;
   table.OpenAttempt();
