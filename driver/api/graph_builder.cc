@@ -206,6 +206,11 @@ void GraphBuilder::AddFiles(Output output, const std::string& prefix, const std:
     Fail(2, output.label + ": the prefix must be an absolute path or s3://bucket/prefix: " +
                 prefix);
   }
+  for (const Output& other : graph_.outputs()) {
+    if (!prefix.empty() && other.prefix == prefix && other.suffix == suffix) {
+      Fail(2, output.label + ": another output has this prefix and suffix: " + prefix);
+    }
+  }
   if (Rolls(output) && output.roll_after_ms <= 0) {
     Fail(3, output.label + ": roll_after must be above 0");
   }

@@ -266,8 +266,10 @@ bool JobDriverCore::FinishRun(MonotonicTime now, BatchRun& run) {
   if (!RunForeachOf(run, outcome) || Fires(FaultPoint::kDecideLater)) return false;
   JudgeWorkers(run);
   for (const auto& [executor, report] : run.reports) copies_won_ += report.outrun();
-  scheduling_delay_ms_ = (run.first_sent - planned_at_[run.batch_ms]) / 1000;
-  planned_at_.erase(run.batch_ms);
+  // One that a former driver planned has no time here.
+  if (const auto planned = planned_at_.extract(run.batch_ms); !planned.empty()) {
+    scheduling_delay_ms_ = (run.first_sent - planned.mapped()) / 1000;
+  }
   rates_.OnDecided(now, run.batch_ms, run.first_sent);
   ForgetBlame(now, run.batch_ms);
   events_->Decided(run.batch_ms, outcome.decided.records(), outcome.decided.letters_size());

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 namespace sluice {
@@ -18,7 +20,13 @@ void ListOne(const std::string& path, const ListRules& rules, Listing& listing,
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     struct stat status;
-    if (name.starts_with(".") || stat(entry->path().c_str(), &status) != 0) continue;
+    if (name.starts_with(".")) continue;
+    if (stat(entry->path().c_str(), &status) != 0) {
+      // It has left just now, or is a link to nowhere. Any other may be back: it has not left.
+      if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR) continue;
+      listing.error = "cannot look at " + entry->path().string() + ": " + std::strerror(errno);
+      return;
+    }
     if (S_ISDIR(status.st_mode) && directories != nullptr) {
       directories->push_back(entry->path().string());
     }
@@ -41,8 +49,9 @@ Listing ListDirectory(const SourceSpec& source, const ListRules& rules) {
   ListOne(source.directory, rules, listing, objects ? &directories : nullptr);
   for (const std::string& directory : directories) {
     std::error_code error;
-    if (!fs::exists(directory + "/_SUCCESS", error)) continue;
-    ListOne(directory, rules, listing, nullptr);
+    const bool whole = fs::exists(directory + "/_SUCCESS", error);
+    if (error) listing.error = "cannot look into " + directory + ": " + error.message();
+    if (whole) ListOne(directory, rules, listing, nullptr);
   }
   std::sort(listing.files.begin(), listing.files.end(),
             [](const ListedFile& a, const ListedFile& b) { return a.path < b.path; });

@@ -72,6 +72,18 @@ TEST_F(DirectoryListingTest, AnErrorIsGivenBack) {
   EXPECT_THAT(listing.error, HasSubstr("cannot list " + source_.directory + ": No such file"));
 }
 
+// It was left out in silence, so that it was forgotten, and read again when it could be looked at.
+TEST_F(DirectoryListingTest, AFileThatCannotBeLookedAtIsAnError) {
+  Put("a");
+  std::filesystem::create_symlink(std::string(300, 'n'), source_.directory + "/b");  // for root, too
+  EXPECT_THAT(ListDirectory(source_, {}).error, HasSubstr("cannot look at"));
+  std::filesystem::remove(source_.directory + "/b");
+  std::filesystem::create_symlink("loop", source_.directory + "/loop");
+  std::filesystem::create_symlink("nowhere", source_.directory + "/nowhere");
+  EXPECT_EQ(ListDirectory(source_, {}).error, "");
+  EXPECT_THAT(Names(), ElementsAre("a"));
+}
+
 TEST_F(DirectoryListingTest, ObjectFilesOfPublishedBatches) {
   source_.file_format = FileFormat::kObjects;
   Put("out-1000/part-00000");

@@ -10,7 +10,9 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kPublishedPerListing = 100;
+// Batches that were in flight when a generation ended, and now and then.
+constexpr uint64_t kSweptAtFirst = 16;
+constexpr uint64_t kPublishedPerSweep = 100;
 
 }  // namespace
 
@@ -20,7 +22,7 @@ PublishDone FileOutputs::Publish(const PublishOutput& publish, const Output& out
                                   ? PublishUploads(&buckets_, publish, output.overwrite)
                                   : PublishTextFiles(publish.staged, output.overwrite);
   if (status.ok()) {
-    Sweep(output, publish.job_instance, publish.batch_ms);
+    Sweep(output, publish.staged.staged_path(), publish.job_instance, publish.batch_ms);
   } else {
     done.error = std::string(status.message());
     done.fatal = absl::IsAlreadyExists(status) || absl::IsDataLoss(status);
@@ -34,7 +36,8 @@ PublishDone FileOutputs::Roll(const RollOutput& roll, const Output& output) {
                                   ? MakeRolledObject(&buckets_, roll, output)
                                   : MakeRolledFile(roll, output, epoch_);
   if (status.ok()) {
-    Sweep(output, roll.job_instance, roll.to_ms);
+    Sweep(output, roll.staged.empty() ? "" : roll.staged.back().staged_path(), roll.job_instance,
+          roll.to_ms);
   } else {
     done.error = std::string(status.message());
     done.fatal = absl::IsDataLoss(status);
@@ -42,13 +45,22 @@ PublishDone FileOutputs::Roll(const RollOutput& roll, const Output& output) {
   return done;
 }
 
-// In a bucket that takes listings: not at every batch.
-void FileOutputs::Sweep(const Output& output, uint64_t job_instance, int64_t batch_ms) {
-  const StagedOf staged{output.prefix, job_instance, output.id};
-  if (!IsBucketUrl(output.prefix)) return SweepStaged(staged, batch_ms);
-  if (!Rolls(output) && published_[output.id]++ % kPublishedPerListing != 0) return;
-  const absl::Status swept = Rolls(output) ? SweepStagedObjects(&buckets_, staged, batch_ms)
-                                           : AbortUndecidedUploads(&buckets_, staged, batch_ms);
+// It lists a directory, which has an entry for each batch that was ever published, so it is not
+// done at each of them.
+void FileOutputs::Sweep(const Output& output, const std::string& staged, uint64_t job_instance,
+                        int64_t batch_ms) {
+  Published& published = published_[output.id];
+  const std::string maker = staged.substr(staged.rfind('-') + 1);
+  if (maker != published.maker) published = {maker, 0};
+  const uint64_t count = published.count++;
+  const bool bucket = IsBucketUrl(output.prefix);
+  const uint64_t at_first = bucket ? 1 : kSweptAtFirst;
+  // Parts of rolled files are many, and rolled files few.
+  if (!Rolls(output) && count >= at_first && count % kPublishedPerSweep != 0) return;
+  const StagedOf left{output.prefix, output.suffix, job_instance, output.id};
+  if (!bucket) return SweepStaged(left, batch_ms);
+  const absl::Status swept = Rolls(output) ? SweepStagedObjects(&buckets_, left, batch_ms)
+                                           : AbortUndecidedUploads(&buckets_, left, batch_ms);
   LOG_IF(WARNING, !swept.ok()) << "what was staged for " << output.prefix << " stays: " << swept;
 }
 

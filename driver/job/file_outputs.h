@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 
 #include "checkpoint/output_buckets.h"
 #include "common/plan/graph.h"
@@ -19,12 +20,18 @@ class FileOutputs {
   PublishDone Roll(const RollOutput& roll, const Output& output);
 
  private:
-  // Deletes what is left of batches up to this one.
-  void Sweep(const Output& output, uint64_t job_instance, int64_t batch_ms);
+  // How often an output was published since another generation staged it.
+  struct Published {
+    std::string maker;  // "e3g5"
+    uint64_t count = 0;
+  };
+  // Deletes what is left of batches up to this one, if that is due. `staged`: a path of it.
+  void Sweep(const Output& output, const std::string& staged, uint64_t job_instance,
+             int64_t batch_ms);
 
   const uint64_t epoch_;
   OutputBuckets buckets_;
-  std::map<OutputId, uint64_t> published_;  // so often, in buckets
+  std::map<OutputId, Published> published_;
 };
 
 }  // namespace sluice

@@ -268,6 +268,21 @@ TEST(JobDriverCoreTest, SlotsAreCollectableTenMinutesAfterTheirCheckpointAcrossD
   EXPECT_GT(state.CollectableSlot(130'000 + 10'000 * 200), 6'000u);
 }
 
+// Two seals from a clock that was a year ahead kept all slots for that year.
+TEST(JobDriverCoreTest, AClockThatWasAheadDoesNotKeepSlotsForEver) {
+  JobState state;
+  const auto seal = [&](uint64_t slot, int64_t wall_ms) {
+    proto::Entry entry;
+    entry.mutable_collected()->set_slot(slot);
+    entry.mutable_collected()->set_wall_ms(wall_ms);
+    ASSERT_TRUE(state.Apply(entry).ok());
+  };
+  const int64_t year_ms = int64_t{365} * 86'400'000;
+  for (int i = 0; i < 3; ++i) seal(10 + i, year_ms + i * 10'000);
+  for (int i = 0; i < 200; ++i) seal(100 + i, 1'000'000 + i * 10'000);
+  EXPECT_GT(state.CollectableSlot(1'000'000 + 200 * 10'000), 150u);
+}
+
 TEST(JobDriverCoreTest, ASealIsLoggedWithTheSlotThatItCoversAndItsTime) {
   Cluster cluster(1);
   cluster.Announce();

@@ -191,6 +191,10 @@ void JobState::ApplySkipped(const proto::Skipped& skipped) {
 void JobState::ApplyCollected(const proto::Collected& collected) {
   constexpr int64_t kApartMs = 10'000;
   if (collected.slot() == 0) return;
+  // Of a clock that was set back since: they would be young for as long as it had been ahead.
+  for (proto::Collected& former : collected_) {
+    former.set_wall_ms(std::min(former.wall_ms(), collected.wall_ms()));
+  }
   const size_t count = collected_.size();
   const bool close =
       count >= 2 && collected.wall_ms() - collected_[count - 2].wall_ms() < kApartMs;

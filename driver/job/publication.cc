@@ -86,11 +86,12 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
 }
 
 void SweepStaged(const StagedOf& staged, int64_t batch_ms) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(ParentOf(staged.prefix), ignored)) {
-    if (!IsStaged(entry.path().filename().string(), staged, batch_ms)) continue;
+  std::error_code error;
+  fs::directory_iterator entry(ParentOf(staged.prefix), error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (!IsStaged(entry->path().filename().string(), staged, batch_ms)) continue;
     std::error_code failed;
-    fs::remove_all(entry.path(), failed);
+    fs::remove_all(entry->path(), failed);
   }
 }
 

@@ -16,9 +16,10 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
 // Deletes what is still staged of this output of this job for batches up to `batch_ms`, after
 // that one is published: by other generations, or for batches whose plan died with a job driver
 // before it was durable. Batches of an output are published in order, so nobody needs it any more.
-// `prefix` is the output's.
+// `prefix` and `suffix` are the output's.
 struct StagedOf {
   std::string prefix;
+  std::string suffix;
   uint64_t job_instance = 0;
   uint32_t output = 0;
 };

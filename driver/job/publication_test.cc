@@ -55,7 +55,7 @@ TEST_F(PublicationTest, SweepLeavesLaterBatchesAndOthersOutputAlone) {
                                          ".sluice-8-1000-0-e1g1", ".sluice-notes",
                                          ".sluice-rolled-7-2000-0-e1"};
   for (const std::string& name : kept) Stage(root_ + "/" + name);
-  SweepStaged({root_ + "/out", 7, 0}, 1000);
+  SweepStaged({root_ + "/out", "", 7, 0}, 1000);
   EXPECT_FALSE(fs::exists(root_ + "/.sluice-7-1000-0-e1g1"));
   for (const std::string& name : kept) EXPECT_TRUE(fs::exists(root_ + "/" + name)) << name;
 }
@@ -63,7 +63,7 @@ TEST_F(PublicationTest, SweepLeavesLaterBatchesAndOthersOutputAlone) {
 // Tasks run before their batch's plan is durable; the next driver may never hear of that batch.
 TEST_F(PublicationTest, SweepTakesWhatWasStagedForABatchThatWasNeverLogged) {
   Stage(root_ + "/.sluice-7-900-0-e1g1");
-  SweepStaged({root_ + "/out", 7, 0}, 1000);
+  SweepStaged({root_ + "/out", "", 7, 0}, 1000);
   EXPECT_FALSE(fs::exists(root_ + "/.sluice-7-900-0-e1g1"));
 }
 

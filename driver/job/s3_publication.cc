@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -96,11 +97,12 @@ absl::Status SweepStagedObjects(OutputBuckets* buckets, const StagedOf& staged,
 absl::Status AbortUndecidedUploads(OutputBuckets* buckets, const StagedOf& staged,
                                    int64_t batch_ms) {
   ASSIGN_OR_RETURN(const OutputBuckets::Place place, buckets->Find(staged.prefix + "-"));
+  const std::string part = (staged.suffix.empty() ? "" : "." + staged.suffix) + "/part-";
   return place.bucket->AbortUploads(place.key, [&](const S3Upload& upload) {
     const char* rest = upload.key.c_str() + place.key.size();
     char* end = nullptr;
     const long long ms = std::strtoll(rest, &end, 10);
-    return end != rest && (*end == '/' || *end == '.') && ms <= batch_ms;
+    return end != rest && std::string_view(end).starts_with(part) && ms <= batch_ms;
   });
 }
 

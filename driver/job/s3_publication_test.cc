@@ -116,11 +116,24 @@ TEST_F(S3PublicationTest, AnUploadThatIsGoneIsNotTakenForPublished) {
 
 TEST_F(S3PublicationTest, UploadsThatWereNeverDecidedAreAbortedAndLaterOnesLeftAlone) {
   Upload("p/out-900/part-00000", "never decided", "a");
-  Upload("p/out-1000.csv/part-00000", "of another generation", "b");
+  Upload("p/out-1000/part-00000", "of another generation", "b");
   Upload("p/out-2000/part-00000", "not decided yet", "c");
   Upload("p/other-900/part-00000", "of another output", "d");
-  ASSERT_TRUE(AbortUndecidedUploads(&buckets_, {"s3://bucket/p/out", kJob, 0}, 1000).ok());
+  ASSERT_TRUE(AbortUndecidedUploads(&buckets_, {"s3://bucket/p/out", "", kJob, 0}, 1000).ok());
   EXPECT_EQ(s3_.uploads(), 2u);
+}
+
+// It took every upload behind the prefix for its own: what another output had decided was lost.
+TEST_F(S3PublicationTest, AnOutputOfTheSamePrefixAndAnotherSuffixIsLeftAlone) {
+  publish_.staged.set_target_path("s3://bucket/p/out-1000.obj");
+  *publish_.staged.add_uploads() = Upload("p/out-1000.obj/part-00000", "decided", "7-0");
+  Upload("p/out-7/notes", "of somebody else", "x");
+  ASSERT_TRUE(AbortUndecidedUploads(&buckets_, {"s3://bucket/p/out", "", kJob, 0}, 2000).ok());
+  EXPECT_EQ(s3_.uploads(), 2u);
+  EXPECT_TRUE(Publish().ok());
+  Upload("p/out-900.obj/part-00000", "never decided", "a");
+  ASSERT_TRUE(AbortUndecidedUploads(&buckets_, {"s3://bucket/p/out", "obj", kJob, 1}, 2000).ok());
+  EXPECT_EQ(s3_.uploads(), 1u);
 }
 
 TEST_F(S3PublicationTest, PartsOfSeveralBatchesBecomeOneObject) {
@@ -129,7 +142,7 @@ TEST_F(S3PublicationTest, PartsOfSeveralBatchesBecomeOneObject) {
   ASSERT_TRUE(MakeRolledObject(&buckets_, roll_, output_).ok());
   const std::string whole = "head\n" + std::string(80, 'a') + "b\n" + std::string(80, 'c');
   EXPECT_EQ(*bucket_->Get("p/out-1000-2000-7.csv"), whole);
-  ASSERT_TRUE(SweepStagedObjects(&buckets_, {output_.prefix, kJob, 0}, 2000).ok());
+  ASSERT_TRUE(SweepStagedObjects(&buckets_, {output_.prefix, "", kJob, 0}, 2000).ok());
   EXPECT_EQ(s3_.Keys(), std::vector<std::string>{"p/out-1000-2000-7.csv"});
   ASSERT_TRUE(MakeRolledObject(&buckets_, roll_, output_).ok());  // though the parts are gone
 }
@@ -145,7 +158,7 @@ TEST_F(S3PublicationTest, StagedPartsOfLaterBatchesAndOtherOutputsStay) {
   StageRolled(3000, {"b\n"});
   ASSERT_TRUE(bucket_->PutIfAbsent("p/.sluice-0000000000000007-1000-1-e1g1/part-0", "x").ok());
   ASSERT_TRUE(bucket_->PutIfAbsent("p/.sluice-0000000000000008-1000-0-e1g1/part-0", "x").ok());
-  ASSERT_TRUE(SweepStagedObjects(&buckets_, {output_.prefix, kJob, 0}, 2000).ok());
+  ASSERT_TRUE(SweepStagedObjects(&buckets_, {output_.prefix, "", kJob, 0}, 2000).ok());
   EXPECT_EQ(s3_.Keys().size(), 3u);
 }
 
