@@ -3,19 +3,17 @@
 #include <glog/logging.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cstring>
 #include <future>
 #include <thread>
 #include <utility>
 
+#include "common/net/acceptor.h"
 #include "common/net/credentials.h"
 #include "common/net/grpc_link.h"
 #include "common/net/grpc_link_service.h"
 #include "common/net/keepalive.h"
+#include "common/status.h"
 
 namespace sluice {
 namespace {
@@ -25,44 +23,13 @@ std::string Join(const std::string& host, int port) {
   return (bare_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-std::string Unbracketed(const std::string& host) {
-  return host.size() > 2 && host.front() == '[' ? host.substr(1, host.size() - 2) : host;
-}
-
-// Why gRPC could not bind: it does not tell, so the same bind is tried by hand.
-absl::Status BindError(const std::string& host, int port) {
-  const std::string where = Join(host, port);
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* found = nullptr;
-  const int failed = getaddrinfo(Unbracketed(host).c_str(), std::to_string(port).c_str(), &hints,
-                                 &found);
-  if (failed != 0) {
-    return absl::InvalidArgumentError("no such host to listen on: " + where + ": " +
-                                      gai_strerror(failed));
-  }
-  int error = 0;
-  for (addrinfo* at = found; at != nullptr && error == 0; at = at->ai_next) {
-    const int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, at->ai_addr, at->ai_addrlen) != 0) error = errno;
-    if (error == 0 && listen(fd, 1) != 0) error = errno;
-    close(fd);
-  }
-  freeaddrinfo(found);
-  if (error == EADDRINUSE) return absl::AlreadyExistsError("port in use: " + where);
-  return absl::InvalidArgumentError("cannot listen on " + where + ": " +
-                                    (error != 0 ? strerror(error) : "unknown reason"));
-}
-
 }  // namespace
 
 struct GrpcTransport::Server {
   explicit Server(std::shared_ptr<internal::LinkCore> core) : links(std::move(core)) {}
   internal::LinkService links;
   std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<Acceptor> acceptor;
 };
 
 GrpcTransport::GrpcTransport() = default;
@@ -76,25 +43,33 @@ absl::StatusOr<std::unique_ptr<GrpcTransport>> GrpcTransport::Start(GrpcTranspor
   }
   auto core = std::make_shared<internal::LinkCore>(options, handler);
   auto state = std::make_unique<Server>(core);
+  ASSIGN_OR_RETURN(state->acceptor, Acceptor::Listen(options.host, options.port));
   grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(Join(options.host, options.port),
-                           MakeServerCredentials(options.host, options.security), &port);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  auto take = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      MakeServerCredentials(options.host, options.security));
   SetKeepalive([&](const char* name, int value) { builder.AddChannelArgument(name, value); });
   builder.SetMaxReceiveMessageSize(kMessageBytesMax);
   builder.SetMaxSendMessageSize(-1);
   builder.RegisterService(&state->links);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   state->server = builder.BuildAndStart();
-  if (state->server == nullptr || port == 0) return BindError(options.host, options.port);
+  if (state->server == nullptr) {
+    return absl::InvalidArgumentError("cannot serve with this certificate: " + options.host);
+  }
 
   std::unique_ptr<GrpcTransport> transport(new GrpcTransport);
   transport->address_ =
-      Join(options.advertise.empty() ? options.host : options.advertise, port);
+      Join(options.advertise.empty() ? options.host : options.advertise, state->acceptor->port());
   transport->core_ = std::move(core);
-  transport->server_ = std::move(state);
   transport->core_->Start(transport->address_);
+  state->acceptor->Start([take = std::shared_ptr(std::move(take))](int listener, int connection) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters made;
+    made.listener_fd = listener;
+    made.fd = connection;
+    take->HandleNewConnection(&made);
+  });
+  transport->server_ = std::move(state);
   return transport;
 }
 
@@ -112,6 +87,7 @@ void GrpcTransport::Shutdown(int64_t deadline_us) {
   auto ended = std::make_shared<std::promise<void>>();
   std::future<void> end = ended->get_future();
   Server* server = server_.release();
+  server->acceptor.reset();
   server->links.Close();
   const auto by = std::chrono::system_clock::now() + std::chrono::microseconds(deadline_us);
   std::thread([server, ended, by] {

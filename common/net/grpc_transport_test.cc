@@ -1,6 +1,7 @@
 #include "common/net/grpc_transport.h"
 
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +46,19 @@ class Peer {
     close(fds[0]);
   }
   ~Peer() { Kill(); }
+  // From now on it cannot open anything; or it can again.
+  void TakeDescriptors() {
+    ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, nullptr, &limit_), 0);
+    rlim_t free = 0;
+    while (access(("/proc/" + std::to_string(pid_) + "/fd/" + std::to_string(free)).c_str(),
+                  F_OK) == 0) {
+      ++free;
+    }
+    const rlimit none = {free, limit_.rlim_max};
+    ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, &none, nullptr), 0);
+  }
+  void GiveDescriptors() { ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, &limit_, nullptr), 0); }
+
   void Kill() {
     if (pid_ == 0) return;
     kill(pid_, SIGKILL);
@@ -56,6 +70,7 @@ class Peer {
 
  private:
   pid_t pid_ = 0;
+  rlimit limit_ = {};
   std::string address_;
 };
 
@@ -194,6 +209,24 @@ TEST(GrpcTransportTest, AHostThatIsNotOursIsAnError) {
   auto status =
       GrpcTransport::Start({.host = "203.0.113.7", .security = insecure}, &handler).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+}
+
+TEST(GrpcTransportTest, AProcessThatHadNoDescriptorLeftAcceptsConnectionsAgain) {
+  Peer peer;
+  peer.TakeDescriptors();
+  TestNode early({.connect_us = 300'000});
+  early.transport->Send(peer.address(), Beat(1));
+  EXPECT_THAT(early.Await(1), ElementsAre(peer.address() + " broken"));
+  peer.GiveDescriptors();
+  TestNode late;
+  late.transport->Send(peer.address(), Beat(2));
+  EXPECT_THAT(late.Await(1), ElementsAre(peer.address() + " 2"));
+}
+
+TEST(GrpcTransportTest, ANameThatDoesNotResolveIsDownAndNotRefused) {
+  TestNode a({.connect_us = 300'000});
+  a.transport->Send("no-such-host.invalid:1", Beat(1));
+  EXPECT_THAT(a.Await(1), ElementsAre("no-such-host.invalid:1 broken"));
 }
 
 TEST(GrpcTransportTest, AnOpenBindIsRefused) {

@@ -98,6 +98,7 @@ class Cluster:
         self.network = network
         self.security = security or (lambda name: [])
         self.bind = {}  # of a daemon by name: another host to listen on than its address
+        self.env = {}   # of a daemon by name: its environment
         self.folder = folder or tempfile.mkdtemp(prefix="sluice-test-")
         self.keep = keep
         self.driver = None
@@ -177,12 +178,13 @@ class Cluster:
             self.sluice, "driver", f"--listen={self.address or host + ':0'}", f"--http={host}:0",
             f"--advertise={self.host('driver')}", f"--data-dir={self.path('driver')}",
             f"--port-file={port_file}", f"--http-port-file={http_file}",
-            *self.security("driver"), *flags], self.folder, netns=self.namespace("driver"))
+            *self.security("driver"), *flags], self.folder, self.env.get("driver"),
+            netns=self.namespace("driver"))
         self.address = self.read_port(port_file, self.driver)
         self.http = self.read_port(http_file, self.driver)
 
-    def start_worker(self, name, slots=2, fresh=False, flags=(), ready=True):
-        """With `ready` it returns when the worker accepts calls."""
+    def start_worker(self, name, slots=2, fresh=False, flags=(), ready=True, listen=None):
+        """With `ready` it returns when the worker accepts calls; at HOST:PORT, if that is given."""
         data = self.path(name)
         if fresh:
             shutil.rmtree(data, ignore_errors=True)
@@ -190,9 +192,10 @@ class Cluster:
         port_file = self.path(f"{name}.{self.starts}.port")
         self.workers[name] = Process(name, [
             self.sluice, "worker", f"--driver={self.address}", f"--slots={slots}",
-            f"--listen={self.bind.get(name, self.host(name))}:0",
+            f"--listen={listen or self.bind.get(name, self.host(name)) + ':0'}",
             f"--advertise={self.host(name)}", f"--data-dir={data}", f"--port-file={port_file}",
-            *self.security(name), *flags], self.folder, netns=self.namespace(name))
+            *self.security(name), *flags], self.folder, self.env.get(name),
+            netns=self.namespace(name))
         if ready:
             self.read_port(port_file, self.workers[name])
 

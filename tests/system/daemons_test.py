@@ -1,0 +1,191 @@
+"""What befalls daemons and jobs that run: no descriptor is left, an address changes hands, clocks are
+apart and jump, a job is started again as another program.
+
+usage: daemons_test.py SLUICE GATE SHAPE CLOCK_LIBRARY
+"""
+import os
+import resource
+import struct
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
+from gate_job import GateJob, gate_lines  # noqa: E402
+from outputs import batches, drop_file, latest  # noqa: E402
+
+CONF = ["worker_lease=1s", "checkpoint_interval=500ms"]
+LINES = 200
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+class Run:
+    """A job that counts what is put into files, on a cluster of two workers."""
+
+    def __init__(self, cluster, gate):
+        self.cluster, self.lines = cluster, []
+        self.job = GateJob(cluster, "counts")
+        self.job.submit(gate, conf=CONF)
+
+    def more(self):
+        """Some more lines, to their end."""
+        more = gate_lines(len(self.lines), LINES)
+        drop_file(self.job.inputs, f"f{len(self.lines)}", more)
+        self.lines += more
+        self.job.await_sums(self.lines)
+
+    def status(self):
+        return wait_until(lambda: self.cluster.job("counts"), "the status of the job")
+
+
+def lowest_free(pid):
+    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    return min(set(range(len(taken) + 1)) - taken)
+
+
+def no_descriptors(run):
+    """Whoever connects waits; what is connected goes on; nobody is started again."""
+    cluster = run.cluster
+    before = run.status()
+    for daemon in (cluster.driver, cluster.workers["w0"]):
+        limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (lowest_free(daemon.pid), limits[1]))
+        if daemon is cluster.driver:
+            code, _, said = cluster.run("job", "list", "--connect-timeout=500ms", check=False)
+            if code != 4:
+                raise Failure(f"a client ended with {code}, not 4: {said}")
+            wait_until(lambda: "no descriptor" in daemon.tail(), "the daemon to say it")
+        run.more()
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+        run.more()
+        if daemon.popen.poll() is not None:
+            raise Failure(f"{daemon.name} ended with {daemon.popen.returncode}: {daemon.tail()}")
+    after = run.status()
+    if (after["epoch"], after["generation"]) != (before["epoch"], before["generation"]):
+        raise Failure(f"the job was disturbed: {before}, then {after}")
+    print("ok no descriptor left for driver daemon and worker daemon")
+
+
+def an_address_changes_hands(run):
+    """A worker dies, and another one is at its address before anybody looks."""
+    cluster = run.cluster
+    dead = cluster.workers["w0"]
+    address = wait_until(lambda: [w["address"] for w in cluster.worker_list()
+                                  if w["pid"] == dead.pid], "the worker's address")[0]
+    dead.kill()
+    for pid in cluster.pids_with(cluster.path("w0")):
+        kill(pid)
+    cluster.start_worker("w2", listen=address)
+
+    def taken_over():
+        rows = {w["pid"]: w for w in cluster.worker_list()}
+        new, old = rows.get(cluster.workers["w2"].pid), rows.get(dead.pid)
+        return (new and new["state"] == "UP" and new["address"] == address and new["executors"] and
+                (old is None or (old["state"] != "UP" and old["id"] != new["id"])))
+    run.more()
+    wait_until(taken_over, "another worker at the address of the dead one")
+    run.more()
+    print(f"ok {address} belongs to another worker")
+
+
+class Clock:
+    """The wall clock of the processes that are started with `env`, seconds off this machine's."""
+
+    def __init__(self, cluster, name, library):
+        self.file = open(cluster.path(f"{name}.clock"), "wb", buffering=0)
+        self.env = {**os.environ, "LD_PRELOAD": library, "SHIFTED_CLOCK": self.file.name}
+        self.set(0)
+
+    def set(self, seconds):
+        os.pwrite(self.file.fileno(), struct.pack("=q", seconds), 0)
+
+
+def clocks_that_differ(sluice, gate, library):
+    """Daemons and a worker five minutes apart, clocks that jump by an hour and a day, and strobe."""
+    with Cluster(sluice) as cluster:
+        clocks = {name: Clock(cluster, name, library) for name in ("driver", "w0")}
+        cluster.env = {name: clock.env for name, clock in clocks.items()}
+        clocks["driver"].set(-5 * MINUTE)
+        clocks["w0"].set(5 * MINUTE)
+        cluster.start_driver("--conf=worker_lease=1s")
+        for name in ("w0", "w1"):
+            cluster.start_worker(name)
+        run = Run(cluster, gate)
+        run.more()
+        began = run.status()
+        off = max(batches(run.job.output, "sums")) / 1000 - time.time()
+        if not -6 * MINUTE < off < -4 * MINUTE:
+            raise Failure(f"the job driver's clock is not five minutes behind: {off} s")
+        for seconds in (HOUR, -HOUR, DAY, 0):
+            for clock in clocks.values():
+                clock.set(seconds)
+            run.more()
+        for turn in range(20):
+            clocks["driver"].set((-1) ** turn * 5 * MINUTE)
+            clocks["w0"].set((-1) ** (turn + 1) * 5 * MINUTE)
+            if turn % 4 == 3:
+                run.more()
+        ended = run.status()
+        if any(began[key] != ended[key] for key in ("epoch", "generation", "driver_restarts")):
+            raise Failure(f"clocks have disturbed the job: {began}, then {ended}")
+        if ended["decided_batches"] > 2000:
+            raise Failure(f"a jump was made up for by single batches: {ended}")
+        print(f"ok clocks apart and jumping: {len(run.lines)} lines exact, "
+              f"{ended['decided_batches']} batches")
+
+
+def another_program(cluster, shape):
+    """Drained and submitted anew: what is found again goes on, what does not fit is refused."""
+    inputs, output = cluster.path("shape", "in"), cluster.path("shape", "out")
+    os.makedirs(inputs)
+    os.makedirs(output)
+
+    def flags(kind):
+        return [f"--dir={inputs}", f"--output={output}", f"--shape={kind}"]
+
+    def counts(state, expected):
+        wait_until(lambda: sorted(latest(output, state)) == expected, f"{state} to be {expected}")
+    drop_file(inputs, "f1", ["a 1", "a not", "b 2"])
+    cluster.submit(shape, "shape", flags("first"))
+    counts("words", ["(a,2)", "(b,1)"])
+    cluster.run("job", "drain", "shape")
+
+    done = subprocess.run(cluster.client_words(
+        "submit", f"--driver={cluster.address}", "--name=shape",
+        f"--checkpoint=rocksdb:{cluster.path('checkpoint-shape')}", shape, "--",
+        *flags("fraction")), text=True, capture_output=True, timeout=60)
+    if done.returncode != 3 or not all(word in done.stderr for word in ("words", "int64",
+                                                                        "float64")):
+        raise Failure(f"a changed codec ended with {done.returncode}: {done.stderr!r}")
+    print(f"ok refused: {done.stderr.strip()}")
+
+    cluster.submit(shape, "shape", flags("more"))
+    drop_file(inputs, "f2", ["b 3", "b not", "c 4"])
+    counts("words", ["(a,2)", "(b,2)", "(c,1)"])
+    counts("since", ["(b,1)", "(c,1)"])
+    cluster.run("job", "cancel", "shape")
+    print("ok a changed program goes on with the state that it finds")
+
+
+def main():
+    sluice, gate, shape, library = (os.path.abspath(p) for p in sys.argv[1:5])
+    with Cluster(sluice) as cluster:
+        cluster.start_driver("--conf=worker_lease=1s")
+        for name in ("w0", "w1"):
+            cluster.start_worker(name)
+        another_program(cluster, shape)
+        run = Run(cluster, gate)
+        run.more()
+        no_descriptors(run)
+        an_address_changes_hands(run)
+    clocks_that_differ(sluice, gate, library)
+    print("daemons_test passed")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        sys.exit(1)
