@@ -10,7 +10,7 @@ packages=(
   libssl-dev libcurl4-openssl-dev zlib1g-dev libpqxx-dev postgresql etcd-server
   libgtest-dev libgmock-dev libbenchmark-dev
   clang-14 libclang-rt-14-dev openssl iproute2 nginx-light curl procps psmisc python3
-  bible-kjv-text bible-kjv
+  bible-kjv-text bible-kjv nftables
 )
 
 format='${db:Status-Status}=${Package} '

@@ -58,11 +58,13 @@ class Cuts:
                    "batches to be decided beside the fault", 60)
 
     def one(self, name, begin, end, calm):
-        """A fault; a calm one must not cost the job a generation."""
+        """A fault; a calm one must not cost the job a generation, one that is not must, and with
+        None it may.
+        """
         before = self.await_whole(f"all to be well before: {name}")
         started = time.monotonic()
         begin()
-        if not calm:
+        if calm is False:
             wait_until(lambda: self.generation(self.status() or before) > self.generation(before),
                        f"a new generation: {name}", 60)
         noticed = time.monotonic() - started
@@ -74,7 +76,8 @@ class Cuts:
         if calm and self.generation(after) != self.generation(before):
             raise Failure(f"{name}: generation {self.generation(before)} became "
                           f"{self.generation(after)}")
-        print(f"{name}: " + ("no new generation" if calm else f"new generation in {noticed:.1f} s")
+        same = self.generation(after) == self.generation(before)
+        print(f"{name}: " + ("no new generation" if same else f"new generation in {noticed:.1f} s")
               + f", all well {time.monotonic() - healed:.1f} s after its end", flush=True)
 
     # ---- the faults ------------------------------------------------------------------------------
@@ -91,6 +94,16 @@ class Cuts:
     def reset(self, name):
         self.one(f"every connection of {name} is reset",
                  lambda: self.network.reset_connections(name), lambda: None, calm=True)
+
+    def lossy(self, name, percent):
+        # A third of all packets may well look like a host that is gone.
+        self.one(f"{percent} % of what {name} sends and gets is lost",
+                 lambda: self.network.lose(name, percent), lambda: self.network.lose(name, 0),
+                 calm=True if percent <= 10 else None)
+
+    def narrow(self, name):
+        self.one(f"{name} has 3 Mbit/s", lambda: self.network.narrow(name, "3mbit"),
+                 lambda: self.network.widen(name), calm=True)
 
     def unplugged(self, name):
         self.one(f"{name} is cut off", lambda: self.network.unplug(name),
@@ -124,6 +137,9 @@ class Cuts:
             name = WORKERS[number % len(WORKERS):] + WORKERS[:number % len(WORKERS)]
             self.flapping(name[0], 3)
             self.reset(name[1])
+            self.lossy(name[2], 10)
+            self.lossy(name[3], 30)
+            self.narrow(name[0])
             self.unplugged(name[1])
             self.one_way(name[2], "driver")
             self.one_way("driver", name[3])

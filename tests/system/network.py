@@ -10,6 +10,11 @@ def ip(*words):
     subprocess.run(["ip", *words], check=True)
 
 
+def ip_tc(space, verb, device, *how):
+    subprocess.run(["ip", "netns", "exec", space, "tc", "qdisc", verb, "dev", device, "root", *how],
+                   check=True)
+
+
 NOWHERE = "02:00:00:00:00:ff"  # an address of no device
 
 
@@ -67,6 +72,35 @@ class Network:
 
     def plug(self, name):
         self.set_port(name, "up")
+
+    def lose(self, name, percent):
+        """So much of what comes to it is lost at random, and so much of what it sends; 0: nothing."""
+        nft = [*self.inside(name), "nft"]
+        subprocess.run([*nft, "add", "table", "inet", "lossy"], check=True)
+        subprocess.run([*nft, "delete", "table", "inet", "lossy"], check=True)
+        if percent == 0:
+            return
+        drop = f"numgen random mod 100 < {percent} drop"
+        subprocess.run([*nft, f"""
+            add table inet lossy
+            add chain inet lossy in {{ type filter hook input priority 0; }}
+            add chain inet lossy out {{ type filter hook output priority 0; }}
+            add rule inet lossy in iifname eth0 {drop}
+            add rule inet lossy out oifname eth0 {drop}"""], check=True)
+
+    def narrow(self, name, rate):
+        """What it sends, and what is sent to it, goes at `rate` at most, and waits for up to a
+        second before it is dropped."""
+        for space, device in self.ends(name):
+            ip_tc(space, "replace", device, "tbf", "rate", rate, "burst", "16kb", "latency", "1s")
+
+    def widen(self, name):
+        for space, device in self.ends(name):
+            ip_tc(space, "del", device)
+
+    def ends(self, name):
+        return ((self.namespace(name), "eth0"),
+                (self.namespace("switch"), f"port{self.names.index(name)}"))
 
     def set_port(self, name, state):
         ip("-n", self.namespace("switch"), "link", "set", f"port{self.names.index(name)}", state)
