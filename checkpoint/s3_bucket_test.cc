@@ -92,6 +92,22 @@ TEST_F(S3BucketTest, TriesEndAtOneDeadline) {
   EXPECT_GT(s3_.faults_left(), 900u);
 }
 
+TEST_F(S3BucketTest, TenMinutesOf503AreAskedSeldomAndTheFirstAnswerIsTaken) {
+  constexpr int64_t kTenMinutesUs = 600'000'000;
+  s3_.Add(100'000, {.status = 503, .code = "SlowDown"});
+  const MonotonicTime begin = clock_.MonotonicUs();
+  int puts = 0;
+  for (; clock_.MonotonicUs() - begin < kTenMinutesUs; ++puts) {  // as the log and checkpoints do
+    EXPECT_TRUE(absl::IsUnavailable(bucket_->PutIfAbsent("a", "x")));
+  }
+  EXPECT_LE(puts, 30);
+  EXPECT_LE(s3_.TakeRequests().size(), 20u * puts);
+  s3_.ClearFaults();
+  const MonotonicTime healed = clock_.MonotonicUs();
+  EXPECT_TRUE(bucket_->PutIfAbsent("a", "x").ok());
+  EXPECT_EQ(clock_.MonotonicUs(), healed);
+}
+
 TEST_F(S3BucketTest, RefusedKeysAreReadAgainOnceAndThenDenied) {
   s3_.Add({.status = 403, .code = "ExpiredToken"});
   EXPECT_TRUE(bucket_->PutIfAbsent("a", "x").ok());

@@ -101,7 +101,7 @@ void SmallCluster::StartExecutor(const std::string& worker, const proto::StartEx
   options.job_driver = request.job_driver_address();
   options.worker = options.worker_id = worker;
   options.build = [this](const proto::ExecutorInit&) -> absl::StatusOr<BuiltGraph> {
-    return BuiltGraph{{std::shared_ptr<void>(), &context_.graph()}, kIntervalMs};
+    return BuiltGraph{{std::shared_ptr<void>(), &context_.graph()}, kIntervalMs, options_.state};
   };
   options.objects = &objects_;
   options.codec = codec_.get();

@@ -25,6 +25,7 @@ struct SmallClusterOptions {
   int workers = 2;
   uint32_t slots = 2;       // of each worker
   uint32_t partitions = 8;
+  StateBackend state = {};  // of each executor
 };
 
 // Not thread-safe.
