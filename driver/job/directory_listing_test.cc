@@ -75,7 +75,8 @@ TEST_F(DirectoryListingTest, AnErrorIsGivenBack) {
 // It was left out in silence, so that it was forgotten, and read again when it could be looked at.
 TEST_F(DirectoryListingTest, AFileThatCannotBeLookedAtIsAnError) {
   Put("a");
-  std::filesystem::create_symlink(std::string(300, 'n'), source_.directory + "/b");  // for root, too
+  // A name that is too long is an error for root, too.
+  std::filesystem::create_symlink(std::string(300, 'n'), source_.directory + "/b");
   EXPECT_THAT(ListDirectory(source_, {}).error, HasSubstr("cannot look at"));
   std::filesystem::remove(source_.directory + "/b");
   std::filesystem::create_symlink("loop", source_.directory + "/loop");

@@ -1,5 +1,5 @@
-"""What befalls daemons and jobs that run: no descriptor is left, an address changes hands, clocks are
-apart and jump, a job is started again as another program.
+"""What befalls daemons and jobs that run: no descriptor or memory is left, an address changes
+hands, what they say finds no room, clocks are apart and jump, a job is started as another program.
 
 usage: daemons_test.py SLUICE GATE SHAPE CLOCK_LIBRARY
 """
@@ -89,6 +89,55 @@ def an_address_changes_hands(run):
     print(f"ok {address} belongs to another worker")
 
 
+def killed_for_memory(run):
+    """An executor in a memory cgroup that is full: the kernel ends it, and no task is blamed."""
+    group = f"/sys/fs/cgroup/memory/sluice-test-{os.getpid()}"
+    if not os.access(os.path.dirname(group), os.W_OK):
+        print("not tried: no memory cgroup can be made here")
+        return
+
+    def write(name, value):
+        with open(os.path.join(group, name), "w") as f:
+            f.write(str(value))
+
+    def kills():
+        with open(os.path.join(group, "memory.oom_control")) as f:
+            return int(dict(line.split() for line in f)["oom_kill"])
+    victim = run.cluster.executors("counts")[0][1]
+    os.mkdir(group)
+    try:
+        write("memory.limit_in_bytes", 1 << 16)
+        write("cgroup.procs", victim)  # what it has stays; it gets no more
+        wait_until(lambda: run.more() or kills(), "the kernel to end it")
+    finally:
+        kill(victim)
+        wait_until(lambda: not os.path.exists(f"/proc/{victim}"), "the executor to be gone")
+        os.rmdir(group)
+    run.more()
+    wait_until(lambda: run.status()["state"] == "RUNNING", "the job to be RUNNING")
+    status = run.status()
+    if status["failed_batches"] or status["driver_restarts"]:
+        raise Failure(f"the job suffered: {status}")
+    print("ok an executor was killed for memory")
+
+
+def no_room_for_logs(sluice, gate):
+    """Daemons whose standard error takes nothing, and a worker's death to talk about."""
+    with Cluster(sluice) as cluster:
+        for name in ("driver", "w0"):
+            os.symlink("/dev/full", cluster.path(f"{name}.log"))
+        cluster.start_driver("--conf=worker_lease=1s")
+        for name in ("w0", "w1"):
+            cluster.start_worker(name)
+        run = Run(cluster, gate)
+        run.more()
+        cluster.workers["w1"].kill()
+        for pid in cluster.pids_with(cluster.path("w1")):
+            kill(pid)
+        run.more()
+        print("ok no room for what daemons say")
+
+
 class Clock:
     """The wall clock of the processes that are started with `env`, seconds off this machine's."""
 
@@ -102,7 +151,7 @@ class Clock:
 
 
 def clocks_that_differ(sluice, gate, library):
-    """Daemons and a worker five minutes apart, clocks that jump by an hour and a day, and strobe."""
+    """Daemons and a worker ten minutes apart, clocks that jump by an hour and a day, and strobe."""
     with Cluster(sluice) as cluster:
         clocks = {name: Clock(cluster, name, library) for name in ("driver", "w0")}
         cluster.env = {name: clock.env for name, clock in clocks.items()}
@@ -178,7 +227,9 @@ def main():
         run = Run(cluster, gate)
         run.more()
         no_descriptors(run)
+        killed_for_memory(run)
         an_address_changes_hands(run)
+    no_room_for_logs(sluice, gate)
     clocks_that_differ(sluice, gate, library)
     print("daemons_test passed")
 
