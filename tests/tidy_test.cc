@@ -2,7 +2,9 @@
 // rule can be broken; the second half reads the repository.
 #include "tests/tidy.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -95,6 +97,25 @@ TEST_F(TidyTest, FoldersIncludeOnlyWhatTheyMay) { ExpectNone(CheckFolderLaws(fil
 TEST_F(TidyTest, TheUmbrellaStaysLight) { ExpectNone(CheckPublicHeaders(files_)); }
 TEST_F(TidyTest, LibrariesAreIncludedInOnePlace) { ExpectNone(CheckLibraryPlaces(files_)); }
 TEST_F(TidyTest, CoresArePure) { ExpectNone(CheckCoresArePure(files_)); }
+
+TEST_F(TidyTest, EveryConfigurationKeyIsExplained) {
+  const auto lines = [&](const std::string& path) {
+    const auto found = std::find_if(files_.begin(), files_.end(),
+                                    [&](const SourceFile& file) { return file.path == path; });
+    return found == files_.end() ? std::vector<std::string>() : found->lines;
+  };
+  std::string page;
+  for (const std::string& line : lines("docs/configuration.md")) page += line + "\n";
+  const std::regex key("^    \\{\"([a-z_]+)\", ConfKind::.*");
+  int keys = 0;
+  for (const std::string& line : lines("common/config.cc")) {
+    std::smatch match;
+    if (!std::regex_match(line, match, key)) continue;
+    ++keys;
+    EXPECT_THAT(page, HasSubstr("| `" + match[1].str() + "` |"));
+  }
+  EXPECT_GT(keys, 20);
+}
 
 }  // namespace
 }  // namespace sluice::tidy
