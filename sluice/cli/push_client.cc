@@ -64,9 +64,10 @@ class Session {
       window_->Rewind();
       std::thread reader([this] { ReadReplies(); });
       absl::Status status = WriteAll(input);
-      context_.TryCancel();
+      if (!Over()) context_.TryCancel();  // else its own end would not be seen
       reader.join();
-      stream_->Finish();
+      const grpc::Status ended = stream_->Finish();
+      if (ended.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) return TooLarge(ended);
       return status.ok() ? refused_ : status;
     }
     return Final(stream_->Finish());
@@ -76,7 +77,8 @@ class Session {
   void ReadReplies() {
     proto::PushReply reply;
     bool going = true;
-    while (going && stream_->Read(&reply)) {
+    bool read = false;
+    while (going && (read = stream_->Read(&reply))) {
       std::lock_guard lock(mutex_);
       window_->Acknowledged(reply.last());
       if (reply.has_refused() && reply.refused().exit_code() != 0) {
@@ -87,7 +89,13 @@ class Session {
     }
     std::lock_guard lock(mutex_);
     broken_ = true;
+    over_ = !read;
     changed_.notify_all();
+  }
+
+  bool Over() {
+    std::lock_guard lock(mutex_);
+    return over_;
   }
 
   absl::Status WriteAll(LineReader* input) {
@@ -98,11 +106,26 @@ class Session {
       PushWindow::Batch batch = window_->Next(/*flush=*/!fresh);
       if (!batch.records.empty()) {
         lock.unlock();
-        if (!WriteBatch(std::move(batch))) return absl::OkStatus();
+        if (!WriteBatch(std::move(batch))) return AwaitEnd();
       } else if (window_->MustWait()) {
         changed_.wait(lock, [this] { return broken_ || window_->Done() || !window_->MustWait(); });
       }
     }
+  }
+
+  // The call is over: how it ended comes by its last read.
+  absl::Status AwaitEnd() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return broken_; });
+    return absl::OkStatus();
+  }
+
+  // What the receiver does not take now, it will not take when it is sent again.
+  absl::Status TooLarge(const grpc::Status& ended) const {
+    const PushWindow::Largest line = window_->LargestWaiting();
+    return absl::FailedPreconditionError(
+        "the receiver does not take line " + std::to_string(line.number) + ", of " +
+        std::to_string(line.bytes) + " bytes: " + ended.error_message());
   }
 
   // True when a line came; false when none came within the linger.
@@ -142,7 +165,8 @@ class Session {
   std::unique_ptr<Stream> stream_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool broken_ = false;
+  bool broken_ = false;  // nothing more will be acknowledged
+  bool over_ = false;    // the call has ended by itself
   absl::Status refused_;
 };
 

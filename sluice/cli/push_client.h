@@ -21,11 +21,18 @@ class PushWindow {
     int64_t first = 0;
     std::vector<std::string> records;
   };
-  // `records_max`: how many records may wait for their acknowledgement.
-  PushWindow(size_t batch_records, size_t records_max)
-      : batch_records_(batch_records), records_max_(records_max) {}
+  // A batch ends, and the window is full, at either bound; each takes one record of any size.
+  struct Bounds {
+    size_t batch_records = 1000;
+    size_t records_max = 16'000;  // may wait for their acknowledgement
+    uint64_t batch_bytes = 1 << 20;
+    uint64_t bytes_max = 16 << 20;
+  };
+  explicit PushWindow(const Bounds& bounds) : bounds_(bounds) {}
 
-  bool Full() const { return records_.size() >= records_max_; }
+  bool Full() const {
+    return records_.size() >= bounds_.records_max || bytes_ >= bounds_.bytes_max;
+  }
   void Add(std::string record);      // the next record of the input; dropped when acknowledged
   void EndOfInput() { ended_ = true; }
   // All up to `last` are acknowledged.
@@ -41,11 +48,17 @@ class PushWindow {
   bool Done() const { return ended_ && acknowledged_ >= added_; }
   int64_t acknowledged() const { return acknowledged_; }
   int64_t added() const { return added_; }
+  // The largest record that waits for its acknowledgement: its number, and 0 if none does.
+  struct Largest {
+    int64_t number = 0;
+    uint64_t bytes = 0;
+  };
+  Largest LargestWaiting() const;
 
  private:
-  const size_t batch_records_;
-  const size_t records_max_;
+  const Bounds bounds_;
   std::deque<std::string> records_;  // numbers acknowledged_ + 1 .. added_
+  uint64_t bytes_ = 0;               // of them
   int64_t acknowledged_ = 0;
   int64_t added_ = 0;
   int64_t sent_ = 0;

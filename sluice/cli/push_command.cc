@@ -69,7 +69,8 @@ absl::StatusOr<int64_t> Push(const Typed& typed) {
     std::cerr << "sluice: producer " << plan.push.producer
               << " (give --producer=ID to go on after a restart)" << std::endl;
   }
-  PushWindow window(plan.batch, plan.batch * kWindowBatches);
+  const auto batch = static_cast<size_t>(plan.batch);
+  PushWindow window({.batch_records = batch, .records_max = batch * kWindowBatches});
   bool was_away = false;
   auto find = [&]() -> absl::StatusOr<std::string> {
     auto reply = client->FindStream(plan.push.job, plan.push.stream);
@@ -101,7 +102,7 @@ Command PushCommand() {
   command.flags = ClientFlags({{"job", "NAME", "of the job"},
                                {"stream", "NAME", "of its push stream"},
                                {"producer", "ID", "who sends; the same ID and input go on"},
-                               {"batch", "1000", "records per message"}});
+                               {"batch", "1000", "records per message, or 1 MiB of them"}});
   command.run = [](const Typed& typed) {
     absl::StatusOr<int64_t> acknowledged = Push(typed);
     if (!acknowledged.ok()) return Fail(acknowledged.status());

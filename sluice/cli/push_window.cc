@@ -12,12 +12,14 @@ void PushWindow::Add(std::string record) {
     sent_ = std::max(sent_, added_);
     return;
   }
+  bytes_ += record.size();
   records_.push_back(std::move(record));
 }
 
 void PushWindow::Acknowledged(int64_t last) {
   if (last <= acknowledged_) return;
   int64_t held = std::min<int64_t>(last - acknowledged_, records_.size());
+  for (int64_t i = 0; i < held; ++i) bytes_ -= records_[i].size();
   records_.erase(records_.begin(), records_.begin() + held);
   acknowledged_ = last;
   sent_ = std::max(sent_, acknowledged_);
@@ -27,15 +29,30 @@ PushWindow::Batch PushWindow::Next(bool flush) {
   Batch batch;
   int64_t unsent = added_ - sent_;
   if (unsent <= 0) return batch;
-  if (unsent < static_cast<int64_t>(batch_records_) && !flush && !ended_ && !Full()) {
-    return batch;
+  const auto begin = records_.begin() + (sent_ - acknowledged_);
+  const int64_t most = std::min<int64_t>(unsent, bounds_.batch_records);
+  int64_t count = 1;
+  uint64_t bytes = begin->size();
+  while (count < most && bytes + begin[count].size() <= bounds_.batch_bytes) {
+    bytes += begin[count++].size();
   }
+  const bool full = count < unsent || count == static_cast<int64_t>(bounds_.batch_records) ||
+                    bytes >= bounds_.batch_bytes;
+  if (!full && !flush && !ended_ && !Full()) return batch;
   batch.first = sent_ + 1;
-  int64_t count = std::min<int64_t>(unsent, batch_records_);
-  auto begin = records_.begin() + (sent_ - acknowledged_);
   batch.records.assign(begin, begin + count);
   sent_ += count;
   return batch;
+}
+
+PushWindow::Largest PushWindow::LargestWaiting() const {
+  Largest largest;
+  int64_t number = acknowledged_;
+  for (const std::string& record : records_) {
+    ++number;
+    if (largest.number == 0 || record.size() > largest.bytes) largest = {number, record.size()};
+  }
+  return largest;
 }
 
 }  // namespace sluice::cli

@@ -10,7 +10,7 @@ void AddLines(PushWindow* window, int count) {
 }
 
 TEST(PushWindow, SendsFullBatchesAndTheRestWhenFlushed) {
-  PushWindow window(2, 100);
+  PushWindow window({.batch_records = 2});
   AddLines(&window, 3);
   EXPECT_EQ(window.Next(false).first, 1);
   EXPECT_TRUE(window.Next(false).records.empty());
@@ -20,7 +20,7 @@ TEST(PushWindow, SendsFullBatchesAndTheRestWhenFlushed) {
 }
 
 TEST(PushWindow, IsDoneWhenAllOfTheInputIsAcknowledged) {
-  PushWindow window(2, 100);
+  PushWindow window({.batch_records = 2});
   AddLines(&window, 2);
   window.Next(true);
   window.Acknowledged(2);
@@ -30,7 +30,7 @@ TEST(PushWindow, IsDoneWhenAllOfTheInputIsAcknowledged) {
 }
 
 TEST(PushWindow, AfterABreakSendsAgainFromTheLoggedNumber) {
-  PushWindow window(10, 100);
+  PushWindow window({.batch_records = 10});
   AddLines(&window, 5);
   window.Next(true);
   window.Acknowledged(2);
@@ -41,7 +41,7 @@ TEST(PushWindow, AfterABreakSendsAgainFromTheLoggedNumber) {
 }
 
 TEST(PushWindow, ARestartedProducerPassesOverWhatIsLogged) {
-  PushWindow window(10, 100);
+  PushWindow window({.batch_records = 10});
   window.Acknowledged(3);
   AddLines(&window, 5);
   PushWindow::Batch batch = window.Next(true);
@@ -50,7 +50,7 @@ TEST(PushWindow, ARestartedProducerPassesOverWhatIsLogged) {
 }
 
 TEST(PushWindow, AShorterInputThanIsLoggedIsDoneAtOnce) {
-  PushWindow window(10, 100);
+  PushWindow window({.batch_records = 10});
   window.Acknowledged(9);
   AddLines(&window, 5);
   EXPECT_TRUE(window.Next(true).records.empty());
@@ -59,7 +59,7 @@ TEST(PushWindow, AShorterInputThanIsLoggedIsDoneAtOnce) {
 }
 
 TEST(PushWindow, HoldsNoMoreThanItMay) {
-  PushWindow window(2, 4);
+  PushWindow window({.batch_records = 2, .records_max = 4});
   AddLines(&window, 4);
   EXPECT_TRUE(window.Full());
   EXPECT_FALSE(window.MustWait());
@@ -69,6 +69,29 @@ TEST(PushWindow, HoldsNoMoreThanItMay) {
   window.Acknowledged(1);
   EXPECT_FALSE(window.Full());
   EXPECT_FALSE(window.MustWait());
+}
+
+TEST(PushWindow, LongLinesMakeNoMessageThatIsTooLarge) {
+  PushWindow window({.batch_records = 1000, .batch_bytes = 10, .bytes_max = 100});
+  for (const size_t size : {4, 4, 4, 30, 10, 1}) window.Add(std::string(size, 'x'));
+  std::vector<size_t> counts;
+  for (auto batch = window.Next(true); !batch.records.empty(); batch = window.Next(true)) {
+    counts.push_back(batch.records.size());
+  }
+  EXPECT_EQ(counts, (std::vector<size_t>{2, 1, 1, 1, 1}));
+  EXPECT_EQ(window.LargestWaiting().number, 4);
+}
+
+TEST(PushWindow, HoldsNoMoreBytesThanItMay) {
+  PushWindow window({.batch_bytes = 10, .bytes_max = 20});
+  for (int i = 0; i < 2; ++i) window.Add(std::string(9, 'x'));
+  EXPECT_FALSE(window.Full());
+  window.Add(std::string(9, 'x'));
+  EXPECT_TRUE(window.Full());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(window.Next(false).records.size(), 1u);
+  EXPECT_TRUE(window.MustWait());
+  window.Acknowledged(1);
+  EXPECT_FALSE(window.Full());
 }
 
 }  // namespace
