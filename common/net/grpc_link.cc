@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "common/net/credentials.h"
 #include "common/net/grpc_attempt.h"
 
 namespace sluice::internal {
@@ -16,9 +17,16 @@ constexpr int64_t kRetryUs = 10'000;
 // ---- any thread ---------------------------------------------------------------------------
 
 void OutLink::Send(proto::Envelope message) {
+  const uint64_t bytes = message.ByteSizeLong();
+  if (bytes > kMessageBytesMax) {
+    // The peer would break the link at it, and again when it is sent again.
+    LOG(ERROR) << "message not sent: it has " << bytes << " bytes and a peer takes "
+               << kMessageBytesMax << ": kind=" << message.message_case() << " peer=" << address_;
+    return;
+  }
   std::unique_lock lock(mutex_);
   if (closing_ || overflowed_) return;
-  queued_bytes_ += message.ByteSizeLong();
+  queued_bytes_ += bytes;
   queue_.push_back(std::make_shared<const proto::Envelope>(std::move(message)));
   if (queued_bytes_ > core_->options().queued_bytes_max && queue_.size() > 1) {
     overflowed_ = true;

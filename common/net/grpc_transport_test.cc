@@ -92,6 +92,15 @@ TEST(GrpcTransportTest, PassesALargeRecord) {
   EXPECT_THAT(b.Await(1), ElementsAre(a.address() + " copy " + std::to_string(64 << 20)));
 }
 
+TEST(GrpcTransportTest, AMessageThatNoPeerTakesDoesNotBreakTheLink) {
+  TestNode a, b;
+  proto::Envelope message;
+  message.mutable_block_copy()->set_data(std::string(81 << 20, 'x'));
+  a.transport->Send(b.address(), std::move(message));
+  a.transport->Send(b.address(), Beat(1));
+  EXPECT_THAT(b.Await(1), ElementsAre(a.address() + " 1"));
+}
+
 TEST(GrpcTransportTest, ReportsARefusedConnectionAtOnce) {
   std::string gone;
   {

@@ -34,7 +34,8 @@ class Transport {
   };
 
   virtual ~Transport() = default;
-  // Never waits. A message to an address that cannot be reached ends in OnPeerDown.
+  // Never waits. A message to an address that cannot be reached ends in OnPeerDown. One that is
+  // larger than a peer takes (80 MiB) is dropped with an error in the log.
   virtual void Send(const std::string& to, proto::Envelope message) = 0;
   // Where others reach this process: HOST:PORT.
   virtual const std::string& address() const = 0;

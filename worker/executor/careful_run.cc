@@ -162,7 +162,7 @@ void TaskRunner::LeaveOutKeys(const Node& node, const RunTasks& run) {
   for (auto& [key, letter] : letters) result_.letters.push_back(std::move(letter));
 }
 
-void TaskRunner::RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel) {
+absl::Status TaskRunner::RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel) {
   const uint32_t partitions = setup_.plan->stage_of(edge.id).partitions;
   std::vector<RecordBatch> sums(partitions);
   RecordBatch one;
@@ -183,8 +183,9 @@ void TaskRunner::RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel) {
   }
   for (uint32_t p = 0; p < partitions && !probing_; ++p) {
     if (sums[p].empty()) continue;
-    AddShare(edge.id, p, sums[p], [&] { return sums[p].TakeEncoded(); });
+    RETURN_IF_ERROR(AddShare(edge.id, p, sums[p], [&] { return sums[p].TakeEncoded(); }));
   }
+  return absl::OkStatus();
 }
 
 // ---- the search ------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ absl::Status TaskRunner::RunRest(const Stage& stage, const RunTasks& run) {
     if (fragment.input >= 0) RunFragment(fragment);
     for (const EdgeId edge : stage.edges_out) {
       if (setup_.plan->edges()[edge].from == id && run.presence->Has(id)) {
-        RunEdge(setup_.plan->edges()[edge]);
+        RETURN_IF_ERROR(RunEdge(setup_.plan->edges()[edge]));
       }
     }
     for (const uint32_t piece : stage.output_pieces) {
@@ -263,7 +263,7 @@ void TaskRunner::RunFragment(const Fragment& fragment) {
   DoneReading(fragment.parent);
 }
 
-void TaskRunner::RunEdge(const Edge& edge) {
+absl::Status TaskRunner::RunEdge(const Edge& edge) {
   const Node& node = setup_.plan->graph().node(edge.node);
   auto& kernel = shuffle_kernels_[edge.id];
   if (kernel == nullptr) kernel = node.inputs[edge.input].shuffle->New();
@@ -272,33 +272,43 @@ void TaskRunner::RunEdge(const Edge& edge) {
   context_.partitioner = node.partitioner.get();
   SeedFor(edge.from);
   if (left_.one_by_one && RunsRecordByRecord(node, edge.input)) {
-    RunEdgeOneByOne(edge, *kernel);
-    return DoneReading(edge.from);
+    RETURN_IF_ERROR(RunEdgeOneByOne(edge, *kernel));
+    DoneReading(edge.from);
+    return absl::OkStatus();
   }
   kernel->Run(context_, datasets_[edge.from].views, setup_.plan->stage_of(edge.id).partitions);
   const auto shares = kernel->shares();
   for (uint32_t p = 0; p < shares.size() && !probing_; ++p) {
-    if (!shares[p].empty()) AddShare(edge.id, p, shares[p], [&] { return kernel->TakeShare(p); });
+    if (shares[p].empty()) continue;
+    RETURN_IF_ERROR(AddShare(edge.id, p, shares[p], [&] { return kernel->TakeShare(p); }));
   }
   DoneReading(edge.from);
+  return absl::OkStatus();
 }
 
-void TaskRunner::AddShare(EdgeId edge, uint32_t partition, const RecordBatch& share,
-                          const std::function<std::string()>& take) {
+absl::Status TaskRunner::AddShare(EdgeId edge, uint32_t partition, const RecordBatch& share,
+                                  const std::function<std::string()>& take) {
   const uint32_t all = share.count();
   if (share.size() <= setup_.share_piece_bytes) {
     result_.shares.push_back({edge, partition, all, take()});
-    return;
+    return absl::OkStatus();
   }
   const BatchView records = share.view();
   for (uint32_t from = 0; from < all;) {
     const uint32_t fit = RecordsThatFit(records, from, setup_.share_piece_bytes, records.count);
     const uint32_t count = std::max(fit, 1u);
+    const uint64_t bytes = records.record(from).size();
+    if (bytes > setup_.share_record_bytes_max) {
+      return absl::ResourceExhaustedError(
+          "a record of " + std::to_string(bytes) + " bytes for a shuffle, which takes " +
+          std::to_string(setup_.share_record_bytes_max) + " at most");
+    }
     EncodedBatch piece(records.fixed_size);
     piece.Append(records, from, from + count);
     result_.shares.push_back({edge, partition, count, piece.Take()});
     from += count;
   }
+  return absl::OkStatus();
 }
 
 absl::Status TaskRunner::RunOutput(uint32_t piece_index, const RunTasks& run) {

@@ -35,8 +35,10 @@ struct TaskSetup {
   EffectGate* effects = nullptr;      // may be null where no output is a ForeachPartition
   RunningTaskBoard* board = nullptr;  // may be null
   bool deltas = false;                // results hold what tasks changed of the state
-  // A share above this travels in pieces, so that a message can hold each; one record is not cut.
+  // A share above this travels in pieces, so that a message can hold each; one record is not cut,
+  // and fails its task where it is above what a message can take beside all else.
   uint64_t share_piece_bytes = 16 << 20;
+  uint64_t share_record_bytes_max = 72 << 20;
   // 0: a task at which user code throws fails. Else what makes it throw is left out, up to so many
   // records and keys.
   uint32_t bad_records_max = 0;
@@ -83,10 +85,10 @@ class TaskRunner {
   void CountReaders(const Stage& stage, const RunTasks& run);
   bool CountsOutput(const OutputPiece& piece, const RunTasks& run) const;
   void RunFragment(const Fragment& fragment);
-  void RunEdge(const Edge& edge);
-  void RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel);
-  void AddShare(EdgeId edge, uint32_t partition, const RecordBatch& share,
-                const std::function<std::string()>& take);
+  absl::Status RunEdge(const Edge& edge);
+  absl::Status RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel);
+  absl::Status AddShare(EdgeId edge, uint32_t partition, const RecordBatch& share,
+                        const std::function<std::string()>& take);
   absl::Status RunOutput(uint32_t piece_index, const RunTasks& run);
   absl::Status AddOutput(const Output& output, const RunTasks& run, uint32_t piece);
   absl::Status RunEffect(const Output& output, const RunTasks& run, uint32_t piece,

@@ -106,6 +106,18 @@ TEST_F(TaskRunnerTest, ALargeShareTravelsInPiecesInOrder) {
   EXPECT_EQ(pieces, (std::vector<std::string>{"aa ba ", "longa ", "ca "}));
 }
 
+TEST_F(TaskRunnerTest, ARecordThatNoMessageCanHoldFailsItsTaskByName) {
+  setup_.share_piece_bytes = 4;
+  setup_.share_record_bytes_max = 8;
+  runner_ = std::make_unique<TaskRunner>(setup_, 3);
+  EXPECT_TRUE(std::holds_alternative<TaskResult>(Map({"a", "eightbyt"})));
+  const TaskOutcome outcome = Map({"a", "ninebytes"});
+  const auto& failed = std::get<FailedTask>(outcome);
+  EXPECT_TRUE(failed.own_fault);
+  EXPECT_EQ(failed.failure.cause(),
+            "a record of 9 bytes for a shuffle, which takes 8 at most");
+}
+
 TEST_F(TaskRunnerTest, AReduceTaskFoldsAndPrintsOneRowAboveTheLimit) {
   const TaskOutcome outcome = Reduce({"a", "b", "c", "a"}, 1);
   const auto& result = std::get<TaskResult>(outcome);
