@@ -3,6 +3,7 @@
 #include "worker/executor/disk_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/key_hash.h"
 
@@ -150,7 +151,7 @@ void DiskTable::PutAt(const Place& place, std::string_view key, std::string_view
 void DiskTable::PutIn(uint32_t index, std::string_view value, int64_t timer_ms) {
   Node& n = node(index);
   if (!Visible(n)) {
-    Version& version = InAttempt(n) ? *n.head : AddVersion(index, n.hash, 0);
+    Version& version = InAttempt(n) ? *n.head : AddVersion(index, 0);
     version.removed = false;
     version.number = next_number_++;
     born_.emplace_back(version.number, index);
@@ -159,7 +160,7 @@ void DiskTable::PutIn(uint32_t index, std::string_view value, int64_t timer_ms) 
     n.head->doubtful = true;
   } else {
     if (VisibleTimer(n) == timer_ms && VisibleValue(n) == value) return;
-    AddVersion(index, n.hash, VisibleNumber(n));
+    AddVersion(index, VisibleNumber(n));
   }
   n.head->value.Assign(value);
   n.head->timer_ms = timer_ms;
@@ -169,7 +170,7 @@ void DiskTable::Remove(std::string_view key) {
   const uint32_t index = NodeOf(key, KeyHash(key));
   Node& n = node(index);
   if (!Visible(n)) return;
-  Version& version = InAttempt(n) ? *n.head : AddVersion(index, n.hash, VisibleNumber(n));
+  Version& version = InAttempt(n) ? *n.head : AddVersion(index, VisibleNumber(n));
   version.removed = true;
   version.doubtful = true;
   version.value.Clear();
@@ -177,9 +178,70 @@ void DiskTable::Remove(std::string_view key) {
   --visible_size_;
 }
 
-void DiskTable::AttemptKept() {
+// On top of the node's. What is in it is the caller's to fill.
+DiskTable::Version& DiskTable::AddVersion(uint32_t index, uint64_t number) {
+  Node& n = node(index);
+  Version& version = AddRecord();
+  version.older = std::exchange(n.head, &version);
+  version.hash = n.hash;
+  version.number = number;
+  version.owner = index;
+  version.layer = attempt_.serial;
+  version.timer_ms = 0;
+  version.removed = false;
+  version.doubtful = false;
+  return version;
+}
+
+void DiskTable::Unlink(Version& version) {
+  Version** at = &node(version.owner).head;
+  while (*at != &version) at = &(*at)->older;
+  *at = version.older;
+  version.owner = kNone;
+  version.value.Clear();
+}
+
+// Whether the version differs from what lies below it.
+bool DiskTable::IsChange(const Version& version) const {
+  const Version* const below = version.older;
+  const Node& n = node(version.owner);
+  const bool there = below != nullptr ? !below->removed : n.base.live;
+  if (version.removed || !there) return version.removed == there;
+  if (below == nullptr) {
+    return version.number != n.base.number || version.timer_ms != n.base.timer_ms ||
+           version.value.view() != n.value.view();
+  }
+  return version.number != below->number || version.timer_ms != below->timer_ms ||
+         version.value.view() != below->value.view();
+}
+
+// A removed key's number is that of the life that ended. One that was removed and put again counts
+// once, as put.
+LayerDigest DiskTable::Settle() {
+  LayerDigest result;
+  for (uint32_t i = 0; i < attempt_.count; ++i) {
+    Version& version = attempt_.record(i);
+    if (version.doubtful && !IsChange(version)) {
+      Unlink(version);
+      continue;
+    }
+    if (version.removed) {
+      const Version* const below = version.older;
+      version.number = below != nullptr ? below->number : node(version.owner).base.number;
+    }
+    result.digest += version.removed ? internal::RemovalDigest(version.hash)
+                                     : internal::PutDigest(version.hash, version.value.view(),
+                                                           version.timer_ms);
+    ++result.entries;
+  }
+  ForgetUnborn();
+  return result;
+}
+
+// Numbers of the attempt that no entry has in the end.
+void DiskTable::ForgetUnborn() {
   const auto first = std::lower_bound(born_.begin(), born_.end(),
-                                      std::pair(attempt().first_number, uint32_t{0}));
+                                      std::pair(attempt_.first_number, uint32_t{0}));
   const auto last = std::remove_if(first, born_.end(), [this](const auto& born) {
     const Node& n = node(born.second);
     return !InAttempt(n) || n.head->removed || n.head->number != born.first;

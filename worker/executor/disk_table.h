@@ -5,8 +5,9 @@
 // Not thread-safe, but that VisitSome may be called beside the rest.
 //
 // Invariants, beside those of its layers:
-// 1. A node, which is what owns versions, is one key, with the base's entry of it, which may be
-//    that there is none. A key without a node is as the base has it.
+// 1. A node, which is what owns records, is one key, with the base's entry of it, which may be
+//    that there is none, and its versions, newest first. A key without a node is as the base has
+//    it.
 // 2. The number of each entry of the base is below those of all that layers have put while absent.
 //    So the base, then the keys `born` in layers, is the insertion order.
 // 3. In the database the base is: each entry by key; its key by number; its key by due time and
@@ -28,8 +29,25 @@
 #include "worker/executor/layered_state.h"
 
 namespace sluice {
+namespace internal {
 
-class DiskTable final : public internal::LayeredState<DiskTable> {
+// What a layer has of one key.
+struct alignas(64) Version {
+  Version* older = nullptr;
+  uint64_t hash = 0;       // of the key
+  SmallBytes value;
+  uint64_t number = 0;     // insertion number
+  int64_t timer_ms = 0;
+  uint32_t owner = SlotIndex::kNone;  // its node
+  uint32_t layer = 0;
+  bool removed = false;
+  bool doubtful = false;   // may be what lies below it
+};
+static_assert(sizeof(Version) == 64);
+
+}  // namespace internal
+
+class DiskTable final : public internal::LayeredState<DiskTable, internal::Version> {
  public:
   // `number` is the table's own among those of the database, which outlives it. `cached_bytes`: of
   // entries of the base that stay in memory from batch to batch. `part_bytes`: of entries in an
@@ -69,9 +87,8 @@ class DiskTable final : public internal::LayeredState<DiskTable> {
   uint64_t single_reads() const { return single_reads_; }
 
  private:
-  friend class internal::LayeredState<DiskTable>;
+  friend class internal::LayeredState<DiskTable, internal::Version>;
   using Version = internal::Version;
-  using Layer = internal::Layer;
 
   enum Kind : char { kEntry = 'E', kOrder = 'N', kDue = 'T', kMark = 'C' };
   static constexpr size_t kSpareChunks = 16;
@@ -93,10 +110,6 @@ class DiskTable final : public internal::LayeredState<DiskTable> {
     internal::SmallBytes key;
     internal::SmallBytes value;  // of the base
     Entry base;
-
-    bool live() const { return base.live; }
-    int64_t timer() const { return base.timer_ms; }
-    uint64_t insertion() const { return base.number; }
   };
   // An entry of the base in a walk.
   struct Row {
@@ -106,17 +119,32 @@ class DiskTable final : public internal::LayeredState<DiskTable> {
   };
 
   // For the layers.
-  Version*& HeadOf(uint32_t index) const { return node(index).head; }
-  std::string_view KeyAt(uint32_t index) const { return node(index).key.view(); }
-  internal::EntryView BaseOf(uint32_t index) const {
-    const Node& n = node(index);
-    return {n.base.live, n.value.view(), n.base.number, n.base.timer_ms};
-  }
   void BeforeAttempt() { EvictIfMany(); }
-  void AttemptKept();
-  void MergeLayer(Layer& layer);
+  LayerDigest Settle();
+  void TakeBack(Version& version) { Unlink(version); }
   void LayerDropped(uint64_t first_number);
+  void MergeLayer(Layer& layer);
   void LayersMerged(uint64_t end_number);
+  bool EndsKey(uint32_t) const { return true; }
+  StateRow RowOf(const Version& v) const {
+    return {node(v.owner).key.view(), v.value.view(), v.number, v.timer_ms, v.removed};
+  }
+
+  // Of a node, on top.
+  static bool Visible(const Node& n) { return n.head != nullptr ? !n.head->removed : n.base.live; }
+  static std::string_view VisibleValue(const Node& n) {
+    return n.head != nullptr ? n.head->value.view() : n.value.view();
+  }
+  static int64_t VisibleTimer(const Node& n) {
+    if (!Visible(n)) return 0;
+    return n.head != nullptr ? n.head->timer_ms : n.base.timer_ms;
+  }
+  static uint64_t VisibleNumber(const Node& n) {
+    return n.head != nullptr ? n.head->number : n.base.number;
+  }
+  bool InAttempt(const Node& n) const {
+    return n.head != nullptr && n.head->layer == attempt_.serial;
+  }
 
   // disk_table.cc: attempts.
   Node& node(uint32_t i) const { return nodes_[i >> kChunkBits][i & (kChunk - 1)]; }
@@ -127,6 +155,10 @@ class DiskTable final : public internal::LayeredState<DiskTable> {
   void SetBase(Node& n, std::string_view value, const Entry& entry);
   void EvictIfMany();
   void PutIn(uint32_t index, std::string_view value, int64_t timer_ms);
+  Version& AddVersion(uint32_t index, uint64_t number);
+  void Unlink(Version& version);
+  bool IsChange(const Version& version) const;
+  void ForgetUnborn();
 
   // disk_table_walks.cc: in insertion order, and by due time.
   bool ReadRows(SortedCursor& cursor, std::vector<Row>& rows);

@@ -128,10 +128,10 @@ void DiskTable::MergeLayer(Layer& layer) {
   std::vector<Version*> versions;
   std::vector<std::string_view> keys;
   for (uint32_t i = 0; i < layer.count; ++i) {
-    Version& version = layer.version(i);
+    Version& version = layer.record(i);
     if (version.owner == kNone) continue;
     versions.push_back(&version);
-    keys.push_back(KeyAt(version.owner));
+    keys.push_back(node(version.owner).key.view());
   }
   const std::vector<uint32_t> order = AscendingOrder(keys);
   for (const uint32_t i : order) {

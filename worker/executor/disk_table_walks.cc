@@ -121,14 +121,15 @@ void DiskTable::CollectDue(int64_t before_ms, std::vector<Due>& due) {
   }
   const auto add = [&](const Layer& layer) {
     for (uint32_t i = 0; i < layer.count; ++i) {
-      const Version& version = layer.version(i);
-      if (version.owner == kNone || HeadOf(version.owner) != &version || version.removed) continue;
-      if (version.timer_ms == 0 || version.timer_ms >= before_ms) continue;
-      due.push_back({version.timer_ms, version.number, std::string(KeyAt(version.owner))});
+      const Version& version = layer.record(i);
+      if (version.owner == kNone || version.removed) continue;
+      const Node& n = node(version.owner);
+      if (n.head != &version || version.timer_ms == 0 || version.timer_ms >= before_ms) continue;
+      due.push_back({version.timer_ms, version.number, std::string(n.key.view())});
     }
   };
-  for (const Layer& layer : layers()) add(layer);
-  if (attempt_open()) add(attempt());
+  for (const Layer& layer : layers_) add(layer);
+  if (attempt_open()) add(attempt_);
   std::sort(due.begin(), due.end());
 }
 

@@ -1,12 +1,15 @@
 // What both kinds of table do alike (state_table.h, disk_table.h): a layer of changes for each
 // batch that is not decided, oldest first, at most one attempt on top, and the account of what
 // sealed checkpoints have. The table keeps the base, and what is called an owner here: a key, or
-// one life of it, which the table numbers, with the head of a chain of versions.
+// one life of it, which the table numbers. What a layer records of an owner is the table's too: in
+// memory the newest entry is at hand and a record says what was below; on disk the base's is, and a
+// record has what was put on top.
 //
 // Invariants:
-// 1. A chain has its versions newest first, at most one of each layer.
-// 2. A kept layer holds exactly the entries whose encoding differs from what lies below it.
+// 1. A layer has at most one record of each owner.
+// 2. A kept layer has exactly the entries whose encoding differs from what lies below it.
 // 3. Insertion numbers ascend from layer to layer. Those that a dropped layer gave are given again.
+// 4. So do the serials of layers.
 #pragma once
 
 #include <algorithm>
@@ -27,51 +30,40 @@
 
 namespace sluice::internal {
 
-// What a layer has of one owner.
-struct alignas(64) Version {
-  static constexpr uint32_t kNone = SlotIndex::kNone;
-
-  Version* older = nullptr;
-  uint64_t hash = 0;       // of the key
-  SmallBytes value;
-  uint64_t number = 0;     // insertion number
-  int64_t timer_ms = 0;
-  uint32_t owner = kNone;  // none: the version was no change after all
-  uint32_t layer = 0;
-  bool removed = false;
-  bool doubtful = false;   // may be what lies below it
-};
-static_assert(sizeof(Version) == 64);
-
-// Versions do not move while they live; chunks are reused from batch to batch.
+// Records do not move while they live; chunks are reused from batch to batch.
+template <class Record>
 struct Layer {
   static constexpr uint32_t kChunkBits = 10;
   static constexpr uint32_t kChunk = 1u << kChunkBits;
+  static constexpr uint32_t kNotOpen = UINT32_MAX;  // above all serials
 
   int64_t batch_ms = 0;
-  uint32_t serial = 0;
+  uint32_t serial = kNotOpen;
   uint64_t first_number = 0;  // state before the layer, to go back to
   uint64_t size_before = 0;
   uint32_t count = 0;
-  std::vector<std::unique_ptr<Version[]>> chunks;
-  Version& version(uint32_t i) const { return chunks[i >> kChunkBits][i & (kChunk - 1)]; }
+  std::vector<std::unique_ptr<Record[]>> chunks;
+  Record& record(uint32_t i) const { return chunks[i >> kChunkBits][i & (kChunk - 1)]; }
 };
 
-// An entry as it is somewhere in a chain, or below it.
-struct EntryView {
-  bool there = false;
-  std::string_view value = {};
-  uint64_t number = 0;
-  int64_t timer_ms = 0;
-};
+// What an entry that was put, or removed, adds to the digest of its layer.
+inline uint64_t PutDigest(uint64_t hash, std::string_view value, int64_t timer_ms) {
+  return MixHash(hash, KeyHash(value) + 2 * timer_ms + 1);
+}
+inline uint64_t RemovalDigest(uint64_t hash) { return MixHash(hash, 0x5bd1e995u); }
 
-// `Table` is the class that derives from this. It has, for this class to use:
-//   Version*& HeadOf(uint32_t owner); std::string_view KeyAt(uint32_t owner) const;
-//   EntryView BaseOf(uint32_t owner) const;
-//   void MergeLayer(Layer&): each version of it is the oldest of its owner, and is unlinked;
-//   kSpareChunks, of versions that it keeps memory for;
-// and what else it wants to be told of those that are declared here and do nothing.
-template <class Table>
+// A record has its `owner`, none if it was no change after all. `Table` is the class that derives
+// from this. It has, for this class to use:
+//   void BeforeAttempt();
+//   LayerDigest Settle(): of the attempt, which is kept: what is no change is no record any more;
+//   void TakeBack(Record&): the record is the newest of its owner, and is one no more;
+//   void LayerDropped(uint64_t first_number): by all that;
+//   void MergeLayer(Layer&): each record of it is the oldest of its owner, and is used up;
+//   void LayersMerged(uint64_t end_number);
+//   bool EndsKey(uint32_t owner) const: if that is removed, so is its key;
+//   StateRow RowOf(const Record&) const: the entry as the newest layer left it;
+//   kSpareChunks, of records that it keeps memory for.
+template <class Table, class Record>
 class LayeredState : public PartitionState {
  public:
   // Where it is inlined for a short literal GCC 12 warns of bytes that are never read.
@@ -85,16 +77,17 @@ class LayeredState : public PartitionState {
 
   void OpenAttempt() final {
     table().BeforeAttempt();
-    attempt_open_ = true;
     attempt_.serial = next_serial_++;
     attempt_.first_number = next_number_;
     attempt_.size_before = visible_size_;
   }
-  LayerDigest KeepAttempt(int64_t batch_ms) final;
-  void DropAttempt() final {
-    attempt_open_ = false;
-    DropLayer(attempt_);
+  LayerDigest KeepAttempt(int64_t batch_ms) final {
+    attempt_.batch_ms = batch_ms;
+    const LayerDigest digest = table().Settle();
+    layers_.push_back(std::exchange(attempt_, Layer()));
+    return digest;
   }
+  void DropAttempt() final { DropLayer(attempt_); }
   void MergeUpTo(int64_t batch_ms) final;
   void DropAbove(int64_t batch_ms) final {
     while (!layers_.empty() && layers_.back().batch_ms > batch_ms) {
@@ -102,51 +95,36 @@ class LayeredState : public PartitionState {
       layers_.pop_back();
     }
   }
-  void VisitNewestLayer(const EntryVisitor& visit) const final;
+  void VisitNewestLayer(const EntryVisitor& visit) const final {
+    const Layer& layer = layers_.back();
+    for (uint32_t i = 0; i < layer.count; ++i) {
+      const Record& record = layer.record(i);
+      if (record.owner == kNone) continue;
+      const StateRow row = table().RowOf(record);
+      if (!row.removed || table().EndsKey(record.owner)) visit(row);
+    }
+  }
 
  protected:
+  using Layer = internal::Layer<Record>;
   static constexpr uint32_t kNone = SlotIndex::kNone;
   static constexpr uint64_t kIncrementsMin = 16;
   static constexpr uint64_t kIncrementsMax = 128;
   static constexpr uint64_t kBytesPerIncrement = 32 << 10;
 
-  void BeforeAttempt() {}
-  void AttemptKept() {}
-  void Dismissed(uint32_t /*owner*/) {}  // a version of it was no change
-  bool EndsKey(uint32_t /*owner*/) const { return true; }  // if it is removed, so is its key
-  void LayerDropped(uint64_t /*first_number*/) {}
-  void LayersMerged(uint64_t /*end_number*/) {}
-
-  // Of an owner as the table keeps it: `head`, `value`, and live(), timer() and insertion() of the
-  // base.
-  template <class Owner>
-  static bool Visible(const Owner& o) {
-    return o.head != nullptr ? !o.head->removed : o.live();
+  // The attempt's next. What is in it is the caller's to fill.
+  Record& AddRecord() {
+    const uint32_t i = attempt_.count++;
+    if ((i >> Layer::kChunkBits) == attempt_.chunks.size()) {
+      if (spare_chunks_.empty()) {
+        spare_chunks_.push_back(std::make_unique<Record[]>(Layer::kChunk));
+      }
+      attempt_.chunks.push_back(std::move(spare_chunks_.back()));
+      spare_chunks_.pop_back();
+    }
+    return attempt_.record(i);
   }
-  template <class Owner>
-  static std::string_view VisibleValue(const Owner& o) {
-    return o.head != nullptr ? o.head->value.view() : o.value.view();
-  }
-  template <class Owner>
-  static int64_t VisibleTimer(const Owner& o) {
-    if (!Visible(o)) return 0;
-    return o.head != nullptr ? o.head->timer_ms : o.timer();
-  }
-  template <class Owner>
-  static uint64_t VisibleNumber(const Owner& o) {
-    return o.head != nullptr ? o.head->number : o.insertion();
-  }
-  template <class Owner>
-  bool InAttempt(const Owner& o) const {
-    return o.head != nullptr && o.head->layer == attempt_.serial;
-  }
-
-  // On top of its chain. What is in it is the caller's to fill.
-  Version& AddVersion(uint32_t owner, uint64_t hash, uint64_t number);
-  void Unlink(Version& version);
-  const std::vector<Layer>& layers() const { return layers_; }
-  const Layer& attempt() const { return attempt_; }
-  bool attempt_open() const { return attempt_open_; }
+  bool attempt_open() const { return attempt_.serial != Layer::kNotOpen; }
 
   // Of a checkpoint that begins, whether it has to write all (docs/formats.md, “Manifest”):
   // increments have outgrown the base, or are more than a restore should read for a base of that
@@ -174,6 +152,9 @@ class LayeredState : public PartitionState {
     increment_bytes_ = restored_bytes_ > base_bytes_ ? restored_bytes_ - base_bytes_ : 0;
   }
 
+  std::vector<Layer> layers_;  // oldest first
+  Layer attempt_;
+  uint32_t next_serial_ = 1;
   uint64_t next_number_ = 1;
   uint64_t visible_size_ = 0;
   uint64_t base_bytes_ = 0;
@@ -185,101 +166,20 @@ class LayeredState : public PartitionState {
  private:
   Table& table() { return static_cast<Table&>(*this); }
   const Table& table() const { return static_cast<const Table&>(*this); }
-  EntryView Below(const Version& version) const {
-    const Version* const below = version.older;
-    if (below == nullptr) return table().BaseOf(version.owner);
-    return {!below->removed, below->value.view(), below->number, below->timer_ms};
-  }
-  bool IsChange(const Version& version) const;
   void DropLayer(Layer& layer);
   void ReleaseLayer(Layer& layer);
 
-  std::vector<Layer> layers_;
-  Layer attempt_;
-  bool attempt_open_ = false;
-  uint32_t next_serial_ = 1;
-  std::vector<std::unique_ptr<Version[]>> spare_chunks_;
+  std::vector<std::unique_ptr<Record[]>> spare_chunks_;
   uint64_t increment_bytes_ = 0;   // of sealed parts since the last whole one
   uint64_t chain_parts_ = 0;
 };
 
-template <class Table>
-Version& LayeredState<Table>::AddVersion(uint32_t owner, uint64_t hash, uint64_t number) {
-  const uint32_t i = attempt_.count++;
-  if ((i >> Layer::kChunkBits) == attempt_.chunks.size()) {
-    if (spare_chunks_.empty()) spare_chunks_.push_back(std::make_unique<Version[]>(Layer::kChunk));
-    attempt_.chunks.push_back(std::move(spare_chunks_.back()));
-    spare_chunks_.pop_back();
-  }
-  Version& version = attempt_.version(i);
-  Version*& head = table().HeadOf(owner);
-  version.older = head;
-  version.hash = hash;
-  version.number = number;
-  version.owner = owner;
-  version.layer = attempt_.serial;
-  version.timer_ms = 0;
-  version.removed = false;
-  version.doubtful = false;
-  head = &version;
-  return version;
-}
-
-// Whether the version differs from what lies below it.
-template <class Table>
-bool LayeredState<Table>::IsChange(const Version& version) const {
-  const EntryView below = Below(version);
-  if (version.removed || !below.there) return version.removed == below.there;
-  return version.number != below.number || version.timer_ms != below.timer_ms ||
-         version.value.view() != below.value;
-}
-
-// A removed key's number is that of the life that ended. One that was removed and put again counts
-// once, as put.
-template <class Table>
-LayerDigest LayeredState<Table>::KeepAttempt(int64_t batch_ms) {
-  LayerDigest result;
-  attempt_.batch_ms = batch_ms;
-  for (uint32_t i = 0; i < attempt_.count; ++i) {
-    Version& version = attempt_.version(i);
-    if (version.doubtful && !IsChange(version)) {
-      const uint32_t owner = version.owner;
-      Unlink(version);
-      table().Dismissed(owner);
-      continue;
-    }
-    if (version.removed) {
-      if (!table().EndsKey(version.owner)) continue;
-      version.number = Below(version).number;
-    }
-    const uint64_t content =
-        version.removed ? 0x5bd1e995u : KeyHash(version.value.view()) + 2 * version.timer_ms + 1;
-    result.digest += MixHash(version.hash, content);
-    ++result.entries;
-  }
-  table().AttemptKept();
-  attempt_open_ = false;
-  layers_.push_back(std::move(attempt_));
-  attempt_ = Layer{};
-  return result;
-}
-
-// Takes the version out of its chain.
-template <class Table>
-void LayeredState<Table>::Unlink(Version& version) {
-  Version** at = &table().HeadOf(version.owner);
-  while (*at != &version) at = &(*at)->older;
-  *at = version.older;
-  version.owner = kNone;
-  version.value.Clear();
-}
-
 // Takes back everything that the top layer did.
-template <class Table>
-void LayeredState<Table>::DropLayer(Layer& layer) {
+template <class Table, class Record>
+void LayeredState<Table, Record>::DropLayer(Layer& layer) {
   for (uint32_t i = layer.count; i-- > 0;) {
-    Version& version = layer.version(i);
-    if (version.owner != kNone) Unlink(version);
+    Record& record = layer.record(i);
+    if (record.owner != kNone) table().TakeBack(record);
   }
   table().LayerDropped(layer.first_number);
   next_number_ = layer.first_number;
@@ -287,16 +187,16 @@ void LayeredState<Table>::DropLayer(Layer& layer) {
   ReleaseLayer(layer);
 }
 
-template <class Table>
-void LayeredState<Table>::ReleaseLayer(Layer& layer) {
+template <class Table, class Record>
+void LayeredState<Table, Record>::ReleaseLayer(Layer& layer) {
   for (auto& chunk : layer.chunks) {
     if (spare_chunks_.size() < Table::kSpareChunks) spare_chunks_.push_back(std::move(chunk));
   }
-  layer = Layer{};
+  layer = Layer();
 }
 
-template <class Table>
-void LayeredState<Table>::MergeUpTo(int64_t batch_ms) {
+template <class Table, class Record>
+void LayeredState<Table, Record>::MergeUpTo(int64_t batch_ms) {
   size_t merged = 0;
   while (merged < layers_.size() && layers_[merged].batch_ms <= batch_ms) {
     table().MergeLayer(layers_[merged]);
@@ -305,17 +205,6 @@ void LayeredState<Table>::MergeUpTo(int64_t batch_ms) {
   if (merged == 0) return;
   layers_.erase(layers_.begin(), layers_.begin() + merged);
   table().LayersMerged(layers_.empty() ? next_number_ : layers_.front().first_number);
-}
-
-template <class Table>
-void LayeredState<Table>::VisitNewestLayer(const EntryVisitor& visit) const {
-  const Layer& layer = layers_.back();
-  for (uint32_t i = 0; i < layer.count; ++i) {
-    const Version& version = layer.version(i);
-    if (version.owner == kNone || (version.removed && !table().EndsKey(version.owner))) continue;
-    visit({table().KeyAt(version.owner), version.value.view(), version.number, version.timer_ms,
-           version.removed});
-  }
 }
 
 }  // namespace sluice::internal

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/large_memory.h"
+
 namespace sluice::internal {
 
 class SlotIndex {
@@ -66,6 +68,7 @@ class SlotIndex {
     uint32_t tag = 0;
     uint32_t slot = kNone;
   };
+  using Cells = std::vector<Cell, LargeAllocator<Cell>>;
 
   uint32_t mask() const { return static_cast<uint32_t>(cells_.size() - 1); }
   uint32_t Locate(uint64_t hash, uint32_t slot) const {
@@ -79,14 +82,14 @@ class SlotIndex {
     cells_[at] = cell;
   }
   void Grow(size_t size) {
-    std::vector<Cell> old(size);
+    Cells old(size);
     old.swap(cells_);
     for (const Cell& cell : old) {
       if (cell.slot != kNone) Place(cell);
     }
   }
 
-  std::vector<Cell> cells_;  // a power of two, at most two thirds full
+  Cells cells_;  // a power of two, at most two thirds full
   size_t count_ = 0;
 };
 

@@ -59,6 +59,11 @@ class SmallBytes {
     size_ = 0;
     std::memset(rest_, 0, kInline);
   }
+  // `other` is not on the heap.
+  void AssignInline(const SmallBytes& other) {
+    Free();
+    std::memcpy(static_cast<void*>(this), static_cast<const void*>(&other), sizeof(*this));
+  }
 
   static bool IsInline(std::string_view bytes) { return bytes.size() <= kInline; }
   bool Equals(const Image& image) const {
@@ -74,6 +79,7 @@ class SmallBytes {
   std::string_view view() const { return {on_heap() ? heap() : rest_, size_}; }
   char* data() { return on_heap() ? heap() : rest_; }  // to be written over, size() bytes
   uint32_t size() const { return size_; }
+  bool on_heap() const { return size_ > kInline; }
 
  private:
   void AssignImage(const Image& image) {
@@ -82,7 +88,6 @@ class SmallBytes {
     std::memcpy(rest_ + 4, &image.high_, 8);
   }
 
-  bool on_heap() const { return size_ > kInline; }
   char* heap() const {
     char* pointer;
     std::memcpy(&pointer, rest_ + 4, sizeof(pointer));

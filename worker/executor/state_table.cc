@@ -3,13 +3,11 @@
 #include "worker/executor/state_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/key_hash.h"
 
 namespace sluice {
-
-StateTable::StateTable() = default;
-StateTable::~StateTable() = default;
 
 uint64_t StateTable::HashOf(const Slot& s) { return KeyHash(s.key.view()); }
 
@@ -23,15 +21,15 @@ uint32_t StateTable::Find(std::string_view key, uint64_t hash) const {
 
 uint32_t StateTable::NewSlot(std::string_view key, uint64_t hash, uint32_t former) {
   const uint32_t index = slot_count_++;
-  if ((index >> kChunkBits) == slots_.size()) slots_.push_back(std::make_unique<Slot[]>(kChunk));
+  slots_.Reach(index);
   Slot& s = slot(index);
   s.number = next_number_++;
   s.key.Assign(key);
   s.timer_ms = 0;
   s.filed_ms = 0;
-  s.head = nullptr;
-  s.base = kAbsent;
-  s.pending = 0;
+  s.newest = Link();
+  s.life = kAbsent;
+  s.doubtful = 0;
   SetFormer(index, former);
   if (former == kNone) {
     index_.Insert(hash, index);
@@ -41,23 +39,35 @@ uint32_t StateTable::NewSlot(std::string_view key, uint64_t hash, uint32_t forme
   return index;
 }
 
-void StateTable::BeforeAttempt() {
-  visited_ = kNone;
-  if (free_slots_ > kChunk && free_slots_ > slot_count_ / 2 && !visiting_) Compact();
+// What the slot is now; its value is taken by whoever changes it.
+StateTable::Undo& StateTable::AddUndo(uint32_t index) {
+  const uint32_t place = attempt_.count;
+  Undo& undo = AddRecord();
+  Slot& s = slot(index);
+  undo.timer_ms = s.timer_ms;
+  undo.older = s.newest;
+  undo.owner = index;
+  undo.bytes_before = static_cast<uint32_t>(EncodedBytes(s));
+  undo.was_live = s.life == kLive;
+  undo.removes = false;
+  s.newest = {attempt_.serial, place};
+  return undo;
 }
 
-// Cells, then the slots that they name, then their versions: each step asks for all at once.
+void StateTable::BeforeAttempt() {
+  visited_ = kNone;
+  doubtful_.clear();
+  digest_ = LayerDigest();
+  if (free_slots_ > kFreeSlotsMany && free_slots_ > slot_count_ / 2 && !visiting_) Compact();
+  if (next_serial_ > serials_) NumberLayersAnew();
+}
+
+// Cells, then the slots that they name: each step asks for all at once.
 void StateTable::Prefetch(std::span<const uint64_t> hashes) {
-  constexpr size_t kMost = 64;
-  uint32_t likely[kMost];
-  hashes = hashes.first(std::min(hashes.size(), kMost));
   for (const uint64_t hash : hashes) index_.Prefetch(hash);
-  for (size_t i = 0; i < hashes.size(); ++i) {
-    likely[i] = index_.Likely(hashes[i]);
-    if (likely[i] != kNone) PrefetchSlot(likely[i]);
-  }
-  for (size_t i = 0; i < hashes.size(); ++i) {
-    if (likely[i] != kNone) __builtin_prefetch(slot(likely[i]).head);
+  for (const uint64_t hash : hashes) {
+    const uint32_t likely = index_.Likely(hash);
+    if (likely != kNone) PrefetchSlot(likely);
   }
 }
 
@@ -67,12 +77,11 @@ std::string_view StateTable::Look(std::string_view key, uint64_t hash, Place& pl
   if (index == kNone) return {};
   Slot& s = slot(index);
   if (!Visible(s)) return {};
-  if (s.head == nullptr) return s.value.view();
   if (InAttempt(s)) {
-    s.head->doubtful = true;
-    place.value = s.head->value.data();
+    Doubt(index, hash);
+    place.value = s.value.data();
   }
-  return s.head->value.view();
+  return s.value.view();
 }
 
 int64_t StateTable::DueOf(std::string_view key) {
@@ -92,7 +101,18 @@ void StateTable::PutAt(const Place& place, std::string_view key, std::string_vie
   PutIn(place.slot, place.hash, key, value, timer_ms);
 }
 
-// `index`: the key's newest slot, or none. `hash` 0: not known.
+// The slot, which the attempt has changed, may be changed further: it is looked at again when the
+// attempt is kept. `hash` 0: not known.
+void StateTable::Doubt(uint32_t index, uint64_t hash) {
+  Slot& s = slot(index);
+  if (s.doubtful) return;
+  s.doubtful = 1;
+  doubtful_.push_back(index);
+  digest_.digest -= internal::PutDigest(hash != 0 ? hash : HashOf(s), s.value.view(), s.timer_ms);
+  --digest_.entries;
+}
+
+// `index`: the key's newest slot, or none. `hash` 0: not known. `value` may be the slot's own.
 void StateTable::PutIn(uint32_t index, uint64_t hash, std::string_view key,
                        std::string_view value, int64_t timer_ms) {
   if (index == kNone || !Visible(slot(index))) {
@@ -101,18 +121,33 @@ void StateTable::PutIn(uint32_t index, uint64_t hash, std::string_view key,
     ++visible_size_;
   }
   Slot& s = slot(index);
-  if (InAttempt(s)) {
-    s.head->doubtful = true;
+  const bool again = InAttempt(s);
+  if (again) {
+    Doubt(index, hash);
   } else {
-    if (s.head != nullptr ? s.head->timer_ms == timer_ms && s.head->value.Equals(value)
-                          : s.base == kLive && s.timer_ms == timer_ms && s.value.Equals(value)) {
-      return;
+    if (Visible(s) && s.timer_ms == timer_ms && s.value.Equals(value)) return;
+    Undo& undo = AddUndo(index);
+    if (!s.value.on_heap()) {
+      undo.value.AssignInline(s.value);
+    } else if (value.data() >= s.value.data() &&
+               value.data() < s.value.data() + s.value.size()) {
+      undo.value.Assign(s.value.view());
+    } else {
+      std::swap(undo.value, s.value);
     }
-    AddVersion(index, hash != 0 ? hash : KeyHash(key), s.number);
   }
-  s.head->value.Assign(value);
-  s.head->timer_ms = timer_ms;
+  // Before the value is written: reading it back would wait for that.
+  const uint64_t change =
+      again ? 0 : internal::PutDigest(hash != 0 ? hash : HashOf(s), value, timer_ms);
+  s.value.Assign(value);
+  s.timer_ms = timer_ms;
+  s.life = kLive;
   if (timer_ms != 0) File(index, timer_ms);
+  if (again) return;
+  attempt_.record(s.newest.place).bytes_after =
+      static_cast<uint32_t>(s.key.size() + value.size() + kEntryBytes);
+  digest_.digest += change;
+  ++digest_.entries;
 }
 
 void StateTable::Remove(std::string_view key) {
@@ -120,27 +155,64 @@ void StateTable::Remove(std::string_view key) {
   const uint32_t index = Find(key, hash);
   if (index == kNone || !Visible(slot(index))) return;
   Slot& s = slot(index);
-  Version& version = InAttempt(s) ? *s.head : AddVersion(index, hash, s.number);
-  version.removed = true;
-  version.doubtful = true;
-  version.value.Clear();
-  version.timer_ms = 0;
+  if (InAttempt(s)) {
+    Doubt(index, hash);
+  } else {
+    std::swap(AddUndo(index).value, s.value);
+    s.doubtful = 1;
+    doubtful_.push_back(index);
+  }
+  attempt_.record(s.newest.place).removes = true;
+  s.value.Clear();
+  s.timer_ms = 0;
+  s.life = kRemoved;
   --visible_size_;
 }
 
 void StateTable::ForEach(const Visitor& visit) {
   const uint32_t end = slot_count_;
-  for (uint32_t first = 0; first < end; first += kChunk) {
-    Slot* const chunk = slots_[first >> kChunkBits].get();
-    const uint32_t count = std::min(kChunk, end - first);
-    for (uint32_t i = 0; i < count; ++i) {
-      const Slot& s = chunk[i];
-      if (!Visible(s)) continue;
-      visited_ = first + i;
-      visit(s.key.view(), VisibleValue(s));
-    }
+  for (uint32_t i = 0; i < end; ++i) {
+    const Slot& s = slot(i);
+    if (!Visible(s)) continue;
+    visited_ = i;
+    visit(s.key.view(), s.value.view());
   }
   visited_ = kNone;
+}
+
+// Whether the slot differs from what lay below the attempt.
+bool StateTable::IsChange(const Undo& undo, const Slot& s) {
+  if (undo.removes || !undo.was_live) return undo.removes == undo.was_live;
+  return s.timer_ms != undo.timer_ms || s.value.view() != undo.value.view();
+}
+
+// What the attempt made of a doubtful slot counts, or is no change after all.
+void StateTable::SettleSlot(uint32_t index, LayerDigest& digest) {
+  Slot& s = slot(index);
+  Undo& undo = attempt_.record(s.newest.place);
+  s.doubtful = 0;
+  if (!IsChange(undo, s)) {
+    TakeBack(undo);
+    return FreeIfDead(index);
+  }
+  undo.bytes_after = static_cast<uint32_t>(EncodedBytes(s));
+  // A key that was removed and put again counts once, as put.
+  if (undo.removes && !EndsKey(index)) return;
+  digest.digest += undo.removes ? internal::RemovalDigest(HashOf(s))
+                                : internal::PutDigest(HashOf(s), s.value.view(), s.timer_ms);
+  ++digest.entries;
+}
+
+LayerDigest StateTable::Settle() {
+  LayerDigest digest = digest_;
+  for (size_t i = 0; i < doubtful_.size(); ++i) {
+    if (i + 2 * kAhead < doubtful_.size()) PrefetchSlot(doubtful_[i + 2 * kAhead]);
+    if (i + kAhead < doubtful_.size()) {
+      __builtin_prefetch(&attempt_.record(slot(doubtful_[i + kAhead]).newest.place));
+    }
+    SettleSlot(doubtful_[i], digest);
+  }
+  return digest;
 }
 
 // Whether the slot is the last life of its key that is still there at the top.
@@ -148,6 +220,11 @@ bool StateTable::EndsKey(uint32_t index) const {
   const Slot& s = slot(index);
   const uint32_t newest = Find(s.key.view(), HashOf(s));
   return newest == index || !Visible(slot(newest));
+}
+
+StateRow StateTable::RowOf(const Undo& undo) const {
+  const Slot& s = slot(undo.owner);
+  return {s.key.view(), s.value.view(), s.number, s.timer_ms, undo.removes};
 }
 
 }  // namespace sluice

@@ -3,15 +3,21 @@
 // Not thread-safe: one task at a time works on a partition, and batches come in order.
 //
 // Invariants, beside those of its layers:
-// 1. A slot, which is what owns versions, is one life of a key: it has the insertion number that
-//    the key got when it was put while absent, and slots lie in the order of these numbers. A key
-//    that is removed and put again gets a new slot; the old one is linked behind it.
-// 2. The index finds the newest slot of a key.
-// 3. A slot with due times, in the base or in a version, is filed under a time that is not after
+// 1. A slot, which is what owns records, is one life of a key: it has the insertion number that the
+//    key got when it was put while absent, and slots lie in the order of these numbers. A key that
+//    is removed and put again gets a new slot; the old one is linked behind it.
+// 2. A slot holds the entry as it is on top of all layers. Each layer that changed it has an undo
+//    record with what it was below; the records of a slot are linked, newest first. So reading,
+//    keeping and merging leave slots alone, and dropping a layer, which is rare, writes them back.
+// 3. Layers with serials up to `merged_` are in the base: a link to one of them leads nowhere, and
+//    nobody cuts it.
+// 4. The index finds the newest slot of a key.
+// 5. A slot with due times, its own or in an undo record, is filed under a time that is not after
 //    any of them. Files may also name slots that have gone, or were filed again since: `filed_ms`
 //    of the slot says which file counts.
-// 4. An entry that the last sealed checkpoint does not have as it is in the base is in one of the
-//    two sets of pending changes: `current`, or `writing` while a checkpoint has it.
+// 6. An entry that the last sealed checkpoint does not have as it is in the base is in one of the
+//    two sets of pending changes: `current_`, or `writing_` while a checkpoint has it. Slots that
+//    the base has as removed are in the list beside it, to be freed when the removal is sealed.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +30,37 @@
 #include <vector>
 
 #include "worker/executor/layered_state.h"
+#include "worker/executor/slot_chunks.h"
+#include "worker/executor/slot_set.h"
 
 namespace sluice {
+namespace internal {
 
-class StateTable final : public internal::LayeredState<StateTable> {
+// An undo record, or none.
+struct UndoLink {
+  uint32_t layer = 0;  // its serial
+  uint32_t place = 0;  // in it
+};
+
+// What a slot was before a layer changed it: live or absent.
+struct Undo {
+  SmallBytes value;
+  int64_t timer_ms = 0;
+  UndoLink older;
+  uint32_t owner = SlotIndex::kNone;  // its slot
+  uint32_t bytes_before = 0;          // EncodedBytes
+  uint32_t bytes_after = 0;           // settled when the layer is kept
+  bool was_live = false;
+  bool removes = false;               // the change is a removal
+};
+
+}  // namespace internal
+
+class StateTable final : public internal::LayeredState<StateTable, internal::Undo> {
  public:
-  StateTable();
-  ~StateTable() override;
+  // `serials`: layers that have a serial of their own, before these are given anew.
+  explicit StateTable(uint32_t serials = UINT32_MAX - 1) : serials_(serials) {}
+  ~StateTable() override = default;
   StateTable(const StateTable&) = delete;
   StateTable& operator=(const StateTable&) = delete;
 
@@ -57,88 +87,116 @@ class StateTable final : public internal::LayeredState<StateTable> {
   void RestorePending() override;
 
  private:
-  friend class internal::LayeredState<StateTable>;
-  using Version = internal::Version;
-  using Layer = internal::Layer;
+  friend class internal::LayeredState<StateTable, internal::Undo>;
+  using Undo = internal::Undo;
+  using Link = internal::UndoLink;
 
-  enum Base : uint8_t { kAbsent, kLive, kRemoved, kFree };
-  enum Pending : uint8_t { kCurrent = 1, kWriting = 2 };
+  enum Life : uint8_t { kFree, kAbsent, kLive, kRemoved };
   static constexpr size_t kSpareChunks = SIZE_MAX;
-  static constexpr uint32_t kChunkBits = 10;
-  static constexpr uint32_t kChunk = 1u << kChunkBits;
+  static constexpr uint32_t kFreeSlotsMany = 1024;
 
-  // One cache line.
+  // One cache line. Zeros are a free slot.
   struct alignas(64) Slot {
     uint64_t number : 56 = 0;
-    uint64_t base : 4 = kFree;
-    uint64_t pending : 3 = 0;
+    uint64_t life : 4 = kFree;
     uint64_t has_former : 1 = 0;  // formers_ has the key's slot before this one
+    uint64_t doubtful : 1 = 0;    // what the attempt made of it may still change, or be no change
     internal::SmallBytes key;
     internal::SmallBytes value;
     int64_t timer_ms = 0;
     int64_t filed_ms = 0;         // 0: in no file
-    Version* head = nullptr;
-
-    bool live() const { return base == kLive; }
-    int64_t timer() const { return timer_ms; }
-    uint64_t insertion() const { return number; }
+    Link newest;
   };
   static_assert(sizeof(Slot) == 64);
+  // A slot without the layers.
+  struct InBase {
+    Life life = kAbsent;
+    std::string_view value;
+    int64_t timer_ms = 0;
+  };
 
   // For the layers.
-  Version*& HeadOf(uint32_t index) const { return slot(index).head; }
-  std::string_view KeyAt(uint32_t index) const { return slot(index).key.view(); }
-  internal::EntryView BaseOf(uint32_t index) const {
-    const Slot& s = slot(index);
-    return {s.live(), s.value.view(), s.number, s.timer_ms};
-  }
   void BeforeAttempt();
-  void Dismissed(uint32_t index) { FreeIfDead(index); }
-  bool EndsKey(uint32_t index) const;
-  void MergeLayer(Layer& layer);
+  LayerDigest Settle();
+  void TakeBack(Undo& undo);
   void LayerDropped(uint64_t first_number);
+  void MergeLayer(Layer& layer);
+  void LayersMerged(uint64_t /*end_number*/) {}
+  bool EndsKey(uint32_t index) const;
+  StateRow RowOf(const Undo& undo) const;
 
-  Slot& slot(uint32_t i) const { return slots_[i >> kChunkBits][i & (kChunk - 1)]; }
-  static uint64_t EncodedBytes(const Slot& s) { return s.key.size() + s.value.size() + 16; }
+  // state_table.cc: attempts.
+  Slot& slot(uint32_t i) const { return slots_[i]; }
+  static constexpr uint32_t kEntryBytes = 16;  // beside key and value
+  static uint64_t EncodedBytes(const Slot& s) {
+    return s.key.size() + s.value.size() + kEntryBytes;
+  }
   uint32_t Find(std::string_view key, uint64_t hash) const;
+  static uint64_t HashOf(const Slot& s);
+  uint32_t NewSlot(std::string_view key, uint64_t hash, uint32_t former);
+  Undo& AddUndo(uint32_t index);
+  void PutIn(uint32_t index, uint64_t hash, std::string_view key, std::string_view value,
+             int64_t timer_ms);
+  void Doubt(uint32_t index, uint64_t hash);
+  bool InAttempt(const Slot& s) const { return s.newest.layer == attempt_.serial; }
+  static bool Visible(const Slot& s) { return s.life == kLive; }
+  static int64_t VisibleTimer(const Slot& s) { return Visible(s) ? s.timer_ms : 0; }
+  static bool IsChange(const Undo& undo, const Slot& s);
+  void SettleSlot(uint32_t index, LayerDigest& digest);
+
+  // state_layers.cc: layers, and the life of slots.
+  bool Merged(const Link& link) const { return link.layer <= merged_; }
+  const Undo& At(const Link& link) const;
+  InBase BaseOf(const Slot& s) const;
+  void NumberLayersAnew();
   uint32_t Former(uint32_t index) const;
   uint32_t DirectFormer(uint32_t index) const;
   void SetFormer(uint32_t index, uint32_t former);
-  static uint64_t HashOf(const Slot& s);
-  uint32_t NewSlot(std::string_view key, uint64_t hash, uint32_t former);
-  void PutIn(uint32_t index, uint64_t hash, std::string_view key, std::string_view value,
-             int64_t timer_ms);
-  static int64_t EarliestTimer(const Slot& s);
+  void FreeIfDead(uint32_t index);
+  void FreeSlot(uint32_t index);
+  bool IsPending(uint32_t index) const {
+    return current_.Contains(index) || writing_.Contains(index);
+  }
+  void MarkPending(uint32_t index);
+  void Compact();
+
+  // state_timers.cc: due times.
+  int64_t EarliestTimer(const Slot& s) const;
   void File(uint32_t index, int64_t timer_ms);
   std::vector<uint32_t> TakeFilesBefore(int64_t before_ms);
   void RenameFiled(const std::vector<uint32_t>& place);
-  void MergeVersion(Version& version);
-  void FreeIfDead(uint32_t index);
-  void FreeSlot(uint32_t index);
-  void MarkPending(uint32_t index);
+
+  // state_snapshot.cc: checkpoints.
   bool EndsInBase(uint32_t index) const;
-  void Compact();
+  void VisitSlot(uint32_t index, const EntryVisitor& visit);
   void SortRestored();
 
   void PrefetchSlot(uint32_t i) const { __builtin_prefetch(&slot(i)); }
 
   static constexpr size_t kAhead = 8;  // slots asked for before their turn
 
+  const uint32_t serials_;
   uint32_t visited_ = kNone;  // by the visitor at work
 
   internal::SlotIndex index_;
-  std::vector<std::unique_ptr<Slot[]>> slots_;
+  internal::SlotChunks<Slot> slots_;
   // The key's slot before a slot, which may be free by now. Few slots have one.
   std::unordered_map<uint32_t, uint32_t> formers_;
   uint32_t slot_count_ = 0;
   uint32_t free_slots_ = 0;
 
+  uint32_t merged_ = 0;
+  std::vector<uint32_t> doubtful_;  // slots of the attempt
+  LayerDigest digest_;              // of the attempt's others
+
   std::map<int64_t, std::vector<uint32_t>> files_;  // slots that may be due after each time
 
-  std::vector<uint32_t> current_;  // slots with pending changes
-  std::vector<uint32_t> writing_;  // the same, of the checkpoint in progress
-  bool visiting_ = false;          // between BeginSnapshot and EndSnapshot
-  uint32_t visit_at_ = 0;          // the next: a slot of a whole snapshot, a place in current_
+  internal::SlotSet current_;  // slots with pending changes
+  internal::SlotSet writing_;  // the same, of the checkpoint in progress
+  std::vector<uint32_t> removed_;          // those of current_ that end a life
+  std::vector<uint32_t> removed_writing_;
+  bool visiting_ = false;      // between BeginSnapshot and EndSnapshot
+  uint32_t visit_at_ = 0;      // the next slot to be looked at
   uint32_t visit_end_ = 0;
 };
 

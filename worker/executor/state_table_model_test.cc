@@ -251,6 +251,11 @@ void AgreesWithANaiveModel(const NewTable& new_table, uint32_t seeds) {
 
 TEST(StateTable, AgreesWithANaiveModel) { AgreesWithANaiveModel(InMemory, 60); }
 
+// Serials of layers that begin again every few batches.
+TEST(StateTable, AgreesWithANaiveModelWhenItNumbersLayersAnew) {
+  AgreesWithANaiveModel([] { return std::make_unique<StateTable>(7); }, 20);
+}
+
 TEST(DiskTable, AgreesWithANaiveModel) {
   OnDisk on_disk;
   AgreesWithANaiveModel([&] { return on_disk(); }, 30);

@@ -10,10 +10,14 @@
 namespace sluice {
 
 // The earliest due time that may come to be visible, also by dropping layers; 0: none.
-int64_t StateTable::EarliestTimer(const Slot& s) {
-  int64_t earliest = s.base == kLive ? s.timer_ms : 0;
-  for (const Version* v = s.head; v != nullptr; v = v->older) {
-    if (v->timer_ms != 0 && (earliest == 0 || v->timer_ms < earliest)) earliest = v->timer_ms;
+int64_t StateTable::EarliestTimer(const Slot& s) const {
+  int64_t earliest = VisibleTimer(s);
+  for (Link link = s.newest; !Merged(link);) {
+    const Undo& undo = At(link);
+    if (undo.was_live && undo.timer_ms != 0 && (earliest == 0 || undo.timer_ms < earliest)) {
+      earliest = undo.timer_ms;
+    }
+    link = undo.older;
   }
   return earliest;
 }
@@ -52,7 +56,7 @@ void StateTable::ForEachDue(int64_t before_ms, const Visitor& visit) {
     const Slot& s = slot(index);
     const int64_t timer_ms = VisibleTimer(s);
     if (timer_ms == 0 || timer_ms >= before_ms) continue;  // the visitor changed it
-    visit(s.key.view(), VisibleValue(s));
+    visit(s.key.view(), s.value.view());
   }
 }
 
