@@ -241,5 +241,23 @@ TEST(ForeachBatch, ASkippedBatchIsSeenEmpty) {
   EXPECT_GT(made[2].identity.fence, made[0].identity.fence);
 }
 
+// It was skipped again and again, as it failed again with nothing in it.
+TEST(ForeachBatch, ASinkThatStaysAwayCostsItsBatchesAndNoMore) {
+  int calls = 0;
+  TestContext test({.conf = {{"on_batch_failure", "skip"}}});
+  TestInput<int64_t> numbers(test);
+  numbers.stream().ForeachBatch([&](const Batch<int64_t>& batch) {
+    ++calls;
+    if (batch.identity().batch_ms == TestContext::kZeroMs + 1000) {
+      throw std::runtime_error("the sink is away");
+    }
+  });
+  numbers.Push({1});
+  numbers.Push({2});
+  ASSERT_TRUE(test.RunBatch().ok());
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_EQ(calls, 3);
+}
+
 }  // namespace
 }  // namespace sluice

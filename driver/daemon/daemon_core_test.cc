@@ -360,9 +360,13 @@ TEST_F(DaemonTest, FindsTheReceiverOfAStream) {
   auto* place = status->add_receivers();
   place->set_stream("s");
   place->set_address("127.0.0.1:9");
+  for (const char* stream : {"s", "moves"}) status->add_streams(stream);
   Do(Received{"driver:10", message});
   EXPECT_EQ(core_->FindStream("wc", "s").push_address(), "127.0.0.1:9");
   EXPECT_EQ(core_->FindStream("wc", "other").outcome().exit_code(), 1);
+  // Its receiver was lost a moment ago: a client was told that there is no such stream.
+  EXPECT_EQ(core_->FindStream("wc", "moves").outcome().exit_code(), 0);
+  EXPECT_EQ(core_->FindStream("wc", "moves").push_address(), "");
 }
 
 }  // namespace

@@ -42,14 +42,15 @@ proto::FindStreamReply DaemonCore::FindStream(const std::string& job_name,
                        : "the job has ended (" + job->record().status().state() + "): " + job_name);
     return reply;
   }
-  bool known = false;
-  for (const proto::ReceiverPlace& place : job->record().status().receivers()) {
-    if (place.stream() != stream) continue;
-    known = true;
-    if (!place.address().empty()) reply.set_push_address(place.address());
+  const proto::JobStatus& status = job->record().status();
+  for (const proto::ReceiverPlace& place : status.receivers()) {
+    if (place.stream() == stream && !place.address().empty()) {
+      reply.set_push_address(place.address());
+    }
   }
-  if (!known && job->record().status().state() == "RUNNING" &&
-      job->record().status().receivers_size() > 0) {
+  // A receiver that moves is up nowhere for a while; a job that has just begun has not told yet.
+  const auto& streams = status.streams();
+  if (!streams.empty() && std::find(streams.begin(), streams.end(), stream) == streams.end()) {
     reply.mutable_outcome()->set_exit_code(1);
     reply.mutable_outcome()->set_message("the job has no stream of this name: " + stream);
   }

@@ -298,8 +298,24 @@ bool JobDriverCore::RunForeachOf(const BatchRun& run, const BatchOutcome& outcom
   return mutable_run.foreach_waiting.empty();
 }
 
+bool JobDriverCore::IsSkipped(int64_t batch_ms) const {
+  const auto planned = state_.planned().find(batch_ms);
+  return planned != state_.planned().end() && planned->second.empty();
+}
+
+// What is left of a skipped batch, say of a window, goes to the function too. Where that fails
+// again nothing is left to skip but this output.
+void JobDriverCore::OnForeachFailed(MonotonicTime now, const ForeachDone& done) {
+  if (!options_.skip_failed_batches || !IsSkipped(done.batch_ms)) {
+    return OnBatchFailed(now, done.batch_ms, done.error);
+  }
+  out_.push_back(Say{Say::Level::kError, absl::StrCat("batch ", done.batch_ms, " was skipped, and ",
+                                                      done.error, " once more: it is given up")});
+}
+
 void JobDriverCore::OnBatchFailed(MonotonicTime now, int64_t batch_ms, const std::string& cause) {
-  if (batch_ms <= state_.last_decided_ms() || !options_.skip_failed_batches) {
+  if (batch_ms <= state_.last_decided_ms() || !options_.skip_failed_batches ||
+      IsSkipped(batch_ms)) {
     events_->Failed(now, batch_ms, cause, out_);
     Fail(1, cause);
     return;

@@ -128,7 +128,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     if (run != nullptr && done->generation == generation_) {
       run->foreach_waiting.erase(done->output);
       events_->OutputEnded(now, done->batch_ms, done->output, done->error, out_);
-      if (!done->error.empty()) OnBatchFailed(now, done->batch_ms, done->error);
+      if (!done->error.empty()) OnForeachFailed(now, *done);
     }
   } else if (const auto* put = std::get_if<ManifestPut>(&event)) {
     checkpointer_.OnManifestPut(*put, out_);

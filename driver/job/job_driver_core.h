@@ -130,6 +130,8 @@ class JobDriverCore {
   bool RunForeachOf(const BatchRun& run, const BatchOutcome& outcome);
   bool EffectsAllowed(int64_t batch_ms) const;
   Progress ProgressOfRuns() const;
+  bool IsSkipped(int64_t batch_ms) const;
+  void OnForeachFailed(MonotonicTime now, const ForeachDone& done);
   void OnBatchFailed(MonotonicTime now, int64_t batch_ms, const std::string& cause);
   void AdvanceSkip(MonotonicTime now);
   void BeginCheckpoint(MonotonicTime now, int64_t batch_ms);

@@ -300,6 +300,11 @@ proto::JobStatus JobDriverCore::Status() const {
                                               std::to_string(tick_.batch_ms) + " do not answer"
                                         : files_->problem());
   }
+  for (const Node& node : graph_.nodes()) {
+    if (node.kind == NodeKind::kSource && !node.source.stream.empty()) {
+      status.add_streams(node.source.stream);
+    }
+  }
   for (const auto& [id, executor] : members_.executors()) {
     if (!executor.receivers || executor.phase != ExecutorEntry::Phase::kReady) continue;
     for (const auto& [stream, incarnation] : executor.streams) {

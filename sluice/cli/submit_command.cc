@@ -17,6 +17,8 @@
 namespace sluice::cli {
 namespace {
 
+constexpr int64_t kMaxSlotsMost = 1 << 20;
+
 struct Submission {
   proto::JobSpec spec;
   std::vector<std::string> paths;  // the binary, then the files
@@ -64,6 +66,9 @@ absl::StatusOr<Submission> ReadTyped(const Typed& typed) {
   }
   for (const std::string& text : typed.All("conf")) {
     ASSIGN_OR_RETURN(auto pair, ParseConf(text));
+    if (pair.first == "max_slots") {
+      RETURN_IF_ERROR(ParseInteger("--conf max_slots", pair.second, 1, kMaxSlotsMost).status());
+    }
     // Only that: the job may know keys that this program does not.
     const ExitStatus known = Config().SetFlag(text);
     if (known.code == kExitUsage) return absl::InvalidArgumentError(known.message);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <thread>
@@ -50,7 +51,9 @@ absl::StatusOr<WorkerOptions> ReadTyped(const Typed& typed) {
   for (const char* flag : {"data-dir", "slots"}) {
     if (!typed.Has(flag)) return absl::InvalidArgumentError(std::string("needs --") + flag);
   }
-  options.data_dir = typed.Get("data-dir");
+  // Executors have working folders of their own.
+  std::error_code error;
+  options.data_dir = std::filesystem::absolute(typed.Get("data-dir"), error).string();
   ASSIGN_OR_RETURN(int64_t slots, ParseInteger("--slots", typed.Get("slots"), 1, kSlotsMax));
   options.slots = static_cast<uint32_t>(slots);
   ASSIGN_OR_RETURN(HostPort listen,
