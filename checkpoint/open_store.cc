@@ -33,9 +33,11 @@ struct LocalLog {
   bool known = false;
 };
 
+// May end anywhere, and is begun again: until the marker is gone, a job is known to have lived
+// here. A witness without its log would be damage. The owner's lock stays: it is ours.
 absl::Status Discard(const std::string& directory) {
   std::error_code error;
-  for (const char* name : {"/log", "/log.witness", "/log.owner", "/objects", kMarker}) {
+  for (const char* name : {"/log.witness", "/log", "/objects", kMarker}) {
     fs::remove_all(directory + name, error);
     if (error) {
       return absl::UnavailableError("cannot discard " + directory + name + ": " + error.message());
@@ -86,16 +88,15 @@ absl::StatusOr<LocalLog> OpenLocalLog(const std::string& directory,
   if (opened.known && !options.fresh && !fs::exists(directory + kCurrent, error)) {
     return LostLog(directory);
   }
-  // The log's lock is taken first, so that a live job is never discarded under its feet.
+  // The log's lock is taken first, so that a live job is never discarded under its feet; what is
+  // discarded need not be whole.
   RocksDbLogOptions log_options;
   log_options.sync = options.sync;
-  ASSIGN_OR_RETURN(opened.log, OpenRocksDbLogStore(directory, log_options));
   if (opened.known && options.fresh) {
-    opened.log.reset();
-    RETURN_IF_ERROR(Discard(directory));
+    log_options.owned = [directory] { return Discard(directory); };
     opened.known = false;
-    ASSIGN_OR_RETURN(opened.log, OpenRocksDbLogStore(directory, log_options));
   }
+  ASSIGN_OR_RETURN(opened.log, OpenRocksDbLogStore(directory, log_options));
   // Its process may have been ended before the first append: then there was no job yet. A witness
   // that is gone says nothing.
   ASSIGN_OR_RETURN(const std::optional<uint64_t> synced, opened.log->DurableLength());

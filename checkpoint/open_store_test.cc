@@ -72,6 +72,58 @@ TEST(OpenStoreTest, AJobThatWasEndedBeforeItsFirstAppendMayBeginAgain) {
   std::filesystem::remove_all(folder);
 }
 
+// A store with a job of one record and one object in it.
+std::string StoreWithAJob(const std::string& name) {
+  const std::string folder = testing::TempDir() + name + "_" + std::to_string(::getpid());
+  const auto store = OpenDriverStore({.url = "rocksdb:" + folder});
+  EXPECT_TRUE(store.ok() && store->log->PutIfAbsent(1, "a record").ok() &&
+              store->objects->PutIfAbsent("part-1", "state").ok());
+  return folder;
+}
+
+void ExpectDiscardable(const std::string& folder) {
+  const DriverStoreOptions anew = {
+      .url = "rocksdb:" + folder, .fresh = true, .discard_checkpoint = true};
+  const auto store = OpenDriverStore(anew);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_FALSE(store->known);
+  EXPECT_TRUE(absl::IsNotFound(store->log->Get(1).status()));
+  EXPECT_TRUE(absl::IsNotFound(store->objects->Get("part-1").status()));
+  EXPECT_TRUE(std::filesystem::exists(folder + "/job"));
+  std::filesystem::remove_all(folder);
+}
+
+// It was opened before it was discarded, and so ended every start with 8.
+TEST(OpenStoreTest, ADamagedStoreCanBeDiscarded) {
+  const std::string folder = StoreWithAJob("damaged");
+  std::ofstream(folder + "/log/CURRENT") << "nonsense\n";
+  ASSERT_EQ(ExitCodeOf(OpenDriverStore({.url = "rocksdb:" + folder}).status()), kExitDamaged);
+  ExpectDiscardable(folder);
+}
+
+TEST(OpenStoreTest, AStoreThatWasLeftHalfDiscardedCanBeDiscarded) {
+  for (const auto& gone : {std::vector<std::string>{"/log"}, {"/log.witness", "/log"}}) {
+    const std::string folder = StoreWithAJob("halved");
+    for (const std::string& name : gone) std::filesystem::remove_all(folder + name);
+    ExpectDiscardable(folder);
+  }
+}
+
+TEST(OpenStoreTest, AStoreThatALiveJobHasIsNotDiscarded) {
+  const std::string folder = StoreWithAJob("live");
+  {
+    const auto live = OpenDriverStore({.url = "rocksdb:" + folder});
+    ASSERT_TRUE(live.ok()) << live.status();
+    EXPECT_TRUE(IsHeld(OpenDriverStore({.url = "rocksdb:" + folder,
+                                        .fresh = true,
+                                        .discard_checkpoint = true})
+                           .status()));
+    EXPECT_TRUE(live->objects->Get("part-1").ok());
+  }
+  EXPECT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder})->log->Get(1).ok());
+  std::filesystem::remove_all(folder);
+}
+
 TEST(OpenStoreTest, WhatCrashedWritersLeftIsSweptWhenADriverOpens) {
   const std::string folder = testing::TempDir() + "swept_" + std::to_string(::getpid());
   ASSERT_TRUE(OpenDriverStore({.url = "rocksdb:" + folder}).ok());

@@ -102,6 +102,7 @@ class RocksDbLogStore : public LogStore {
   absl::Status Open() {
     RETURN_IF_ERROR(MakeDirectoriesDurably(options_.files, directory_));
     RETURN_IF_ERROR(owner_.Take(directory_ + "/log.owner"));
+    if (options_.owned != nullptr) RETURN_IF_ERROR(options_.owned());
     LengthWitness witness(options_.files, directory_ + "/log.witness");
     RETURN_IF_ERROR(witness.Load());
     const bool exists = ::access((path_ + "/CURRENT").c_str(), F_OK) == 0;

@@ -1,6 +1,7 @@
 // The driver log's slots in a RocksDB that one job driver alone opens.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,6 +19,9 @@ struct RocksDbLogOptions {
   bool sync = true;  // off: appends do not survive a crash of the machine
   FileOps* files = FileOps::Posix();
   rocksdb::Env* env = nullptr;  // null: the default one
+  // Called once the log is ours, before anything of it is looked at: whoever wants to discard it.
+  // log.owner must stay.
+  std::function<absl::Status()> owned = nullptr;
 };
 
 // Opens, making it if nothing was ever there, the log in `directory`/log, with its witness
