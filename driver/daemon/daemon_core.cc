@@ -304,6 +304,13 @@ void DaemonCore::On(const FormerEnded& event) {
   dirty_ = reallocate_ = true;
 }
 
+// Before that the daemon that comes next might start it with --fresh --discard-checkpoint again.
+void DaemonCore::On(const Saved&) {
+  for (auto& job : jobs_) {
+    if (job->NoteSaved()) TellMembers(*job);
+  }
+}
+
 void DaemonCore::Allocate() {
   std::map<std::string, uint32_t> live;
   for (const auto& [id, worker] : workers_.workers()) {
@@ -327,7 +334,7 @@ void DaemonCore::Allocate() {
 }
 
 bool DaemonCore::MayTellMembers(const JobLife& job) const {
-  return !job.ended() && (now_ >= settled_at_ || !job.adopted());
+  return !job.ended() && job.opened_on_disk() && (now_ >= settled_at_ || !job.adopted());
 }
 
 void DaemonCore::TellMembers(const JobLife& job) {

@@ -24,9 +24,10 @@ struct Leadership {
 
 // The same events in the same order give the same commands. One thread at a time.
 //
-// Rules it keeps: what it answers to a client is on disk first (Persist precedes Answer); a daemon
-// that returns tells running jobs nothing about workers before these had a lease to register; no
-// message of a running job goes through it.
+// Rules it keeps: what it answers to a client is on disk first (Persist precedes Answer); a new job
+// is told of workers, without which it begins nothing, when it is on disk that its log exists; a
+// daemon that returns tells running jobs nothing about workers before these had a lease to
+// register; no message of a running job goes through it.
 class DaemonCore {
  public:
   // `table`: what the former daemon left, which may have run on another node. `host`: of this one,
@@ -65,6 +66,7 @@ class DaemonCore {
   void On(const DriverNotStarted& event);
   void On(const DriverExited& event);
   void On(const FormerEnded& event);
+  void On(const Saved&);
 
   void OnWorkerRegister(const std::string& from, const proto::WorkerRegister& worker);
   void OnHeartbeat(const std::string& from, const proto::WorkerHeartbeat& heartbeat);

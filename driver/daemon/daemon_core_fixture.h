@@ -23,9 +23,15 @@ class DaemonTest : public testing::Test {
   }
   const std::vector<Command>& Do(const Event& event) {
     last_ = core_->Step(now_, event);
+    bool saved = false;
     for (const Command& command : last_) {
-      if (auto* persist = std::get_if<Persist>(&command)) disk_ = persist->table;
+      const auto* persist = std::get_if<Persist>(&command);
+      if (persist == nullptr || disk_full_) continue;
+      disk_ = persist->table;
+      saved = true;
     }
+    if (!saved) return last_;
+    for (Command& command : core_->Step(now_, Saved{})) last_.push_back(std::move(command));
     return last_;
   }
   // Lets time pass in ticks of 100 ms; gathers all commands.
@@ -113,6 +119,7 @@ class DaemonTest : public testing::Test {
   std::unique_ptr<DaemonCore> core_;
   std::vector<Command> last_;
   proto::JobTable disk_;
+  bool disk_full_ = false;
 };
 
 }  // namespace sluice::daemon

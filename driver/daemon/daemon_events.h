@@ -83,10 +83,12 @@ struct DriverExited {
 struct FormerEnded {
   std::string job;
 };
+// What the last Persist had is durable.
+struct Saved {};
 
 using Event = std::variant<Tick, Received, PeerDown, SubmitJob, StopJob, AcceptJobLoss, ReplayWish,
                            DrainWorkerWish, DrainAll, DriverStarted, DriverNotStarted,
-                           DriverExited, FormerEnded>;
+                           DriverExited, FormerEnded, Saved>;
 
 // ---- commands, to be carried out in their order ------------------------------------------------
 

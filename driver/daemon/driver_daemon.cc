@@ -208,7 +208,7 @@ void DriverDaemon::Do(const Persist& command) {
   absl::Status before = std::exchange(persisted_, seat_ != nullptr
                                                       ? seat_->Save(command.table)
                                                       : folder_->SaveTable(command.table));
-  if (persisted_.ok()) return;
+  if (persisted_.ok()) return follow_ups_.push_back(Saved{});
   unsaved_ = command.table;
   if (before.ok()) LOG(ERROR) << "cannot save the job table; trying again: " << persisted_;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "driver/daemon/daemon_events.h"
@@ -35,7 +36,10 @@ class JobLife {
 
   // `host`: of this daemon, see DaemonCore.
   JobLife(proto::JobRecord record, const JobTimes& times, std::string host)
-      : times_(times), host_(std::move(host)), record_(std::move(record)) {}
+      : times_(times),
+        host_(std::move(host)),
+        record_(std::move(record)),
+        opened_on_disk_(record_.opened()) {}
 
   void Launch(Commands* out);                        // of a new submission
   void Settle(MonotonicTime now);                    // of a job found in the table
@@ -61,6 +65,9 @@ class JobLife {
   const std::string& name() const { return record_.spec().name(); }
   Phase phase() const { return phase_; }
   bool ended() const { return record_.ended(); }
+  // The table on disk says that the job's log exists: another daemon would not begin it afresh.
+  bool opened_on_disk() const { return opened_on_disk_; }
+  bool NoteSaved() { return !std::exchange(opened_on_disk_, record_.opened()) && opened_on_disk_; }
   bool adopted() const { return adopted_; }  // its driver was not started by this daemon
   proto::JobInfo Info() const;  // without its slots: it does not know which workers live
 
@@ -84,6 +91,7 @@ class JobLife {
   const JobTimes times_;
   const std::string host_;
   proto::JobRecord record_;
+  bool opened_on_disk_;
   Phase phase_ = Phase::kStarting;
   MonotonicTime due_ = 0;         // end of kSettling or kBackoff
   MonotonicTime force_at_ = 0;    // 0: no stop under way
