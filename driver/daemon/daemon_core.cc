@@ -50,7 +50,10 @@ std::vector<Command> DaemonCore::Step(MonotonicTime now, const Event& event) {
   dirty_ = reallocate_ = false;
   std::visit([this](const auto& e) { On(e); }, event);
   if (reallocate_) Allocate();
-  if (dirty_) out_.insert(out_.begin(), Persist{Table()});
+  if (dirty_) {
+    ForgetEnded();
+    out_.insert(out_.begin(), Persist{Table()});
+  }
   for (Command& command : out_) {
     if (auto* send = std::get_if<Send>(&command)) {
       send->message.set_leader_epoch(leadership_.epoch);

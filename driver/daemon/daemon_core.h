@@ -2,6 +2,7 @@
 // slots, which job drivers run. Decides; never acts.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -15,6 +16,11 @@
 #include "driver/daemon/worker_registry.h"
 
 namespace sluice::daemon {
+
+// Ended jobs beyond these are forgotten, the first to end first: the table is saved whole, and etcd
+// takes 1 MiB.
+inline constexpr ptrdiff_t kEndedJobsMax = 1000;
+inline constexpr size_t kEndedBytesMax = size_t{512} << 10;
 
 // Of a daemon that others may stand by for.
 struct Leadership {
@@ -85,6 +91,7 @@ class DaemonCore {
   void TellWhoLeads();
   bool MayTellMembers(const JobLife& job) const;
   proto::JobTable Table() const;
+  void ForgetEnded();
 
   const JobTimes times_;
   const std::string host_;
@@ -95,7 +102,8 @@ class DaemonCore {
   MonotonicTime last_tick_ = 0;
   MonotonicTime repeat_at_ = 0;
   WorkerRegistry workers_;
-  std::vector<std::unique_ptr<JobLife>> jobs_;  // in order of submission
+  // Those that have ended, in the order in which they did, then the others in order of submission.
+  std::vector<std::unique_ptr<JobLife>> jobs_;
   std::set<std::string> untold_;  // links that the former leader knew and that have not spoken yet
   std::set<std::string> checkpoints_gone_;
   std::set<uint64_t> slow_told_;  // incarnations of workers that were told to drain

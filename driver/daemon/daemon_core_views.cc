@@ -1,4 +1,7 @@
 // What the driver daemon's core shows: jobs, streams, binaries and the table that is kept.
+#include <algorithm>
+#include <iterator>
+
 #include "driver/daemon/daemon_core.h"
 
 namespace sluice::daemon {
@@ -82,6 +85,20 @@ std::set<std::string> DaemonCore::BinariesInUse() const {
 
 bool DaemonCore::AllEnded() const {
   return std::all_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->ended(); });
+}
+
+// The last to end is always kept: whoever waits for it has not seen it yet.
+void DaemonCore::ForgetEnded() {
+  const auto running = std::stable_partition(jobs_.begin(), jobs_.end(),
+                                             [](const auto& job) { return job->ended(); });
+  auto oldest = running;
+  size_t bytes = 0;
+  while (oldest != jobs_.begin() && running - oldest < kEndedJobsMax) {
+    bytes += (*std::prev(oldest))->record().ByteSizeLong();
+    if (bytes > kEndedBytesMax && oldest != running) break;
+    --oldest;
+  }
+  jobs_.erase(jobs_.begin(), oldest);
 }
 
 proto::JobTable DaemonCore::Table() const {

@@ -1,4 +1,4 @@
-// What the driver daemon's table must say before a job begins.
+// What the driver daemon's table must say before a job begins, and of jobs that have ended.
 #include "driver/daemon/daemon_core_fixture.h"
 
 namespace sluice::daemon {
@@ -21,6 +21,46 @@ TEST_F(DaemonTest, AJobIsToldOfNoWorkerBeforeItIsOnDiskThatItsLogExists) {
   Beat("w1");
   WorkerUp("w2");
   EXPECT_EQ(MembersTold(10), 2) << "a job that has begun is told whatever the disk does";
+}
+
+// The table grew until it could be saved and not be loaded any more.
+TEST_F(DaemonTest, OfJobsThatHaveEndedTheLatestAreKept) {
+  proto::JobTable table;
+  table.add_jobs()->mutable_spec()->set_name("long");
+  table.mutable_jobs(0)->set_opened(true);
+  for (int i = 0; i < kEndedJobsMax; ++i) {
+    proto::JobRecord& job = *table.add_jobs();
+    job.mutable_spec()->set_name("short" + std::to_string(i));
+    job.set_ended(true);
+  }
+  Begin(table);
+  Register("long", 1);
+  Submit("next");
+  StartUp("next", 2);
+  EXPECT_EQ(disk_.jobs_size(), kEndedJobsMax + 2);
+  Exit("next", 2, 0);
+  EXPECT_EQ(disk_.jobs_size(), kEndedJobsMax + 1);
+  EXPECT_FALSE(core_->Job("short0").has_value());
+  EXPECT_TRUE(core_->Job("short1").has_value());
+  Exit("long", 1, 0);
+  EXPECT_EQ(State("long"), "FINISHED") << "it was submitted first and ended last";
+  EXPECT_FALSE(core_->Job("short1").has_value());
+}
+
+TEST_F(DaemonTest, JobsThatHaveEndedTakeNoMoreThanTheirPartOfTheTable) {
+  Begin();
+  for (int i = 0; i < 10; ++i) {
+    const std::string name = "wide" + std::to_string(i);
+    Submit(name, {{"words", std::string(kEndedBytesMax / 4, 'x')}});
+    StartUp(name, 100 + i);
+    Exit(name, 100 + i, 0);
+  }
+  EXPECT_EQ(disk_.jobs_size(), 3);
+  EXPECT_EQ(State("wide9"), "FINISHED");
+  Submit("vast", {{"words", std::string(2 * kEndedBytesMax, 'x')}});
+  StartUp("vast", 200);
+  Exit("vast", 200, 0);
+  EXPECT_EQ(State("vast"), "FINISHED") << "whoever waits for it finds it";
 }
 
 }  // namespace

@@ -109,6 +109,9 @@ absl::Status DataFolder::SaveTable(const proto::JobTable& table) const {
   uint32_t sum = Crc32c(body);
   std::string bytes = kMagic + std::string(reinterpret_cast<const char*>(&sum), 4) + body;
   std::string aside = TablePath() + ".new";
+  if (bytes.size() > kTableBytesMax) {
+    return absl::ResourceExhaustedError("the job table is too large: " + TablePath());
+  }
   RETURN_IF_ERROR(WriteSynced(aside, bytes));
   if (rename(aside.c_str(), TablePath().c_str()) != 0) return Failed("cannot rename", aside);
   int folder = open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -43,6 +43,15 @@ TEST_F(DataFolderTest, LoadsWhatWasSaved) {
   EXPECT_EQ(table->jobs(0).spec().name(), "wc");
 }
 
+// It was saved, and the daemon did not start any more.
+TEST_F(DataFolderTest, ATableThatCouldNotBeLoadedIsNotSaved) {
+  ASSERT_TRUE(folder_->SaveTable(OneJob()).ok());
+  proto::JobTable large = OneJob();
+  large.mutable_jobs(0)->mutable_spec()->add_args(std::string(size_t{64} << 20, 'x'));
+  EXPECT_TRUE(absl::IsResourceExhausted(folder_->SaveTable(large)));
+  EXPECT_TRUE(folder_->LoadTable().ok());
+}
+
 TEST_F(DataFolderTest, NamesADamagedTable) {
   for (std::streamoff at : {0, 17, 25}) {
     ASSERT_TRUE(folder_->SaveTable(OneJob()).ok());
