@@ -372,9 +372,9 @@ void JobDriverCore::Advance(MonotonicTime now) {
     checkpointer_.Advance(now, out_);
     losses_.Advance(now, graph_, /*at_once=*/final_ms_ != 0, out_);
     AfterSeal();
-    if (stopping_) AdvanceStop(now);
     if (options_.finish_only) AdvanceFinishing(now);
   }
+  if (stopping_) AdvanceStop(now);
   MarkStore(now);
   AdvanceSetAside(now);
   log_.Flush(out_);

@@ -127,6 +127,7 @@ class Cluster {
   std::string registered_at;  // the daemon that was last told who drives the job
   bool hold_log = false;
   bool hold_reports = false;
+  bool hold_tasks = false;  // executors for tasks do not come up until StartTasks
   int fail_reports = 0;  // so many fail, and with the first the log begins to be held
   std::vector<proto::BatchGrant> batch_grants;  // of the first executor
   std::vector<std::pair<std::string, proto::TaskCopy>> copies;  // that were started, and where
@@ -173,6 +174,10 @@ class Cluster {
     for (const auto& [executor, generation, batch] : held_) {
       if (batch.batch_ms() == batch_ms) Report(executor, generation, batch);
     }
+  }
+  void StartTasks() {
+    hold_tasks = false;
+    for (const proto::StartExecutor& start : held_tasks_) Start(start);
   }
   void MakeDurable() {
     while (!appends.empty()) MakeOneDurable();
@@ -254,6 +259,8 @@ class Cluster {
       starts.emplace_back(send.to, m.start_executor());
       if (broken.contains(send.to)) {
         EndAtStart(send.to, m.start_executor());
+      } else if (hold_tasks && m.start_executor().role() == "tasks") {
+        held_tasks_.push_back(m.start_executor());
       } else {
         Start(m.start_executor());
       }
@@ -397,6 +404,7 @@ class Cluster {
   uint64_t slot_ = 1;
   uint64_t delta_number_ = 0;
   std::vector<std::tuple<std::string, proto::Generation, proto::GrantedBatch>> held_;
+  std::vector<proto::StartExecutor> held_tasks_;
 };
 
 }  // namespace sluice

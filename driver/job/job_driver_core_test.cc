@@ -210,6 +210,59 @@ TEST(JobDriverCoreTest, DrainTakesABlockThatIsAnnouncedBehindTheLastBatch) {
   EXPECT_EQ(cluster.core().state().records_total(), 7u);
 }
 
+// It ended FINISHED at once, without the records that it had acknowledged.
+TEST(JobDriverCoreTest, DrainBeforeAnythingRanTakesWhatWasAcknowledged) {
+  Cluster cluster(1);
+  cluster.hold_tasks = true;
+  cluster.Announce();
+  cluster.PushBlock(9, 1, 1, 7);
+  ASSERT_EQ(cluster.verdicts.size(), 1u);
+  ASSERT_TRUE(cluster.grants.empty());
+  cluster.Feed(StopRequested{});
+  EXPECT_FALSE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 20));
+  cluster.StartTasks();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->exit_code, 0);
+  EXPECT_EQ(cluster.core().state().records_total(), 7u);
+}
+
+TEST(JobDriverCoreTest, DrainBeforeAnythingRanOrCameEndsWithZero) {
+  Cluster cluster(1);
+  cluster.hold_tasks = true;
+  cluster.Announce();
+  cluster.Feed(StopRequested{});
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 20));
+  EXPECT_EQ(cluster.end->exit_code, 0);
+}
+
+// It idled until it was killed by force, and was FAILED.
+TEST(JobDriverCoreTest, DrainOfAJobThatNeverHadSlotsEndsAtOnce) {
+  Cluster cluster(0);
+  cluster.Announce();
+  cluster.Feed(StopRequested{});
+  ASSERT_TRUE(cluster.end.has_value());
+  EXPECT_EQ(cluster.end->exit_code, 0);
+  EXPECT_EQ(cluster.end->state, "FINISHED");
+}
+
+// What it has acknowledged in its former life is still to be decided.
+TEST(JobDriverCoreTest, DrainOfARecoveredJobWithoutSlotsFailsAtItsDeadline) {
+  RecoveredJob recovered;
+  {
+    Cluster first(1);
+    first.Announce();
+    first.PushBlock(9, 1, 1, 7);
+    for (const auto& entry : first.log) ASSERT_TRUE(recovered.state.Apply(entry).ok());
+  }
+  recovered.next_slot = 100;
+  Cluster second(0, std::move(recovered));
+  second.Announce();
+  second.Feed(StopRequested{.cancel = false, .deadline_us = 1'000'000});
+  EXPECT_FALSE(second.end.has_value());
+  ASSERT_TRUE(second.RunUntil([&] { return second.end.has_value(); }, 200));
+  EXPECT_EQ(second.end->exit_code, 5);
+}
+
 TEST(JobDriverCoreTest, AFencedDriverEndsWithSeven) {
   Cluster cluster(1);
   cluster.Announce();

@@ -177,15 +177,20 @@ void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {
 }
 
 // Stops intake, lets the last batch take what waits, and ends when it is decided, published and
-// covered by a sealed checkpoint.
+// covered by a sealed checkpoint. A job that no log has yet ends at once; one that is taken up
+// again, and has no slots to go on with, at its deadline.
 void JobDriverCore::AdvanceStop(MonotonicTime now) {
+  if (!state_.begun()) return End(0, cancel_ ? "CANCELLED" : "FINISHED", "");
   if (!receivers_stopped_) {
     receivers_stopped_ = true;
     members_.StopReceivers(out_);
   }
   // A block of a receiver that has ended may be announced when the last batch is planned already.
   if (final_ms_ != 0 && !state_.waiting_blocks().empty()) final_ms_ = 0;
-  const bool nothing_ran = !ever_ran_ && state_.last_planned_ms() == 0;
+  // Receivers are up, and what they take is acknowledged, before anything can run.
+  const bool nothing_ran = begun_ && !ever_ran_ && state_.last_planned_ms() == 0 &&
+                           state_.waiting_blocks().empty() && log_.idle() &&
+                           members_.ReceiverWorkers().empty();
   const bool done = final_ms_ != 0 && log_.durable().sealed_ms() >= final_ms_ &&
                     publisher_.idle() && letters_.idle() && roller_.empty() && log_.idle();
   if (done || nothing_ran) {
