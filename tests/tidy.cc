@@ -131,7 +131,7 @@ struct FolderLaw {
 
 const std::vector<FolderLaw>& FolderLaws() {
   static const auto* laws = new std::vector<FolderLaw>{
-      {"proto/", {}},
+      {"proto/", {"proto/"}},
       {"common/net/", {"common/", "proto/"}},
       {"common/", {"common/"}},
       {"checkpoint/", {"checkpoint/", "common/", "proto/"}},

@@ -101,6 +101,15 @@ TEST(GrpcTransportTest, AMessageThatNoPeerTakesDoesNotBreakTheLink) {
   EXPECT_THAT(b.Await(1), ElementsAre(a.address() + " 1"));
 }
 
+TEST(GrpcTransportTest, BytesThatAreNoUtf8Arrive) {
+  TestNode a, b;
+  proto::Envelope message;
+  message.mutable_executor_exited()->set_cause("caf\xe9");
+  a.transport->Send(b.address(), message);
+  EXPECT_THAT(b.Await(1),
+              ElementsAre(a.address() + " kind " + std::to_string(message.message_case())));
+}
+
 TEST(GrpcTransportTest, ReportsARefusedConnectionAtOnce) {
   std::string gone;
   {

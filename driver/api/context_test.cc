@@ -101,6 +101,12 @@ TEST(Context, ConstantsAreComputedOnceAndTravel) {
   EXPECT_EQ(executor.Check().exit_code, 3);
 }
 
+TEST(Context, AConstantWhoseNameNoMessageCanCarryIsRefused) {
+  StreamingContext ssc({.name = "test"});
+  ssc.Constant("caf\xe9", [] { return 1; });
+  EXPECT_EQ(ssc.Check().exit_code, 2);
+}
+
 TEST(Context, TheGraphIsFixedOnceStarted) {
   class Runner final : public JobRunner {
    public:

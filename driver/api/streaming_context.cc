@@ -20,6 +20,10 @@ bool IsName(std::string_view name) {
          name.find_first_not_of(kNameCharacters) == std::string_view::npos;
 }
 
+bool IsPrintable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 }  // namespace
 
 void InstallJobRunner(JobRunnerFactory factory) { g_runner_factory = factory; }
@@ -212,6 +216,9 @@ void StreamingContext::Set(std::string key, std::string value) {
 }
 
 const std::string* StreamingContext::FindConstant(const std::string& name) {
+  if (!IsPrintable(name)) {
+    graph_->Fail(2, "a constant's name must be of printable ASCII characters: \"" + name + "\"");
+  }
   for (const auto& [known, bytes] : state_->constants) {
     if (known == name) return &bytes;
   }

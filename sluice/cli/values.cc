@@ -54,6 +54,8 @@ absl::Status CheckName(const std::string& what, const std::string& name) {
 absl::StatusOr<std::pair<std::string, std::string>> ParseConf(const std::string& text) {
   size_t equals = text.find('=');
   if (equals == text.npos || equals == 0) return Malformed("--conf", "KEY=VALUE", text);
+  const absl::Status named = CheckName("configuration key", text.substr(0, equals));
+  if (!named.ok()) return named;
   return std::pair(text.substr(0, equals), text.substr(equals + 1));
 }
 
