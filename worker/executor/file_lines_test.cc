@@ -1,6 +1,7 @@
 #include "worker/executor/file_lines.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <fstream>
@@ -67,6 +68,20 @@ TEST(FileLines, AChangedFileIsNamed) {
   const absl::Status status = ReadFileLines(range, batches);
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_NE(status.ToString().find(range.path()), std::string::npos);
+}
+
+// It spent all attempts of its task within milliseconds, and the job failed.
+TEST(FileLines, AFileThatCannotBeReadForNowIsWaitedFor) {
+  const proto::FileRange range = Take("waiting", "one\n");
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  std::deque<RecordBatch> batches;
+  const absl::Status status = ReadFileLines(range, batches);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(Lines(range), (std::vector<std::string>{"one"}));
 }
 
 TEST(FileLines, AMissingFileIsNotFound) {

@@ -13,6 +13,7 @@
 #include "common/object_file.h"
 #include "common/status.h"
 #include "glog/logging.h"
+#include "worker/executor/passing_error.h"
 
 namespace sluice {
 namespace {
@@ -22,13 +23,9 @@ constexpr size_t kWriteBytes = size_t{1} << 20;
 absl::Status Error(const std::string& what, const std::string& path) {
   const int error = errno;
   const std::string text = what + " " + path + ": " + std::strerror(error);
-  // What may pass by itself is no failure of the task: it waits, and is tried again.
-  for (const int passing : {ENOSPC, EDQUOT, EIO, EROFS, ESTALE, ENOTCONN, ETIMEDOUT, EMFILE}) {
-    if (error != passing) continue;
-    LOG_EVERY_N(WARNING, 20) << "output cannot be staged, and is tried again: " << text;
-    return absl::UnavailableError(text);
-  }
-  return absl::InternalError(text);
+  if (!MayPass(error)) return absl::InternalError(text);
+  LOG_EVERY_N(WARNING, 20) << "output cannot be staged, and is tried again: " << text;
+  return absl::UnavailableError(text);
 }
 
 class Descriptor {

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "common/status.h"
+#include "glog/logging.h"
+#include "worker/executor/passing_error.h"
 
 namespace sluice {
 namespace {
@@ -18,7 +20,10 @@ constexpr size_t kReadMax = size_t{1} << 30;  // a read takes no more than 2 GiB
 
 absl::Status Error(const std::string& path, int error) {
   const std::string text = path + ": " + std::strerror(error);
-  return error == ENOENT ? absl::NotFoundError(text) : absl::InternalError(text);
+  if (error == ENOENT) return absl::NotFoundError(text);
+  if (!MayPass(error)) return absl::InternalError(text);
+  LOG_EVERY_N(WARNING, 20) << "input cannot be read, and is tried again: " << text;
+  return absl::UnavailableError(text);
 }
 
 }  // namespace
