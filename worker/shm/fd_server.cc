@@ -14,8 +14,10 @@
 #include <set>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "glog/logging.h"
 #include "worker/shm/fd_protocol.h"
 #include "worker/shm/fd_socket.h"
 #include "worker/shm/mapping.h"
@@ -27,6 +29,8 @@ using internal::FdCall;
 using internal::FdReply;
 using internal::FdRequest;
 using internal::FdStatus;
+
+constexpr int kRestMs = 100;  // after an accept that failed
 
 struct Connection {
   UniqueFd fd;
@@ -58,10 +62,14 @@ class Server : public FdServer {
     while (true) {
       polled.clear();
       polled.push_back({wake_.get(), POLLIN, 0});
-      polled.push_back({listener_.get(), POLLIN, 0});
+      // Without descriptors nobody can be taken in, and a listener that is asked says at once that
+      // somebody waits.
+      polled.push_back({full_ ? -1 : listener_.get(), POLLIN, 0});
       for (const auto& [fd, connection] : connections_) polled.push_back({fd, POLLIN, 0});
-      if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) break;
+      const int timeout = full_ ? kRestMs : -1;
+      if (::poll(polled.data(), polled.size(), timeout) < 0 && errno != EINTR) break;
       if (polled[0].revents != 0) break;
+      if (full_) Accept();
       for (size_t i = 2; i < polled.size(); ++i) {
         if (polled[i].revents != 0 && !Serve(connections_.at(polled[i].fd))) Drop(polled[i].fd);
       }
@@ -72,6 +80,12 @@ class Server : public FdServer {
 
   void Accept() {
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    full_ = !fd.ok() && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+                         errno == ENOMEM);
+    if (full_ && !std::exchange(said_full_, true)) {
+      LOG(ERROR) << "no executor can connect: " << std::strerror(errno);
+    }
+    if (fd.ok()) said_full_ = false;
     if (!fd.ok() || connections_.size() >= kConnectionsMax) return;
     ucred peer{};
     socklen_t length = sizeof(peer);
@@ -167,6 +181,8 @@ class Server : public FdServer {
   UniqueFd listener_;
   UniqueFd wake_;
   std::map<int, Connection> connections_;
+  bool full_ = false;       // whoever waits was not taken in: there are no descriptors
+  bool said_full_ = false;  // and that was said
   std::thread thread_;
 };
 

@@ -1,9 +1,13 @@
 // What other processes can and cannot do with the memory that the daemon shares.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +21,7 @@
 #include "worker/shm/block_memory.h"
 #include "worker/shm/fd_client.h"
 #include "worker/shm/fd_server.h"
+#include "worker/shm/fd_socket.h"
 #include "worker/shm/task_board.h"
 
 namespace sluice {
@@ -223,6 +228,36 @@ TEST_F(FdTest, ArenaAndBoardAreShared) {
   EXPECT_EQ(source_.board_.Running()[0].task, 7u);
   board->End(3);
   EXPECT_TRUE(source_.board_.Running().empty());
+}
+
+int64_t CpuUs() {
+  rusage usage;
+  ::getrusage(RUSAGE_SELF, &usage);
+  return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000 + usage.ru_utime.tv_usec +
+         usage.ru_stime.tv_usec;
+}
+
+// Asked again at once, a listener took a whole core.
+TEST_F(FdTest, WithoutDescriptorsTheServerRestsAndServesLater) {
+  sockaddr_un address{};
+  UniqueFd directory;
+  ASSERT_TRUE(internal::FillAddress(SocketPath(), &address, &directory));
+  const UniqueFd waiting(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  // It took the lowest number that was free.
+  const rlimit none = {static_cast<rlim_t>(waiting.get() + 1), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const int connected =
+      ::connect(waiting.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  const int64_t used = CpuUs();
+  ::poll(nullptr, 0, 500);
+  EXPECT_LT(CpuUs() - used, 20'000) << "of 500 ms";
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_EQ(connected, 0);
+  auto client = FdClient::Connect(SocketPath());
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_TRUE((*client)->AttachArena().ok());
 }
 
 TEST_F(FdTest, ASocketLeftByAKilledDaemonIsReplaced) {
