@@ -74,11 +74,13 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
   options.args = Args::Parse(rest);
   options.checkpoint = built->flags.checkpoint;
   built->context = std::make_unique<StreamingContext>(options);
-  build(*built->context);
+  ExitStatus ran = RunBuild(build, *built->context);
+  if (!ran.ok()) return ran;
   const Outcome checked = built->context->Check(complete);
   if (!checked.ok()) return {checked.exit_code, checked.message};
   StreamingContext again(options, built->context->constants());
-  build(again);
+  ran = RunBuild(build, again);
+  if (!ran.ok()) return ran;
   if (again.graph().Fingerprint() != built->context->graph().Fingerprint()) {
     return {kExitRefused, "the build function gave two different graphs; values that differ from "
                           "call to call go through StreamingContext::Constant"};

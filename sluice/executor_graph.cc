@@ -23,7 +23,8 @@ absl::StatusOr<ExecutorProgram> BuildForExecutor(const proto::ExecutorInit& init
   ConstantValues constants;
   for (const auto& [name, bytes] : init.constants()) constants.emplace_back(name, bytes);
   auto context = std::make_shared<StreamingContext>(std::move(options), std::move(constants));
-  build(*context);
+  const ExitStatus ran = RunBuild(build, *context);
+  if (!ran.ok()) return absl::InvalidArgumentError(ran.message);
   const Outcome checked = context->Check();
   if (!checked.ok()) return absl::InvalidArgumentError(checked.message);
   program.graph = std::shared_ptr<const LineageGraph>(context, &context->graph());

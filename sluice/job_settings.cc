@@ -2,9 +2,22 @@
 
 #include <unistd.h>
 
+#include <exception>
+
 #include "common/units.h"
 
 namespace sluice {
+
+ExitStatus RunBuild(BuildFunction build, StreamingContext& context) {
+  try {
+    build(context);
+  } catch (const std::exception& e) {
+    return {kExitFailed, std::string("the build function threw: ") + e.what()};
+  } catch (...) {
+    return {kExitFailed, "the build function threw something that is no std::exception"};
+  }
+  return {};
+}
 
 ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config) {
   ExitStatus status = config->Set(ConfSource::kProgram, "batch_interval",

@@ -10,6 +10,9 @@
 
 namespace sluice {
 
+// Runs the program's build function. What it throws ends in words (1).
+ExitStatus RunBuild(BuildFunction build, StreamingContext& context);
+
 // Resolves the configuration of a job program, the program's own settings included.
 ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config);
 

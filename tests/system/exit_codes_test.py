@@ -134,6 +134,12 @@ class Cases:
 
     def bad_records(self):
         s = self.cluster.sluice
+        build = ["--dir=/tmp", f"--output={self.cluster.path('out-build')}", "--misfit=build"]
+        says = "the build function threw: no such table"
+        self.expect(1, "a build function that throws", [self.misfit, *build], says)
+        self.expect(1, "the same on a cluster",
+                    [s, "submit", f"--driver={self.cluster.address}", "--name=build",
+                     self.misfit, "--", *build], says)
         folder = self.cluster.path("bad-input")
         os.makedirs(folder)
         with open(os.path.join(folder, "lines"), "w") as f:
