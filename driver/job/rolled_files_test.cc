@@ -72,7 +72,7 @@ TEST_F(RolledFilesTest, ARepeatAtAnyStepMakesTheSameOneFile) {
   ASSERT_TRUE(Make().ok());
   const std::string once = Content(roll_.target);
   ASSERT_TRUE(Make().ok());
-  SweepStaged({output_.prefix, 7, 0}, 2000);
+  SweepStaged({output_.prefix, "", 7, 0}, 2000);
   ASSERT_TRUE(Make(2).ok());  // nothing is staged any more
   EXPECT_EQ(Content(roll_.target), once);
   EXPECT_EQ(once, "word,n\na,1\nend\n");
@@ -85,7 +85,7 @@ TEST_F(RolledFilesTest, AFileThatAFormerDriverBeganIsNotMixedWithThisOnes) {
   std::ofstream(former) << "x";
   ASSERT_TRUE(Make(2).ok());
   EXPECT_EQ(Content(roll_.target), "word,n\na,1\nend\n");
-  SweepStaged({output_.prefix, 7, 0}, 2000);
+  SweepStaged({output_.prefix, "", 7, 0}, 2000);
   EXPECT_EQ(Entries(), 1u);
 }
 
