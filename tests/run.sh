@@ -15,7 +15,7 @@ source tests/run_lib.sh
 
 part_unit() { run_part "unit and golden" unit --local_test_jobs=2; }
 part_asan() { run_part "under the address sanitizer" asan --config=asan; }
-part_system() { run_part "whole system" system --local_test_jobs=2 --nocache_test_results; }
+part_system() { run_part "whole system" system "${alone[@]}"; }
 part_sim() { run_part "simulator" sim "${alone[@]}"; }
 part_kills() { run_part "real kills" kills "${alone[@]}"; }
 part_crash() { run_part "crash loops" crash "${alone[@]}"; }
@@ -27,8 +27,7 @@ part_install() {
 }
 part_fuzz() { run_part "fuzzers" fuzz "${alone[@]}"; }
 part_soak() { run_part "soak" soak "${alone[@]}"; }
-# These kill processes, draw seeds or count time: one at a time, and never from the cache. Those of
-# the whole system mostly wait, for leases and for batches, so that two of them run side by side.
+# These start clusters, draw seeds or count time: one at a time, and never from the cache.
 alone=(--local_test_jobs=1 --nocache_test_results)
 
 parts=("$@")
