@@ -214,9 +214,9 @@ void ExecutorProcess::RunOne(StageRun& stage, uint32_t index) {
   const TaskWork& work = stage.run.tasks[index];
   TaskOutcome outcome = runner_->Run(stage.run, work, *stage.state);
   const bool of_source = plan_->stages()[stage.run.stage].is_source;
+  const bool thrown = of_source && site_->Chance(site_->world.faults.map_throws);
   // A poisoned record stays the reason why its task failed: the checks go by it.
-  const bool ran = !std::holds_alternative<FailedTask>(outcome);
-  if (of_source && ran && site_->Chance(site_->world.faults.map_throws)) {
+  if (thrown && !std::holds_alternative<FailedTask>(outcome)) {
     site_->world.Count(stage.run.copy ? "copies: failed" : "task: threw");
     FailedTask failed;
     failed.task = work.task;

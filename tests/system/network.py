@@ -3,6 +3,7 @@
 The bridge stands in a namespace too, so that nothing of this machine's own network is touched.
 """
 import os
+import shutil
 import subprocess
 
 
@@ -10,9 +11,14 @@ def ip(*words):
     subprocess.run(["ip", *words], check=True)
 
 
+def tool(name):
+    """What may be in a folder that only root's shell looks into."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or name
+
+
 def ip_tc(space, verb, device, *how):
-    subprocess.run(["ip", "netns", "exec", space, "tc", "qdisc", verb, "dev", device, "root", *how],
-                   check=True)
+    subprocess.run(["ip", "netns", "exec", space, tool("tc"), "qdisc", verb, "dev", device, "root",
+                    *how], check=True)
 
 
 NOWHERE = "02:00:00:00:00:ff"  # an address of no device
@@ -75,7 +81,7 @@ class Network:
 
     def lose(self, name, percent):
         """So much of what comes to it is lost at random, and so much of what it sends; 0: nothing."""
-        nft = [*self.inside(name), "nft"]
+        nft = [*self.inside(name), tool("nft")]
         subprocess.run([*nft, "add", "table", "inet", "lossy"], check=True)
         subprocess.run([*nft, "delete", "table", "inet", "lossy"], check=True)
         if percent == 0:
