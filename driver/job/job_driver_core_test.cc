@@ -298,15 +298,17 @@ TEST(JobDriverCoreTest, ALogShorterThanAWorkersWitnessIsDamage) {
   EXPECT_EQ(cluster.end->exit_code, 8);
 }
 
+void Seal(JobState& state, uint64_t slot, int64_t wall_ms) {
+  proto::Entry entry;
+  entry.mutable_collected()->set_slot(slot);
+  entry.mutable_collected()->set_wall_ms(wall_ms);
+  ASSERT_TRUE(state.Apply(entry).ok());
+}
+
 // Whichever driver sealed it: the successor of one that lived for less than ten minutes collects.
 TEST(JobDriverCoreTest, SlotsAreCollectableTenMinutesAfterTheirCheckpointAcrossDrivers) {
   JobState state;
-  const auto seal = [&](uint64_t slot, int64_t wall_ms) {
-    proto::Entry entry;
-    entry.mutable_collected()->set_slot(slot);
-    entry.mutable_collected()->set_wall_ms(wall_ms);
-    ASSERT_TRUE(state.Apply(entry).ok());
-  };
+  const auto seal = [&](uint64_t slot, int64_t wall_ms) { Seal(state, slot, wall_ms); };
   const int64_t ten_minutes = JobState::kKeepSlotsMs;
   seal(10, 100'000);
   seal(20, 115'000);
@@ -324,12 +326,7 @@ TEST(JobDriverCoreTest, SlotsAreCollectableTenMinutesAfterTheirCheckpointAcrossD
 // Two seals from a clock that was a year ahead kept all slots for that year.
 TEST(JobDriverCoreTest, AClockThatWasAheadDoesNotKeepSlotsForEver) {
   JobState state;
-  const auto seal = [&](uint64_t slot, int64_t wall_ms) {
-    proto::Entry entry;
-    entry.mutable_collected()->set_slot(slot);
-    entry.mutable_collected()->set_wall_ms(wall_ms);
-    ASSERT_TRUE(state.Apply(entry).ok());
-  };
+  const auto seal = [&](uint64_t slot, int64_t wall_ms) { Seal(state, slot, wall_ms); };
   const int64_t year_ms = int64_t{365} * 86'400'000;
   for (int i = 0; i < 3; ++i) seal(10 + i, year_ms + i * 10'000);
   for (int i = 0; i < 200; ++i) seal(100 + i, 1'000'000 + i * 10'000);
