@@ -12,6 +12,7 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kSealSlackMaxUs = 20'000;
+constexpr MonotonicTime kRestsSlackUs = 1'000'000;
 constexpr int kImbalancesMax = 3;
 // A map task that is run twice should not be all that its slot has to do.
 constexpr uint32_t kTasksPerSlotCopied = 3;
@@ -63,7 +64,13 @@ void JobDriverCore::BeginTick(MonotonicTime now, int64_t batch_ms) {
   tick_.batch_ms = batch_ms;
   tick_.begun = now;
   tick_.deadline = now + std::min(options_.batch_interval_ms * 100, kSealSlackMaxUs);
-  for (const std::string& worker : members_.ReceiverWorkers()) {
+  std::vector<std::string> asked = members_.ReceiverWorkers();
+  tick_.takes_rests = stopping_ && receivers_stopped_ && asked.empty();
+  if (tick_.takes_rests) {
+    tick_.deadline = now + kRestsSlackUs;
+    asked = members_.WorkersWithRests();
+  }
+  for (const std::string& worker : asked) {
     tick_.seals_waiting.insert(worker);
     Send send{members_.AddressOf(worker), {}};
     send.message.mutable_seal_tick()->set_job_instance(state_.job().job_instance());
@@ -122,7 +129,9 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   planned_at_[tick_.batch_ms] = now;
   log_.Enqueue(std::move(entry));
   events_->Submitted(now, state_.planned().at(tick_.batch_ms), out_);
-  const bool last = stopping_ && receivers_stopped_ && members_.ReceiverWorkers().empty() &&
+  // Every daemon has announced what receivers had sealed there. Until then the drain goes on, a
+  // batch at a time: such a block may wait for its copy, for the received-data log or for room.
+  const bool last = tick_.takes_rests && tick_.seals_waiting.empty() &&
                     state_.waiting_blocks().empty() && state_.letters().waiting().empty();
   if (last) {
     final_ms_ = tick_.batch_ms;

@@ -348,6 +348,7 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
   for (const auto& [stream, incarnation] : news.dead_receivers) {
     blocks_.OnReceiverDead(stream, incarnation, out_);
     losses_.OnDead(now, stream, incarnation);
+    if (tick_.takes_rests) continue;
     for (const auto& [id, worker] : members_.workers()) {
       const auto up = members_.ReceiverWorkers();
       if (std::find(up.begin(), up.end(), id) == up.end()) tick_.seals_waiting.erase(id);

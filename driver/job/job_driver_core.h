@@ -182,6 +182,7 @@ class JobDriverCore {
   struct Tick {
     int64_t batch_ms = 0;  // 0: none in progress
     std::set<std::string> seals_waiting;
+    bool takes_rests = false;  // no receiver lives: it waits for what they left with the daemons
     bool listed = false;
     MonotonicTime deadline = 0;
     MonotonicTime begun = 0;

@@ -148,6 +148,7 @@ class Cluster {
   // Of every report, before it is sent.
   std::function<void(proto::BatchReport&, const proto::GrantedBatch&)> amend;
   std::string objects_error;      // of every put
+  std::set<std::string> unannounced;  // workers that hold sealed blocks which wait for copies
   std::set<std::string> mute;     // workers that answer no question for a block
   std::set<std::string> spoiled;  // workers whose copies are damaged
   int fail_manifests = 0;         // so many are not put
@@ -293,6 +294,7 @@ class Cluster {
     } else if (m.has_receiver_rates()) {
       rates.push_back(m.receiver_rates());
     } else if (m.has_seal_tick()) {
+      if (unannounced.contains(send.to)) return;
       proto::Envelope reply;
       reply.mutable_seal_done()->set_batch_ms(m.seal_tick().batch_ms());
       reply.mutable_seal_done()->set_worker_id(send.to);

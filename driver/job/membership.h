@@ -123,6 +123,9 @@ class Membership {
   const ExecutorEntry* ReceiverOf(uint32_t stream) const;  // null: none is up or on its way
   bool ReceiverAlive(uint32_t stream, uint64_t incarnation) const;
   std::vector<std::string> ReceiverWorkers() const;  // ids of workers with live receivers
+  // Ids of workers that may hold what a receiver that has ended left behind: all that are not lost,
+  // where the job receives anything.
+  std::vector<std::string> WorkersWithRests() const;
   const std::map<std::string, WorkerEntry>& workers() const { return workers_; }
   const std::map<uint32_t, ExecutorEntry>& executors() const { return executors_; }
   uint32_t ClusterSlots() const;

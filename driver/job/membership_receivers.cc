@@ -104,4 +104,13 @@ std::vector<std::string> Membership::ReceiverWorkers() const {
   return {workers.begin(), workers.end()};
 }
 
+std::vector<std::string> Membership::WorkersWithRests() const {
+  std::vector<std::string> ids;
+  if (streams_.empty()) return ids;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.lost) ids.push_back(id);
+  }
+  return ids;
+}
+
 }  // namespace sluice

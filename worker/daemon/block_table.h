@@ -43,6 +43,8 @@ class BlockTable {
   bool Storing(const ExecutorKey& executor) const;
   // Its blocks that are sealed or waiting for it and were not announced in this epoch.
   std::set<BlockKey> Unannounced(const ExecutorKey& executor) const;
+  // The same of all receivers of a job, also of those that have ended here or at a peer.
+  std::set<BlockKey> UnannouncedOf(uint64_t job_instance) const;
   // Blocks that were announced or have gone since the last call.
   std::vector<BlockKey> TakeSettled();
 

@@ -1,6 +1,7 @@
 // Blocks on their way from a receiver into the store.
 #include <algorithm>
 
+#include "common/delta_stream.h"
 #include "worker/daemon/block_names.h"
 #include "worker/daemon/block_table.h"
 
@@ -130,7 +131,10 @@ void BlockTable::OnReceiverDead(MonotonicTime now, const ExecutorKey& executor,
   for (auto& [name, incarnation] : incarnations_) {
     std::erase_if(incarnation.stores, [&](const WaitingStore& store) {
       const bool in_store = incarnation.storing && &store == &incarnation.stores.front();
-      return store.executor == executor && store.slice.block().reliable() && !in_store;
+      const bool goes =
+          store.executor == executor && store.slice.block().reliable() && !in_store;
+      if (goes) settled_.push_back(KeyOf(store.slice.block().name()));
+      return goes;
     });
     for (WaitingStore& store : incarnation.stores) {
       if (store.executor == executor) store.reply_to.clear();
@@ -178,6 +182,22 @@ std::set<BlockKey> BlockTable::Unannounced(const ExecutorKey& executor) const {
       key.number = number;
       const Block& block = blocks_.at(key);
       if (block.receiver == executor && block.stage < Stage::kAnnounced) keys.insert(key);
+    }
+  }
+  return keys;
+}
+
+std::set<BlockKey> BlockTable::UnannouncedOf(uint64_t job_instance) const {
+  std::set<BlockKey> keys;
+  for (const auto& [name, incarnation] : incarnations_) {
+    if (name.job_instance != job_instance || name.stream == kDeltaStream) continue;
+    for (const WaitingStore& store : incarnation.stores) {
+      keys.insert(KeyOf(store.slice.block().name()));
+    }
+    for (uint64_t number : incarnation.unlogged) {
+      BlockKey key = name;
+      key.number = number;
+      if (blocks_.at(key).stage < Stage::kAnnounced) keys.insert(key);
     }
   }
   return keys;

@@ -165,6 +165,65 @@ TEST_F(WorkerCoreTest, ASealTickIsDoneWhenWhatWasSealedIsAnnounced) {
   EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1", "seal done to jd:1"}));
 }
 
+// A drain ended without it.
+TEST_F(WorkerCoreTest, ASealTickWaitsForABlockOfAReceiverThatHasEnded) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
+  Done();
+  Receive("jd:1", [](proto::Envelope& e) {
+    e.mutable_seal_tick()->set_job_instance(kJob);
+    e.mutable_seal_tick()->set_batch_ms(1000);
+  });
+  EXPECT_EQ(Done(), Words{});
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1", "seal done to jd:1"}));
+}
+
+TEST_F(WorkerCoreTest, ASealTickWaitsForWhatItsReceiverLeftWhenItEnded) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Done();
+  Receive("jd:1", [](proto::Envelope& e) {
+    e.mutable_seal_tick()->set_job_instance(kJob);
+    e.mutable_seal_tick()->set_batch_ms(1000);
+  });
+  EXPECT_EQ(Done(), (Words{"seal tick to ex:1"}));
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "signal 9", false, {}, {{Key(0), false, 300, 5}}});
+  EXPECT_EQ(Done(), (Words{"exited: signal 9", "store 1"}));
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  Step(worker::SliceStored{info, true, false, "", ""});
+  EXPECT_EQ(Done(), (Words{"copy 1 to w3:1", "forget 1"}));
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1", "seal done to jd:1"}));
+}
+
+TEST_F(WorkerCoreTest, ASealTickDoesNotWaitForWhatADeadReliableReceiverWillSendAgain) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Done();
+  Receive("ex:1", [](proto::Envelope& e) {
+    for (const uint64_t number : {1, 2}) {
+      auto& block = *e.mutable_seal_slices()->add_slices()->mutable_block();
+      *block.mutable_name() = NameOf(Key(number));
+      block.set_reliable(true);
+    }
+  });
+  EXPECT_EQ(Done(), (Words{"store 1"}));
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  Step(worker::SliceStored{info, false, true, "disk full", ""});
+  Receive("jd:1", [](proto::Envelope& e) {
+    e.mutable_seal_tick()->set_job_instance(kJob);
+    e.mutable_seal_tick()->set_batch_ms(1000);
+  });
+  EXPECT_EQ(Done(), (Words{"refused: disk full", "seal tick to ex:1"}));
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "signal 9", false, {}, {}});
+  EXPECT_EQ(Done(), (Words{"exited: signal 9", "seal done to jd:1", "forget 1"}));
+}
+
 TEST_F(WorkerCoreTest, RatesArePassedOnToTheReceiversOfTheirJob) {
   Session(1, kThree);
   RunExecutor(1, "receivers");

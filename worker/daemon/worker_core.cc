@@ -115,13 +115,17 @@ void WorkerCore::On(MonotonicTime now, worker::ProcessReaped& event, worker::Com
   const ExecutorTable::Executor* executor = executors_.Find(event.executor);
   const bool receives = executor != nullptr && executor->receives();
   executors_.OnReaped(now, event, out);
-  for (auto& [tick, wait] : seals_) wait.executors.erase(event.executor);
   if (!receives || blocks_.Ended(event.executor.job_instance)) {
+    for (auto& [tick, wait] : seals_) wait.executors.erase(event.executor);
     if (executor != nullptr) blocks_.OnReceiverDead(now, event.executor, {}, out);  // its deltas
     out.push_back(worker::ForgetExecutor{event.executor});
     return;
   }
   blocks_.OnReceiverDead(now, event.executor, event.left, out);
+  for (auto& [tick, wait] : seals_) {
+    if (wait.executors.erase(event.executor) == 0) continue;
+    wait.blocks.merge(blocks_.Unannounced(event.executor));
+  }
   dead_receivers_.insert(event.executor);
 }
 

@@ -33,7 +33,7 @@ class WorkerCore {
   // A tick that the job driver asked receivers to seal at.
   struct SealWait {
     std::set<ExecutorKey> executors;  // have not sealed yet
-    std::set<BlockKey> blocks;        // sealed by them, not announced yet
+    std::set<BlockKey> blocks;        // sealed by them or by one that has ended, not announced yet
   };
 
   void On(MonotonicTime now, worker::Tick& event, worker::Commands& out);

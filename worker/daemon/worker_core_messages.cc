@@ -251,6 +251,8 @@ void WorkerCore::OnRelease(MonotonicTime now, const std::string& from,
 void WorkerCore::OnSealTick(const proto::SealTick& tick, worker::Commands& out) {
   auto [wait, fresh] = seals_.try_emplace({tick.job_instance(), tick.batch_ms()});
   if (!fresh) return;
+  // What a receiver left behind that has ended counts as well.
+  wait->second.blocks = blocks_.UnannouncedOf(tick.job_instance());
   for (const ExecutorKey& key : executors_.Receivers(tick.job_instance())) {
     const auto* executor = executors_.Find(key);
     if (executor->state != ExecutorTable::Executor::State::kRunning) continue;

@@ -1,0 +1,111 @@
+// The end of a job that is asked to end: nothing that was acknowledged may be left out.
+#include "common/exit_code.h"
+#include "driver/job/job_driver_core_fixture.h"
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+TEST(DrainTest, TakesWhatWaitsSealsAndEndsWithZero) {
+  Cluster cluster(2);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+  cluster.PushBlock(9, 1, 1, 7);
+  cluster.Feed(StopRequested{});
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->exit_code, 0);
+  EXPECT_EQ(cluster.end->state, "FINISHED");
+  EXPECT_EQ(cluster.core().state().records_total(), 7u);
+}
+
+// The job ended FINISHED without it.
+TEST(DrainTest, TakesABlockThatIsAnnouncedBehindTheLastBatch) {
+  Cluster cluster(2);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+  cluster.hold_reports = true;
+  cluster.Feed(StopRequested{});
+  const int64_t planned = cluster.core().state().last_planned_ms();
+  ASSERT_TRUE(cluster.RunUntil([&] {
+    return cluster.core().state().last_planned_ms() > planned + 100;
+  }));
+  cluster.PushBlock(9, 1, 1, 7);
+  cluster.hold_reports = false;
+  for (int64_t ms = 0; ms <= cluster.core().state().last_planned_ms(); ms += 100) {
+    cluster.Release(ms);
+  }
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->state, "FINISHED");
+  EXPECT_EQ(cluster.core().state().records_total(), 7u);
+}
+
+// It ended FINISHED at once, without the records that it had acknowledged.
+TEST(DrainTest, BeforeAnythingRanTakesWhatWasAcknowledged) {
+  Cluster cluster(1);
+  cluster.hold_tasks = true;
+  cluster.Announce();
+  cluster.PushBlock(9, 1, 1, 7);
+  ASSERT_EQ(cluster.verdicts.size(), 1u);
+  ASSERT_TRUE(cluster.grants.empty());
+  cluster.Feed(StopRequested{});
+  EXPECT_FALSE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 20));
+  cluster.StartTasks();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->exit_code, 0);
+  EXPECT_EQ(cluster.core().state().records_total(), 7u);
+}
+
+TEST(DrainTest, BeforeAnythingRanOrCameEndsWithZero) {
+  Cluster cluster(1);
+  cluster.hold_tasks = true;
+  cluster.Announce();
+  cluster.Feed(StopRequested{});
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 20));
+  EXPECT_EQ(cluster.end->exit_code, 0);
+}
+
+// It idled until it was killed by force, and was FAILED.
+TEST(DrainTest, OfAJobThatNeverHadSlotsEndsAtOnce) {
+  Cluster cluster(0);
+  cluster.Announce();
+  cluster.Feed(StopRequested{});
+  ASSERT_TRUE(cluster.end.has_value());
+  EXPECT_EQ(cluster.end->exit_code, 0);
+  EXPECT_EQ(cluster.end->state, "FINISHED");
+}
+
+// What it has acknowledged in its former life is still to be decided.
+TEST(DrainTest, OfARecoveredJobWithoutSlotsFailsAtItsDeadline) {
+  RecoveredJob recovered;
+  {
+    Cluster first(1);
+    first.Announce();
+    first.PushBlock(9, 1, 1, 7);
+    for (const auto& entry : first.log) ASSERT_TRUE(recovered.state.Apply(entry).ok());
+  }
+  recovered.next_slot = 100;
+  Cluster second(0, std::move(recovered));
+  second.Announce();
+  second.Feed(StopRequested{.cancel = false, .deadline_us = 1'000'000});
+  EXPECT_FALSE(second.end.has_value());
+  ASSERT_TRUE(second.RunUntil([&] { return second.end.has_value(); }, 200));
+  EXPECT_EQ(second.end->exit_code, 5);
+}
+
+// The job ended FINISHED, and its daemons dropped what they had not announced yet.
+TEST(DrainTest, WaitsForABlockThatIsNotAnnouncedWhenItsReceiverHasEnded) {
+  Cluster cluster(2);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+  cluster.unannounced = {"w0"};
+  cluster.Feed(StopRequested{});
+  EXPECT_FALSE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  cluster.unannounced.clear();
+  cluster.PushBlock(9, 1, 1, 7);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->state, "FINISHED");
+  EXPECT_EQ(cluster.core().state().records_total(), 7u);
+}
+
+}  // namespace
+}  // namespace sluice
