@@ -42,7 +42,7 @@ LocalJob::~LocalJob() {
   if (driver_ != nullptr) driver_->Stop();  // a job that has not ended would go on sending
   {
     std::lock_guard<std::mutex> lock(executors_mutex_);
-    closing_ = true;  // the worker's loop may still be told to start or end some
+    closing_ = true;  // the worker may still be told to start or end some
     for (auto& [id, tasks] : tasks_) {
       tasks.executor->Stop();
       tasks.transport.reset();
@@ -196,18 +196,24 @@ void LocalJob::StartReceivers(const proto::StartExecutor& request) {
   receivers.node->Start(receivers.transport.get());
 }
 
+// Not under the lock, which the loop of the worker takes to start others: that loop is to take what
+// a receiver hands over at its end.
 void LocalJob::EndExecutor(const ExecutorKey& key) {
-  std::lock_guard<std::mutex> lock(executors_mutex_);
-  if (closing_) return;
-  if (const auto tasks = tasks_.find(key.executor); tasks != tasks_.end()) {
-    tasks->second.executor->Stop();
-    tasks->second.transport.reset();
-    tasks_.erase(tasks);
+  std::optional<TaskExecutor> tasks;
+  std::optional<ReceiverExecutor> receivers;
+  {
+    std::lock_guard<std::mutex> lock(executors_mutex_);
+    if (closing_) return;
+    if (auto node = tasks_.extract(key.executor)) tasks = std::move(node.mapped());
+    if (auto node = receivers_.extract(key.executor)) receivers = std::move(node.mapped());
   }
-  if (const auto receivers = receivers_.find(key.executor); receivers != receivers_.end()) {
-    receivers->second.node->Stop();
-    receivers->second.transport.reset();
-    receivers_.erase(receivers);
+  if (tasks.has_value()) {
+    tasks->executor->Stop();
+    tasks->transport.reset();
+  }
+  if (receivers.has_value()) {
+    receivers->node->Stop();
+    receivers->transport.reset();
   }
 }
 

@@ -75,7 +75,7 @@ class LocalJob {
   std::unique_ptr<JobDriver> driver_;
   std::unique_ptr<Transport> driver_transport_;
   std::unique_ptr<LocalBlockHost> host_;
-  std::mutex executors_mutex_;  // of the next three; held while one is stopped
+  std::mutex executors_mutex_;  // of the next three
   bool closing_ = false;
   std::map<uint32_t, TaskExecutor> tasks_;
   std::map<uint32_t, ReceiverExecutor> receivers_;

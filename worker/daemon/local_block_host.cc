@@ -9,15 +9,20 @@ namespace sluice {
 class LocalBlockHost::Shell : public WorkerShell {
  public:
   Shell(LocalBlockHostOptions options, EventLoop* loop, BlockStore* store)
-      : WorkerShell(loop, store), options_(std::move(options)) {}
+      : WorkerShell(loop, store), options_(std::move(options)), ending_({.name = "ending"}) {}
+  // Executors that have not been ended by now stay.
+  void StopEnding() { ending_.Stop(); }
 
  protected:
   void StartProcess(const worker::StartProcess& command) override {
     if (options_.start_executor) options_.start_executor(command.request);
   }
   void EndProcess(const worker::EndProcess& command) override {
-    if (options_.end_executor) options_.end_executor(command.executor);
-    Feed(worker::ProcessReaped{command.executor, "stopped", false, {}, {}});
+    ending_.PostNow([this, executor = command.executor] {
+      if (options_.end_executor) options_.end_executor(executor);
+      // Behind all that it has sent while it ended.
+      Post(worker::ProcessReaped{executor, "stopped", false, {}, {}});
+    });
   }
   void FetchBinary(const worker::FetchBinary&) override {}
   void KeepBinaries(const worker::KeepBinaries&) override {}
@@ -29,6 +34,8 @@ class LocalBlockHost::Shell : public WorkerShell {
 
  private:
   const LocalBlockHostOptions options_;
+  // A receiver that ends hands its last blocks to the loop, and waits until they are taken.
+  EventLoop ending_;
 };
 
 LocalBlockHost::LocalBlockHost() = default;
@@ -61,6 +68,7 @@ absl::StatusOr<std::unique_ptr<LocalBlockHost>> LocalBlockHost::Start(
 
 LocalBlockHost::~LocalBlockHost() {
   if (transport_ == nullptr) return;
+  shell_->StopEnding();
   shell_->End();
   transport_.reset();
   loop_->Sync();  // what the transport had still posted

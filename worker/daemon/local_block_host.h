@@ -20,9 +20,10 @@ struct LocalBlockHostOptions {
   uint32_t slots = 1;
   uint64_t block_memory = uint64_t{1} << 30;
   std::string spill_dir;           // empty: a full block memory holds intake back
-  // Called on the loop: an executor is to be made, which attaches by ExecutorAttach; one is to
-  // go, and has gone when this returns.
+  // Called on the loop: an executor is to be made, which attaches by ExecutorAttach.
   std::function<void(const proto::StartExecutor&)> start_executor;
+  // Called on a thread of its own, while the loop goes on: one is to go, and has gone when this
+  // returns. May be called again for one that has gone.
   std::function<void(const ExecutorKey&)> end_executor;
 };
 

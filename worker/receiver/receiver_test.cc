@@ -53,9 +53,16 @@ class TestJobDriver : public Transport::Handler {
       answer->set_last(last_[query.producer()]);
       transport->Send(from, std::move(reply));
     }
+    exited_ |= message.has_executor_exited();
     changed_.notify_all();
   }
   void OnPeerDown(const std::string&, bool) override {}
+  // Records that came before the executor's end.
+  uint64_t AwaitExit() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return exited_; });
+    return records_;
+  }
   void AwaitRecords(uint64_t records) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return records_ >= records; });
@@ -73,6 +80,7 @@ class TestJobDriver : public Transport::Handler {
   std::map<std::string, int64_t> last_;
   std::set<std::pair<uint64_t, uint64_t>> logged_;
   uint64_t records_ = 0;
+  bool exited_ = false;
 };
 
 class HostHandler : public Transport::Handler {
@@ -90,6 +98,11 @@ class ReceiverTest : public testing::Test {
     driver_transport_ = hub_.Open("jd", &driver_, &loop_);
     driver_.transport = driver_transport_.get();
     LocalBlockHostOptions options;
+    options.end_executor = [this](const ExecutorKey&) {
+      if (!ends_host_) return;
+      host_->Stop();
+      EXPECT_TRUE(host_->AwaitSealed(2'000));
+    };
     auto daemon = LocalBlockHost::Start(options, &hub_, &loop_);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = std::move(*daemon);
@@ -121,7 +134,7 @@ class ReceiverTest : public testing::Test {
     options.job_instance = kJob;
     options.daemon = "worker";
     options.streams = {{kStream, "orders", kIncarnation, std::move(factory)}};
-    options.block_interval_us = 20'000;
+    options.block_interval_us = block_interval_us_;
     options.report = [this](const std::string& line) {
       std::lock_guard lock(report_mutex_);
       reports_.push_back(line);
@@ -156,6 +169,8 @@ class ReceiverTest : public testing::Test {
   std::unique_ptr<LocalBlockHost> daemon_;
   std::unique_ptr<Transport> node_transport_;
   std::unique_ptr<ReceiverHost> host_;
+  int64_t block_interval_us_ = 20'000;
+  std::atomic<bool> ends_host_ = false;  // when its daemon is told to
   std::mutex report_mutex_;
   std::condition_variable reported_;
   std::vector<std::string> reports_;
@@ -189,6 +204,24 @@ TEST_F(ReceiverTest, StoresWhatABodyReceivesWithoutACopyBeyondTheSeal) {
   driver_.AwaitRecords(10'000);
   EXPECT_EQ(daemon_->store()->counters().read_copies, 0u);
   EXPECT_EQ(daemon_->store()->counters().seal_copies, daemon_->store()->counters().blocks);
+}
+
+// They were handed to a loop that waited for this end, and went with it.
+TEST_F(ReceiverTest, WhatIsNotSealedWhenALocalReceiverIsStoppedIsAnnouncedBeforeItsEnd) {
+  block_interval_us_ = 3'600'000'000;
+  ends_host_ = true;
+  StartHost(std::make_shared<Bodies>([](ReceiverSink& sink) {
+    for (int i = 0; i < 500; ++i) ASSERT_TRUE(sink.Store("record " + std::to_string(i)));
+    sink.ReportError("all stored");
+    sink.WaitStopping(3'600'000);
+  }));
+  AwaitReport("all stored");
+  proto::Envelope stop;
+  stop.mutable_stop_executor()->set_job_instance(kJob);
+  stop.mutable_stop_executor()->set_epoch(1);
+  stop.mutable_stop_executor()->set_executor(1);
+  driver_transport_->Send("worker", stop);
+  EXPECT_EQ(driver_.AwaitExit(), 500u);
 }
 
 TEST_F(ReceiverTest, AReliableStoreReturnsTheLastLoggedNumberAndDropsDuplicates) {
