@@ -142,10 +142,29 @@ class KeyedState {
     place = Place{.hash = hash};
     return Get(key).value_or(std::string_view());
   }
+  // Look for each of some dozen keys, whose memory is asked for at once.
+  struct Found {
+    std::string_view value;
+    Place place;
+  };
+  virtual void LookAll(std::span<const std::string_view> keys, const uint64_t* hashes,
+                       Found* found) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      found[i].value = Look(keys[i], hashes[i], found[i].place);
+    }
+  }
   // As PutTimed, or as Put where `due_ms` is 0.
   virtual void PutAt(const Place& /*place*/, std::string_view key, std::string_view value,
                      int64_t due_ms) {
     due_ms == 0 ? Put(key, value) : PutTimed(key, value, due_ms);
+  }
+  // PutAt for each of some dozen keys, whose memory is asked for at once.
+  struct Putting {
+    Place place;
+    std::string_view key, value;
+  };
+  virtual void PutAll(std::span<const Putting> entries, int64_t due_ms) {
+    for (const Putting& one : entries) PutAt(one.place, one.key, one.value, due_ms);
   }
   // Of the entry that a visitor is called with, within that call.
   virtual Place Visited() const { return Place(); }

@@ -14,7 +14,8 @@ namespace internal {
 // ---- the operator ---------------------------------------------------------------------------
 
 // The operator's dataset has rows of two kinds, told apart by their first byte: what the function
-// emitted, and entries of the snapshot.
+// emitted, and entries of the snapshot. Where nobody asks for snapshots, and all rows have one
+// size, they are without that byte.
 enum class RowKind : char { kMapped = 1, kSnapshot = 2 };
 
 // The start of a chain that reads the rows of one kind.
@@ -27,26 +28,29 @@ struct RowsOfKind {
   void Drive(const TaskContext&, std::span<const BatchView> batches, Sink&& sink) const {
     Out row{};
     for (const BatchView& batch : batches) {
-      ForEachRecord<kSizeOfKind>(batch, 0, batch.count, [&](std::string_view record)
-                                                            SLUICE_INLINED {
-        if (record.empty() || record[0] != static_cast<char>(kind)) return;
-        if constexpr (kSizeOfKind != 0) {
-          if (record.size() == kSizeOfKind && RecordCodec<T>::Read(record.data() + 1, row))
-              [[likely]] {
-            return sink(std::as_const(row));
-          }
+      if constexpr (kind == RowKind::kMapped && kFixedSize<T> != 0) {
+        if (batch.fixed_size == kFixedSize<T>) {
+          ForEachRecord<kFixedSize<T>>(batch, 0, batch.count, [&](std::string_view record)
+                                                                  SLUICE_INLINED {
+            if (!RecordCodec<T>::Read(record.data(), row)) [[unlikely]] {
+              ThrowBadRecord(RecordName<T>(), 0, record.size());
+            }
+            sink(std::as_const(row));
+          });
+          continue;
         }
+      }
+      for (uint32_t i = 0; i < batch.count; ++i) {
+        const std::string_view record = batch.record(i);
+        if (record.empty() || record[0] != static_cast<char>(kind)) continue;
         ByteReader in{record.data() + 1, record.data() + record.size()};
         if (!RecordCodec<T>::Take(in, row) || in.at != in.end) [[unlikely]] {
-          ThrowBadRecord(RecordName<T>(), 0, record.size());
+          ThrowBadRecord(RecordName<T>(), i, record.size());
         }
         sink(std::as_const(row));
-      });
+      }
     }
   }
-
- private:
-  static constexpr uint32_t kSizeOfKind = kFixedSize<T> == 0 ? 0 : 1 + kFixedSize<T>;
 };
 
 // The state holds one entry per key, due when its idle timeout is over.
@@ -73,20 +77,16 @@ class MapWithStateOperator final : public PartitionOperator {
     if (state.Begin()) initial_->PutInto(state, context, due_ms_);
     places_.Clear();
     touched_.clear();
-    if constexpr (kFlat) flat_.Clear();
     order_.clear();
     rows_.Open(out);
     if (ManyOfEachKey(shares, state)) {
       if constexpr (kFlat) {
-        MapAll(shares, state, [&](const BatchView& records, uint32_t begin, uint32_t end) {
-          MapFlatPiece(records, begin, end, state, out);
-        });
-        SaveFlat(state);
+        flat_.Clear();
+        for (const Share& share : shares) MapFlat(share.records, state, out);
+        flat_.Save(idle_ms_ != 0, due_ms_, state);
       }
     } else {
-      MapAll(shares, state, [&](const BatchView& records, uint32_t begin, uint32_t end) {
-        MapPiece(records, begin, end, state, out);
-      });
+      MapInPieces(shares, state, out);
       Save(state);
     }
     if (idle_ms_ != 0) TimeOut(state, out);
@@ -98,7 +98,7 @@ class MapWithStateOperator final : public PartitionOperator {
     TakeOverUserState(spreading, former, to);
   }
   uint32_t output_fixed_size() const override {
-    return *snapshots_ || kFixedSize<Out> == 0 ? 0 : 1 + kFixedSize<Out>;
+    return *snapshots_ ? 0 : kFixedSize<Out>;
   }
   static std::string RecordTypes() {
     return RecordName<Out>() + " or " + RecordName<std::pair<K, S>>();
@@ -115,6 +115,7 @@ class MapWithStateOperator final : public PartitionOperator {
   };
   // Small keys and states of one size may be kept in a table of their own instead.
   static constexpr bool kFlat = kFitTouchedStates<K, S>;
+  static constexpr uint32_t kFlatPiece = 128;  // TouchedStates::kPiece
   // A state that costs next to nothing to decode is read and changed where it lies.
   static constexpr bool kInPlace = kFixedSize<S> != 0 && kFixedSize<S> <= 64;
 
@@ -126,41 +127,72 @@ class MapWithStateOperator final : public PartitionOperator {
   }
 
   // Some records at a time, so that the state's memory is asked for at once.
-  template <class Map>
-  void MapAll(std::span<const Share> shares, UserState& state, const Map& map) {
+  void MapInPieces(std::span<const Share> shares, UserState& state, RecordBatch& out) {
     for (const Share& share : shares) {
       for (uint32_t i = 0; i < share.records.count; i += kPiece) {
         state.FetchAt(fetch_, i, share.records.count, [&](size_t at, std::string& key) {
           key += KeyOfPair<K, V>(share.records.record(static_cast<uint32_t>(at)));
         });
-        map(share.records, i, std::min(i + kPiece, share.records.count));
+        MapPiece(share.records, i, std::min(i + kPiece, share.records.count), state, out);
       }
     }
   }
 
-  void MapFlatPiece(const BatchView& records, uint32_t begin, uint32_t end, UserState& state,
-                    RecordBatch& out) {
-    const char* keys[kPiece];
-    View<V> values[kPiece];
+  // Records whose keys are looked up at once.
+  struct Piece {
     uint32_t count = 0;
+    const char* keys[kFlatPiece];
+    uint64_t hashes[kFlatPiece];
+    View<V> values[kFlatPiece];
+  };
+
+  // While one piece is mapped, the memory of the next is on its way.
+  void MapFlat(const BatchView& records, UserState& state, RecordBatch& out) {
+    Piece pieces[2];
+    if (records.count != 0) TakePiece(records, 0, pieces[0]);
+    for (uint32_t i = 0; i < records.count; i += kFlatPiece) {
+      Piece& next = pieces[i / kFlatPiece % 2 ^ 1];
+      if (i + kFlatPiece < records.count) TakePiece(records, i + kFlatPiece, next);
+      state.FetchAt(fetch_, i, records.count, [&](size_t at, std::string& key) {
+        key += KeyOfPair<K, V>(records.record(static_cast<uint32_t>(at)));
+      });
+      MapFlatPiece(pieces[i / kFlatPiece % 2], state, out);
+    }
+  }
+  void TakePiece(const BatchView& records, uint32_t begin, Piece& piece) {
+    piece.count = 0;
+    const uint32_t end = std::min(begin + kFlatPiece, records.count);
     ForEachRecord<kFixedSize<std::pair<K, V>>>(
         records, begin, end, [&](std::string_view record) SLUICE_INLINED {
           std::string_view key;
-          TakePair<K, V>(record, key, values[count]);
-          keys[count++] = key.data();
+          TakePair<K, V>(record, key, piece.values[piece.count]);
+          piece.keys[piece.count++] = key.data();
         });
-    typename TouchedStates<K, S>::Entry* entries[kPiece];
-    flat_.Find({keys, count}, state, entries);
-    for (uint32_t i = 0; i < count; ++i) {
-      auto& touched = *entries[i];
-      touched.changed |=
-          mapper_.Map(touched.key_bytes(), values[i], touched.state,
-                      [&](const auto& row) SLUICE_INLINED { Emit(row, out); });
-      if (touched.changed && touched.state.has_value() && !touched.ordered) {
-        touched.ordered = true;
-        order_.push_back(touched.number);
+    flat_.Ask({piece.keys, piece.count}, piece.hashes);
+  }
+  void MapFlatPiece(const Piece& piece, UserState& state, RecordBatch& out) {
+    typename TouchedStates<K, S>::Entry* entries[kFlatPiece];
+    flat_.Find({piece.keys, piece.count}, piece.hashes, state, entries);
+    const auto map = [&](const auto& emit) SLUICE_INLINED {
+      for (uint32_t i = 0; i < piece.count; ++i) {
+        auto& touched = *entries[i];
+        std::optional<S> one = touched.Get();  // so that it may stay in registers
+        if (!mapper_.Map(touched.key_bytes(), piece.values[i], one, emit)) continue;
+        touched.Set(one);
+        flat_.NoteChange(touched);
+      }
+    };
+    if constexpr (kFixedRow<Out>) {
+      if (!*snapshots_) {
+        char* at = rows_.Room(piece.count);
+        map([&](const auto& row) SLUICE_INLINED {
+          RecordCodec<Out>::template Write<false>(row, at);
+          at += kFixedSize<Out>;
+        });
+        return rows_.Used(at);
       }
     }
+    map([&](const auto& row) { Emit(row, out); });
   }
 
   void MapPiece(const BatchView& records, uint32_t begin, uint32_t end, UserState& state,
@@ -235,30 +267,10 @@ class MapWithStateOperator final : public PartitionOperator {
     return HashOfKey<K>(key.data(), key.size());
   }
 
-  void PrefetchPlaces(size_t begin, UserState& state) {
-    if (!state.prefetches()) return;
-    uint64_t hashes[kPiece];
-    const size_t count = std::min<size_t>(kPiece, order_.size() - begin);
-    for (size_t i = 0; i < count; ++i) hashes[i] = flat_.place(order_[begin + i]).hash;
-    state.Prefetch({hashes, count});
-  }
-
-  // Keys that are new come in the order in which they got their state.
-  void SaveFlat(UserState& state) {
-    for (size_t i = 0; i < order_.size(); ++i) {
-      if (i % kPiece == 0) PrefetchPlaces(i, state);
-      const uint32_t number = order_[i];
-      SaveOne(flat_.entry(number), flat_.place(number), flat_.entry(number).key_bytes(), state);
-    }
-    for (uint32_t number = 1; number <= flat_.size() && order_.size() < flat_.size(); ++number) {
-      const auto& touched = flat_.entry(number);
-      if (!touched.ordered) SaveOne(touched, flat_.place(number), touched.key_bytes(), state);
-    }
-  }
   void Save(UserState& state) {
     const auto save = [&](uint32_t place) {
       const Touched& touched = touched_[place];
-      SaveOne(touched, touched.place, places_.KeyOf(places_.entries()[place]), state);
+      SaveOne(touched, places_.KeyOf(places_.entries()[place]), state);
     };
     for (const uint32_t place : order_) save(place);
     for (uint32_t place = 0; place < touched_.size(); ++place) {
@@ -266,12 +278,10 @@ class MapWithStateOperator final : public PartitionOperator {
     }
   }
   // Without a timeout a state that was only read stays.
-  template <class AnyTouched>
-  void SaveOne(const AnyTouched& touched, const UserState::Place& place, std::string_view key,
-               UserState& state) {
+  void SaveOne(const Touched& touched, std::string_view key, UserState& state) {
     if (!touched.changed && idle_ms_ == 0) return;
     if (touched.state.has_value()) {
-      state.PutAt(place, key, EncodeState<S>(*touched.state, encoded_), due_ms_);
+      state.PutAt(touched.place, key, EncodeState<S>(*touched.state, encoded_), due_ms_);
     } else if (touched.stored) {
       state.Remove(key);
     }
@@ -303,12 +313,12 @@ class MapWithStateOperator final : public PartitionOperator {
   void Emit(const Row& row, RecordBatch& out) {
     if constexpr (kFixedRow<Out>) {
       if (!*snapshots_) {
-        char* at = rows_.Next();
-        *at = static_cast<char>(RowKind::kMapped);
-        return RecordCodec<Out>::template Write<false>(row, at + 1);
+        return RecordCodec<Out>::template Write<false>(row, rows_.Next());
       }
     }
-    out.bytes().push_back(static_cast<char>(RowKind::kMapped));
+    if (kFixedSize<Out> == 0 || *snapshots_) {
+      out.bytes().push_back(static_cast<char>(RowKind::kMapped));
+    }
     RecordCodec<Out>::template Put<false>(row, out.bytes());
     CloseRecord(out);
   }
@@ -324,10 +334,10 @@ class MapWithStateOperator final : public PartitionOperator {
   KeyTable<K, uint32_t> places_;  // of keys in touched_, which has them in the same order
   std::vector<Touched> touched_;
   std::conditional_t<kFlat, TouchedStates<K, S>, char> flat_{};  // instead of these two
-  std::vector<uint32_t> order_;    // places in either, by when they got a state in the batch
+  std::vector<uint32_t> order_;    // places in touched_, by when they got a state in the batch
   std::string encoded_;
   StateFetch fetch_;
-  RowAppender<1 + kFixedSize<Out>> rows_;
+  RowAppender<kFixedSize<Out>> rows_;
 };
 
 }  // namespace internal

@@ -196,6 +196,35 @@ TEST(MapWithState, AnInitialStateIsTakenOnce) {
   EXPECT_EQ(program.Sorted({{"blook"}}), Rows{});
 }
 
+// Of many records to a key, and of few.
+TEST(MapWithState, KeepsNumbersWhoseBytesBeginLikeAMark) {
+  for (const int64_t each : {5, 1}) {
+    ScriptedProgram program([](StreamingContext&, DStream<std::string> lines) {
+      lines.FlatMap([](std::string_view each) {
+        std::vector<std::pair<int64_t, int64_t>> rows;
+        for (const int64_t key : {-1, 255, 1, 65535}) {
+          rows.insert(rows.end(), each.size(), std::pair(key, int64_t{1}));
+        }
+        return rows;
+      }).MapWithState("counts", [](int64_t key, std::optional<int64_t> one, State<int64_t>& count)
+                                    -> std::optional<std::pair<int64_t, int64_t>> {
+        count.Update(count.GetOption().value_or(0) + *one);
+        if (count.Get() % 5 != 0) return std::nullopt;
+        return std::pair(key, count.Get());
+      }).Print(100);
+    });
+    for (int64_t total = 5; total <= 15; total += 5) {
+      Rows expected;
+      for (const int64_t key : {-1, 1, 255, 65535}) {
+        expected.push_back("(" + std::to_string(key) + "," + std::to_string(total) + ")");
+      }
+      const Rows line = {std::string(static_cast<size_t>(each), '+')};
+      for (int64_t batch = 1; batch < 5 / each; ++batch) program.Sorted({line});
+      EXPECT_EQ(program.Sorted({line}), expected);
+    }
+  }
+}
+
 // ---- against a plain model ------------------------------------------------------------------
 
 struct Held {

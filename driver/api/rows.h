@@ -23,9 +23,15 @@ class RowAppender {
   }
   // Where the bytes of the next record go. Throws as CloseRecord does.
   char* Next() {
-    if (at_ == end_) [[unlikely]] MakeRoom();
+    if (at_ == end_) [[unlikely]] MakeRoom(kRoom);
     return std::exchange(at_, at_ + kSize);
   }
+  // Where those of the next `count` records go, or of fewer: Used says where they end.
+  char* Room(size_t count) {
+    if (static_cast<size_t>(end_ - at_) < count * kSize) [[unlikely]] MakeRoom(count + kRoom);
+    return at_;
+  }
+  void Used(char* end) { at_ = end; }
   void Close() {
     if (at_ == nullptr) return;
     std::string& bytes = out_->bytes();
@@ -37,11 +43,11 @@ class RowAppender {
  private:
   static constexpr size_t kRoom = kSize <= 128 ? 64 : 8;  // records
 
-  void MakeRoom() {
+  void MakeRoom(size_t count) {
     std::string& bytes = out_->bytes();
-    const size_t used = bytes.size();
-    if (used + kRoom * kSize > kBatchBytesMax) ThrowBatchFull();
-    bytes.resize(used + kRoom * kSize);
+    const size_t used = at_ == nullptr ? bytes.size() : static_cast<size_t>(at_ - bytes.data());
+    if (used + count * kSize > kBatchBytesMax) ThrowBatchFull();
+    bytes.resize(used + count * kSize);
     at_ = bytes.data() + used;
     end_ = bytes.data() + bytes.size();
   }

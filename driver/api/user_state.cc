@@ -1,5 +1,7 @@
 #include "driver/api/user_state.h"
 
+#include <algorithm>
+
 namespace sluice::internal {
 
 bool UserState::Begin() {
@@ -7,6 +9,28 @@ bool UserState::Begin() {
   if (state_.Get(kMark).has_value()) return false;
   state_.Put(kMark, "");
   return true;
+}
+
+void UserState::LookAll(std::span<const std::string_view> keys, const uint64_t* hashes,
+                        KeyedState::Found* found) {
+  if (std::none_of(keys.begin(), keys.end(), IsEscapedEntry)) {
+    return state_.LookAll(keys, hashes, found);
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    found[i].value = Look(keys[i], hashes[i], found[i].place);
+  }
+}
+
+void UserState::PutAll(std::span<const KeyedState::Putting> entries, int64_t due_ms) {
+  const auto escaped = [](const KeyedState::Putting& one) { return IsEscapedEntry(one.key); };
+  if (std::none_of(entries.begin(), entries.end(), escaped)) {
+    return state_.PutAll(entries, due_ms);
+  }
+  for (const KeyedState::Putting& one : entries) {
+    Place place = one.place;
+    if (escaped(one)) place.hash = KeyHash(EntryKey(one.key));
+    PutAt(place, one.key, one.value, due_ms);
+  }
 }
 
 void StateFetch::Fetch(KeyedState& state) {

@@ -54,6 +54,10 @@ class UserState {
     const std::string_view entry_key = EntryKey(key);
     return state_.Look(entry_key, KeyHash(entry_key), place);
   }
+  // The same, and PutAt, for some dozen keys.
+  void LookAll(std::span<const std::string_view> keys, const uint64_t* hashes,
+               KeyedState::Found* found);
+  void PutAll(std::span<const KeyedState::Putting> entries, int64_t due_ms);
   void PutAt(const Place& place, std::string_view key, std::string_view value,
              int64_t due_ms = 0) {
     state_.PutAt(place, EntryKey(key), value, due_ms);

@@ -62,12 +62,33 @@ void StateTable::BeforeAttempt() {
   if (next_serial_ > serials_) NumberLayersAnew();
 }
 
-// Cells, then the slots that they name: each step asks for all at once.
-void StateTable::Prefetch(std::span<const uint64_t> hashes) {
+// Cells, then the slots that they name: each step asks for all at once. Inlined: a compiler that
+// calls a function which only prefetches may as well leave the call out.
+__attribute__((always_inline)) inline void StateTable::AskFor(
+    std::span<const uint64_t> hashes) const {
   for (const uint64_t hash : hashes) index_.Prefetch(hash);
   for (const uint64_t hash : hashes) {
     const uint32_t likely = index_.Likely(hash);
     if (likely != kNone) PrefetchSlot(likely);
+  }
+}
+
+void StateTable::Prefetch(std::span<const uint64_t> hashes) { AskFor(hashes); }
+
+void StateTable::LookAll(std::span<const std::string_view> keys, const uint64_t* hashes,
+                         Found* found) {
+  AskFor({hashes, keys.size()});
+  for (size_t i = 0; i < keys.size(); ++i) {
+    found[i].value = StateTable::Look(keys[i], hashes[i], found[i].place);
+  }
+}
+
+void StateTable::PutAll(std::span<const Putting> entries, int64_t timer_ms) {
+  for (const Putting& one : entries) {
+    if (one.place.slot < slot_count_) PrefetchSlot(one.place.slot);
+  }
+  for (const Putting& one : entries) {
+    StateTable::PutAt(one.place, one.key, one.value, timer_ms);
   }
 }
 

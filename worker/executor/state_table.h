@@ -76,6 +76,9 @@ class StateTable final : public internal::LayeredState<StateTable, internal::Und
   std::string_view Look(std::string_view key, uint64_t hash, Place& place) override;
   void PutAt(const Place& place, std::string_view key, std::string_view value,
              int64_t timer_ms) override;
+  void LookAll(std::span<const std::string_view> keys, const uint64_t* hashes,
+               Found* found) override;
+  void PutAll(std::span<const Putting> entries, int64_t timer_ms) override;
   Place Visited() const override { return {.slot = visited_, .known = visited_ != kNone}; }
   void Prefetch(std::span<const uint64_t> hashes) override;
   int64_t DueOf(std::string_view key) override;
@@ -171,6 +174,7 @@ class StateTable final : public internal::LayeredState<StateTable, internal::Und
   void VisitSlot(uint32_t index, const EntryVisitor& visit);
   void SortRestored();
 
+  void AskFor(std::span<const uint64_t> hashes) const;
   void PrefetchSlot(uint32_t i) const { __builtin_prefetch(&slot(i)); }
 
   static constexpr size_t kAhead = 8;  // slots asked for before their turn
