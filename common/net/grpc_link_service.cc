@@ -6,6 +6,7 @@
 
 #include "common/net/access.h"
 #include "common/net/credentials.h"
+#include "common/net/share_checksum.h"
 
 namespace sluice::internal {
 namespace {
@@ -31,16 +32,21 @@ class InLink : public Reactor {
     StartRead(&message_);
   }
 
-  void End() {
+  void End(const grpc::Status& status = grpc::Status::OK) {
     {
       std::lock_guard lock(mutex_);
       if (std::exchange(finished_, true)) return;
     }
-    Finish(grpc::Status::OK);
+    Finish(status);
   }
 
   void OnReadDone(bool ok) override {
     if (!ok) return End();
+    if (!SharesAreWhole(message_)) {
+      LOG(ERROR) << "shares came damaged, the link is closed and they will be sent again: from="
+                 << from_;
+      return End(grpc::Status(grpc::StatusCode::DATA_LOSS, "shares came damaged"));
+    }
     if (!limited_ || JobMaySend(message_.message_case())) {
       core_->OnMessage(from_, std::move(message_));
     } else {

@@ -13,6 +13,7 @@
 #include "common/net/grpc_link.h"
 #include "common/net/grpc_link_service.h"
 #include "common/net/keepalive.h"
+#include "common/net/share_checksum.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -76,6 +77,7 @@ absl::StatusOr<std::unique_ptr<GrpcTransport>> GrpcTransport::Start(GrpcTranspor
 GrpcTransport::~GrpcTransport() { Shutdown(1'000'000); }
 
 void GrpcTransport::Send(const std::string& to, proto::Envelope message) {
+  SealShares(&message);
   core_->Send(to, std::move(message));
 }
 
