@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <iostream>
 #include <optional>
 #include <random>
@@ -15,6 +16,7 @@
 #include "common/units.h"
 #include "driver/job/job_driver.h"
 #include "glog/logging.h"
+#include "sluice/end_in_time.h"
 #include "sluice/job_store.h"
 #include "sluice/late_handler.h"
 
@@ -215,7 +217,20 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   std::optional<JobEnding> ending;
   while (!(ending = (*driver)->Await(kRotateMs))) RotateOwnOutput(role.data + "/" + kOutputFile);
   (*transport)->Shutdown(1'000'000);
-  return {ending->exit_code, ending->message};
+  const ExitStatus end{ending->exit_code, ending->message};
+  if (end.ok()) return end;
+  const EndInTime in_time(kEndPatience, end.code, [&] {
+    std::cerr << options.name << ": " << end.message << std::endl;
+    LeaveWord(role, end);
+  });
+  transport->reset();
+  driver->reset();
+  program.context.reset();  // waits for listeners
+  return end;
+}
+
+void LeaveWord(const DriverRoleFlags& role, const ExitStatus& status) {
+  std::ofstream(role.data + "/" + kExitCodeFile) << status.code << std::endl;
 }
 
 }  // namespace sluice

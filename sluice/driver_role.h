@@ -16,9 +16,13 @@
 
 namespace sluice {
 
-// `words`: the command line without the role's flags. Runs the job to its end.
+// `words`: the command line without the role's flags. Runs the job to its end. When the job has
+// failed, and a function of the program does not return, the process ends here, with its word left.
 ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::string>& words,
                          JobOptions options, BuildFunction build);
+
+// The orderly end of a job driver, for a daemon that is not its parent.
+void LeaveWord(const DriverRoleFlags& role, const ExitStatus& status);
 
 // The configuration and the graph of a program, built twice and compared: a build function that
 // gives two different graphs is refused.

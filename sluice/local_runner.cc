@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "checkpoint/errors.h"
 #include "common/exit_status.h"
+#include "sluice/end_in_time.h"
 #include "sluice/job_settings.h"
 #include "sluice/local_job.h"
 #include "sluice/local_pages.h"
@@ -141,9 +143,16 @@ ExitStatus RunLocal(BuiltProgram program) {
     std::cerr << name << ": " << ending.message << std::endl;
     _exit(kExitDeadline);
   }
+  const ExitStatus end{CodeForPeople(ending.exit_code), ending.message};
+  std::optional<EndInTime> in_time;
+  if (!end.ok()) {
+    in_time.emplace(kEndPatience, end.code,
+                    [&] { std::cerr << name << ": " << end.message << std::endl; });
+  }
   pages.reset();
   job->reset();
-  return {CodeForPeople(ending.exit_code), ending.message};
+  program.context.reset();  // waits for listeners
+  return end;
 }
 
 }  // namespace sluice

@@ -2,7 +2,6 @@
 
 #include <signal.h>
 
-#include <fstream>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -83,12 +82,6 @@ ExitStatus ExplainConf(std::vector<std::string> words, const JobOptions& options
   return {};
 }
 
-// The orderly end of a job driver, for a daemon that is not its parent.
-ExitStatus LeaveWord(const DriverRoleFlags& role, const ExitStatus& status) {
-  std::ofstream(role.data + "/" + kExitCodeFile) << status.code << std::endl;
-  return status;
-}
-
 }  // namespace
 
 int RunJob(int argc, char** argv, JobOptions options, BuildFunction build) {
@@ -112,9 +105,11 @@ int RunJob(int argc, char** argv, JobOptions options, BuildFunction build) {
   FLAGS_minloglevel = role->role == Role::kLocal ? google::WARNING : google::INFO;
   google::InitGoogleLogging(argv[0]);
   switch (role->role) {
-    case Role::kDriver:
-      return End(options.name, LeaveWord(role->driver, RunDriverRole(role->driver, words, options,
-                                                                     build)));
+    case Role::kDriver: {
+      const ExitStatus end = RunDriverRole(role->driver, words, options, build);
+      LeaveWord(role->driver, end);
+      return End(options.name, end);
+    }
     case Role::kExecutor:
       return End(options.name, RunExecutorRole(role->executor, words, options, build));
     default:
