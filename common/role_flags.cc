@@ -70,6 +70,7 @@ Setters SettersOf(DriverRoleFlags* f) {
           {"host", Text(&f->host)},
           {"data", Text(&f->data)},
           {"digest", Text(&f->digest)},
+          {"program", Text(&f->program, /*required=*/false)},
           {"resumes", {[f](const std::string& v) { return f->resumes = v == "1"; }, false}}};
 }
 
@@ -169,6 +170,7 @@ std::vector<std::string> FormatRoleFlags(const DriverRoleFlags& flags) {
   std::vector<std::string> args = {
       Flag("role", "driver"), Flag("job", flags.job),   Flag("daemon", flags.daemon),
       Flag("host", flags.host), Flag("data", flags.data), Flag("digest", flags.digest)};
+  if (!flags.program.empty()) args.push_back(Flag("program", flags.program));
   if (flags.resumes) args.push_back(Flag("resumes", "1"));
   return args;
 }

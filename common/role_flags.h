@@ -43,6 +43,7 @@ struct DriverRoleFlags {
   std::string host;     // --sluice-host=       host to listen on
   std::string data;     // --sluice-data=       the job's own folder: log without a checkpoint URL
   std::string digest;   // --sluice-digest=     SHA-256 of the binary, lower-case hex
+  std::string program;  // --sluice-program=    base name of what was submitted, for people
   bool resumes = false; // --sluice-resumes=1   the job has a log: one that is not there is lost
 };
 

@@ -17,7 +17,7 @@ TEST(RoleFlags, WithoutThemAProcessIsLocal) {
 }
 
 TEST(RoleFlags, DriverReadsWhatTheDaemonWrote) {
-  DriverRoleFlags driver{"wc", "127.0.0.1:7000", "127.0.0.1", "/data/jobs/wc", "abc"};
+  DriverRoleFlags driver{"wc", "127.0.0.1:7000", "127.0.0.1", "/data/jobs/wc", "abc", "wordcount"};
   Args args = FormatRoleFlags(driver);
   args.insert(args.begin() + 2, "--conf=partitions=4");
   args.push_back("--host=web1");
@@ -28,6 +28,7 @@ TEST(RoleFlags, DriverReadsWhatTheDaemonWrote) {
   EXPECT_EQ(flags->driver.daemon, "127.0.0.1:7000");
   EXPECT_EQ(flags->driver.data, "/data/jobs/wc");
   EXPECT_EQ(flags->driver.digest, "abc");
+  EXPECT_EQ(flags->driver.program, "wordcount");
   EXPECT_EQ(args, (Args{"--conf=partitions=4", "--host=web1"}));
 }
 

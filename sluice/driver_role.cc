@@ -208,6 +208,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.daemon_address = role.daemon;
   driver_options.own_address = (*transport)->address();
   driver_options.binary_digest = role.digest;
+  driver_options.program = role.program;
   driver_options.args = program.program_words;
   driver_options.finish_only = resume.finish_first;
   if (program.config.On("received_log")) driver_options.received_log = store->url;

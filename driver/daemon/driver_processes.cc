@@ -58,7 +58,7 @@ absl::StatusOr<ProcessId> DriverDaemon::Spawn(const StartDriver& command) {
   }
   if (command.first || !known) RETURN_IF_ERROR(FillFolder(command, folder));
   DriverRoleFlags flags{job, address(), ChildHost(options_.host, options_.advertise), folder,
-                        command.spec.binary_digest(), !command.first};
+                        command.spec.binary_digest(), command.spec.binary_name(), !command.first};
   SpawnOptions options;
   options.path = binary;
   options.argv0 = ProcessTitle(command.spec.binary_name(), flags);

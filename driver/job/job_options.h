@@ -13,6 +13,7 @@ struct JobDriverOptions {
   std::string daemon_address;  // at the start; empty: no driver daemon (local mode)
   std::string own_address;
   std::string binary_digest;
+  std::string program;         // base name of the binary, for people; empty: not known
   std::string objects;         // where the checkpoint store keeps its objects, for people
   int64_t pid = 0;
   std::vector<std::string> args;            // the program's own flags, for executors

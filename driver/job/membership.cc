@@ -300,6 +300,7 @@ void Membership::SendStart(MonotonicTime now, ExecutorEntry& executor,
   start.set_binary_digest(options_.binary_digest);
   for (const std::string& arg : options_.args) start.add_args(arg);
   start.set_job(options_.job);
+  start.set_program(options_.program);
   start.set_job_driver_address(options_.own_address);
   for (const auto& [stream, incarnation] : executor.streams) {
     start.add_streams(stream);

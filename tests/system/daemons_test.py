@@ -44,6 +44,14 @@ def lowest_free(pid):
     return min(set(range(len(taken) + 1)) - taken)
 
 
+def names_of_processes(run, program):
+    """ps names the program that was submitted, not only the job, which may be called otherwise."""
+    for role in ("driver", "executor"):
+        if not run.cluster.pids_with(f"{os.path.basename(program)} [job counts, {role}"):
+            raise Failure(f"no {role} has its program's name")
+    print("ok names of processes")
+
+
 def no_descriptors(run):
     """Whoever connects waits; what is connected goes on; nobody is started again."""
     cluster = run.cluster
@@ -226,6 +234,7 @@ def main():
         another_program(cluster, shape)
         run = Run(cluster, gate)
         run.more()
+        names_of_processes(run, gate)
         no_descriptors(run)
         killed_for_memory(run)
         an_address_changes_hands(run)
