@@ -38,7 +38,10 @@ void DescribeProgram(const StagePlan& plan, proto::ProgramSeen* seen) {
     } else if (!node.state_name.empty()) {
       auto& state = *seen->add_states();
       state.set_name(node.state_name);
-      state.set_type(node.state_type);
+      // Where a key's entry is depends on it.
+      state.set_type(node.partitioner == nullptr
+                         ? node.state_type
+                         : absl::StrCat(node.state_type, ", placed by a partitioner"));
       state.set_partitions(stage.partitions);
       state.set_spreads(node.partition_operator != nullptr &&
                         node.partition_operator->New()->spreads());

@@ -10,7 +10,8 @@ namespace {
 // Sources: a directory, and a pushed stream; a state over both; an output. With `before`, one more
 // source and one more operator are declared first.
 LineageGraph Program(bool before, const std::string& type = "text -> int64",
-                     uint32_t partitions = 0) {
+                     uint32_t partitions = 0,
+                     std::shared_ptr<const KeyPartitioner> partitioner = nullptr) {
   LineageGraph graph;
   if (before) {
     Node extra;
@@ -44,6 +45,7 @@ LineageGraph Program(bool before, const std::string& type = "text -> int64",
   state.state_name = "totals";
   state.state_type = type;
   state.partitions = partitions;
+  state.partitioner = std::move(partitioner);
   state.inputs = {{first, "", nullptr, nullptr}, {first + 1, "", nullptr, nullptr}};
   graph.AddNode(state);
   Output out;
@@ -106,6 +108,22 @@ TEST(ProgramTest, WhatIsKnownOfASourceFollowsItToItsNewNumber) {
   ASSERT_TRUE(resumed.Apply(EntryOf(first)).ok());
   EXPECT_TRUE(resumed.FileTaken(first.sources(0).stage(), "/in/a"));
   EXPECT_EQ(resumed.LastOfProducer(1, "p"), 42);
+}
+
+// Each key got a second entry, in the partition where it is looked for now.
+TEST(ProgramTest, StateThatWasPlacedByAPartitionerIsNotTakenUpByHash) {
+  class ToOne final : public KeyPartitioner {
+   public:
+    uint32_t PartitionOf(std::string_view, uint32_t) const override { return 0; }
+  };
+  const LineageGraph by_hash = Program(false);
+  const LineageGraph placed = Program(false, "text -> int64", 0, std::make_shared<ToOne>());
+  const ProgramChange change = CompareState(Seen(by_hash), Seen(placed));
+  EXPECT_EQ(change.refused,
+            "state totals is text -> int64 in the checkpoint and text -> int64, placed by a "
+            "partitioner in the program");
+  EXPECT_NE(CompareState(Seen(placed), Seen(by_hash)).refused, "");
+  EXPECT_EQ(CompareState(Seen(placed), Seen(placed)).refused, "");
 }
 
 // A daemon that was away still held a covered block, and it was added again, to another source.
