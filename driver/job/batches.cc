@@ -63,6 +63,7 @@ void JobDriverCore::BeginTick(MonotonicTime now, int64_t batch_ms) {
   tick_ = Tick{};
   tick_.batch_ms = batch_ms;
   tick_.begun = now;
+  tick_.in_time = batch_ms == ticks_.Latest(now);
   tick_.deadline = now + std::min(options_.batch_interval_ms * 100, kSealSlackMaxUs);
   std::vector<std::string> asked = members_.ReceiverWorkers();
   tick_.takes_rests = stopping_ && receivers_stopped_ && asked.empty();
@@ -125,7 +126,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   const int64_t span_ms =
       tick_.batch_ms - std::max(state_.last_planned_ms(), state_.job().zero_ms());
   rates_.OnPlanned(now, *plan_, entry.planned().composition(), span_ms);
-  ticks_.Take(tick_.batch_ms);
+  ticks_.Take(tick_.batch_ms, tick_.in_time);
   planned_at_[tick_.batch_ms] = now;
   log_.Enqueue(std::move(entry));
   events_->Submitted(now, state_.planned().at(tick_.batch_ms), out_);

@@ -1,6 +1,7 @@
 #include "driver/job/job_driver_core.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "common/exit_code.h"
@@ -18,6 +19,15 @@ std::vector<uint32_t> ReceiverStreams(const LineageGraph& graph) {
     }
   }
   return streams;
+}
+
+// In batches, each once.
+std::vector<int64_t> SlidesOf(const LineageGraph& graph) {
+  std::set<int64_t> slides;
+  for (const Node& node : graph.nodes()) {
+    if (node.slide_batches > 1) slides.insert(node.slide_batches);
+  }
+  return {slides.begin(), slides.end()};
 }
 
 bool HasState(const LineageGraph& graph) {
@@ -48,7 +58,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       losses_(options_, &state_, &log_, &members_),
       slow_workers_(options_.batch_interval_ms),
       rates_(options_, graph_, &members_),
-      ticks_(options_.batch_interval_ms),
+      ticks_(options_.batch_interval_ms, SlidesOf(graph_)),
       blame_(options_.task_max_failures, options_.bad_records_max),
       suspicions_(options_.lease_us),
       daemon_(options_.daemon_address) {

@@ -186,6 +186,7 @@ class JobDriverCore {
     bool listed = false;
     MonotonicTime deadline = 0;
     MonotonicTime begun = 0;
+    bool in_time = false;
     bool late = false;  // that its sources do not answer was said
     SourcesListed sources;
   } tick_;

@@ -267,13 +267,36 @@ TEST(TickClockTest, MissedTicksAreOneBatchAndTimeNeverGoesBack) {
   EXPECT_EQ(ticks.Due(400'000), 0);
   EXPECT_EQ(ticks.Due(500'000), 11'000);
   EXPECT_EQ(ticks.MissedBefore(11'000), 0);
-  ticks.Take(11'000);
+  ticks.Take(11'000, true);
   EXPECT_EQ(ticks.Due(5'600'000), 16'000);
   EXPECT_EQ(ticks.MissedBefore(16'000), 12'000);
   TickClock back(1000);
   back.Start(0, 5'000, 1'000, 90'000);  // the wall clock went back while the driver was down
   EXPECT_EQ(back.Due(900'000), 0);
   EXPECT_EQ(back.Due(1'100'000), 91'000);
+}
+
+// What windows had taken since they slid last was in no output.
+TEST(TickClockTest, OfMissedTicksThoseComeFirstAtWhichAWindowSlidesNext) {
+  TickClock ticks(1000, {3, 4});
+  ticks.Start(0, 20'500, 20'000, 0);
+  std::vector<int64_t> taken;
+  const auto take_all = [&](int64_t now_us) {
+    while (const int64_t due = ticks.Due(now_us)) {
+      taken.push_back(due);
+      ticks.Take(due, due == ticks.Latest(now_us));
+    }
+    return std::exchange(taken, {});
+  };
+  using Ticks = std::vector<int64_t>;
+  EXPECT_EQ(take_all(500'000), Ticks{21'000});
+  EXPECT_EQ(take_all(2'500'000), Ticks({23'000}));            // the third
+  EXPECT_EQ(take_all(4'500'000), Ticks({24'000, 25'000}));    // the fourth was missed
+  EXPECT_EQ(take_all(7'200'000'000), Ticks({26'000, 28'000, 7'220'000}));  // two hours
+  // A tick that is made up for late, and is the latest by the time that it is taken.
+  EXPECT_EQ(ticks.Due(7'204'500'000), 7'223'000);
+  ticks.Take(7'223'000, false);
+  EXPECT_EQ(take_all(7'204'500'000), Ticks({7'224'000, 7'225'000}));
 }
 
 TEST(JobDriverCoreTest, ADirectoryThatDoesNotAnswerIsNamedOnce) {

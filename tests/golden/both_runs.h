@@ -79,8 +79,9 @@ class BothRuns {
     for (const T& record : *records) AppendText(record, rows.emplace_back());
     return rows;
   }
-  void NoteJobInstance();
+  void NoteBatches();
   void RunInterpreter();
+  void RunInterpreterAt(int64_t batch_ms);
   Given Told(const Output& output, const ReferenceInterpreter::OutputResult& result) const;
   Given Printed() const;
   Given Saved(const Output& output) const;
@@ -90,7 +91,13 @@ class BothRuns {
   TestContext test_;
   std::vector<Source> sources_;
   std::map<OutputId, Kept> kept_;
-  std::shared_ptr<std::atomic<uint64_t>> job_instance_;  // of the engine's job, once it has run
+  // What the engine told an output of its own.
+  struct Noted {
+    std::mutex mutex;
+    uint64_t job_instance = 0;
+    std::set<int64_t> batches_ms;  // that were run since this was looked at last
+  };
+  std::shared_ptr<Noted> noted_;  // once it has run
   std::unique_ptr<ReferenceInterpreter> interpreter_;
   std::vector<Given> reference_;
 };
