@@ -5,6 +5,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <stdexcept>
 
 #include "gmock/gmock.h"
@@ -378,6 +379,26 @@ TEST_F(LettersTest, AnEffectOutsideStaysAFailure) {
   numbers.Push({1, -2});
   EXPECT_EQ(test.RunBatch().exit_code, 1);
   EXPECT_THAT(Letters(), IsEmpty());
+}
+
+// It had seen the record that was set aside: beside it, or from a chain of its own.
+TEST_F(LettersTest, AnEffectRunsOnceAndWithoutWhatThrowsBesideIt) {
+  std::mutex mutex;
+  std::vector<int64_t> seen;
+  const auto see = [&](const PartitionBatch<int64_t>& batch) {
+    const std::vector<int64_t> rows = batch.Collect();
+    std::lock_guard lock(mutex);
+    seen.insert(seen.end(), rows.begin(), rows.end());
+  };
+  TestContext test(Aside());
+  TestInput<int64_t> numbers(test);
+  numbers.stream().ForeachPartition(see);
+  numbers.stream().Map(Checked).ForeachPartition(see);
+  TestOutput out(test, numbers.stream().Map(Checked));
+  numbers.Push({1, -2, 3});
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(seen, UnorderedElementsAre(1, 3, 1, 3));
+  EXPECT_THAT(Letters(), SizeIs(1));
 }
 
 TEST_F(LettersTest, AFunctionThatThrowsNowAndThenSetsNothingAside) {

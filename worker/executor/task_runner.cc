@@ -153,10 +153,35 @@ absl::Status TaskRunner::RunRest(const Stage& stage, const RunTasks& run) {
     }
     for (const uint32_t piece : stage.output_pieces) {
       const OutputPiece& output = setup_.plan->output_pieces()[piece];
-      if (output.from == id && CountsOutput(output, run)) RETURN_IF_ERROR(RunOutput(piece, run));
+      if (output.from != id || !CountsOutput(output, run) || IsEffect(output)) continue;
+      MakeRows(output, rows_);
+      if (!probing_) RETURN_IF_ERROR(AddOutput(piece, run, rows_.view()));
     }
   }
+  return RunEffects(stage, run);
+}
+
+// Behind all else, and when the rows of all of them are there: what throws until then may be left
+// out, and the task run again; what has happened outside cannot be taken back.
+absl::Status TaskRunner::RunEffects(const Stage& stage, const RunTasks& run) {
+  size_t count = 0;
+  std::vector<uint32_t> pieces;
+  for (const uint32_t piece : stage.output_pieces) {
+    const OutputPiece& output = setup_.plan->output_pieces()[piece];
+    if (!CountsOutput(output, run) || !IsEffect(output)) continue;
+    if (count == effect_rows_.size()) effect_rows_.emplace_back();
+    MakeRows(output, effect_rows_[count++]);
+    pieces.push_back(piece);
+  }
+  if (probing_) return absl::OkStatus();
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    RETURN_IF_ERROR(AddOutput(pieces[i], run, effect_rows_[i].view()));
+  }
   return absl::OkStatus();
+}
+
+bool TaskRunner::IsEffect(const OutputPiece& piece) const {
+  return setup_.plan->graph().outputs()[piece.output].kind == OutputKind::kForeachPartition;
 }
 
 bool TaskRunner::CountsOutput(const OutputPiece& piece, const RunTasks& run) const {
@@ -311,28 +336,32 @@ absl::Status TaskRunner::AddShare(EdgeId edge, uint32_t partition, const RecordB
   return absl::OkStatus();
 }
 
-absl::Status TaskRunner::RunOutput(uint32_t piece_index, const RunTasks& run) {
-  const OutputPiece& piece = setup_.plan->output_pieces()[piece_index];
+const Output& TaskRunner::Enter(const OutputPiece& piece) {
   const Output& output = setup_.plan->graph().outputs()[piece.output];
   operator_ = output.chain.empty() ? output.label : output.chain + ", " + output.label;
-  rows_.Clear();
-  rows_.SetFixedSize(output.kernel->output_fixed_size());
-  SeedFor(piece.from);
-  output.kernel->Run(context_, datasets_[piece.from].views, rows_);
-  DoneReading(piece.from);
-  if (probing_) return absl::OkStatus();
-  return AddOutput(output, run, PieceOf(piece_index, run));
+  return output;
 }
 
-absl::Status TaskRunner::AddOutput(const Output& output, const RunTasks& run, uint32_t piece) {
+void TaskRunner::MakeRows(const OutputPiece& piece, RecordBatch& rows) {
+  const Output& output = Enter(piece);
+  rows.Clear();
+  rows.SetFixedSize(output.kernel->output_fixed_size());
+  SeedFor(piece.from);
+  output.kernel->Run(context_, datasets_[piece.from].views, rows);
+  DoneReading(piece.from);
+}
+
+absl::Status TaskRunner::AddOutput(uint32_t piece_index, const RunTasks& run,
+                                   const BatchView& rows) {
+  const Output& output = Enter(setup_.plan->output_pieces()[piece_index]);
+  const uint32_t piece = PieceOf(piece_index, run);
   proto::OutputPart& part = result_.outputs.emplace_back();
   part.set_output(output.id);
   part.set_piece(piece);
-  part.set_records(rows_.count());
-  const BatchView rows = rows_.view();
+  part.set_records(rows.count);
   if (output.kind == OutputKind::kPrint) {
     // One above the limit, so that the driver can tell that there were more.
-    const uint32_t count = std::min(rows.count, output.print_limit + 1);
+    const uint64_t count = std::min<uint64_t>(rows.count, uint64_t{output.print_limit} + 1);
     for (uint32_t i = 0; i < count; ++i) part.add_printed(std::string(rows.record(i)));
   } else if (output.kind == OutputKind::kForeachBatch) {
     EncodeBatch(rows, *part.mutable_foreach_batch());
@@ -357,10 +386,9 @@ absl::Status TaskRunner::RunEffect(const Output& output, const RunTasks& run, ui
                                    const BatchView& rows) {
   EffectGate::Pass pass(setup_.effects, run.generation);
   if (!pass.Enter()) return absl::UnavailableError("its generation is over");
-  at_ = At::kEffect;  // what has happened outside cannot be taken back for one record
+  at_ = At::kEffect;
   output.foreach_partition->Run(
       {setup_.job_instance, output.id, run.batch_ms, piece, context_.fence}, rows);
-  at_ = At::kRecords;
   return absl::OkStatus();
 }
 

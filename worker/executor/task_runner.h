@@ -89,8 +89,11 @@ class TaskRunner {
   absl::Status RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel);
   absl::Status AddShare(EdgeId edge, uint32_t partition, const RecordBatch& share,
                         const std::function<std::string()>& take);
-  absl::Status RunOutput(uint32_t piece_index, const RunTasks& run);
-  absl::Status AddOutput(const Output& output, const RunTasks& run, uint32_t piece);
+  absl::Status RunEffects(const Stage& stage, const RunTasks& run);
+  bool IsEffect(const OutputPiece& piece) const;
+  const Output& Enter(const OutputPiece& piece);
+  void MakeRows(const OutputPiece& piece, RecordBatch& rows);
+  absl::Status AddOutput(uint32_t piece_index, const RunTasks& run, const BatchView& rows);
   absl::Status RunEffect(const Output& output, const RunTasks& run, uint32_t piece,
                          const BatchView& rows);
   uint32_t PieceOf(uint32_t piece_index, const RunTasks& run) const;
@@ -129,6 +132,7 @@ class TaskRunner {
   std::string operator_;          // whose code is running; for failures
   std::vector<Dataset> datasets_;  // by fragment
   RecordBatch rows_;
+  std::vector<RecordBatch> effect_rows_;
   std::vector<Share> shares_;
   // What is left out of the task.
   struct Left {
