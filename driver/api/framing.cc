@@ -22,9 +22,14 @@ class LineFramer final : public Framer {
     error = "a line is longer than 64 MiB";
     return false;
   }
-  // A last line without its end is stored too.
-  void End(ReceiverSink& sink, std::string&) override {
-    if (!pending_.empty()) Store(pending_, sink);
+  // A last line without its end is stored too, but not a piece of a line.
+  void End(bool orderly, ReceiverSink& sink, std::string& error) override {
+    if (pending_.empty()) return;
+    if (orderly) {
+      Store(pending_, sink);
+    } else {
+      error += EndedWithin(pending_.size());
+    }
   }
 
  private:
@@ -56,7 +61,7 @@ class RawFramer final : public Framer {
     error = FrameTooLong();
     return false;
   }
-  void End(ReceiverSink&, std::string& error) override {
+  void End(bool, ReceiverSink&, std::string& error) override {
     if (pending_.size() > 0) error += EndedWithin(pending_.size());
   }
 

@@ -42,7 +42,8 @@ struct Served {
 };
 
 // The bytes in pieces of this size, then the end of the stream.
-Served Serve(const FramerFactory& framers, std::string_view bytes, size_t piece = SIZE_MAX) {
+Served Serve(const FramerFactory& framers, std::string_view bytes, size_t piece = SIZE_MAX,
+             bool orderly = true) {
   ListSink sink;
   Served served;
   const auto framer = framers();
@@ -51,7 +52,7 @@ Served Serve(const FramerFactory& framers, std::string_view bytes, size_t piece 
     open = framer->Feed(bytes.substr(0, piece), sink, served.error);
     bytes.remove_prefix(std::min(piece, bytes.size()));
   }
-  if (open) framer->End(sink, served.error);
+  if (open) framer->End(orderly, sink, served.error);
   served.records = sink.records;
   served.blocks = sink.blocks;
   return served;
@@ -112,6 +113,13 @@ TEST(Framing, LinesWithEitherEnd) {
     const Served served = Serve(LineFramers(), "one\r\n\ntwo\nlast", piece);
     EXPECT_THAT(served.records, ElementsAre("one", "", "two", "last")) << piece;
   }
+}
+
+// Half a price was stored as a price.
+TEST(Framing, APieceOfALineIsNoRecordWhenTheConnectionBreaks) {
+  const Served served = Serve(LineFramers(), "price 1\nprice 12", 5, /*orderly=*/false);
+  EXPECT_THAT(served.records, ElementsAre("price 1"));
+  EXPECT_THAT(served.error, HasSubstr("in the middle of a record, of which 8 bytes had come"));
 }
 
 TEST(Framing, ALineWithoutEndIsGivenUp) {

@@ -116,7 +116,7 @@ class SocketReceiver final : public ReceiverBody {
       if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
       if (n <= 0) {
         error_ = Address() + (n == 0 ? " closed the stream" : std::string(": ") + strerror(errno));
-        framer->End(sink, error_);
+        framer->End(n == 0, sink, error_);
         return any;
       }
       std::string error;
