@@ -1,7 +1,10 @@
 // Distinct, SortBy, Top and CombineByKey.
+#include <array>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <random>
+#include <tuple>
 
 #include "driver/api/scripted_program.h"
 
@@ -92,6 +95,30 @@ TEST(SortBy, PutsNanLastInBothDirections) {
   const std::vector<Rows> input = {{"nan", "2", "-1"}, {"nan", "5"}};
   EXPECT_EQ(program.Parts(input, 0), (std::vector<Rows>{{"-1", "2", "5", "nan", "nan"}}));
   EXPECT_EQ(program.Parts(input, 1), (std::vector<Rows>{{"5", "2", "-1", "nan", "nan"}}));
+}
+
+// Ordinary records came out of order, and Top lost one.
+TEST(SortBy, PutsNanLastAlsoWithinAKeyOfSeveralParts) {
+  ScriptedProgram program([](StreamingContext&, DStream<std::string> lines) {
+    const auto pair = [](const std::string& line) {
+      return std::pair{std::strtod(line.c_str(), nullptr), line.back()};
+    };
+    const auto nested = [](const std::string& line) {
+      const double number = std::strtod(line.c_str(), nullptr);
+      return std::optional(std::tuple{std::vector{1.0, number}, std::array{number}, line.back()});
+    };
+    lines.SortBy(pair, {.partitions = 1}).Print(100);
+    lines.SortBy(nested, {.partitions = 1}).Print(100);
+    lines.SortBy(pair, {.descending = true, .partitions = 1}).Print(100);
+    lines.SortBy(nested, {.descending = true, .partitions = 1}).Print(100);
+  });
+  const std::vector<Rows> input = {{"3", "2b", "nan", "2a", "1", "0.5"}};
+  for (const size_t output : {0, 1}) {
+    EXPECT_EQ(program.Parts(input, output),
+              (std::vector<Rows>{{"0.5", "1", "2a", "2b", "3", "nan"}}));
+    EXPECT_EQ(program.Parts(input, 2 + output),
+              (std::vector<Rows>{{"3", "2b", "2a", "1", "0.5", "nan"}}));
+  }
 }
 
 TEST(SortBy, OfManyTasksIsAStableSortOfAll) {

@@ -3,7 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "driver/api/dstream.h"
 #include "driver/api/kernels.h"
@@ -22,13 +27,47 @@ struct WholeRecord {
   const R& operator()(const R& row) const { return row; }
 };
 
-// Whether a record with key `a` goes before one with key `b`. A NaN goes last.
+// Whether a key of this type may have a NaN in it, with which `<` is no order.
+template <class Key>
+inline constexpr bool kMayHoldNan = std::floating_point<Key>;
+template <class... Parts>
+inline constexpr bool kMayHoldNan<std::tuple<Parts...>> = (kMayHoldNan<Parts> || ...);
+template <class A, class B>
+inline constexpr bool kMayHoldNan<std::pair<A, B>> = kMayHoldNan<A> || kMayHoldNan<B>;
+template <class T>
+inline constexpr bool kMayHoldNan<std::optional<T>> = kMayHoldNan<T>;
+template <class T>
+inline constexpr bool kMayHoldNan<std::vector<T>> = kMayHoldNan<T>;
+template <class T, size_t n>
+inline constexpr bool kMayHoldNan<std::array<T, n>> = kMayHoldNan<T>;
+
+// Whether a record with key `a` goes before one with key `b`. A NaN goes last, also within pairs,
+// tuples, optionals, vectors and arrays.
 template <class Key>
 bool GoesBefore(const Key& a, const Key& b, bool descending) {
-  if constexpr (std::floating_point<Key>) {
+  const auto parts = [descending](const auto& x, const auto& y) {  // below 0: x goes first
+    return GoesBefore(y, x, descending) - GoesBefore(x, y, descending);
+  };
+  if constexpr (!kMayHoldNan<Key>) {
+    return descending ? b < a : a < b;
+  } else if constexpr (std::floating_point<Key>) {
     if (a != a || b != b) return a == a && b != b;
+    return descending ? b < a : a < b;
+  } else if constexpr (requires { std::tuple_size<Key>::value; }) {
+    return [&]<size_t... i>(std::index_sequence<i...>) {
+      int order = 0;
+      (void)((order = parts(std::get<i>(a), std::get<i>(b)), order != 0) || ...);
+      return order < 0;
+    }(std::make_index_sequence<std::tuple_size_v<Key>>());
+  } else if constexpr (requires { a.has_value(); }) {
+    if (a.has_value() && b.has_value()) return GoesBefore(*a, *b, descending);
+    return descending ? b < a : a < b;
+  } else {
+    for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+      if (const int order = parts(a[i], b[i]); order != 0) return order < 0;
+    }
+    return descending ? b.size() < a.size() : a.size() < b.size();
   }
-  return descending ? b < a : a < b;
 }
 
 struct SortOrder {
