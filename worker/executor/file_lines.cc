@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/status.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 20;
 constexpr uint64_t kBatchBytes = uint64_t{64} << 20;
+constexpr uint64_t kLineBytesMax = uint64_t{64} << 20;
 
 // Splits what it is fed into lines.
 class LineCutter {
@@ -19,22 +21,21 @@ class LineCutter {
   LineCutter(const proto::FileRange& range, std::deque<RecordBatch>& out)
       : end_(range.end()), skipping_(range.begin() > 0), out_(out) {}
 
-  // `bytes` lie at `at` in the file. False: no line of the range begins behind them.
+  // `bytes` lie at `at` in the file. False: no line of the range begins behind them, or too_long().
   bool Feed(uint64_t at, std::string_view bytes) {
     size_t from = 0;
     while (from < bytes.size()) {
       if (carry_.empty() && at + from >= end_) return false;
       const size_t newline = bytes.find('\n', from);
       if (newline == std::string_view::npos) {
-        if (!skipping_) carry_.append(bytes.substr(from));
-        return true;
+        return skipping_ || Carry(at + from, bytes.substr(from));
       }
       if (skipping_) {
         skipping_ = false;
       } else if (carry_.empty()) {
         Line(bytes.substr(from, newline - from));
       } else {
-        carry_.append(bytes.substr(from, newline - from));
+        if (!Carry(at + from, bytes.substr(from, newline - from))) return false;
         Line(carry_);
         carry_.clear();
       }
@@ -45,8 +46,19 @@ class LineCutter {
   void EndOfFile() {
     if (!carry_.empty()) Line(carry_);
   }
+  // Where a line begins that no record can hold.
+  const std::optional<uint64_t>& too_long() const { return too_long_; }
 
  private:
+  // A piece of a line, which lies at `at` in the file.
+  bool Carry(uint64_t at, std::string_view piece) {
+    if (carry_.size() + piece.size() > kLineBytesMax) {
+      too_long_ = at - carry_.size();
+      return false;
+    }
+    carry_.append(piece);
+    return true;
+  }
   void Line(std::string_view line) {
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     if (out_.empty() || out_.back().size() + line.size() > kBatchBytes) out_.emplace_back();
@@ -56,6 +68,7 @@ class LineCutter {
   const uint64_t end_;
   bool skipping_;  // the rest of a line that began before the range
   std::string carry_;
+  std::optional<uint64_t> too_long_;
   std::deque<RecordBatch>& out_;
 };
 
@@ -74,6 +87,10 @@ absl::Status ReadFileLines(const proto::FileRange& range, std::deque<RecordBatch
     if (got == 0) break;  // shorter than it was: found below
     more = lines.Feed(at, {buffer.get(), got});
     at += got;
+  }
+  if (lines.too_long().has_value()) {
+    return absl::ResourceExhaustedError("line longer than 64 MiB, at byte " +
+                                        std::to_string(*lines.too_long()) + " of " + range.path());
   }
   if (more) lines.EndOfFile();
   return file.CheckUnchanged();

@@ -11,17 +11,21 @@
 namespace sluice {
 namespace {
 
-proto::FileRange Take(const std::string& name, const std::string& content) {
-  const std::string path = testing::TempDir() + "/" + name;
-  std::ofstream(path, std::ios::binary) << content;
+proto::FileRange Found(const std::string& path) {
   struct stat now;
   EXPECT_EQ(stat(path.c_str(), &now), 0);
   proto::FileRange range;
   range.set_path(path);
-  range.set_end(content.size());
-  range.set_file_size(content.size());
+  range.set_end(now.st_size);
+  range.set_file_size(now.st_size);
   range.set_modified_ns(int64_t{now.st_mtim.tv_sec} * 1'000'000'000 + now.st_mtim.tv_nsec);
   return range;
+}
+
+proto::FileRange Take(const std::string& name, const std::string& content) {
+  const std::string path = testing::TempDir() + "/" + name;
+  std::ofstream(path, std::ios::binary) << content;
+  return Found(path);
 }
 
 std::vector<std::string> Lines(const proto::FileRange& range) {
@@ -59,6 +63,17 @@ TEST(FileLines, LongLinesCrossReads) {
   EXPECT_EQ(Lines(range), (std::vector<std::string>{"a", line, "b"}));
   range.set_begin(2'000'000);
   EXPECT_EQ(Lines(range), (std::vector<std::string>{"b"}));
+}
+
+// All of a file without a line's end was collected in memory.
+TEST(FileLines, ALineThatNoRecordHoldsIsNamed) {
+  const proto::FileRange range = Take("endless", "short\n");
+  std::ofstream(range.path(), std::ios::binary | std::ios::app) << std::string((64 << 20) + 1, 'x');
+  const proto::FileRange whole = Found(range.path());
+  std::deque<RecordBatch> batches;
+  const absl::Status status = ReadFileLines(whole, batches);
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_EQ(status.message(), "line longer than 64 MiB, at byte 6 of " + range.path());
 }
 
 TEST(FileLines, AChangedFileIsNamed) {
