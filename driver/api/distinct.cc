@@ -9,7 +9,9 @@ void DistinctOperator::Run(const OperatorContext&, std::span<const Share> shares
   for (const Share& share : shares) {
     for (uint32_t i = 0; i < share.records.count; ++i) {
       seen_.FindOrAdd(share.records.record(i), added);
-      if (added) out.Append(share.records.record(i));
+      if (!added) continue;
+      out.bytes().append(share.records.record(i));
+      CloseRecord(out);
     }
   }
 }

@@ -137,6 +137,10 @@ NodeId GraphBuilder::AddShuffle(const StreamPlace& from, const ShuffleSpec& spec
   node.inputs.push_back({from.parent, from.operators, nullptr, spec.shuffle});
   if (spec.second != nullptr) {
     const StreamPlace& second = *spec.second;
+    if (second.graph.get() != this) {
+      Fail(3, node.label + " needs streams of one context");
+      return 0;
+    }
     node.inputs.push_back({second.parent, second.operators, nullptr, spec.second_shuffle});
     if (slide_of(second.parent) != slide_of(from.parent)) {
       Fail(3, node.label + " needs streams of the same slide");

@@ -41,6 +41,17 @@ TEST(Joins, GiveKeysAndValuesInADefinedOrder) {
   }
 }
 
+// The number of the other stream's node was taken for one of this graph.
+TEST(Joins, StreamsOfTwoContextsAreRefused) {
+  StreamingContext one({.name = "one"}), other({.name = "other"});
+  const auto left = Side(one.QueueStream<std::string>(RecordQueue<std::string>()), '<');
+  const auto right = Side(other.QueueStream<std::string>(RecordQueue<std::string>()), '>');
+  left.Join(right).Print();
+  const Outcome outcome = one.Check();
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_NE(outcome.message.find("needs streams of one context"), std::string::npos);
+}
+
 TEST(Joins, GiveTheSameAtAnyPartitionCount) {
   for (const uint32_t partitions : {2, 7}) {
     for (size_t output = 0; output < kJoined.size(); ++output) {

@@ -177,6 +177,9 @@ absl::Status TaskRunner::RunEdgeOneByOne(const Edge& edge, ShuffleKernel& kernel
         const BatchView share = kernel.shares()[p].view();
         if (share.count == 0) continue;
         if (sums[p].empty()) sums[p].SetFixedSize(share.fixed_size);
+        if (sums[p].size() + share.size > kBatchBytesMax) {
+          return absl::ResourceExhaustedError("a share of more than 2 GiB");
+        }
         (void)sums[p].AppendAll(share);  // of the same size: the kernel is
       }
     }
