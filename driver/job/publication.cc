@@ -1,40 +1,28 @@
 #include "driver/job/publication.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 
 #include "common/kill_point.h"
 #include "common/status.h"
+#include "driver/job/output_place.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-absl::Status ErrnoStatus(const std::string& what, int error) {
-  const std::string text = what + ": " + std::strerror(error);
-  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
-  return absl::UnavailableError(text);
-}
-
 absl::Status SyncPath(const std::string& path, int flags) {
   const int fd = open(path.c_str(), flags | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoStatus("cannot open " + path, errno);
+  if (fd < 0) return PlaceError("cannot open " + path, errno);
   const int synced = fsync(fd);
   const int error = errno;
   close(fd);
-  return synced == 0 ? absl::OkStatus() : ErrnoStatus("cannot sync " + path, error);
-}
-
-bool Exists(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
+  return synced == 0 ? absl::OkStatus() : PlaceError("cannot sync " + path, error);
 }
 
 std::string ParentOf(const std::string& path) { return fs::path(path).parent_path().string(); }
@@ -58,17 +46,20 @@ bool IsStaged(const std::string& name, const StagedOf& staged, int64_t batch_ms)
 absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite) {
   const std::string& from = staged.staged_path();
   const std::string& to = staged.target_path();
-  if (!Exists(from)) {
-    if (Exists(to)) return SyncPath(ParentOf(to), O_RDONLY | O_DIRECTORY);
+  ASSIGN_OR_RETURN(const bool is_staged, IsThere(from));
+  if (!is_staged) {
+    ASSIGN_OR_RETURN(const bool is_out, IsThere(to));
+    if (is_out) return SyncPath(ParentOf(to), O_RDONLY | O_DIRECTORY);
+    ASSIGN_OR_RETURN(const bool has_folder, IsThere(ParentOf(to)));
+    if (!has_folder) return PlaceError("cannot open " + ParentOf(to), ENOENT);
     return absl::DataLossError("staged output " + from + " of a decided batch is missing");
   }
   RETURN_IF_ERROR(SyncPath(from + "/_SUCCESS", O_WRONLY | O_CREAT));
   RETURN_IF_ERROR(SyncPath(from, O_RDONLY | O_DIRECTORY));
   Pass(KillPoint::kOutputComplete);
-  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
-    const int error = errno;
+  if (const int error = MoveToNewName(from, to); error != 0) {
     if (error != EEXIST && error != ENOTEMPTY) {
-      return ErrnoStatus("cannot move " + from + " to " + to, error);
+      return PlaceError("cannot move " + from + " to " + to, error);
     }
     if (!overwrite) {
       return absl::AlreadyExistsError("output " + to + " is there already, from another job; "
@@ -76,7 +67,7 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
     }
     std::error_code removed;
     fs::remove_all(to, removed);
-    if (removed) return ErrnoStatus("cannot remove " + to, removed.value());
+    if (removed) return PlaceError("cannot remove " + to, removed.value());
     return PublishTextFiles(staged, overwrite);
   }
   Pass(KillPoint::kOutputRenamed);

@@ -1,13 +1,11 @@
 #include "driver/job/rolled_files.h"
 
 #include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cinttypes>
-#include <cstring>
+#include <cstdio>
 #include <utility>
 #include <vector>
 
@@ -15,17 +13,12 @@
 #include "checkpoint/file_ops.h"
 #include "common/object_file.h"
 #include "common/status.h"
+#include "driver/job/output_place.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kWriteBytes = size_t{1} << 20;
-
-absl::Status ErrnoStatus(const std::string& what, int error) {
-  const std::string text = what + ": " + std::strerror(error);
-  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
-  return absl::UnavailableError(text);
-}
 
 uint64_t StagedBytes(const RollOutput& roll) {
   uint64_t bytes = 0;
@@ -79,30 +72,23 @@ class NewFile {
     if (fd_ >= 0) close(fd_);
   }
   absl::Status Write(std::string_view bytes) {
-    if (fd_ < 0) return ErrnoStatus("cannot make " + path_, errno);
+    if (fd_ < 0) return PlaceError("cannot make " + path_, errno);
     while (!bytes.empty()) {
       const ssize_t written = write(fd_, bytes.data(), std::min(bytes.size(), kWriteBytes));
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return ErrnoStatus("cannot write " + path_, errno);
+      if (written < 0) return PlaceError("cannot write " + path_, errno);
       bytes.remove_prefix(static_cast<size_t>(written));
     }
     return absl::OkStatus();
   }
   absl::Status Sync() {
-    return fsync(fd_) == 0 ? absl::OkStatus() : ErrnoStatus("cannot sync " + path_, errno);
+    return fsync(fd_) == 0 ? absl::OkStatus() : PlaceError("cannot sync " + path_, errno);
   }
 
  private:
   const std::string path_;
   const int fd_;
 };
-
-absl::StatusOr<bool> Exists(const std::string& path) {
-  struct stat status;
-  if (stat(path.c_str(), &status) == 0) return true;
-  if (errno == ENOENT) return false;
-  return ErrnoStatus("cannot look for " + path, errno);
-}
 
 }  // namespace
 
@@ -117,7 +103,7 @@ absl::Status GatherRolled(const RollOutput& roll, const Output& output, const Re
 absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64_t epoch) {
   const std::string directory = ParentOf(roll.target);
   if (StagedBytes(roll) == 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const bool made, Exists(roll.target));
+  ASSIGN_OR_RETURN(const bool made, IsThere(roll.target));
   if (made) return FileOps::Posix()->SyncDirectory(directory);
   char name[128];
   std::snprintf(name, sizeof name, "/.sluice-rolled-%016" PRIx64 "-%" PRId64 "-%u-e%" PRIu64,
@@ -133,9 +119,8 @@ absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64
     unlink(aside.c_str());  // its pages may be lost, and a second sync would not tell: a new file
     return synced;
   }
-  if (renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, roll.target.c_str(), RENAME_NOREPLACE) != 0 &&
-      errno != EEXIST) {
-    return ErrnoStatus("cannot move " + aside + " to " + roll.target, errno);
+  if (const int error = MoveToNewName(aside, roll.target); error != 0 && error != EEXIST) {
+    return PlaceError("cannot move " + aside + " to " + roll.target, error);
   }
   return FileOps::Posix()->SyncDirectory(directory);
 }
