@@ -76,6 +76,7 @@ struct ManifestPut {
 struct KeptAside {
   std::string name;
   std::string error;  // empty: it is in the store, by this put or an earlier one
+  bool whole = false;  // it is not: see KeepAside
 };
 // Receivers whose blocks are in the received-data log and not known: by stream and incarnation.
 // Told after a collection.
@@ -130,10 +131,12 @@ struct PutManifest {
   proto::DriverState kept;
 };
 // Puts an object into the checkpoint store, where it stays until somebody deletes it by hand.
-// Answered by KeptAside.
+// Answered by KeptAside. Not where `unless_whole` names a manifest of which every part is as it
+// was written.
 struct KeepAside {
   std::string name;
   std::string bytes;
+  std::string unless_whole{};
 };
 // Deletes state parts and manifests that no kept manifest names, received blocks that none needs,
 // and the slots of the log below this one as far as no kept manifest needs them.

@@ -174,7 +174,8 @@ void JobDriverCore::OnGrantDone(MonotonicTime now, const proto::GrantDone& done)
     return;
   }
   if (!done.error().empty()) {
-    SetAside(absl::StrCat("executor ", done.executor(), " cannot load the checkpoint of batch ",
+    SetAside(done.executor(),
+             absl::StrCat("executor ", done.executor(), " cannot load the checkpoint of batch ",
                           checkpointer_.chains_ms(), ": ", done.error()));
     return;
   }

@@ -342,6 +342,11 @@ void JobDriver::Put(const PutManifest& put) {
 }
 
 void JobDriver::Keep(const KeepAside& keep) {
+  if (!keep.unless_whole.empty()) {
+    const absl::Status looked = checkpoints_.Verify(keep.unless_whole);
+    if (looked.ok()) return Feed(KeptAside{keep.name, "", true});
+    if (!IsDamaged(looked)) return Feed(KeptAside{keep.name, std::string(looked.message())});
+  }
   const absl::Status status = parts_.objects->PutIfAbsent(keep.name, keep.bytes);
   const bool there = status.ok() || absl::IsAlreadyExists(status);
   Feed(KeptAside{keep.name, there ? "" : std::string(status.message())});

@@ -320,7 +320,7 @@ void JobDriverCore::JudgeSuspicions(MonotonicTime now) {
   const std::optional<uint32_t> leaves = suspicions_.Verdict(now, members);
   if (!leaves) return;
   MembershipNews news;
-  members_.PutOut(now, *leaves, news, out_);
+  members_.PutOut(now, *leaves, "others do not reach it", news, out_);
   suspicions_.Clear();
   TakeNews(now, news);
 }

@@ -92,7 +92,7 @@ class JobDriverCore {
   // Job life (job_life.cc).
   void BeginJob();
   void TakeChains(RecoveredJob& recovered);
-  void SetAside(const std::string& damage);
+  void SetAside(uint32_t executor, const std::string& damage);
   void AdvanceSetAside(MonotonicTime now);
   void OnSetAside(MonotonicTime now, const KeptAside& kept);
   void OnStop(MonotonicTime now, const StopRequested& stop);
@@ -220,6 +220,7 @@ class JobDriverCore {
   ProgramChange program_change_;  // since the checkpoint that this driver began with
   MonotonicTime loss_checked_ = 0;
   std::string damage_;          // of the checkpoint that the job is at; it is being set aside
+  uint32_t found_damage_ = 0;   // the executor that says so
   MonotonicTime aside_due_ = 0;
   MonotonicTime mark_due_ = 0;  // of the store; kNever: it is marked
   uint64_t log_slot_ = 0;       // that an append waits for, 0: none,

@@ -148,6 +148,7 @@ class Cluster {
   // Of every report, before it is sent.
   std::function<void(proto::BatchReport&, const proto::GrantedBatch&)> amend;
   std::string objects_error;      // of every put
+  bool damaged_store = true;      // whoever looks at a checkpoint finds it damaged
   std::set<std::string> unannounced;  // workers that hold sealed blocks which wait for copies
   std::set<std::string> mute;     // workers that answer no question for a block
   std::set<std::string> spoiled;  // workers whose copies are damaged
@@ -187,8 +188,9 @@ class Cluster {
     for (size_t left = puts.size(); left > 0; --left) {
       const KeepAside put = puts.front();
       puts.pop_front();
-      if (objects_error.empty()) objects.emplace(put.name, put.bytes);
-      Feed(KeptAside{put.name, objects_error});
+      const bool whole = !put.unless_whole.empty() && !damaged_store;
+      if (objects_error.empty() && !whole) objects.emplace(put.name, put.bytes);
+      Feed(KeptAside{put.name, objects_error, objects_error.empty() && whole});
     }
   }
   void Exit(uint32_t executor, bool own_fault, const std::vector<TaskName>& running = {}) {

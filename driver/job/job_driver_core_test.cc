@@ -368,6 +368,23 @@ TEST_F(DamagedCheckpointTest, IsSetAsideAndTheNextStartIsToPassItOver) {
   EXPECT_NE(cluster_.objects["aside/manifest-5"].find("part-1"), std::string::npos);
 }
 
+// The folder was not mounted on one node: a sound checkpoint was set aside, and the job was refused
+// for good, as the one before lacked its input.
+TEST_F(DamagedCheckpointTest, ThatOneNodeOnlyFindsCostsThatNodesExecutor) {
+  cluster_.damaged_store = false;
+  cluster_.Announce();
+  const auto said = [&] {
+    return std::any_of(cluster_.warnings.begin(), cluster_.warnings.end(), [](const auto& text) {
+      return text.find("but the job driver finds it whole") != std::string::npos;
+    });
+  };
+  ASSERT_TRUE(cluster_.RunUntil(said));
+  EXPECT_FALSE(cluster_.objects.contains("aside/manifest-5"));
+  cluster_.load_error.clear();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.core().state().decided_batches() > 0; }));
+  EXPECT_FALSE(cluster_.end.has_value());
+}
+
 TEST_F(DamagedCheckpointTest, AStoreThatIsAwayIsAskedAgain) {
   cluster_.objects_error = "away";
   cluster_.Announce();

@@ -1,6 +1,7 @@
 // The job's life in the job driver's core: its beginning, drain and cancel, failure, status.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_store.h"
@@ -142,19 +143,31 @@ void JobDriverCore::OnMarked(MonotonicTime now, const KeptAside& kept) {
   }
 }
 
-// The next driver passes this checkpoint over, and goes on from the one before where it can.
-void JobDriverCore::SetAside(const std::string& damage) {
-  if (damage_.empty()) damage_ = damage;
+// The next driver passes this checkpoint over, and goes on from the one before where it can. Not by
+// one executor's word: its node may see an empty folder where the others see the store.
+void JobDriverCore::SetAside(uint32_t executor, const std::string& damage) {
+  if (!damage_.empty()) return;
+  damage_ = damage;
+  found_damage_ = executor;
 }
 
 void JobDriverCore::AdvanceSetAside(MonotonicTime now) {
   if (damage_.empty() || now < aside_due_) return;
   aside_due_ = now + kAsideAnswerUs;
-  out_.push_back(KeepAside{SetAsideName(state_.sealed_manifest()), damage_ + "\n"});
+  out_.push_back(KeepAside{SetAsideName(state_.sealed_manifest()), damage_ + "\n",
+                           state_.sealed_manifest()});
 }
 
 void JobDriverCore::OnSetAside(MonotonicTime now, const KeptAside& kept) {
   if (damage_.empty() || kept.name != SetAsideName(state_.sealed_manifest())) return;
+  if (kept.whole) {
+    MembershipNews news;
+    members_.PutOut(now, found_damage_,
+                    absl::StrCat(std::exchange(damage_, ""), ", but the job driver finds it whole"),
+                    news, out_);
+    aside_due_ = 0;
+    return TakeNews(now, news);
+  }
   if (kept.error.empty()) {
     return End(kExitStartAgain, "RECOVERING",
                absl::StrCat(damage_, "; it is set aside, and the next start goes on from the "

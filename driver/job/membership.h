@@ -90,9 +90,9 @@ class Membership {
   // An executor leaves the job.
   void Evict(MonotonicTime now, uint32_t executor, MembershipNews& news,
              std::vector<DriverCommand>& out);
-  // The same, of one that others cannot reach. Where that happens again and again on one worker no
-  // executor is started there for a while, so that the others get on.
-  void PutOut(MonotonicTime now, uint32_t executor, MembershipNews& news,
+  // The same, of one with which the others do not get on. Where that happens again and again on one
+  // worker no executor is started there for a while.
+  void PutOut(MonotonicTime now, uint32_t executor, const std::string& why, MembershipNews& news,
               std::vector<DriverCommand>& out);
   // Whether tasks are to be tried alone (membership_apart.cc). While one is wanted, the members are
   // not settled without it; one that is not wanted any more stays until EndApart.

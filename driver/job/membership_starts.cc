@@ -55,14 +55,14 @@ std::string Membership::NothingStarts(uint32_t times) {
   return "";
 }
 
-void Membership::PutOut(MonotonicTime now, uint32_t executor, MembershipNews& news,
-                        std::vector<DriverCommand>& out) {
+void Membership::PutOut(MonotonicTime now, uint32_t executor, const std::string& why,
+                        MembershipNews& news, std::vector<DriverCommand>& out) {
   const auto it = executors_.find(executor);
   if (it == executors_.end()) return;
   const std::string place = BackoffKey(it->second);
   out.push_back(Say{Say::Level::kWarning,
                     absl::StrCat("executor ", executor, " on worker ", it->second.worker_id,
-                                 " leaves: others do not reach it")});
+                                 " leaves: ", why)});
   Hold& hold = holds_[place];
   if (now - hold.last > kHoldsForgottenLeases * options_.lease_us) hold.next_us = 0;
   hold.last = now;

@@ -339,6 +339,9 @@ ManifestPut DriverProcess::Put(const PutManifest& put) {
 }
 
 KeptAside DriverProcess::Keep(const KeepAside& keep) {
+  if (!keep.unless_whole.empty() && checkpoints_.Verify(keep.unless_whole).ok()) {
+    return {keep.name, "", true};
+  }
   site_->SetObjectFaults();
   const absl::Status status = site_->objects.PutIfAbsent(keep.name, keep.bytes);
   site_->objects.SetFaults({});
