@@ -16,6 +16,7 @@
 #include "common/exit_status.h"
 #include "common/net/grpc_transport.h"
 #include "common/spawn.h"
+#include "common/status.h"
 #include "glog/logging.h"
 #include "sluice/executor_graph.h"
 #include "sluice/job_settings.h"
@@ -30,29 +31,58 @@
 namespace sluice {
 namespace {
 
-// The store's place is known when the job driver has answered, which is before any use of it.
+// The store's place is known when the job driver has answered, which is before any use of it. One
+// that is out of reach then is opened when it is used: whoever wants something of it tries again.
 class LateObjects : public ObjectStore {
  public:
+  // Not ok: it will not do as it is.
   absl::Status Open(const std::string& url) {
-    absl::StatusOr<std::unique_ptr<ObjectStore>> opened = OpenObjectStore(url);
-    if (!opened.ok()) return opened.status();
-    store_ = *std::move(opened);
+    std::lock_guard<std::mutex> lock(mutex_);
+    url_ = url;
+    const absl::Status opened = Opened().status();
+    if (!absl::IsUnavailable(opened)) return opened;
+    LOG(WARNING) << "the checkpoint store is opened when it is used: " << opened;
     return absl::OkStatus();
   }
   absl::Status PutIfAbsent(const std::string& name, std::string_view bytes) override {
-    return store_->PutIfAbsent(name, bytes);
+    ASSIGN_OR_RETURN(ObjectStore* const store, Store());
+    return store->PutIfAbsent(name, bytes);
   }
   absl::Status PutFileIfAbsent(const std::string& name, const std::string& path) override {
-    return store_->PutFileIfAbsent(name, path);
+    ASSIGN_OR_RETURN(ObjectStore* const store, Store());
+    return store->PutFileIfAbsent(name, path);
   }
-  absl::StatusOr<std::string> Get(const std::string& name) override { return store_->Get(name); }
+  absl::StatusOr<std::string> Get(const std::string& name) override {
+    ASSIGN_OR_RETURN(ObjectStore* const store, Store());
+    return store->Get(name);
+  }
   absl::StatusOr<std::vector<ObjectInfo>> List(const std::string& prefix) override {
-    return store_->List(prefix);
+    ASSIGN_OR_RETURN(ObjectStore* const store, Store());
+    return store->List(prefix);
   }
-  absl::Status Delete(const std::string& name) override { return store_->Delete(name); }
-  std::string Where() const override { return store_->Where(); }
+  absl::Status Delete(const std::string& name) override {
+    ASSIGN_OR_RETURN(ObjectStore* const store, Store());
+    return store->Delete(name);
+  }
+  std::string Where() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return store_ == nullptr ? url_ : store_->Where();
+  }
 
  private:
+  absl::StatusOr<ObjectStore*> Store() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return Opened();
+  }
+  absl::StatusOr<ObjectStore*> Opened() {
+    if (store_ == nullptr) {
+      ASSIGN_OR_RETURN(store_, OpenObjectStore(url_));
+    }
+    return store_.get();
+  }
+
+  mutable std::mutex mutex_;
+  std::string url_;
   std::unique_ptr<ObjectStore> store_;
 };
 

@@ -2,6 +2,7 @@
 
 usage: s3_test.py SLUICE GATE CHECKS
 """
+import glob
 import os
 import random
 import shutil
@@ -204,8 +205,25 @@ class Cases:
         job.exact()
         if (job.driver_pid(), self.cluster.executors("away")) != (pid, executors):
             raise Failure("not every process lived through a store that was away")
+        self.executor_begins_without_the_store(job, proxy)
         self.cluster.run("job", "cancel", "away")
         ok("a store that answers 503 for longer than a request is tried costs nothing")
+
+    def executor_begins_without_the_store(self, job, proxy):
+        """It ended the job for good (3)."""
+        pid, executors = job.driver_pid(), self.cluster.executors("away")
+        proxy.fault = lambda method, path: 503
+        os.kill(executors[0][1], signal.SIGKILL)
+        logs = self.cluster.path("w*", "logs", "away", "**")
+        wait_until(lambda: any("is opened when it is used" in open(path, errors="replace").read()
+                               for path in glob.glob(logs, recursive=True) if os.path.isfile(path)),
+                   "an executor to begin without the store")
+        job.feed()
+        proxy.fault = None
+        job.exact()
+        if job.driver_pid() != pid:
+            raise Failure("the job driver did not live through it")
+        ok("an executor that begins while the store is away waits for it")
 
     def read_only_store(self, proxy):
         job = self.job("readonly")
