@@ -57,8 +57,8 @@ class Framer {
   // Takes what has come. False: the receiver is to stop, or the connection is to be closed for the
   // reason in `error`.
   virtual bool Feed(std::string_view bytes, ReceiverSink& sink, std::string& error) = 0;
-  // Nothing more comes. `orderly`: because the other side has closed; else the connection broke, and
-  // what waits for its end is not whole. What is wrong with that goes to `error`.
+  // Nothing more comes. `orderly`: because the other side has closed; else the connection broke,
+  // and what waits for its end is not whole. What is wrong with that goes to `error`.
   virtual void End(bool orderly, ReceiverSink& sink, std::string& error) = 0;
 };
 using FramerFactory = std::function<std::unique_ptr<Framer>()>;
