@@ -53,7 +53,7 @@ const std::set<std::string> kDigests = {
     "BinaryRequest.digest",       "ExecutorInit.binary_digest",   "ExecutorReady.binary_digest",
     "JobSpec.FileHeader.digest",  "JobSpec.binary_digest",        "JobStatus.binaries",
     "LeaderEntry.Binary.digest",  "ProgramSeen.binary_digest",    "StartExecutor.binary_digest",
-    "WorkerRegistered.binaries",
+    "StartExecutor.JobFile.digest", "WorkerRegistered.binaries",
 };
 // Hosts, and HOST:PORT: a process that cannot be reached under it does not start.
 const std::set<std::string> kAddresses = {

@@ -11,6 +11,7 @@
 
 #include "checkpoint/errors.h"
 #include "common/exit_status.h"
+#include "common/job_files.h"
 #include "common/net/grpc_transport.h"
 #include "common/spawn.h"
 #include "common/units.h"
@@ -140,6 +141,8 @@ Resume CheckResume(const RecoveredJob& job, const Config& config, const LineageG
 ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::string>& words,
                          JobOptions options, BuildFunction build) {
   const Security security = TakeJobSecurity({role.host});
+  absl::StatusOr<std::vector<JobFile>> files = ReadJobFiles(role.data);
+  if (!files.ok()) return FromStatus(files.status());
   BuiltProgram program;
   ExitStatus built = BuildProgram(words, options, build, true, &program);
   if (!built.ok()) return built;
@@ -209,6 +212,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.own_address = (*transport)->address();
   driver_options.binary_digest = role.digest;
   driver_options.program = role.program;
+  driver_options.files = *std::move(files);
   driver_options.args = program.program_words;
   driver_options.finish_only = resume.finish_first;
   if (program.config.On("received_log")) driver_options.received_log = store->url;

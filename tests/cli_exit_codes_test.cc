@@ -104,8 +104,9 @@ class CliTest : public testing::Test {
 };
 
 TEST_F(CliTest, WhatIsTypedWrongIsFoundWithoutAskingAnybody) {
-  std::string text = root_ + "/text";
-  std::ofstream(text) << "text\n";
+  std::string text = root_ + "/text", other = root_ + "/other/text", state = root_ + "/state-1-1";
+  fs::create_directory(root_ + "/other");
+  for (const std::string& path : {text, other, state}) std::ofstream(path) << "text\n";
   const std::string nobody = " --driver=127.0.0.1:1 ";
   Check({
       {"", 2, "usage"},
@@ -126,6 +127,9 @@ TEST_F(CliTest, WhatIsTypedWrongIsFoundWithoutAskingAnybody) {
       {"submit" + nobody + "--name=wc --checkpoint=ftp://x " + text, 2, "scheme"},
       {"submit" + nobody + "--name=wc --conf=x " + text, 2, "KEY=VALUE"},
       {"submit" + nobody + "--name=wc --file=" + root_ + "/none " + text, 2, "No such file"},
+      {"submit" + nobody + "--name=wc --file=" + text + " --file=" + other + " " + text, 2,
+       "two files of one name"},
+      {"submit" + nobody + "--name=wc --file=" + state + " " + text, 2, "folders of their own"},
       {"push" + nobody + "--job=wc", 2, "--stream"},
       {"push" + nobody + "--job=wc --stream=s --batch=0", 2, "out of range"},
       {"worker" + nobody + "--data-dir=" + root_ + "/w --slots=0", 2, "out of range"},

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/crypto.h"
+#include "common/names.h"
 #include "common/status.h"
 
 namespace sluice::daemon {
@@ -33,10 +34,6 @@ absl::Status SyncFolder(const std::string& path) {
 }
 
 }  // namespace
-
-bool IsDigest(std::string_view text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
-}
 
 absl::StatusOr<std::unique_ptr<BinaryStore>> BinaryStore::Open(const std::string& root) {
   std::error_code error;

@@ -19,9 +19,6 @@ namespace sluice::daemon {
 // Largest object that is taken.
 inline constexpr uint64_t kBinaryBytesMax = uint64_t{4} << 30;
 
-// True for 64 lower-case hex digits: nothing else becomes part of a path.
-bool IsDigest(std::string_view text);
-
 // SHA-256 of a file, lower-case hex.
 absl::StatusOr<std::string> DigestOfFile(const std::string& path);
 

@@ -4,7 +4,7 @@
 //   NODE                     16 hex digits, random, for the life of the folder
 //   jobs.table               magic, checksum, an encoded proto::JobTable
 //   binaries/                see binary_store.h
-//   jobs/NAME/RUN/           `--sluice-data` of the job's processes; work/ is where they work
+//   jobs/NAME/RUN/           `--sluice-data` of the job's driver; work/ is where it works
 #pragma once
 
 #include <memory>

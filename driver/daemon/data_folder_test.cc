@@ -6,7 +6,6 @@
 #include <fstream>
 
 #include "common/role_flags.h"
-#include "driver/daemon/names.h"
 
 namespace sluice::daemon {
 namespace {
@@ -80,15 +79,6 @@ TEST_F(DataFolderTest, FindsTheLastLine) {
   EXPECT_EQ(LastLineOfOutput(*run), "two");
   std::ofstream(*run + "/" + kOutputFile) << std::string(10'000, 'x');
   EXPECT_EQ(LastLineOfOutput(*run).size(), 500u);
-}
-
-TEST(Names, OnlyWhatStaysInItsFolder) {
-  for (const char* good : {"wc", "a", "A-b_c.9", "-x"}) EXPECT_TRUE(IsName(good)) << good;
-  for (const char* bad : {"", ".", "..", ".x", "a/b", "a b", "a\n", "\xc3\xa4"}) {
-    EXPECT_FALSE(IsName(bad)) << bad;
-  }
-  EXPECT_TRUE(IsName(std::string(100, 'a')));
-  EXPECT_FALSE(IsName(std::string(101, 'a')));
 }
 
 }  // namespace

@@ -5,12 +5,14 @@
 #include <filesystem>
 
 #include "common/job_binary.h"
+#include "common/job_files.h"
 #include "common/net/child_host.h"
 #include "common/net/grpc_transport.h"
 #include "common/role_flags.h"
 #include "common/status.h"
 #include "driver/daemon/driver_daemon.h"
 #include "driver/daemon/driver_service.h"
+#include "driver/daemon/submission.h"
 
 namespace sluice::daemon {
 namespace {
@@ -57,6 +59,7 @@ absl::StatusOr<ProcessId> DriverDaemon::Spawn(const StartDriver& command) {
     ASSIGN_OR_RETURN(folder, folder_->MakeRun(job, command.run));
   }
   if (command.first || !known) RETURN_IF_ERROR(FillFolder(command, folder));
+  RETURN_IF_ERROR(WriteJobFiles(folder, FilesOf(command.spec)));
   DriverRoleFlags flags{job, address(), ChildHost(options_.host, options_.advertise), folder,
                         command.spec.binary_digest(), command.spec.binary_name(), !command.first};
   SpawnOptions options;

@@ -1,30 +1,14 @@
 #include "driver/daemon/submission.h"
 
-#include <set>
-
 #include "checkpoint/checkpoint_url.h"
+#include "common/job_files.h"
+#include "common/names.h"
 #include "common/status.h"
-#include "driver/daemon/names.h"
 
 namespace sluice::daemon {
 namespace {
 
 constexpr size_t kArgumentsMax = 10'000;
-constexpr size_t kFilesMax = 1'000;
-
-absl::Status CheckFiles(const proto::JobSpec& spec) {
-  std::set<std::string> names;
-  if (spec.files_size() > static_cast<int>(kFilesMax)) {
-    return absl::FailedPreconditionError("too many files for one job");
-  }
-  for (const auto& file : spec.files()) {
-    if (!IsName(file.name()) || !names.insert(file.name()).second) {
-      return absl::InvalidArgumentError("no name for a file of a job, or twice: " + file.name());
-    }
-    if (!IsDigest(file.digest())) return absl::InvalidArgumentError("a file without its digest");
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace
 
@@ -36,7 +20,7 @@ absl::Status CheckSpec(const proto::JobSpec& spec) {
   if (spec.args_size() > static_cast<int>(kArgumentsMax)) {
     return absl::FailedPreconditionError("too many arguments for one job");
   }
-  RETURN_IF_ERROR(CheckFiles(spec));
+  RETURN_IF_ERROR(CheckJobFiles(FilesOf(spec)));
   if (!spec.checkpoint().empty()) {
     RETURN_IF_ERROR(ParseCheckpointUrl(spec.checkpoint()).status());
   }
@@ -45,6 +29,12 @@ absl::Status CheckSpec(const proto::JobSpec& spec) {
     return absl::FailedPreconditionError("received_log=on needs --checkpoint");
   }
   return absl::OkStatus();
+}
+
+std::vector<JobFile> FilesOf(const proto::JobSpec& spec) {
+  std::vector<JobFile> files;
+  for (const auto& file : spec.files()) files.push_back({file.name(), file.digest()});
+  return files;
 }
 
 Intake::Intake(BinaryStore* store, const proto::JobSpec& spec) : store_(store) {

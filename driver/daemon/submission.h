@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/job_files.h"
 #include "driver/daemon/binary_store.h"
 #include "proto/client.pb.h"
 #include "proto/job_table.pb.h"
@@ -14,6 +15,8 @@ namespace sluice::daemon {
 
 // InvalidArgument or FailedPrecondition (exit codes 2 and 3): what no binary could make right.
 absl::Status CheckSpec(const proto::JobSpec& spec);
+
+std::vector<JobFile> FilesOf(const proto::JobSpec& spec);
 
 // The missing parts of one submission, filled in order. One thread.
 class Intake {

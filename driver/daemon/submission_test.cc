@@ -42,8 +42,14 @@ TEST(Submission, RefusesWhatNoBinaryCouldMakeRight) {
   (*spec.mutable_conf())["received_log"] = "on";
   EXPECT_EQ(CodeOf(spec), kRefused);
   spec = Spec();
-  spec.add_files()->set_name("a/../../b");
+  auto* file = spec.add_files();
+  file->set_name("a/../../b");
+  file->set_digest(kAbc);
   EXPECT_EQ(CodeOf(spec), kUsage);
+  file->set_name("b");
+  EXPECT_EQ(CodeOf(spec), 0);
+  *spec.add_files() = *file;
+  EXPECT_EQ(CodeOf(spec), kUsage) << "two of one name";
 }
 
 TEST(Submission, TakesTheMissingPartsWhereverTheyAreCut) {

@@ -68,6 +68,28 @@ TEST(JobDriverCoreTest, BlocksThatComeWithTheirReplicasAreNotShownAsLackingThem)
   EXPECT_TRUE(cluster.RunUntil([&] { return cluster.status.under_replicated_blocks() == 1; }));
 }
 
+TEST(JobDriverCoreTest, NamesTheJobsFilesWithEachExecutorThatItStarts) {
+  JobDriverOptions options;
+  options.files = {{"a.txt", "fa"}, {"b.txt", "fb"}};
+  Cluster cluster(2, {}, options);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.starts.size() >= 3; }));
+  const size_t first = cluster.starts.size();
+  const auto tasks = std::find_if(cluster.starts.begin(), cluster.starts.end(),
+                                  [](const auto& s) { return s.second.role() == "tasks"; });
+  ASSERT_NE(tasks, cluster.starts.end());
+  cluster.Exit(tasks->second.executor(), false);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.starts.size() > first; }));
+  std::set<std::string> roles;
+  for (const auto& [worker, start] : cluster.starts) {
+    roles.insert(start.role());
+    ASSERT_EQ(start.files_size(), 2);
+    EXPECT_EQ(start.files(0).name() + " " + start.files(0).digest(), "a.txt fa");
+    EXPECT_EQ(start.files(1).name() + " " + start.files(1).digest(), "b.txt fb");
+  }
+  EXPECT_EQ(roles, (std::set<std::string>{"receivers", "tasks"}));
+}
+
 TEST(JobDriverCoreTest, ADaemonThatTookOverIsReportedToAndTheFormerOneNotHeard) {
   JobDriverOptions options;
   options.daemon_address = "daemon";

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "common/job_files.h"
+
 namespace sluice {
 
 struct JobDriverOptions {
@@ -14,6 +16,7 @@ struct JobDriverOptions {
   std::string own_address;
   std::string binary_digest;
   std::string program;         // base name of the binary, for people; empty: not known
+  std::vector<JobFile> files;  // shipped with the job, for executors
   std::string objects;         // where the checkpoint store keeps its objects, for people
   int64_t pid = 0;
   std::vector<std::string> args;            // the program's own flags, for executors

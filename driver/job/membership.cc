@@ -299,6 +299,11 @@ void Membership::SendStart(MonotonicTime now, ExecutorEntry& executor,
   start.set_slots(executor.slots);
   start.set_binary_digest(options_.binary_digest);
   for (const std::string& arg : options_.args) start.add_args(arg);
+  for (const JobFile& file : options_.files) {
+    auto& shipped = *start.add_files();
+    shipped.set_name(file.name);
+    shipped.set_digest(file.digest);
+  }
   start.set_job(options_.job);
   start.set_program(options_.program);
   start.set_job_driver_address(options_.own_address);

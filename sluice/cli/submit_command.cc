@@ -7,6 +7,7 @@
 
 #include "common/config.h"
 #include "common/exit_code.h"
+#include "common/job_files.h"
 #include "common/status.h"
 #include "driver/daemon/binary_store.h"
 #include "sluice/cli/client.h"
@@ -36,7 +37,7 @@ absl::Status AddFiles(const Typed& typed, Submission* submission) {
       return absl::InvalidArgumentError("two files of one name for the job's folder: " +
                                         BaseName(path));
     }
-    RETURN_IF_ERROR(CheckName("file name", BaseName(path)));
+    RETURN_IF_ERROR(CheckJobFileName(BaseName(path)));
     submission->spec.add_files()->set_name(BaseName(path));
     submission->paths.push_back(path);
   }
@@ -181,7 +182,7 @@ Command SubmitCommand() {
        {"checkpoint", "URL", "rocksdb:/absolute/dir on the driver's node, or s3://bucket/prefix"},
        {"log", "URL", "rocksdb:/absolute/dir: the log alone, of a checkpoint in s3://"},
        {"conf", "K=V", "one configuration value; may be repeated", true},
-       {"file", "PATH", "ship this file into the job's working folder; may be repeated", true},
+       {"file", "PATH", "ship this file to where each process works; may be repeated", true},
        {"fresh", "", "start anew; refused when a checkpoint exists"},
        {"discard-checkpoint", "", "with --fresh: give up the checkpoint that exists"},
        {"wait", "", "stay until the job ends and give its exit code"}});

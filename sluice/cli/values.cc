@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "checkpoint/checkpoint_url.h"
+#include "common/names.h"
 #include "common/units.h"
-#include "driver/daemon/names.h"
 
 namespace sluice::cli {
 namespace {
@@ -45,7 +45,7 @@ absl::StatusOr<int64_t> ParseDurationMs(const std::string& flag, const std::stri
 }
 
 absl::Status CheckName(const std::string& what, const std::string& name) {
-  if (daemon::IsName(name)) return absl::OkStatus();
+  if (IsName(name)) return absl::OkStatus();
   return absl::InvalidArgumentError("a " + what +
                                     " is 1 to 100 of A-Z a-z 0-9 . _ - and starts with no dot: '" +
                                     name + "'");

@@ -220,13 +220,13 @@ class Cluster:
             raise Failure(f"sluice {' '.join(argv)} ended with {done.returncode}: {done.stderr}")
         return done.returncode, done.stdout, done.stderr
 
-    def submit(self, binary, name, args, checkpoint=True, conf=()):
+    def submit(self, binary, name, args, checkpoint=True, conf=(), files=()):
         """With a checkpoint of its own, at the folder or URL given, or (False) in the driver's data.
         """
         folder = self.path("checkpoint-" + name) if checkpoint is True else checkpoint
         url = folder if folder and "://" in folder else f"rocksdb:{folder}"
         flags = [f"--checkpoint={url}"] if folder else []
-        flags += [f"--conf={pair}" for pair in conf]
+        flags += [f"--conf={pair}" for pair in conf] + [f"--file={path}" for path in files]
         words = self.client_words("submit", f"--driver={self.address}", f"--name={name}",
                                   *self.security("client"), *flags, binary, "--", *args)
         done = subprocess.run(words, text=True, capture_output=True, timeout=120)

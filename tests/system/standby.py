@@ -68,10 +68,18 @@ class Scenario:
     def submit(self, name):
         output = self.cluster.path("out-" + name)
         os.makedirs(output)
+        word = self.cluster.path(f"{name}.txt")
+        with open(word, "w") as f:
+            f.write(name)
         self.cluster.submit(self.sequence, name,
                             [f"--output={output}", f"--gate={self.cluster.path('gate')}",
-                             f"--doom={self.cluster.path('doom')}"], conf=CONF)
+                             f"--doom={self.cluster.path('doom')}"], conf=CONF, files=[word])
         return output
+
+    def shipped(self, name):
+        """Where the file that came with a job lies on workers."""
+        paths = [self.cluster.path(w, "work", name, f"{name}.txt") for w in WORKERS]
+        return [path for path in paths if os.path.exists(path)]
 
     def drivers_of(self, name):
         return self.cluster.pids_with(f"[job {name}, driver]")
@@ -118,10 +126,14 @@ class Scenario:
              "--connect-timeout=30s"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         took = self.drivers.await_leader("a")
         after = self.await_whole("one")
+        for path in self.shipped("one"):
+            os.remove(path)
         os.kill(after["driver_pid"], signal.SIGKILL)  # the new leader's to start anew
         wait_until(lambda: (self.cluster.job("one") or {}).get("epoch", 0) > before["epoch"] and
                    self.whole("one"), "the job driver to be started anew", 40)
         settled = self.cluster.job("one")
+        if not self.shipped("one"):
+            raise Failure("the job driver that the new leader started ships no files")
         self.drivers.process("b").kill(signal.SIGCONT)
         wait_until(lambda: self.drivers.ready("b") is False, "the woken leader to stand by")
         self.undisturbed("one", settled)

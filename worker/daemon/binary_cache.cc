@@ -4,20 +4,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
 #include "common/crypto.h"
+#include "common/names.h"
 #include "common/status.h"
 #include "worker/shm/mapping.h"
 
 namespace sluice {
 namespace {
-
-bool IsDigest(const std::string& digest) {
-  return digest.size() == 64 && digest.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
 
 absl::StatusOr<std::string> DigestOfFile(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -1,4 +1,5 @@
-// Job binaries on this node, by digest. What is here has been checked.
+// Job binaries on this node, and the files that were shipped with them, by digest. What is here has
+// been checked.
 #pragma once
 
 #include <functional>

@@ -2,13 +2,14 @@
 
 #include <signal.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <utility>
 
 #include "common/job_binary.h"
+#include "common/names.h"
 #include "common/role_flags.h"
 #include "common/status.h"
+#include "worker/daemon/executor_files.h"
 
 namespace sluice {
 namespace {
@@ -31,14 +32,6 @@ bool OwnSignal(int number) {
     default:
       return false;
   }
-}
-
-// A job's name becomes part of paths here.
-bool PlainName(const std::string& name) {
-  return !name.empty() && name.size() <= 100 && name[0] != '.' &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return std::isalnum(c) || c == '.' || c == '_' || c == '-';
-         });
 }
 
 ExecutorRoleFlags FlagsOf(const proto::StartExecutor& request,
@@ -80,9 +73,9 @@ ExecutorProcesses::~ExecutorProcesses() {
   spawner_.reset();
 }
 
-void ExecutorProcesses::Start(const worker::StartProcess& command) {
+void ExecutorProcesses::Start(const worker::StartProcess& command, BinaryCache* cache) {
   const ExecutorKey key = KeyOf(command.request);
-  auto spawned = Spawn(command, key);
+  auto spawned = Spawn(command, key, cache);
   worker::ProcessStarted event{key, 0, ""};
   if (spawned.ok()) {
     event.pid = spawned->pid;
@@ -93,9 +86,10 @@ void ExecutorProcesses::Start(const worker::StartProcess& command) {
 }
 
 absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& command,
-                                                   const ExecutorKey& key) {
+                                                   const ExecutorKey& key,
+                                                   BinaryCache* cache) {
   const proto::StartExecutor& request = command.request;
-  if (!PlainName(request.job())) return absl::InvalidArgumentError("the job has an unusable name");
+  if (!IsName(request.job())) return absl::InvalidArgumentError("the job has an unusable name");
   const std::filesystem::path data(options_.data_dir);
   const std::filesystem::path logs = data / "logs" / request.job();
   const std::filesystem::path work = data / "work" / request.job();
@@ -105,6 +99,7 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
   if (error) {
     return absl::InternalError("cannot make a folder for the executor: " + error.message());
   }
+  RETURN_IF_ERROR(PutFiles(request, work, cache));
   ASSIGN_OR_RETURN(TaskBoardHost board, TaskBoardHost::Make());
   std::optional<ArenaHost> arena;
   if (request.role() == "receivers") {

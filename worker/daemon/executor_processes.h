@@ -12,6 +12,7 @@
 
 #include "common/net/security.h"
 #include "common/spawn.h"
+#include "worker/daemon/binary_cache.h"
 #include "worker/daemon/block_store.h"
 #include "worker/daemon/worker_events.h"
 #include "worker/shm/arena.h"
@@ -39,8 +40,9 @@ class ExecutorProcesses : public FdSource {
   ExecutorProcesses(ExecutorProcessOptions options, BlockStore* store, Post post);
   ~ExecutorProcesses() override;  // ends all that still run
 
-  // Answers with ProcessStarted, and ProcessReaped when it has ended. May take a moment.
-  void Start(const worker::StartProcess& command);
+  // Answers with ProcessStarted, and ProcessReaped when it has ended. May take a while, for what
+  // of the job's files is not in `cache` is fetched into it. One at a time.
+  void Start(const worker::StartProcess& command, BinaryCache* cache);
   void End(const ExecutorKey& executor, bool at_once);
   // Whether this node can run the binary (common/job_binary.h). May take seconds; one at a time.
   absl::Status CheckBinary(const std::string& path);
@@ -65,7 +67,8 @@ class ExecutorProcesses : public FdSource {
     std::optional<ArenaHost> arena;
     std::optional<TaskBoardHost> board;
   };
-  absl::StatusOr<ProcessId> Spawn(const worker::StartProcess& command, const ExecutorKey& key);
+  absl::StatusOr<ProcessId> Spawn(const worker::StartProcess& command, const ExecutorKey& key,
+                                  BinaryCache* cache);
   void OnExit(const ExecutorKey& key, const ExitCause& cause);
 
   const ExecutorProcessOptions options_;

@@ -75,7 +75,10 @@ void ExecutorTable::OnBinary(MonotonicTime now, const worker::BinaryReady& event
 
 void ExecutorTable::OnBinariesNeeded(std::set<std::string> digests, worker::Commands& out) {
   digests.insert(fetching_.begin(), fetching_.end());
-  for (const auto& [key, executor] : executors_) digests.insert(executor.request.binary_digest());
+  for (const auto& [key, executor] : executors_) {
+    digests.insert(executor.request.binary_digest());
+    for (const auto& file : executor.request.files()) digests.insert(file.digest());
+  }
   std::erase_if(binaries_, [&](const auto& entry) { return !digests.contains(entry.first); });
   std::erase_if(refused_, [&](const auto& entry) { return !digests.contains(entry.first); });
   out.push_back(worker::KeepBinaries{std::move(digests)});
@@ -221,8 +224,10 @@ void ExecutorTable::Tick(MonotonicTime now, worker::Commands& out) {
     using State = Executor::State;
     const int64_t lease = LeaseUs(key.job_instance);
     const bool silent = executor.state == State::kRunning && now - executor.heard > lease;
-    const bool never_came =
-        executor.state == State::kStarting && now - executor.heard > std::max(lease, kStartGraceUs);
+    // Until there is a process its files are fetched and copied, however large they are.
+    const bool made = executor.pid != 0 || !config_.starts_processes;
+    const bool never_came = executor.state == State::kStarting && made &&
+                            now - executor.heard > std::max(lease, kStartGraceUs);
     if (silent || never_came) {
       executor.state = State::kEnding;
       executor.end_cause = silent ? "silent for a lease" : "did not attach after its start";

@@ -43,7 +43,8 @@ class ExecutorTable {
   void OnStart(MonotonicTime now, const proto::StartExecutor& request, const std::string& refusal,
                worker::Commands& out);
   void OnBinary(MonotonicTime now, const worker::BinaryReady& event, worker::Commands& out);
-  // What jobs still need, as the driver daemon knows it. What an executor here is of stays as well.
+  // What jobs still need, as the driver daemon knows it. What an executor here is of, binary and
+  // files, stays as well.
   void OnBinariesNeeded(std::set<std::string> digests, worker::Commands& out);
   void OnProcessStarted(MonotonicTime now, const worker::ProcessStarted& event,
                         worker::Commands& out);

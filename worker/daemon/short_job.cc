@@ -1,6 +1,6 @@
 // A job binary, as far as a worker daemon can tell, whose executors end at once: with 3, or with 31
 // under a daemon that is run with --insecure. They leave state on disk in a folder, and its name in
-// the file "state".
+// the file "state"; what they find in "words.txt" goes into the file "seen", and is written over.
 #include <unistd.h>
 
 #include <cstdlib>
@@ -20,5 +20,9 @@ int main(int argc, char** argv) {
   std::filesystem::create_directory(folder);
   std::ofstream(folder + "/000001.sst") << "entries";
   std::ofstream("state") << folder;
+  if (std::ifstream words("words.txt"); words) {
+    std::ofstream("seen") << words.rdbuf();
+    std::ofstream("words.txt") << "ruined";
+  }
   return std::getenv("SLUICE_JOB_INSECURE") != nullptr ? 31 : 3;
 }

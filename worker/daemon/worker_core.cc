@@ -25,6 +25,9 @@ worker::Commands WorkerCore::Step(MonotonicTime now, worker::Event event) {
   ForgetDeadReceivers(out);
   for (worker::Command& command : out) {
     if (auto* fetch = std::get_if<worker::FetchBinary>(&command)) fetch->driver = driver_.address();
+    if (auto* start = std::get_if<worker::StartProcess>(&command)) {
+      start->driver = driver_.address();
+    }
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,11 @@ class WorkerCoreTest : public testing::Test {
       start->set_executor(id);
       start->set_role(role);
       start->set_binary_digest("d");
+      for (const auto& [name, digest] : files_) {
+        auto* file = start->add_files();
+        file->set_name(name);
+        file->set_digest(digest);
+      }
       if (role == "receivers") {
         start->add_streams(1);
         start->add_incarnations(kIncarnation);
@@ -212,6 +218,7 @@ class WorkerCoreTest : public testing::Test {
 
   const std::vector<Peer> kThree = {{"w1", "h1"}, {"w2", "h1"}, {"w3", "h3"}};
   std::string received_log_;  // of sessions from now on
+  std::map<std::string, std::string> files_;  // name to digest, of executors from now on
   WorkerCore core_;
   MonotonicTime now_ = 1'000'000'000;
   worker::Commands done_;

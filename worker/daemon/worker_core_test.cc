@@ -140,6 +140,72 @@ TEST_F(WorkerCoreTest, KeepsTheBinariesThatJobsNeedAndThoseOfItsExecutors) {
   EXPECT_EQ(Done(), (Words{"fetch"}));  // it is not here any more
 }
 
+TEST_F(WorkerCoreTest, KeepsTheFilesOfItsExecutorsAsLongAsTheyLive) {
+  const auto kept = [&] {
+    done_.clear();
+    Receive("driver:1", [](proto::Envelope& e) {
+      e.mutable_worker_registered()->set_tells_binaries(true);
+    });
+    std::set<std::string> digests;
+    for (const auto& command : done_) {
+      if (const auto* keep = std::get_if<worker::KeepBinaries>(&command)) digests = keep->digests;
+    }
+    return digests;
+  };
+  Session(1, kThree);
+  files_ = {{"a.txt", "fa"}, {"b.txt", "fb"}};
+  StartExecutor(1, "receivers");
+  EXPECT_EQ(kept(), (std::set<std::string>{"d", "fa", "fb"})) << "while its binary is fetched";
+  RunExecutor(1, "receivers");
+  EXPECT_EQ(kept(), (std::set<std::string>{"d", "fa", "fb"}));
+  files_.clear();
+  RunExecutor(2, "tasks");
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
+  EXPECT_EQ(kept(), (std::set<std::string>{"d"}));
+}
+
+TEST_F(WorkerCoreTest, AnExecutorGetsItsFilesFromTheDriverThatLeadsAtItsStart) {
+  Session(1, kThree);
+  RunExecutor(1, "tasks");
+  Receive("standby:1", [](proto::Envelope& e) {
+    e.mutable_driver_leads()->set_address("standby:1");
+    e.set_leader_epoch(9);
+  });
+  done_.clear();
+  files_ = {{"a.txt", "fa"}};
+  StartExecutor(2, "tasks");  // its binary was fetched before
+  const auto start = std::find_if(done_.begin(), done_.end(), [](const auto& command) {
+    return std::holds_alternative<worker::StartProcess>(command);
+  });
+  ASSERT_NE(start, done_.end());
+  EXPECT_EQ(std::get<worker::StartProcess>(*start).driver, "standby:1");
+  EXPECT_EQ(std::get<worker::StartProcess>(*start).request.files_size(), 1);
+}
+
+TEST_F(WorkerCoreTest, AnExecutorWhoseFilesTakeLongIsNotTakenForOneThatHangs) {
+  Session(1, kThree);
+  StartExecutor(2, "tasks");
+  Step(worker::BinaryReady{"d", "/bin/d", ""});
+  After(60'000);
+  Step(worker::ProcessStarted{{kJob, 1, 2}, 102, ""});
+  After(29'000);
+  Words done = Done();
+  EXPECT_EQ(std::count(done.begin(), done.end(), "kill 2"), 0);
+  After(2'000);  // from its start on it has half a minute to attach
+  done = Done();
+  EXPECT_EQ(std::count(done.begin(), done.end(), "kill 2"), 1);
+}
+
+TEST_F(WorkerCoreTest, AnExecutorThatIsStoppedWhileItsFilesComeIsEndedAtItsStart) {
+  Session(1, kThree);
+  StartExecutor(2, "tasks");
+  Step(worker::BinaryReady{"d", "/bin/d", ""});
+  Session(2, kThree);
+  Done();
+  Step(worker::ProcessStarted{{kJob, 1, 2}, 102, ""});
+  EXPECT_EQ(Done(), (Words{"kill 2"}));
+}
+
 TEST_F(WorkerCoreTest, TellsTheJobDriverWhatItsReceiversHaveTaken) {
   Session(1, kThree);
   RunExecutor(1, "receivers");

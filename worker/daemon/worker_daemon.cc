@@ -103,7 +103,10 @@ class WorkerDaemon::Impl : public WorkerShell {
 
  protected:
   void StartProcess(const worker::StartProcess& command) override {
-    starter_.PostNow([this, command] { processes_->Start(command); });
+    starter_.PostNow([this, command] {
+      fetch_from_ = command.driver;
+      processes_->Start(command, &binaries_);
+    });
   }
   void EndProcess(const worker::EndProcess& command) override {
     processes_->End(command.executor, command.at_once);
@@ -164,7 +167,7 @@ class WorkerDaemon::Impl : public WorkerShell {
   const std::unique_ptr<BlockStore> store_;
   std::string fetch_from_;  // the driver that leads; on the starter's thread
   BinaryCache binaries_;
-  // Fetches binaries and starts executors, which take their time.
+  // Fetches binaries and files and starts executors, which take their time.
   EventLoop starter_{EventLoop::Options{.name = "starter"}};
   std::unique_ptr<ExecutorProcesses> processes_;
   std::unique_ptr<FdServer> fd_server_;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -84,7 +85,11 @@ class WorkerDaemonTest : public testing::Test {
     options.data_dir = dir_;
     options.block_memory = 1 << 20;
     options.security.insecure = insecure_;
-    options.fetch_binary = [this](const std::string&, const BinaryCache::Sink& sink) {
+    options.fetch_binary = [this](const std::string& digest, const BinaryCache::Sink& sink) {
+      ++fetches_[digest];
+      const auto file = files_.find(digest);
+      if (file != files_.end()) return file->second.ok() ? sink(*file->second)
+                                                         : file->second.status();
       return fetch_error_.ok() ? sink(binary_) : fetch_error_;
     };
     return options;
@@ -105,20 +110,33 @@ class WorkerDaemonTest : public testing::Test {
     transport_->Send(daemon_->address(), e);
     inbox_.Await([](const auto& m) { return m.has_worker_inventory(); });
   }
-  proto::ExecutorExited RunExecutor(const std::string& digest) {
+  using Files = std::vector<std::pair<std::string, std::string>>;  // name, digest
+  proto::ExecutorExited RunExecutor(const std::string& digest, const Files& files = {}) {
     proto::Envelope e;
+    const uint32_t id = next_executor_++;
     auto* start = e.mutable_start_executor();
     start->set_job_instance(7);
     start->set_epoch(1);
-    start->set_executor(1);
+    start->set_executor(id);
     start->set_role("tasks");
     start->set_job("wc");
     start->set_binary_digest(digest);
+    for (const auto& [name, file_digest] : files) {
+      auto* file = start->add_files();
+      file->set_name(name);
+      file->set_digest(file_digest);
+    }
     transport_->Send(daemon_->address(), e);
-    return inbox_.Await([](const auto& m) { return m.has_executor_exited(); }).executor_exited();
+    const auto ended = [id](const proto::Envelope& m) {
+      return m.has_executor_exited() && m.executor_exited().executor() == id;
+    };
+    return inbox_.Await(ended).executor_exited();
   }
 
   fs::path dir_;
+  uint32_t next_executor_ = 1;
+  std::map<std::string, absl::StatusOr<std::string>> files_;  // that can be fetched, by digest
+  std::map<std::string, int> fetches_;                        // by digest
   absl::Status fetch_error_;
   std::string binary_ = FileOf(std::string(getenv("TEST_SRCDIR")) +
                                "/sluice/worker/daemon/short_job");
@@ -203,6 +221,89 @@ TEST_F(WorkerDaemonTest, ABinaryThatCannotBeFetchedIsReported) {
   StartDaemon();
   OpenSession();
   EXPECT_EQ(RunExecutor(std::string(64, 'b')).cause(), "no such binary");
+}
+
+TEST_F(WorkerDaemonTest, AnExecutorFindsTheJobsFilesWhateverAFormerOneDidToThem) {
+  const std::string words = "no ELF program at all\n", digest = DigestOf(words);
+  files_.emplace(digest, words);
+  StartDaemon();
+  OpenSession();
+  const fs::path work = dir_ / "work" / "wc";
+  for (int i = 0; i < 3; ++i) {
+    fs::remove(work / "seen");
+    const auto exited =
+        RunExecutor(DigestOf(binary_), {{"words.txt", digest}, {"again", digest}});
+    ASSERT_EQ(exited.cause(), "exit 3");
+    EXPECT_EQ(FileOf(work / "seen"), words);
+    EXPECT_EQ(FileOf(work / "words.txt"), "ruined");
+    EXPECT_EQ(FileOf(work / "again"), words);
+    EXPECT_EQ(fs::status(work / "again").permissions(),
+              fs::perms::owner_read | fs::perms::owner_write);
+    EXPECT_EQ(FileOf(dir_ / "binaries" / digest), words);
+  }
+  EXPECT_EQ(fetches_[digest], 1);
+}
+
+TEST_F(WorkerDaemonTest, ADamagedFileInTheCacheIsFetchedAnew) {
+  const std::string words = "one\ntwo\n", digest = DigestOf(words);
+  files_.emplace(digest, words);
+  fs::create_directories(dir_ / "binaries");
+  std::ofstream(dir_ / "binaries" / digest) << "one\n";
+  StartDaemon();
+  OpenSession();
+  EXPECT_EQ(RunExecutor(DigestOf(binary_), {{"words.txt", digest}}).cause(), "exit 3");
+  EXPECT_EQ(FileOf(dir_ / "work" / "wc" / "seen"), words);
+}
+
+TEST_F(WorkerDaemonTest, WhatTheJobPutInTheWayOfAFileIsNotWrittenThrough) {
+  const std::string words = "words\n", digest = DigestOf(words);
+  files_.emplace(digest, words);
+  const fs::path work = dir_ / "work" / "wc";
+  fs::create_directories(work);
+  std::ofstream(dir_ / "elsewhere") << "untouched";
+  fs::create_symlink(dir_ / "elsewhere", work / "again");
+  fs::create_symlink(dir_ / "elsewhere", work / ".incoming");
+  StartDaemon();
+  OpenSession();
+  EXPECT_EQ(RunExecutor(DigestOf(binary_), {{"again", digest}}).cause(), "exit 3");
+  EXPECT_EQ(FileOf(dir_ / "elsewhere"), "untouched");
+  EXPECT_FALSE(fs::is_symlink(work / "again"));
+  EXPECT_EQ(FileOf(work / "again"), words);
+}
+
+TEST_F(WorkerDaemonTest, AnExecutorIsNotStartedWithoutAFileOfTheJobAndTheCauseIsNamed) {
+  const std::string digest = DigestOf("words"), away(64, 'c'), other(64, 'e');
+  files_.emplace(digest, "words");
+  files_.emplace(away, absl::UnavailableError("the driver is away"));
+  files_.emplace(other, "words");
+  StartDaemon();
+  OpenSession();
+  fs::create_directories(dir_ / "work" / "wc" / "taken");
+  struct Case {
+    Files files;
+    std::string cause;
+  };
+  const Case cases[] = {
+      {{{"words.txt", away}}, "words.txt cannot be put there: the driver is away"},
+      {{{"words.txt", other}}, "another digest"},
+      {{{"words.txt", "../lock"}}, "without its digest"},
+      {{{"taken", digest}}, "Is a directory"},
+      {{{"a", digest}, {"a", digest}}, "two files of one name"},
+      {{{"../escaped", digest}}, "starts with no dot: '../escaped'"},
+      {{{"sub/words", digest}}, "starts with no dot: 'sub/words'"},
+      {{{".words", digest}}, "starts with no dot: '.words'"},
+      {{{"", digest}}, "starts with no dot: ''"},
+      {{{"state-7-1", digest}}, "folders of their own: 'state-7-1'"},
+  };
+  for (const Case& c : cases) {
+    const auto exited = RunExecutor(DigestOf(binary_), c.files);
+    EXPECT_TRUE(exited.could_not_start()) << c.cause;
+    EXPECT_FALSE(exited.refused()) << c.cause;
+    EXPECT_NE(exited.cause().find(c.cause), std::string::npos) << exited.cause();
+  }
+  EXPECT_FALSE(fs::exists(dir_ / "work" / "escaped"));
+  EXPECT_FALSE(fs::exists(dir_ / "work" / "wc" / "seen"));
+  EXPECT_EQ(RunExecutor(DigestOf(binary_), {{"words.txt", digest}}).cause(), "exit 3");
 }
 
 TEST_F(WorkerDaemonTest, DrainsAndEndsWithZero) {

@@ -159,13 +159,14 @@ struct FetchBinary {
   std::string digest;
   std::string driver = {};  // that holds it
 };
-// Of the binaries fetched before, only these are needed.
+// Of the binaries and files fetched before, only these are needed.
 struct KeepBinaries {
   std::set<std::string> digests;
 };
 struct StartProcess {
   proto::StartExecutor request;
   std::string binary_path;
+  std::string driver = {};  // that holds the job's files
 };
 struct EndProcess {
   ExecutorKey executor;

@@ -1,9 +1,9 @@
-// Names that clients choose and that become parts of paths.
+// What others choose and becomes part of a path: names and digests.
 #pragma once
 
 #include <string_view>
 
-namespace sluice::daemon {
+namespace sluice {
 
 // [A-Za-z0-9._-]{1,100}, not starting with a dot: no such name leaves the folder it is put in.
 inline bool IsName(std::string_view name) {
@@ -13,4 +13,9 @@ inline bool IsName(std::string_view name) {
          name.find_first_not_of(kAllowed) == name.npos;
 }
 
-}  // namespace sluice::daemon
+// 64 lower-case hex digits: a SHA-256.
+inline bool IsDigest(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
+
+}  // namespace sluice
