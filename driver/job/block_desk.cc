@@ -34,7 +34,8 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
   if (key.number <= last) {
     // Added and collected since, or refused: the producers' numbers tell which.
     const auto& ranges = announce.block().producers();
-    const bool logged = std::all_of(ranges.begin(), ranges.end(), [&](const auto& range) {
+    const bool sealed = announce.block().records() > 0;
+    const bool logged = sealed && std::all_of(ranges.begin(), ranges.end(), [&](const auto& range) {
       return range.last() <= state_->LastOfProducer(key.stream, range.producer());
     });
     SendVerdict(from, announce.block(), logged, out);
@@ -60,13 +61,14 @@ void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& 
                            std::vector<DriverCommand>& out) {
   // What was dropped may still have been announced before: its holders have it no more. What is
   // said to be in the received-data log may have been collected from it (received_collection.h):
-  // a reliable source, which would be told that it is safe there, sends it again.
+  // a reliable source, which would be told that it is safe there, sends it again. One without
+  // records could not be sealed.
   const BlockId key = BlockIdOf(announce.block().name());
   const bool forgotten = state_->Forgotten(key.stream, key.incarnation);
   const bool former =
       refuse_former_ && !members_->ReceiverAlive(key.stream, key.incarnation);
   const bool accepted =
-      !dropped_.contains(key) && !former &&
+      announce.block().records() > 0 && !dropped_.contains(key) && !former &&
       !(forgotten && announce.block().in_store() && announce.block().reliable()) &&
       (kMutationProducerNumberNotChecked || state_->ProducersFollow(announce.block()));
   proto::Entry entry;

@@ -113,6 +113,15 @@ class Books {
     proto::BlockAnnounce announce;
     *announce.mutable_block() = Block(number);
     for (const std::string& holder : holders) announce.add_holders(holder);
+    Announce(announce);
+  }
+  // Its worker could not seal it.
+  void AnnounceUnsealed(uint64_t number) {
+    proto::BlockAnnounce announce;
+    *announce.mutable_block()->mutable_name() = Block(number).name();
+    Announce(announce);
+  }
+  void Announce(const proto::BlockAnnounce& announce) {
     sent.clear();
     std::vector<DriverCommand> out;
     blocks_.OnAnnounce("w0", announce, out);
@@ -170,6 +179,10 @@ class Books {
   }
   void Orphan(uint64_t incarnation) { blocks_.OnOrphans({{{0, incarnation}}}); }
   bool Lost(uint64_t number) const { return blocks_.IsLost(now_, {0, 5, number}); }
+  bool Judged() const {
+    return std::any_of(sent.begin(), sent.end(),
+                       [](const Send& send) { return send.message.has_block_verdict(); });
+  }
   // The last answer to an announcement.
   bool Accepted() const {
     for (auto send = sent.rbegin(); send != sent.rend(); ++send) {

@@ -194,6 +194,19 @@ TEST(BlockDeskTest, AnInventoryOlderThanAnAnnouncementDoesNotTakeItsHolderAway) 
   EXPECT_EQ(books.Holders(1), Names{});
 }
 
+TEST(BlockDeskTest, TheNumberOfABlockThatCouldNotBeSealedIsUsedUp) {
+  Books books;
+  books.Greet();
+  for (int i = 0; i < 2; ++i) {  // the first verdict was lost
+    books.AnnounceUnsealed(1);
+    EXPECT_TRUE(books.Judged());
+    EXPECT_FALSE(books.Accepted());
+  }
+  books.Announce(2, {"w0"});
+  EXPECT_TRUE(books.Accepted());
+  EXPECT_EQ(books.state().waiting_blocks().size(), 1u);
+}
+
 TEST(BlockDeskTest, WhatTheReceiversOfAFormerProgramLeftIsNoInputOfThisOne) {
   for (const bool changed : {false, true}) {
     Books books;

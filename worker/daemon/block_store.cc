@@ -135,9 +135,9 @@ absl::StatusOr<char*> BlockStore::Reserve(const BlockKey& key, uint64_t bytes,
       room = extent.status();
     }
   }
-  if (!room.ok()) {
+  if (!room.ok()) {  // whatever the cause, a disk that fails or a full one: it may be over later
     ++counters_.refused;
-    return room;
+    return absl::ResourceExhaustedError(room.message());
   }
   if (adopted != nullptr) {
     entry.heap = std::move(*adopted);

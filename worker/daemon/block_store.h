@@ -6,7 +6,8 @@
 //   2. a block is copied once, when it is sealed; reading from memory copies nothing;
 //   3. a pinned block stays in memory at its place, also when it is dropped meanwhile;
 //   4. a spilled block is read with pread and checked: a damaged file is an error, never data;
-//   5. when neither memory nor disk has room, the seal is refused and nothing else changes;
+//   5. when memory is full and the disk is full as well, or fails, the seal is refused and nothing
+//      else changes: ResourceExhausted, which may be over later;
 //   6. memory beyond the budget is held only by pinned blocks, by one more, and by blocks that are
 //      being written to disk: no further one is taken while these are above `spill_ahead_max`;
 //   7. nobody waits for the disk but the store's own thread: a disk that hangs stops the intake

@@ -206,6 +206,25 @@ TEST_F(BlockStoreTest, ADiskThatHangsStopsTheIntakeWhenMemoryIsFullAndNobodyElse
   ExpectHolds(1000, Records(1000, 512, 1020));
 }
 
+// Only a full disk was waited for; a block that met another error was lost.
+TEST_F(BlockStoreTest, ADiskThatFailsStopsTheIntakeUntilItWorksAgain) {
+  OpenWith(1 << 19);
+  fs::remove_all(dir_);
+  int sealed = 0;
+  absl::Status refused;
+  while (sealed < 100) {
+    refused = store_->Seal(Key(sealed + 1), Records(sealed + 1, 200, 1000).view()).status();
+    if (!refused.ok()) break;
+    store_->AwaitDisk();
+    ++sealed;
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_GE(sealed, 2);
+  fs::create_directories(dir_);
+  for (int i = sealed + 1; i <= 10; ++i) ASSERT_TRUE(Seals(i, 200, 1000)) << i;
+  for (int i = 1; i <= 10; ++i) ExpectHolds(i, Records(i, 200, 1000));
+}
+
 // On a file system of 1 MiB: full, the seal is refused and everything stays; with space back it
 // goes on.
 TEST_F(BlockStoreTest, AFullDiskRefusesTheSealAndKeepsTheRest) {

@@ -4,7 +4,7 @@
 // Invariants:
 //   1. the blocks of one receiver incarnation are stored in the order of their numbers, and the
 //      next one is announced only when the verdict on the one before is in: the log never sees a
-//      number before a lower one;
+//      number before a lower one. Of one that could not be sealed the number is announced alone;
 //   2. a block is announced with the holders that said they have it, never with a hope;
 //   3. where the job has a received-data log, a block is in it before it is announced;
 //   4. an announcement is repeated until there is a verdict, and again in a new epoch;
@@ -108,7 +108,7 @@ class BlockTable {
     std::optional<ExecutorKey> receiver;  // sealed here by it
     std::string copy_from;                // address of the daemon that sent it
     uint64_t copy_from_incarnation = 0;   // of that daemon, 0: not known
-    std::set<std::string> holders;        // worker ids, this one included
+    std::set<std::string> holders;        // worker ids, this one included; none: never sealed
     std::set<std::string> tried;          // peers that did not take it
     std::optional<Copying> copying;
     MonotonicTime retry_at = 0;

@@ -65,15 +65,17 @@ void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Com
 void BlockTable::AppendInventory(uint64_t job_instance, proto::WorkerInventory* inventory) const {
   for (auto it = blocks_.lower_bound({.job_instance = job_instance});
        it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
-    *inventory->add_blocks() = it->second.info;
+    if (!it->second.holders.empty()) *inventory->add_blocks() = it->second.info;
   }
 }
 
 uint64_t BlockTable::Count(uint64_t job_instance) const {
-  const auto first = blocks_.lower_bound({.job_instance = job_instance});
-  auto last = first;
-  while (last != blocks_.end() && last->first.job_instance == job_instance) ++last;
-  return static_cast<uint64_t>(std::distance(first, last));
+  uint64_t count = 0;
+  for (auto it = blocks_.lower_bound({.job_instance = job_instance});
+       it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
+    if (!it->second.holders.empty()) ++count;
+  }
+  return count;
 }
 
 uint64_t BlockTable::UnderReplicated() const {
@@ -81,7 +83,7 @@ uint64_t BlockTable::UnderReplicated() const {
   for (const auto& [key, block] : blocks_) {
     const WorkerJob* job = JobOf(key);
     if (job != nullptr && block.stage != Stage::kHeld && block.stage != Stage::kReplicating &&
-        block.holders.size() < job->replication) {
+        !block.holders.empty() && block.holders.size() < job->replication) {
       ++count;
     }
   }
@@ -90,7 +92,7 @@ uint64_t BlockTable::UnderReplicated() const {
 
 bool BlockTable::SoleCopy(const WorkerJob& job, const Block& block) const {
   if (block.stage == Stage::kHeld) return job.MemberAt(block.copy_from) == nullptr;
-  return block.holders.size() < 2;
+  return block.holders.size() == 1;
 }
 
 bool BlockTable::HandOver(MonotonicTime now, worker::Commands& out) {

@@ -96,17 +96,26 @@ void BlockTable::OnSliceStored(MonotonicTime now, worker::SliceStored event,
   Reply(store.reply_to, store.slice, /*freed=*/true, event.ok ? "" : event.error, out);
   StoreNext(incarnation, out);
   if (!event.ok) {
-    settled_.push_back(key);
     out.push_back(worker::Say{"block " + BlockText(key) + " was not sealed: " + event.error});
-    return;
+    if (key.stream == kDeltaStream) {  // the log does not count these
+      settled_.push_back(key);
+      return;
+    }
   }
   Block& block = blocks_[key];
-  block.info = event.info;
   block.receiver = store.executor;
-  block.holders = {config_.worker_id};
   incarnation.unlogged.insert(key.number);
   active_.insert(key);
-  Replicate(now, key, out);
+  if (event.ok) {
+    block.info = event.info;
+    block.holders = {config_.worker_id};
+    Replicate(now, key, out);
+  } else {  // the next one could not follow, and the receiver is to hear of it
+    *block.info.mutable_name() = event.info.name();
+    block.info.set_reliable(event.info.reliable());
+    block.stage = Stage::kReady;
+    AnnounceNext(now, IncarnationOf(key), out);
+  }
 }
 
 void BlockTable::QueueLeft(const ExecutorKey& executor, const worker::LeftInArena& left) {

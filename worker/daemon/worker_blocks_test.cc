@@ -261,6 +261,29 @@ TEST_F(WorkerCoreTest, WithoutRoomASealWaitsAndGoesOnLater) {
   EXPECT_EQ(Done(), (Words{"sealed 0", "store 2", "copy 1 to w3:1"}));
 }
 
+// The driver waited for its number for ever, and so did whoever had pushed its records.
+TEST_F(WorkerCoreTest, OfABlockThatCannotBeSealedTheNumberIsAnnounced) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Done();
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  info.set_reliable(true);
+  info.set_records(5);
+  Receive("ex:1", [&](proto::Envelope& e) {
+    *e.mutable_seal_slices()->add_slices()->mutable_block() = info;
+    *e.mutable_seal_slices()->add_slices()->mutable_block()->mutable_name() = NameOf(Key(2));
+  });
+  Step(worker::SliceStored{info, false, false, "what was sealed is no record batch", ""});
+  EXPECT_EQ(Done(), (Words{"store 1", "sealed 0", "store 2", "announce 1 to jd:1"}));
+  After(150);
+  EXPECT_EQ(Done(), (Words{"announce 1 to jd:1"}));
+  Session(1, kThree);
+  EXPECT_EQ(Done(), (Words{"inventory of 0 epoch 1 to jd:1"}));
+  Verdict(1, false);
+  EXPECT_EQ(Done(), (Words{"drop 1", "verdict to ex:1"}));
+}
+
 TEST_F(WorkerCoreTest, AnExecutorSealsOnlyItsOwnIncarnations) {
   Session(1, kThree);
   RunExecutor(1, "receivers");
