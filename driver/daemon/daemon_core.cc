@@ -353,6 +353,7 @@ void DaemonCore::TellMembers(const JobLife& job) {
     member->set_address(worker.self.address());
     member->set_host(worker.self.host());
     member->set_slots(held->second);
+    member->set_draining(!worker.last.drain().empty());
   }
   job.Tell(message, &out_);
 }

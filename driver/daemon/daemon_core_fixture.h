@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -111,6 +112,19 @@ class DaemonTest : public testing::Test {
       }
     }
     return told;
+  }
+  // Those of them that drain.
+  std::set<std::string> DrainingTold(int64_t pid) const {
+    std::set<std::string> draining;
+    for (const Send& send : Last<Send>()) {
+      const bool to_it = send.to == "driver:" + std::to_string(pid);
+      if (!to_it || !send.message.has_cluster_members()) continue;
+      draining.clear();
+      for (const auto& member : send.message.cluster_members().workers()) {
+        if (member.draining()) draining.insert(member.worker_id());
+      }
+    }
+    return draining;
   }
   std::string State(const std::string& name) const { return core_->Job(name)->status().state(); }
 

@@ -213,6 +213,33 @@ TEST_F(DaemonTest, ADrainedWorkersLastWordCountsBehindTheEndOfItsLinkToo) {
   EXPECT_EQ(core_->Workers()[0].state(), "DRAINED");
 }
 
+// Of two workers that drain, the later one to be told must see the former.
+TEST_F(DaemonTest, AWorkerThatDrainsIsNamedSoToItsJobsForGood) {
+  Begin();
+  WorkerUp("w1");
+  WorkerUp("w2");
+  Submit("wc");
+  StartUp("wc", 10);
+  EXPECT_EQ(DrainingTold(10), std::set<std::string>{});
+  proto::Envelope beat;
+  beat.mutable_worker_heartbeat()->set_worker_id("w1");
+  beat.mutable_worker_heartbeat()->set_incarnation(1);
+  beat.mutable_worker_heartbeat()->set_drain("draining");
+  Do(Received{"w1:1", beat});
+  EXPECT_EQ(DrainingTold(10), std::set<std::string>{"w1"});
+  Beat("w1");  // a former one, over a link that was slow
+  Pass(2 * kSecond);
+  EXPECT_EQ(DrainingTold(10), std::set<std::string>{"w1"});
+  proto::Envelope again;  // as if this driver daemon had just taken over
+  again.mutable_worker_register()->set_worker_id("w2");
+  again.mutable_worker_register()->set_incarnation(1);
+  again.mutable_worker_register()->set_address("w2:1");
+  again.mutable_worker_register()->set_slots(2);
+  again.mutable_worker_register()->set_draining(true);
+  Do(Received{"w2:1", again});
+  EXPECT_EQ(DrainingTold(10), (std::set<std::string>{"w1", "w2"}));
+}
+
 // What a job said of a slow worker, and the workers that were told to drain for it.
 class SlowWorkerTest : public DaemonTest {
  protected:

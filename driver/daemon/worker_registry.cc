@@ -19,6 +19,10 @@ std::string WorkerRegistry::Register(MonotonicTime now, const std::string& from,
               entry.self.address() == worker.address() && entry.self.slots() == worker.slots();
   if (!same) *changed = true;
   if (entry.self.incarnation() != worker.incarnation()) entry.last.Clear();
+  if (worker.draining() && entry.last.drain().empty()) {
+    entry.last.set_drain("draining");
+    *changed = true;
+  }
   entry.self = worker;
   entry.link = from;
   entry.heard = now;
@@ -34,7 +38,10 @@ bool WorkerRegistry::Heartbeat(MonotonicTime now, const proto::WorkerHeartbeat& 
     return false;
   }
   Worker& worker = entry->second;
+  const std::string before = worker.last.drain();
   worker.last = heartbeat;
+  if (heartbeat.drain().empty() && before == "draining") worker.last.set_drain(before);
+  if (worker.last.drain() != before) *changed = true;
   worker.heard = now;
   const bool ends = heartbeat.drain() == "drained" || heartbeat.drain() == "forced";
   if (worker.live == ends) *changed = true;

@@ -14,7 +14,8 @@
 namespace sluice {
 
 // Pure bookkeeping: no I/O, no clock. Invariants: at most one incarnation per id; a worker that is
-// lost keeps its row (and its slots' owners) until it returns or kForgetLeases have passed.
+// lost keeps its row (and its slots' owners) until it returns or kForgetLeases have passed; an
+// incarnation that drains never stops draining.
 class WorkerRegistry {
  public:
   static constexpr int kForgetLeases = 24;
@@ -30,7 +31,7 @@ class WorkerRegistry {
   explicit WorkerRegistry(MonotonicTime lease_us) : lease_us_(lease_us) {}
 
   // Why the worker cannot be taken (another protocol or machine), or empty: it is in.
-  // `changed` is set when the set of live workers is another one now.
+  // `changed` is set when the set of live workers, or of those that drain, is another one now.
   std::string Register(MonotonicTime now, const std::string& from,
                        const proto::WorkerRegister& worker, bool* changed);
   // False: nobody of that id and incarnation is known, it has to register.

@@ -54,7 +54,7 @@ void BlockDesk::NoteHolders(const BlockId& key, const proto::BlockAnnounce& anno
   for (const std::string& holder : announce.holders()) {
     held_[holder][key] = members_->SessionOf(holder);
   }
-  if (HoldersOf(key).size() < options_.replication) check_copies_ = true;
+  if (StayingHoldersOf(key).size() < options_.replication) check_copies_ = true;
 }
 
 void BlockDesk::AddInOrder(const std::string& from, const proto::BlockAnnounce& announce,
@@ -242,6 +242,12 @@ std::vector<std::string> BlockDesk::HoldersOf(const BlockId& key) const {
   for (const auto& [worker, held] : held_) {
     if (held.contains(key) && members_->WorkerServes(worker)) holders.push_back(worker);
   }
+  return holders;
+}
+
+std::vector<std::string> BlockDesk::StayingHoldersOf(const BlockId& key) const {
+  std::vector<std::string> holders = HoldersOf(key);
+  std::erase_if(holders, [&](const auto& worker) { return !members_->WorkerStays(worker); });
   return holders;
 }
 

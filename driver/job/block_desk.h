@@ -58,6 +58,7 @@ class BlockDesk {
   void SweepDeltas();
 
   std::vector<std::string> HoldersOf(const BlockId& key) const;  // serving workers, by id
+  std::vector<std::string> StayingHoldersOf(const BlockId& key) const;  // those that do not drain
   // Every holder that the log names has answered without it, or is gone for good, and it is not
   // in the received-data log either.
   bool IsLost(MonotonicTime now, const BlockId& key) const;

@@ -25,12 +25,16 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
       if (NoWorkerHas(now, key)) Restore(now, key, block, out);
       continue;
     }
-    if (holders.size() >= options_.replication || holders.empty()) continue;
+    if (holders.empty()) continue;
+    // One that drains counts on a copy elsewhere, and two that drain would count on each other.
+    const std::vector<std::string> staying = StayingHoldersOf(key);
+    if (staying.size() >= options_.replication) continue;
+    const std::string& source = staying.empty() ? holders.front() : staying.front();
     std::string target;
     for (const auto& [id, worker] : members_->workers()) {
       const bool holds = std::find(holders.begin(), holders.end(), id) != holders.end();
-      if (holds || !members_->WorkerServes(id)) continue;
-      const bool other_host = members_->HostOf(id) != members_->HostOf(holders.front());
+      if (holds || !members_->WorkerStays(id)) continue;
+      const bool other_host = members_->HostOf(id) != members_->HostOf(source);
       if (target.empty() || other_host) target = id;
     }
     ++under_replicated_;
@@ -39,7 +43,7 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
     MonotonicTime& asked = replicating_[key];
     if (asked != 0 && now - asked < kReplicateAgainUs) continue;
     asked = now;
-    Send send{members_->AddressOf(holders.front()), {}};
+    Send send{members_->AddressOf(source), {}};
     auto& replicate = *send.message.mutable_replicate_block();
     *replicate.mutable_name() = block.info.name();
     replicate.set_target_worker(target);

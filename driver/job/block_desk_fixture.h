@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,13 +22,22 @@ class Books {
             blocks_(options_, &state_, &log_, &members_, kEpoch) {
     options_.lease_us = kLeaseUs;
     members_.SetJob(1, {});
-    for (const char* id : {"w0", "w1"}) {
-      auto& member = *both_.add_workers();
-      member.set_worker_id(id);
-      member.set_address(id);
-      member.set_host(id);
-      member.set_incarnation(1);
-      member.set_slots(1);
+    Add("w0");
+    Add("w1");
+    List();
+  }
+
+  void Add(const std::string& id) {
+    auto& member = *listed_.add_workers();
+    member.set_worker_id(id);
+    member.set_address(id);
+    member.set_host(id);
+    member.set_incarnation(1);
+    member.set_slots(1);
+  }
+  void Drain(const std::string& id) {
+    for (auto& member : *listed_.mutable_workers()) {
+      if (member.worker_id() == id) member.set_draining(true);
     }
     List();
   }
@@ -35,7 +45,7 @@ class Books {
   // The driver daemon says which workers there are.
   void List() {
     MembershipNews news;
-    members_.OnMembers(now_, both_, news);
+    members_.OnMembers(now_, listed_, news);
   }
   bool InventoriesIn() const { return members_.InventoriesIn(); }
 
@@ -183,6 +193,17 @@ class Books {
     return std::any_of(sent.begin(), sent.end(),
                        [](const Send& send) { return send.message.has_block_verdict(); });
   }
+  // "1: w0 to w2" of each further copy that was asked for since the last Pass.
+  std::vector<std::string> CopiesAsked() const {
+    std::vector<std::string> asked;
+    for (const Send& send : sent) {
+      if (!send.message.has_replicate_block()) continue;
+      const auto& copy = send.message.replicate_block();
+      asked.push_back(std::to_string(copy.name().number()) + ": " + send.to + " to " +
+                      copy.target_worker());
+    }
+    return asked;
+  }
   // The last answer to an announcement.
   bool Accepted() const {
     for (auto send = sent.rbegin(); send != sent.rend(); ++send) {
@@ -192,12 +213,15 @@ class Books {
   }
   const JobState& state() const { return state_; }
   uint64_t under_replicated() const { return blocks_.under_replicated(); }
-  // Both workers have answered their first sessions.
+  // All workers have answered the sessions that are due.
   void Greet() {
     Pass(1'000);
-    const uint64_t first = SessionTo("w0")->number(), second = SessionTo("w1")->number();
-    Inventory("w0", first);
-    Inventory("w1", second);
+    std::map<std::string, uint64_t> sessions;
+    for (const auto& member : listed_.workers()) {
+      const proto::JobSession* session = SessionTo(member.worker_id());
+      if (session != nullptr) sessions[member.worker_id()] = session->number();
+    }
+    for (const auto& [worker, session] : sessions) Inventory(worker, session);
   }
   std::vector<std::string> Holders(uint64_t number) const {
     return blocks_.HoldersOf({0, 5, number});
@@ -224,7 +248,7 @@ class Books {
   }
 
   JobDriverOptions options_;
-  proto::ClusterMembers both_;
+  proto::ClusterMembers listed_;
   JobState state_;
   Membership members_;
   LogQueue log_;

@@ -194,6 +194,29 @@ TEST(BlockDeskTest, AnInventoryOlderThanAnAnnouncementDoesNotTakeItsHolderAway) 
   EXPECT_EQ(books.Holders(1), Names{});
 }
 
+// The copies of two workers that drain together counted as enough.
+TEST(BlockDeskTest, ABlockIsCopiedAwayFromAHolderThatDrains) {
+  Books books;
+  books.Add("w2");
+  books.List();
+  books.Greet();
+  books.Announce(1, {"w0", "w1"});
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{});
+  books.Drain("w0");
+  books.Pass(1'000);
+  ASSERT_NE(books.SessionTo("w1"), nullptr);
+  EXPECT_TRUE(books.SessionTo("w1")->members().workers(0).draining());
+  for (const char* holder : {"w0", "w1"}) {
+    books.Inventory(holder, books.SessionTo(holder)->number(), {1});
+  }
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{"1: w1 to w2"});
+  books.Drain("w2");
+  books.Pass(4'000'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{});
+}
+
 TEST(BlockDeskTest, TheNumberOfABlockThatCouldNotBeSealedIsUsedUp) {
   Books books;
   books.Greet();

@@ -34,7 +34,11 @@ void Membership::OnMembers(MonotonicTime now, const proto::ClusterMembers& membe
     present.insert(member.worker_id());
     WorkerEntry& worker = workers_[member.worker_id()];
     if (worker.member.incarnation() == member.incarnation()) {
+      const bool draining = worker.member.draining();  // for good
       worker.member = member;  // a lost one is back when it answers, not when it is listed
+      worker.member.set_draining(draining || member.draining());
+      if (worker.member.draining() == draining) continue;
+      for (auto& [id, other] : workers_) other.session_due |= !other.lost;
       continue;
     }
     if (worker.member.incarnation() != 0 && !worker.lost) LoseWorker(worker, true, news);
@@ -377,6 +381,11 @@ void Membership::AskInventory(const std::string& worker_id) {
 bool Membership::WorkerServes(const std::string& worker_id) const {
   const auto it = workers_.find(worker_id);
   return it != workers_.end() && !it->second.lost && it->second.answered;
+}
+
+bool Membership::WorkerStays(const std::string& worker_id) const {
+  const auto it = workers_.find(worker_id);
+  return WorkerServes(worker_id) && !it->second.member.draining();
 }
 
 std::string Membership::AddressOf(const std::string& worker_id) const {

@@ -117,6 +117,7 @@ class Membership {
   uint64_t SessionOf(const std::string& worker_id) const;
   void AskInventory(const std::string& worker_id);  // with the next timer
   bool WorkerServes(const std::string& worker_id) const;  // alive, inventory in
+  bool WorkerStays(const std::string& worker_id) const;   // serves, and is not on its way out
   std::string AddressOf(const std::string& worker_id) const;
   std::string HostOf(const std::string& worker_id) const;
   std::string ExecutorAddress(uint32_t executor) const;

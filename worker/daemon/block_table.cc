@@ -35,7 +35,8 @@ const proto::ClusterMembers::Member* BlockTable::ChoosePeer(const WorkerJob& job
   std::vector<const proto::ClusterMembers::Member*> far, near;
   for (const auto& member : job.members.workers()) {
     if (member.worker_id() == config_.worker_id || member.address() == config_.address ||
-        block.holders.contains(member.worker_id()) || block.tried.contains(member.worker_id())) {
+        member.draining() || block.holders.contains(member.worker_id()) ||
+        block.tried.contains(member.worker_id())) {
       continue;
     }
     (hosts.contains(member.host()) ? near : far).push_back(&member);

@@ -84,8 +84,8 @@ class BlockTable {
   uint64_t Count(uint64_t job_instance) const;
   uint64_t UnderReplicated() const;
 
-  // Draining: copies to peers what only this daemon holds, and announces it. True when there is
-  // nothing of that kind any more.
+  // Draining: copies to peers what no worker that stays holds, and announces it. True when there is
+  // nothing of that kind any more, and the members that it knows name this daemon as draining.
   bool HandOver(MonotonicTime now, worker::Commands& out);
   uint64_t SoleCopies() const;
 
@@ -160,7 +160,9 @@ class BlockTable {
                     worker::Commands& out);
   void Adopt(MonotonicTime now, const BlockKey& key, worker::Commands& out);
   void Remove(Blocks::iterator block, bool at_peers, worker::Commands& out);
+  // No worker that stays is known to have it.
   bool SoleCopy(const WorkerJob& job, const Block& block) const;
+  bool ToldOfDrain(const WorkerJob& job) const;
 
   const WorkerConfig& config_;
   const WorkerJobs& jobs_;

@@ -1,4 +1,6 @@
 // What a change of the driver, of the workers or of this worker's own fate means for blocks.
+#include <algorithm>
+
 #include "worker/daemon/block_table.h"
 
 namespace sluice {
@@ -91,8 +93,22 @@ uint64_t BlockTable::UnderReplicated() const {
 }
 
 bool BlockTable::SoleCopy(const WorkerJob& job, const Block& block) const {
-  if (block.stage == Stage::kHeld) return job.MemberAt(block.copy_from) == nullptr;
-  return block.holders.size() == 1;
+  if (block.holders.empty()) return false;
+  const auto stays = [&](const proto::ClusterMembers::Member* member) {
+    return member != nullptr && member->worker_id() != config_.worker_id && !member->draining();
+  };
+  if (block.stage == Stage::kHeld && stays(job.MemberAt(block.copy_from))) return false;
+  return std::none_of(block.holders.begin(), block.holders.end(), [&](const auto& holder) {
+    return stays(job.MemberById(holder));
+  });
+}
+
+// Of two workers that drain, one may count on a copy of the other's before it hears that it drains,
+// too. The driver daemon tells of one after the other, and never of the later one without the
+// former: the later one, once it finds itself among those that drain, knows what not to count on.
+bool BlockTable::ToldOfDrain(const WorkerJob& job) const {
+  const auto* self = job.MemberById(config_.worker_id);
+  return self != nullptr && self->draining();
 }
 
 bool BlockTable::HandOver(MonotonicTime now, worker::Commands& out) {
@@ -105,6 +121,7 @@ bool BlockTable::HandOver(MonotonicTime now, worker::Commands& out) {
       done = false;
       continue;
     }
+    if (!ToldOfDrain(*job)) done = false;
     if (!SoleCopy(*job, block)) continue;
     done = false;  // without a peer it waits for one: whoever sent it was told that it is safe
     if (const auto* peer = ChoosePeer(*job, block)) {

@@ -39,7 +39,7 @@ void DriverLink::OnLeads(MonotonicTime now, uint64_t leader_epoch, const std::st
   out.push_back(worker::Say{"the driver that leads is " + address});
 }
 
-void DriverLink::SendRegister(worker::Commands& out) const {
+void DriverLink::SendRegister(bool draining, worker::Commands& out) const {
   Send send{address(), {}};
   auto* message = send.message.mutable_worker_register();
   message->set_worker_id(config_.worker_id);
@@ -50,6 +50,7 @@ void DriverLink::SendRegister(worker::Commands& out) const {
   message->set_machine(config_.machine);
   message->set_protocol(config_.protocol);
   message->set_pid(config_.pid);
+  message->set_draining(draining);
   out.push_back(std::move(send));
 }
 
@@ -76,7 +77,7 @@ void DriverLink::Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat,
   if (!registered_) {
     if (asked_here_) TryNext();
     asked_here_ = true;
-    SendRegister(out);
+    SendRegister(!beat.drain().empty(), out);
     next_ = now + backoff_us_;
     backoff_us_ = std::min(backoff_us_ * 2, kBackoffMaxUs);
     return;
@@ -95,7 +96,7 @@ void DriverLink::Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat,
   // and its answer shows that it is there.
   if (now - asked_ > lease_us_) {
     asked_ = now;
-    SendRegister(out);
+    SendRegister(!beat.drain().empty(), out);
   }
 }
 

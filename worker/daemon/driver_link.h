@@ -17,6 +17,8 @@ class DriverLink {
 
   // `beat` is what a heartbeat says besides who sends it.
   void Tick(MonotonicTime now, const proto::WorkerHeartbeat& beat, worker::Commands& out);
+  // The next heartbeat is due.
+  void Hurry() { next_ = registered_ ? 0 : next_; }
   // A heartbeat out of turn: the daemon's last word.
   void SayNow(const proto::WorkerHeartbeat& beat, worker::Commands& out) const;
   void OnRegistered(MonotonicTime now, const proto::WorkerRegistered& message,
@@ -39,7 +41,7 @@ class DriverLink {
   int64_t lease_us() const { return lease_us_; }
 
  private:
-  void SendRegister(worker::Commands& out) const;
+  void SendRegister(bool draining, worker::Commands& out) const;
   void SayAway(worker::Commands& out);
   void TryNext() { at_ = (at_ + 1) % addresses_.size(); }
 

@@ -171,6 +171,7 @@ void WorkerCore::On(MonotonicTime now, worker::DrainRequested& event, worker::Co
     return;
   }
   drain_deadline_ = deadline;
+  driver_.Hurry();  // the members are to hear of it
   out.push_back(worker::Say{"draining: intake stops, blocks are handed to peers"});
   // Receivers seal what they have before they end.
   for (const auto& [instance, job] : jobs_) {

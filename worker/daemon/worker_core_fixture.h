@@ -50,6 +50,7 @@ class WorkerCoreTest : public testing::Test {
   struct Peer {
     std::string id, host;
     uint64_t incarnation = 1;
+    bool draining = false;
   };
   void Session(uint64_t epoch, const std::vector<Peer>& peers, uint32_t replication = 2,
                uint32_t replication_min = 1, uint64_t number = 0) {
@@ -70,6 +71,7 @@ class WorkerCoreTest : public testing::Test {
         member->set_address(peer.id + ":1");
         member->set_host(peer.host);
         member->set_incarnation(peer.incarnation);
+        member->set_draining(peer.draining);
       }
     });
   }
@@ -217,6 +219,8 @@ class WorkerCoreTest : public testing::Test {
   using Words = std::vector<std::string>;
 
   const std::vector<Peer> kThree = {{"w1", "h1"}, {"w2", "h1"}, {"w3", "h3"}};
+  const std::vector<Peer> kFirstDrains = {{"w1", "h1", 1, true}, {"w2", "h1"}, {"w3", "h3"}};
+  const std::vector<Peer> kTwoDrain = {{"w1", "h1", 1, true}, {"w2", "h1"}, {"w3", "h3", 1, true}};
   std::string received_log_;  // of sessions from now on
   std::map<std::string, std::string> files_;  // name to digest, of executors from now on
   WorkerCore core_;

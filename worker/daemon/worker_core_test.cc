@@ -267,6 +267,8 @@ TEST_F(WorkerCoreTest, DrainingHandsSoleCopiesToAPeerAndExits) {
   Done();
   Step(worker::DrainRequested{now_ + 30'000 * kMs});
   EXPECT_EQ(Done(), (Words{"end 1"}));
+  Session(1, kFirstDrains);
+  Done();
   StartExecutor(5, "tasks");
   EXPECT_EQ(Done()[0], "exited: the worker is draining");
   Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
@@ -279,6 +281,60 @@ TEST_F(WorkerCoreTest, DrainingHandsSoleCopiesToAPeerAndExits) {
   Verdict(1);
   After(20);
   EXPECT_EQ(Done().back(), "exit 0");
+}
+
+// Each counted on the copy of the other, and both ended well.
+TEST_F(WorkerCoreTest, OfTwoThatDrainNoneCountsOnTheOther) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Copied("w3", 1);
+  Verdict(1);
+  Step(worker::DrainRequested{now_ + 30'000 * kMs});
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
+  Done();
+  After(100);
+  EXPECT_EQ(Done(), Words{});  // it does not know yet who else is on its way out
+  Session(1, kTwoDrain);
+  After(20);
+  EXPECT_EQ(Done().back(), "copy 1 to w2:1");
+  Copied("w2", 1);
+  Verdict(1);
+  After(20);
+  EXPECT_EQ(Done().back(), "exit 0");
+}
+
+TEST_F(WorkerCoreTest, ACopyFromAPeerThatDrainsAsWellIsHandedOn) {
+  Session(1, kThree);
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Step(worker::DrainRequested{now_ + 30'000 * kMs});
+  Session(1, kTwoDrain);
+  After(20);
+  EXPECT_EQ(Done().back(), "copy 1 to w2:1");
+  Copied("w2", 1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w2 to jd:1"}));
+  Verdict(1);
+  After(20);
+  EXPECT_EQ(Done().back(), "exit 0");
+}
+
+TEST_F(WorkerCoreTest, WhereTheOnlyPeerDrainsAsWellADrainIsNoCleanEnd) {
+  Session(1, {{"w1", "h1"}, {"w3", "h3"}});
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Copied("w3", 1);
+  Verdict(1);
+  Step(worker::DrainRequested{now_ + 300 * kMs});
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
+  Session(1, {{"w1", "h1", 1, true}, {"w3", "h3", 1, true}});
+  Done();
+  After(100);
+  EXPECT_EQ(Done(), Words{});  // somebody may yet come
+  After(300);
+  EXPECT_EQ(Done().back(), "exit 5");
+  EXPECT_EQ(core_.blocks().SoleCopies(), 1u);
 }
 
 // A beat behind it would say that it is still draining, and the end of its links that it is lost.
