@@ -11,7 +11,6 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kRetryPeerUs = 50'000;    // a link that broke is tried again after this
-constexpr int64_t kRetryAllUs = 500'000;    // too few copies: all peers are tried again
 constexpr int kTellAgain = 10;
 constexpr size_t kEndedMax = 1000;
 

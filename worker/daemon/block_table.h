@@ -134,6 +134,7 @@ class BlockTable {
     std::set<uint64_t> unlogged;  // numbers that are to be announced
   };
   using Blocks = std::map<BlockKey, Block>;
+  static constexpr int64_t kRetryAllUs = 500'000;  // too few copies: all peers are tried again
 
   const WorkerJob* JobOf(const BlockKey& key) const;
   static BlockKey IncarnationOf(const BlockKey& key) {

@@ -124,9 +124,13 @@ bool BlockTable::HandOver(MonotonicTime now, worker::Commands& out) {
     if (!ToldOfDrain(*job)) done = false;
     if (!SoleCopy(*job, block)) continue;
     done = false;  // without a peer it waits for one: whoever sent it was told that it is safe
+    if (now < block.retry_at) continue;
     if (const auto* peer = ChoosePeer(*job, block)) {
       active_.insert(key);
       CopyTo(now, block, *peer, out);
+    } else {
+      block.tried.clear();
+      block.retry_at = now + kRetryAllUs;
     }
   }
   return done;

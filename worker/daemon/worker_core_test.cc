@@ -320,6 +320,31 @@ TEST_F(WorkerCoreTest, ACopyFromAPeerThatDrainsAsWellIsHandedOn) {
   EXPECT_EQ(Done().back(), "exit 0");
 }
 
+// Its memory had been full for a moment, and the block was lost with the worker.
+TEST_F(WorkerCoreTest, APeerThatTookNoCopyIsAskedAgainInADrain) {
+  Session(1, {{"w1", "h1"}});
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Verdict(1);
+  Step(worker::DrainRequested{now_ + 30'000 * kMs});
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
+  Session(1, {{"w1", "h1", 1, true}, {"w3", "h3"}});
+  After(20);
+  Done();
+  for (int i = 0; i < 3; ++i) {
+    Copied("w3", 1, /*ok=*/false);
+    After(40);
+    EXPECT_EQ(Done(), Words{});  // not at once
+    After(600);
+    const Words done = Done();
+    EXPECT_EQ(std::count(done.begin(), done.end(), "copy 1 to w3:1"), 1);
+  }
+  Copied("w3", 1);
+  Verdict(1);
+  After(20);
+  EXPECT_EQ(Done().back(), "exit 0");
+}
+
 TEST_F(WorkerCoreTest, WhereTheOnlyPeerDrainsAsWellADrainIsNoCleanEnd) {
   Session(1, {{"w1", "h1"}, {"w3", "h3"}});
   RunExecutor(1, "receivers");
