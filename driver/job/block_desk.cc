@@ -20,6 +20,14 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
                            std::vector<DriverCommand>& out) {
   const BlockId key = BlockIdOf(announce.block().name());
   if (key.stream == kDeltaStream) return OnDelta(from, announce, out);
+  const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
+  if (key.number > last + 1) {
+    const bool awaits = members_->ReceiverAlive(key.stream, key.incarnation);
+    if (!awaits && !announce.block().reliable()) return KeepUnlogged(announce);
+    unlogged_.erase(key);
+    early_[key] = {from, announce};
+    return;
+  }
   unlogged_.erase(key);
   if (LoggedBlock* block = state_->FindBlock(key)) {
     NoteHolders(key, announce);
@@ -30,7 +38,6 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
     SendVerdict(from, announce.block(), true, out);
     return;
   }
-  const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
   if (key.number <= last) {
     // Added and collected since, or refused: the producers' numbers tell which.
     const auto& ranges = announce.block().producers();
@@ -42,12 +49,15 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
     for (const std::string& holder : announce.holders()) ReleaseAt(holder, key);
     return;
   }
-  if (key.number > last + 1) {
-    early_[key] = {from, announce};
-    return;
-  }
   AddInOrder(from, announce, out);
   AddHeld(key.stream, key.incarnation, out);
+}
+
+void BlockDesk::KeepUnlogged(const proto::BlockAnnounce& announce) {
+  Unlogged& unlogged = unlogged_[BlockIdOf(announce.block().name())];
+  unlogged.info = announce.block();
+  unlogged.workers.insert(announce.holders().begin(), announce.holders().end());
+  check_copies_ = true;
 }
 
 void BlockDesk::NoteHolders(const BlockId& key, const proto::BlockAnnounce& announce) {
@@ -145,18 +155,15 @@ void BlockDesk::OnWorkerLost(const std::string& worker_id) {
 
 // Its daemon announces again what a living receiver sealed. Of a dead one, what an unreliable
 // source sent is all there is and is added; what a reliable source sent was never acknowledged.
-void BlockDesk::OnReceiverDead(uint32_t stream, uint64_t incarnation,
-                               std::vector<DriverCommand>& out) {
+void BlockDesk::OnReceiverDead(uint32_t stream, uint64_t incarnation) {
   const auto of_it = [&](const BlockId& key) {
     return key.stream == stream && key.incarnation == incarnation;
   };
   for (auto it = early_.begin(); it != early_.end();) {
     if (of_it(it->first) && !it->second.announce.block().reliable()) {
-      AddInOrder(it->second.from, it->second.announce, out);
-      it = early_.erase(it);
-    } else {
-      it = of_it(it->first) ? early_.erase(it) : std::next(it);
+      KeepUnlogged(it->second.announce);
     }
+    it = of_it(it->first) ? early_.erase(it) : std::next(it);
   }
 }
 
@@ -199,20 +206,23 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
 void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
   for (auto it = unlogged_.begin(); it != unlogged_.end();) {
     const BlockId key = it->first;
-    if (members_->ReceiverAlive(key.stream, key.incarnation)) {
-      ++it;  // its daemon announces it
+    const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
+    const bool gap = key.number > last + 1 && !it->second.info.reliable();
+    if (members_->ReceiverAlive(key.stream, key.incarnation) ||  // its daemon announces it
+        (gap && !members_->SessionsTaken())) {  // what is before it may be in another inventory
+      ++it;
       continue;
     }
     if (it->second.info.reliable() || refuse_former_) {
       dropped_.insert(key);
-      if (state_->LastNumber(key.stream, key.incarnation) + 1 == key.number) {
+      if (last + 1 == key.number) {
         // Its number is used up: should the receiver live after all, its next block may follow.
         proto::Entry entry;
         *entry.mutable_block_added()->mutable_block()->mutable_name() = it->second.info.name();
         log_->Enqueue(std::move(entry));
       }
       for (const std::string& worker : it->second.workers) ReleaseAt(worker, key);
-    } else if (state_->LastNumber(key.stream, key.incarnation) < key.number) {
+    } else if (last < key.number) {
       proto::BlockAnnounce announce;
       *announce.mutable_block() = it->second.info;
       for (const std::string& worker : it->second.workers) announce.add_holders(worker);

@@ -44,7 +44,7 @@ class BlockDesk {
   // A worker that holds more blocks than it should know of is asked which, after a while.
   void OnBeat(MonotonicTime now, const proto::LeaseBeat& beat);
   void OnWorkerLost(const std::string& worker_id);
-  void OnReceiverDead(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
+  void OnReceiverDead(uint32_t stream, uint64_t incarnation);
   void OnProducerQuery(const std::string& from, const proto::ProducerQuery& query,
                        std::vector<DriverCommand>& out);
   // Asks for further copies of blocks that have too few; drops what a dead receiver left; sends
@@ -74,6 +74,8 @@ class BlockDesk {
                   std::vector<DriverCommand>& out);
   void OnDelta(const std::string& from, const proto::BlockAnnounce& announce,
                std::vector<DriverCommand>& out);
+  // A block of a receiver that is no more, behind others that may come yet or be lost.
+  void KeepUnlogged(const proto::BlockAnnounce& announce);
   void NoteHolders(const BlockId& key, const proto::BlockAnnounce& announce);
   void AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
   void SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,
@@ -112,7 +114,7 @@ class BlockDesk {
   std::map<std::string, std::map<BlockId, uint64_t>> held_;
   std::map<std::string, MonotonicTime> differs_since_;  // by worker: its count of blocks from ours
   std::map<BlockId, HeldBack> early_;                   // a predecessor is still on its way
-  std::map<BlockId, Unlogged> unlogged_;                // in inventories, not in the log
+  std::map<BlockId, Unlogged> unlogged_;                // in inventories, or behind a gap
   std::map<BlockId, Delta> deltas_;                     // announced in this epoch
   std::map<uint64_t, uint64_t> last_deltas_;            // their highest number, by incarnation
   // Held by workers before they are announced: the last batch that was planned then.

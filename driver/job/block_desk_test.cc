@@ -217,6 +217,37 @@ TEST(BlockDeskTest, ABlockIsCopiedAwayFromAHolderThatDrains) {
   EXPECT_EQ(books.CopiesAsked(), Names{});
 }
 
+// It waited for its predecessor for ever, though nobody had that any more.
+TEST(BlockDeskTest, ACopyBehindAGapIsTakenWhenItsReceiverIsDead) {
+  Books books;
+  books.Greet();
+  books.Announce(1, {"w0", "w1"});
+  books.Announce(3, {"w1"});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 2u);
+  EXPECT_EQ(books.Holders(3), Names{"w1"});
+  books.Announce(3, {"w1"});
+  EXPECT_TRUE(books.Accepted());
+}
+
+TEST(BlockDeskTest, AGapIsNotTakenForOneBeforeAllInventoriesAreIn) {
+  Books books;
+  books.Greet();
+  books.Drain("w1");
+  books.Pass(1'000);  // with new sessions
+  const uint64_t first = books.SessionTo("w0")->number(), second = books.SessionTo("w1")->number();
+  books.Announce(3, {"w1"});
+  books.Inventory("w1", second, {3});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 0u);
+  books.Inventory("w0", first, {1, 2});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 3u);
+}
+
 TEST(BlockDeskTest, TheNumberOfABlockThatCouldNotBeSealedIsUsedUp) {
   Books books;
   books.Greet();

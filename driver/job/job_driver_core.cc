@@ -356,7 +356,7 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
     out_.push_back(ReceiverNews{ReceiverNews::What::kStopped, stream, worker, ""});
   }
   for (const auto& [stream, incarnation] : news.dead_receivers) {
-    blocks_.OnReceiverDead(stream, incarnation, out_);
+    blocks_.OnReceiverDead(stream, incarnation);
     losses_.OnDead(now, stream, incarnation);
     if (tick_.takes_rests) continue;
     for (const auto& [id, worker] : members_.workers()) {

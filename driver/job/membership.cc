@@ -345,6 +345,13 @@ bool Membership::InventoriesIn() const {
          });
 }
 
+bool Membership::SessionsTaken() const {
+  return InventoriesIn() && std::all_of(workers_.begin(), workers_.end(), [](const auto& entry) {
+           const WorkerEntry& worker = entry.second;
+           return worker.lost || (worker.session_taken && !worker.session_due);
+         });
+}
+
 bool Membership::Settled(MonotonicTime now) const {
   const bool starting =
       std::any_of(executors_.begin(), executors_.end(), [&](const auto& entry) {

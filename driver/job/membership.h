@@ -109,6 +109,8 @@ class Membership {
 
   // Every worker known at the start has answered or is past its lease.
   bool InventoriesIn() const;
+  // The same of the last session that each was sent: nothing that one of them holds is unheard of.
+  bool SessionsTaken() const;
   // No task executor is on its way up, or it has been for longer than it is waited for.
   bool Settled(MonotonicTime now) const;
   std::vector<const ExecutorEntry*> ReadyTaskExecutors() const;  // by id
