@@ -120,7 +120,12 @@ class BlockDesk {
   // Held by workers before they are announced: the last batch that was planned then.
   std::map<BlockId, int64_t> unannounced_;
   std::set<BlockId> dropped_;                           // released without having been logged
-  std::map<BlockId, MonotonicTime> replicating_;        // and restored: when that was asked for
+  struct Asked {
+    MonotonicTime at = 0;
+    std::string source;  // the holder that is to copy it; empty: it is restored
+    uint64_t bytes = 0;
+  };
+  std::map<BlockId, Asked> replicating_;                // and restored
   std::set<BlockId> gone_from_store_;                   // the received-data log has them no more
   uint32_t restores_ = 0;                               // under way, as this check counts them
   size_t next_restorer_ = 0;                            // turns through the workers

@@ -9,6 +9,22 @@ namespace {
 
 constexpr MonotonicTime kReplicateAgainUs = 3'000'000;
 constexpr uint32_t kRestoresMax = 64;  // under way at a time
+// Copies that one holder is asked for at a time; a single block may be larger.
+constexpr uint64_t kCopiesMax = 256;
+constexpr uint64_t kCopyBytesMax = uint64_t{64} << 20;
+
+struct UnderWay {
+  uint64_t copies = 0;
+  uint64_t bytes = 0;
+
+  bool Takes(uint64_t more) const {
+    return copies == 0 || (copies < kCopiesMax && bytes + more <= kCopyBytesMax);
+  }
+  void Add(uint64_t more) {
+    ++copies;
+    bytes += more;
+  }
+};
 
 }  // namespace
 
@@ -17,6 +33,11 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
   under_replicated_ = 0;
   restores_ = 0;
   bool waiting = false;
+  std::map<std::string, UnderWay> under_way;  // by source
+  for (const auto& [key, asked] : replicating_) {
+    const bool open = !asked.source.empty() && now - asked.at < kReplicateAgainUs;
+    if (open) under_way[asked.source].Add(asked.bytes);
+  }
   for (const auto& [key, block] : state_->blocks()) {
     if (block.lost) continue;
     const std::vector<std::string> holders = HoldersOf(key);
@@ -40,9 +61,12 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
     ++under_replicated_;
     if (target.empty()) continue;
     waiting = true;
-    MonotonicTime& asked = replicating_[key];
-    if (asked != 0 && now - asked < kReplicateAgainUs) continue;
-    asked = now;
+    const auto asked = replicating_.find(key);
+    if (asked != replicating_.end() && now - asked->second.at < kReplicateAgainUs) continue;
+    UnderWay& of_source = under_way[source];
+    if (!of_source.Takes(block.info.bytes())) continue;
+    of_source.Add(block.info.bytes());
+    replicating_[key] = {now, source, block.info.bytes()};
     Send send{members_->AddressOf(source), {}};
     auto& replicate = *send.message.mutable_replicate_block();
     *replicate.mutable_name() = block.info.name();
@@ -59,8 +83,8 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
 void BlockDesk::Restore(MonotonicTime now, const BlockId& key, const LoggedBlock& block,
                         std::vector<DriverCommand>& out) {
   if (gone_from_store_.contains(key)) return;
-  MonotonicTime& asked = replicating_[key];
-  if (asked != 0 && now - asked < kReplicateAgainUs) {
+  const auto asked = replicating_.find(key);
+  if (asked != replicating_.end() && now - asked->second.at < kReplicateAgainUs) {
     ++restores_;
     return;
   }
@@ -70,7 +94,7 @@ void BlockDesk::Restore(MonotonicTime now, const BlockId& key, const LoggedBlock
   }
   if (workers.empty() || restores_ >= kRestoresMax) return;
   ++restores_;
-  asked = now;
+  replicating_[key] = {now, "", 0};
   Send send{members_->AddressOf(workers[next_restorer_++ % workers.size()]), {}};
   auto& restore = *send.message.mutable_restore_block();
   *restore.mutable_block() = block.info;

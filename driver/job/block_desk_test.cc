@@ -248,6 +248,22 @@ TEST(BlockDeskTest, AGapIsNotTakenForOneBeforeAllInventoriesAreIn) {
   EXPECT_EQ(books.state().waiting_blocks().size(), 3u);
 }
 
+// All at once they overflowed the links of whoever had them.
+TEST(BlockDeskTest, AHolderIsAskedForSoManyCopiesAtATimeAndNoMore) {
+  Books books;
+  books.Greet();
+  for (uint64_t number = 1; number <= 300; ++number) books.Announce(number, {"w0"});
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked().size(), 256u);
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{});
+  books.Announce(7, {"w0", "w1"});
+  books.Announce(8, {"w0", "w1"});
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), (Names{"257: w0 to w1", "258: w0 to w1"}));
+  EXPECT_EQ(books.under_replicated(), 298u);
+}
+
 TEST(BlockDeskTest, TheNumberOfABlockThatCouldNotBeSealedIsUsedUp) {
   Books books;
   books.Greet();

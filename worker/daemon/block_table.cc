@@ -11,6 +11,9 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kRetryPeerUs = 50'000;    // a link that broke is tried again after this
+// To one peer at a time; a single block may be larger.
+constexpr uint64_t kCopiesMax = 256;
+constexpr uint64_t kCopyBytesMax = uint64_t{64} << 20;
 constexpr int kTellAgain = 10;
 constexpr size_t kEndedMax = 1000;
 
@@ -46,8 +49,42 @@ const proto::ClusterMembers::Member* BlockTable::ChoosePeer(const WorkerJob& job
   return peers[block.info.name().incarnation() % peers.size()];
 }
 
+bool BlockTable::MayCopyTo(const std::string& address, const Block& block) const {
+  const auto found = under_way_.find(address);
+  return found == under_way_.end() ||
+         (found->second.copies < kCopiesMax &&
+          found->second.bytes + block.info.bytes() <= kCopyBytesMax);
+}
+
+const proto::ClusterMembers::Member* BlockTable::PeerWithRoom(MonotonicTime now,
+                                                              const WorkerJob& job,
+                                                              const BlockKey& key,
+                                                              bool* crowded) {
+  const auto until = crowded_.find(IncarnationOf(key));
+  *crowded = until != crowded_.end() && now < until->second;
+  if (*crowded) return nullptr;
+  if (until != crowded_.end()) crowded_.erase(until);
+  const Block& block = blocks_.at(key);
+  const auto* peer = ChoosePeer(job, block);
+  if (peer == nullptr || MayCopyTo(peer->address(), block)) return peer;
+  crowded_[IncarnationOf(key)] = now + kRetryPeerUs;
+  *crowded = true;
+  return nullptr;
+}
+
+void BlockTable::EndCopy(Block& block) {
+  if (!block.copying.has_value()) return;
+  const auto found = under_way_.find(block.copying->address);
+  found->second.bytes -= block.info.bytes();
+  if (--found->second.copies == 0) under_way_.erase(found);
+  block.copying.reset();
+}
+
 void BlockTable::CopyTo(MonotonicTime now, Block& block,
                         const proto::ClusterMembers::Member& peer, worker::Commands& out) {
+  UnderWay& under_way = under_way_[peer.address()];
+  ++under_way.copies;
+  under_way.bytes += block.info.bytes();
   block.copying = Copying{peer.worker_id(), peer.address(), now};
   out.push_back(worker::SendCopy{block.info, peer.address()});
 }
@@ -63,7 +100,8 @@ void BlockTable::Replicate(MonotonicTime now, const BlockKey& key, worker::Comma
   const size_t wanted = std::max<uint32_t>(job->replication, 1);
   const size_t least = std::max<uint32_t>(std::min(job->replication_min, job->replication), 1);
   if (block.holders.size() < wanted) {
-    if (const auto* peer = ChoosePeer(*job, block)) {
+    bool crowded = false;
+    if (const auto* peer = PeerWithRoom(now, *job, key, &crowded)) {
       CopyTo(now, block, *peer, out);
       if (kMutationAckBeforeReplication) {
         block.holders.insert(peer->worker_id());
@@ -72,6 +110,7 @@ void BlockTable::Replicate(MonotonicTime now, const BlockKey& key, worker::Comma
       }
       return;
     }
+    if (crowded) return;
     if (block.holders.size() < least) {
       block.tried.clear();
       block.retry_at = now + kRetryAllUs;
@@ -117,7 +156,7 @@ void BlockTable::CopyFailed(MonotonicTime now, const BlockKey& key, bool for_goo
   } else {
     block.retry_at = now + kRetryPeerUs;
   }
-  block.copying.reset();
+  EndCopy(block);
   Replicate(now, key, out);
 }
 
@@ -127,23 +166,28 @@ void BlockTable::OnCopied(MonotonicTime now, const std::string& from,
   auto found = blocks_.find(key);
   if (found == blocks_.end()) return;
   Block& block = found->second;
-  if (!block.copying.has_value() ||
-      (block.copying->worker_id != message.worker_id() && block.copying->address != from)) {
-    return;
-  }
+  const WorkerJob* job = JobOf(key);
+  const bool awaited = block.copying.has_value() &&
+                       (block.copying->worker_id == message.worker_id() ||
+                        block.copying->address == from);
+  // One that was given up on may have taken its copy all the same.
+  const bool known = job != nullptr && job->MemberById(message.worker_id()) != nullptr;
+  if (!awaited && (!message.ok() || !known)) return;
   if (!message.ok()) {
     out.push_back(worker::Say{"worker " + message.worker_id() + " did not take a copy of " +
                               BlockText(key) + ": " + message.error()});
     CopyFailed(now, key, /*for_good=*/true, out);
     return;
   }
-  block.holders.insert(block.copying->worker_id);
-  block.copying.reset();
+  const std::string holder = awaited ? block.copying->worker_id : message.worker_id();
+  if (awaited) EndCopy(block);
+  if (!block.holders.insert(holder).second && !awaited) return;
   if (block.stage == Stage::kReplicating) {
     Replicate(now, key, out);
   } else if (block.stage == Stage::kLogged || block.stage == Stage::kHeld) {
     block.tell_again = kTellAgain;
-    if (const WorkerJob* job = JobOf(key)) Announce(now, *job, block, out);
+    active_.insert(key);
+    if (job != nullptr) Announce(now, *job, block, out);
   }
 }
 
@@ -179,7 +223,7 @@ void BlockTable::OnCopyUnreadable(MonotonicTime now, const BlockKey& key, worker
   auto found = blocks_.find(key);
   if (found == blocks_.end() || !found->second.copying.has_value()) return;
   out.push_back(worker::Say{"block " + BlockText(key) + " cannot be read and is not copied"});
-  found->second.copying.reset();
+  EndCopy(found->second);
   found->second.retry_at = now + kRetryAllUs;
 }
 
@@ -254,6 +298,7 @@ void BlockTable::Remove(Blocks::iterator found, bool at_peers, worker::Commands&
   if (incarnation != incarnations_.end()) incarnation->second.unlogged.erase(key.number);
   active_.erase(key);
   settled_.push_back(key);
+  EndCopy(found->second);
   blocks_.erase(found);
   out.push_back(worker::DropBlock{key});
 }
@@ -286,6 +331,7 @@ void BlockTable::OnReplicate(MonotonicTime now, const proto::ReplicateBlock& mes
     Announce(now, *job, block, out);
     return;
   }
+  if (!MayCopyTo(message.target_address(), block)) return;  // the driver asks again
   proto::ClusterMembers::Member peer;
   peer.set_worker_id(message.target_worker());
   peer.set_address(message.target_address());
@@ -302,7 +348,11 @@ void BlockTable::OnSession(uint64_t job_instance, uint64_t epoch) {
 
 void BlockTable::OnJobEnded(uint64_t job_instance, uint64_t epoch, worker::Commands& out) {
   const auto of_job = [&](const BlockKey& key) { return key.job_instance == job_instance; };
+  for (auto& [key, block] : blocks_) {
+    if (of_job(key)) EndCopy(block);
+  }
   std::erase_if(blocks_, [&](const auto& block) { return of_job(block.first); });
+  std::erase_if(crowded_, [&](const auto& entry) { return of_job(entry.first); });
   std::erase_if(incarnations_, [&](const auto& entry) { return of_job(entry.first); });
   std::erase_if(active_, of_job);
   std::erase_if(restoring_, of_job);

@@ -151,6 +151,11 @@ class BlockTable {
   void Replicate(MonotonicTime now, const BlockKey& key, worker::Commands& out);
   // True when the block need not be written to the received-data log, or is there.
   bool Logged(MonotonicTime now, const WorkerJob& job, Block& block, worker::Commands& out);
+  // The peer that a block goes to now. Null: there is none, or it has enough under way (`crowded`).
+  const proto::ClusterMembers::Member* PeerWithRoom(MonotonicTime now, const WorkerJob& job,
+                                                    const BlockKey& key, bool* crowded);
+  bool MayCopyTo(const std::string& address, const Block& block) const;
+  void EndCopy(Block& block);
   void CopyTo(MonotonicTime now, Block& block, const proto::ClusterMembers::Member& peer,
               worker::Commands& out);
   void CopyFailed(MonotonicTime now, const BlockKey& key, bool for_good, worker::Commands& out);
@@ -169,6 +174,14 @@ class BlockTable {
   const WorkerJobs& jobs_;
   Blocks blocks_;
   std::map<BlockKey, Incarnation> incarnations_;  // by name with number 0
+  // By address of a peer: what was sent to it and is not answered. A link that is given more than
+  // it holds breaks, and all of it goes out again.
+  struct UnderWay {
+    uint64_t copies = 0;
+    uint64_t bytes = 0;
+  };
+  std::map<std::string, UnderWay> under_way_;
+  std::map<BlockKey, MonotonicTime> crowded_;     // incarnations whose peer takes no more till then
   std::set<BlockKey> active_;                     // blocks that Tick has to look at
   std::vector<BlockKey> settled_;
   std::set<BlockKey> restoring_;                  // being read from the received-data log

@@ -47,7 +47,7 @@ void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Com
       return holder != config_.worker_id && session.MemberById(holder) == nullptr;
     });
     if (block.copying.has_value() && session.MemberById(block.copying->worker_id) == nullptr) {
-      block.copying.reset();
+      EndCopy(block);
     }
     if (block.stage == Stage::kReplicating) touched.push_back(it->first);
     if (block.stage != Stage::kHeld || block.info.reliable()) continue;
@@ -125,10 +125,11 @@ bool BlockTable::HandOver(MonotonicTime now, worker::Commands& out) {
     if (!SoleCopy(*job, block)) continue;
     done = false;  // without a peer it waits for one: whoever sent it was told that it is safe
     if (now < block.retry_at) continue;
-    if (const auto* peer = ChoosePeer(*job, block)) {
+    bool crowded = false;
+    if (const auto* peer = PeerWithRoom(now, *job, key, &crowded)) {
       active_.insert(key);
       CopyTo(now, block, *peer, out);
-    } else {
+    } else if (!crowded) {
       block.tried.clear();
       block.retry_at = now + kRetryAllUs;
     }

@@ -55,6 +55,44 @@ TEST_F(WorkerCoreTest, ABrokenLinkIsTriedAgain) {
   EXPECT_EQ(Done().front(), "copy 1 to w3:1");
 }
 
+// All at once they overflowed the link, which broke, and all were sent again.
+TEST_F(WorkerCoreTest, SoManyCopiesAreUnderWayToAPeerAndNoMore) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  const auto copies = [&] {
+    const Words done = Done();
+    return std::count_if(done.begin(), done.end(), [](const std::string& word) {
+      return word.starts_with("copy") && word.ends_with("w3:1");
+    });
+  };
+  Seal(1, 300);
+  EXPECT_EQ(copies(), 256);
+  for (uint64_t number = 1; number <= 10; ++number) Copied("w3", number);
+  After(100);
+  EXPECT_EQ(copies(), 10);
+  Step(worker::PeerDown{"w3:1", /*refused=*/false});
+  After(100);
+  EXPECT_EQ(copies(), 256);
+}
+
+TEST_F(WorkerCoreTest, ACopyThatWasGivenUpOnAndTakenCounts) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Done();
+  After(600);
+  Beat(1);
+  After(600);  // more than a lease in all
+  EXPECT_EQ(Done(), Words{"copy 1 to w2:1"});
+  Copied("w3", 1);
+  Copied("w2", 1);
+  EXPECT_EQ(Done(), Words{"announce 1 w1 w2 w3 to jd:1"});
+  Verdict(1);
+  Done();
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), Words{});  // known
+}
+
 TEST_F(WorkerCoreTest, BelowTheMinimumNothingIsAnnounced) {
   Session(1, {{"w1", "h1"}}, 2, 2);
   RunExecutor(1, "receivers");
