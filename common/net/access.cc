@@ -60,6 +60,7 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
     case M::kBlockCopied:
     case M::kBlockNotRestored:
     case M::kDrainWorker:
+    case M::kJobsOver:
     case M::kDriverLeads:
     case M::kReplayLetters:
     case M::MESSAGE_NOT_SET:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <utility>
 
 #include "driver/daemon/slot_allocation.h"
@@ -136,6 +137,22 @@ void DaemonCore::OnHeartbeat(const std::string& from, const proto::WorkerHeartbe
     out_.push_back(Send{from, std::move(answer)});
   }
   if (changed) reallocate_ = true;
+  EndExecutorsOfEndedJobs(from, heartbeat);
+}
+
+// Their own job driver may have been killed before it could. A job that is not known here may run
+// all the same: of another daemon, or of one whose table is lost.
+void DaemonCore::EndExecutorsOfEndedJobs(const std::string& worker,
+                                         const proto::WorkerHeartbeat& heartbeat) {
+  std::set<std::string> over;
+  for (const proto::ExecutorStatus& executor : heartbeat.executors()) {
+    const JobLife* job = Find(executor.job());
+    if (job != nullptr && job->ended()) over.insert(executor.job());
+  }
+  if (over.empty()) return;
+  Send send{worker, {}};
+  for (const std::string& job : over) send.message.mutable_jobs_over()->add_jobs(job);
+  out_.push_back(std::move(send));
 }
 
 void DaemonCore::OnDriverRegister(const std::string& from,

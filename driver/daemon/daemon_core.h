@@ -76,6 +76,7 @@ class DaemonCore {
 
   void OnWorkerRegister(const std::string& from, const proto::WorkerRegister& worker);
   void OnHeartbeat(const std::string& from, const proto::WorkerHeartbeat& heartbeat);
+  void EndExecutorsOfEndedJobs(const std::string& worker, const proto::WorkerHeartbeat& heartbeat);
   void OnDriverRegister(const std::string& from, const proto::JobDriverRegister& driver);
   void OnStatus(const std::string& from, const proto::JobStatus& status);
   void DrainSlow(const std::string& job, const proto::SlowWorker& slow);

@@ -129,6 +129,19 @@ def killed_for_memory(run):
     print("ok an executor was killed for memory")
 
 
+def given_up(cluster, gate):
+    """Nobody starts its driver again: its executors and receivers must not go on without it."""
+    job = GateJob(cluster, "given-up")
+    job.submit(gate, conf=[*CONF, "driver_restarts=0"])
+    job.await_sums([])
+    if not cluster.pids_with("[job given-up, executor"):
+        raise Failure("the job has no executor")
+    kill(cluster.job("given-up")["driver_pid"])
+    wait_until(lambda: cluster.job("given-up")["state"] == "FAILED", "the job to fail")
+    wait_until(lambda: not cluster.pids_with("[job given-up, executor"), "its executors to end")
+    print("ok a job that is given up leaves no process")
+
+
 def no_room_for_logs(sluice, gate):
     """Daemons whose standard error takes nothing, and a worker's death to talk about."""
     with Cluster(sluice) as cluster:
@@ -232,6 +245,7 @@ def main():
         for name in ("w0", "w1"):
             cluster.start_worker(name)
         another_program(cluster, shape)
+        given_up(cluster, gate)
         run = Run(cluster, gate)
         run.more()
         names_of_processes(run, gate)

@@ -206,6 +206,15 @@ void ExecutorTable::StopOldTasks(MonotonicTime now, uint64_t job_instance, uint6
   for (const ExecutorKey& key : old) Stop(now, key, "its epoch is over", true, out);
 }
 
+void ExecutorTable::StopJob(MonotonicTime now, const std::string& name, const std::string& cause,
+                            worker::Commands& out) {
+  std::vector<ExecutorKey> keys;
+  for (const auto& [key, executor] : executors_) {
+    if (executor.request.job() == name) keys.push_back(key);
+  }
+  for (const ExecutorKey& key : keys) Stop(now, key, cause, !Find(key)->receives(), out);
+}
+
 void ExecutorTable::StopAll(MonotonicTime now, std::optional<uint64_t> job_instance,
                             const std::string& cause, bool at_once, worker::Commands& out) {
   std::vector<ExecutorKey> keys;

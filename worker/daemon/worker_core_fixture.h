@@ -88,6 +88,7 @@ class WorkerCoreTest : public testing::Test {
         file->set_name(name);
         file->set_digest(digest);
       }
+      start->set_job("wc");
       if (role == "receivers") {
         start->add_streams(1);
         start->add_incarnations(kIncarnation);

@@ -30,6 +30,12 @@ void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands
         On(now, drain, out);
       }
       return;
+    case Kind::kJobsOver:
+      if (event.from != driver_.address() || !driver_.Takes(message.leader_epoch())) return;
+      for (const std::string& job : message.jobs_over().jobs()) {
+        executors_.StopJob(now, job, "its job has ended", out);
+      }
+      return;
     case Kind::kBlockCopied:
       return blocks_.OnCopied(now, event.from, message.block_copied(), out);
     case Kind::kExecutorAttach:

@@ -206,6 +206,21 @@ TEST_F(WorkerCoreTest, AnExecutorThatIsStoppedWhileItsFilesComeIsEndedAtItsStart
   EXPECT_EQ(Done(), (Words{"kill 2"}));
 }
 
+TEST_F(WorkerCoreTest, EndsTheExecutorsOfAJobThatTheDriverDaemonCallsEnded) {
+  Session(1, kThree);
+  RunExecutor(1, "tasks");
+  RunExecutor(2, "receivers");
+  Done();
+  const auto over = [&](const std::string& from, const std::string& job) {
+    Receive(from, [&](proto::Envelope& e) { e.mutable_jobs_over()->add_jobs(job); });
+    return Done();
+  };
+  EXPECT_EQ(over("driver:1", "another"), Words{});
+  EXPECT_EQ(over("jd:1", "wc"), Words{});
+  EXPECT_EQ(over("driver:1", "wc"), (Words{"kill 1", "end 2"}));
+  EXPECT_EQ(over("driver:1", "wc"), (Words{"kill 1"}));
+}
+
 TEST_F(WorkerCoreTest, TellsTheJobDriverWhatItsReceiversHaveTaken) {
   Session(1, kThree);
   RunExecutor(1, "receivers");
