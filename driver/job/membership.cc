@@ -244,7 +244,7 @@ void Membership::LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& ne
         news.receivers_down.emplace_back(stream, executor.worker_id);
       }
     }
-  } else {
+  } else if (executor.phase == ExecutorEntry::Phase::kReady) {
     news.executors_changed = true;
   }
   const std::string place = BackoffKey(executor);

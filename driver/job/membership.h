@@ -52,7 +52,7 @@ struct ExecutorEntry {
 
 // What happened in a turn that the rest of the core must know.
 struct MembershipNews {
-  bool executors_changed = false;   // a task executor became ready or was lost
+  bool executors_changed = false;   // one of tasks became ready, or was lost that had been
   std::vector<std::pair<uint32_t, uint64_t>> dead_receivers;  // (stream, incarnation)
   // (stream, worker) of receivers that began to receive, or ended after they had.
   std::vector<std::pair<uint32_t, std::string>> receivers_up, receivers_down;

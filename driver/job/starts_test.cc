@@ -23,6 +23,17 @@ TEST(StartsTest, OneWorkerOnWhichTheyStartIsEnough) {
   EXPECT_FALSE(cluster.end.has_value());
 }
 
+// Each was taken for a member that was lost, and all state was loaded anew.
+TEST(StartsTest, FailedStartsOnOneWorkerBeginNoGeneration) {
+  Cluster cluster(2);
+  cluster.broken = {"w0"};
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return !cluster.grants.empty(); }));
+  const size_t starts = cluster.starts.size();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.starts.size() >= starts + 4; }, 5000));
+  EXPECT_EQ(cluster.grants.size(), 1u);
+}
+
 // Killed from outside, or its binary could not be fetched just now: it is tried for ever.
 TEST(StartsTest, WhatIsNotTheExecutorsDoingIsTriedAgain) {
   Cluster cluster(1);
