@@ -4,6 +4,15 @@
 
 namespace sluice {
 
+OutputBuckets::Connect OutputBuckets::Briefly() {
+  return [](const std::string& bucket) {
+    S3ClientOptions options;
+    options.deadline_ms = 2'000;
+    options.try_ms = 5'000;
+    return ConnectS3(bucket, options);
+  };
+}
+
 absl::StatusOr<OutputBuckets::Place> OutputBuckets::Find(const std::string& url) {
   constexpr size_t kScheme = 5;
   const size_t slash = url.find('/', kScheme);
@@ -17,6 +26,15 @@ absl::StatusOr<OutputBuckets::Place> OutputBuckets::Find(const std::string& url)
     ASSIGN_OR_RETURN(bucket, connect_(name));
   }
   return Place{bucket, url.substr(slash + 1)};
+}
+
+// The key of a batch before all others.
+absl::Status TryBucket(OutputBuckets* buckets, const std::string& prefix,
+                       const std::string& suffix) {
+  ASSIGN_OR_RETURN(const OutputBuckets::Place place,
+                   buckets->Find(prefix + "-0" + (suffix.empty() ? "" : "." + suffix) +
+                                 "/part-probe"));
+  return place.bucket->TryUpload(place.key);
 }
 
 }  // namespace sluice

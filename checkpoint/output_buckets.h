@@ -24,6 +24,8 @@ class OutputBuckets {
       std::function<absl::StatusOr<std::shared_ptr<S3Bucket>>(const std::string& bucket)>;
   OutputBuckets() : OutputBuckets([](const std::string& bucket) { return ConnectS3(bucket); }) {}
   explicit OutputBuckets(Connect connect) : connect_(std::move(connect)) {}
+  // For those who ask whether a bucket may be written, and do not wait long for one that is away.
+  static Connect Briefly();
 
   struct Place {
     std::shared_ptr<S3Bucket> bucket;
@@ -37,5 +39,10 @@ class OutputBuckets {
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<S3Bucket>> buckets_;
 };
+
+// Whether parts of an output may be put: begins an upload and aborts it. One that is left open when
+// this process ends is aborted with those of batches that were never decided. Errors as of S3Client.
+absl::Status TryBucket(OutputBuckets* buckets, const std::string& prefix,
+                       const std::string& suffix);
 
 }  // namespace sluice

@@ -48,6 +48,8 @@ class S3Bucket {
   // Durable, and visible to nobody before it is completed.
   absl::StatusOr<S3OpenUpload> OpenUpload(const std::string& key, std::string_view bytes,
                                           const std::string& nonce);
+  // Whether one may be opened: it is aborted at once, and leaves nothing.
+  absl::Status TryUpload(const std::string& key);
   // As PutOnce, without sending the bytes. Data loss: the upload is gone, and its object not there.
   absl::Status CompleteUpload(const S3OpenUpload& upload);
   absl::StatusOr<bool> Has(const std::string& key);

@@ -175,6 +175,11 @@ absl::StatusOr<S3OpenUpload> S3Bucket::OpenUpload(const std::string& key, std::s
   return upload.Leave(nonce);
 }
 
+absl::Status S3Bucket::TryUpload(const std::string& key) {
+  Upload upload(client_.get(), key);
+  return upload.Begin(client_->NewNonce(), Crc32c(""));
+}
+
 absl::Status S3Bucket::CompleteUpload(const S3OpenUpload& open) {
   if (open.id.empty()) return PutOnce(open.key, "", open.nonce);
   Upload upload(client_.get(), open);

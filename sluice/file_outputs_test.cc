@@ -167,5 +167,35 @@ TEST_F(FileOutputsTest, PlacesAndOptionsThatCannotBeAreRefused) {
   }
 }
 
+// It ended its job at the first batch (1).
+TEST_F(FileOutputsTest, APlaceThatCannotBeWrittenIsRefusedBeforeAnythingRuns) {
+  fs::create_directories(folder_);
+  std::ofstream(folder_ + "/file") << "no folder";
+  for (const SaveOptions& options : {SaveOptions{}, SaveOptions{.roll_bytes = 100}}) {
+    TestContext test;
+    TestInput<std::string> words(test);
+    int ran = 0;
+    words.stream().SaveAsTextFiles(folder_ + "/file/words", "", options);
+    words.stream().ForeachBatch([&](const auto&...) { ++ran; });
+    words.Push({"a"});
+    const Outcome outcome = test.RunBatch();
+    EXPECT_EQ(outcome.exit_code, 3);
+    EXPECT_THAT(outcome.message, HasSubstr("SaveAsTextFiles to " + folder_ + "/file/words"));
+    EXPECT_THAT(outcome.message, HasSubstr("Not a directory"));
+    EXPECT_EQ(ran, 0);
+  }
+}
+
+TEST_F(FileOutputsTest, NothingOfTheLookAtTheFolderIsLeft) {
+  TestContext test;
+  TestInput<std::string> words(test);
+  words.stream().SaveAsTextFiles(folder_ + "/words");
+  words.Push({"a"});
+  ASSERT_TRUE(test.RunBatch().ok());
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    EXPECT_EQ(entry.path().filename(), "words-" + At(1));
+  }
+}
+
 }  // namespace
 }  // namespace sluice

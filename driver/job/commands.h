@@ -62,6 +62,12 @@ struct PublishDone {
   std::string error;  // empty: published
   bool fatal = false; // the target is another job's
 };
+// Answers MarkOutputs, and says of outputs in words for people.
+struct OutputsMarked {
+  std::string refused;               // one that the job driver cannot write, and why
+  std::vector<std::string> passing;  // those of which that is not known now, and why
+  std::vector<uint32_t> outputs;     // that executors are to look at
+};
 struct ForeachDone {
   int64_t batch_ms = 0;
   uint32_t output = 0;
@@ -88,8 +94,8 @@ struct StopRequested {
   int64_t deadline_us = 0;  // from now
 };
 using DriverEvent = std::variant<TimerDue, MessageIn, PeerDown, LogDurable, LogFailed,
-                                 SourcesListed, PublishDone, ForeachDone, ManifestPut,
-                                 KeptAside, ReceivedOrphans, StopRequested>;
+                                 SourcesListed, PublishDone, OutputsMarked, ForeachDone,
+                                 ManifestPut, KeptAside, ReceivedOrphans, StopRequested>;
 
 // ---- commands ------------------------------------------------------------------------------
 
@@ -99,6 +105,13 @@ struct ListSources {
   int64_t batch_ms = 0;
   int64_t zero_ms = 0;  // when the job first started
 };
+// Puts a marker into the folder of every file output, for executors to find; with `buckets` those
+// are tried, too. Answered by OutputsMarked; undone by UnmarkOutputs.
+struct MarkOutputs {
+  uint64_t job_instance = 0;
+  bool buckets = false;
+};
+struct UnmarkOutputs {};
 // Print or move into place, by the kind of the output; idempotent.
 struct PublishOutput {
   int64_t batch_ms = 0;
@@ -180,8 +193,9 @@ struct EndJob {
   std::string state;
   std::string message;
 };
-using DriverCommand = std::variant<Send, AppendEntries, ListSources, PublishOutput, RollOutput,
-                                   RunForeach, PutManifest, KeepAside, CollectStore, BatchNews,
-                                   OutputNews, ReceiverNews, Say, EndJob>;
+using DriverCommand = std::variant<Send, AppendEntries, ListSources, MarkOutputs, UnmarkOutputs,
+                                   PublishOutput, RollOutput, RunForeach, PutManifest, KeepAside,
+                                   CollectStore, BatchNews, OutputNews, ReceiverNews, Say,
+                                   EndJob>;
 
 }  // namespace sluice

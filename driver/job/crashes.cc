@@ -52,13 +52,6 @@ void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exi
   phase_ = Phase::kForming;  // the present one would run the suspects among others
 }
 
-// A job that has not come up must not wait for ever for executors that cannot.
-void JobDriverCore::JudgeStart(const proto::ExecutorExited& exited) {
-  if (exited.refused() && state_.last_decided_ms() == 0) return Fail(3, exited.cause());
-  const std::string nothing = members_.NothingStarts(options_.task_max_failures);
-  if (!nothing.empty()) Fail(1, nothing);
-}
-
 void JobDriverCore::ForgetBlame(MonotonicTime now, int64_t up_to_batch_ms) {
   blame_.Forget(up_to_batch_ms);
   if (blame_.suspects().empty()) members_.WantApart(now, false, out_);

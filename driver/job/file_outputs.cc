@@ -57,7 +57,7 @@ void FileOutputs::Sweep(const Output& output, const std::string& staged, uint64_
   const uint64_t at_first = bucket ? 1 : kSweptAtFirst;
   // Parts of rolled files are many, and rolled files few.
   if (!Rolls(output) && count >= at_first && count % kPublishedPerSweep != 0) return;
-  const StagedOf left{output.prefix, output.suffix, job_instance, output.id};
+  const StagedOf left{output.prefix, output.suffix, job_instance, output.id, epoch_};
   if (!bucket) return SweepStaged(left, batch_ms);
   const absl::Status swept = Rolls(output) ? SweepStagedObjects(&buckets_, left, batch_ms)
                                            : AbortUndecidedUploads(&buckets_, left, batch_ms);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "gtest/gtest.h"
 
@@ -52,6 +53,15 @@ TEST_F(FileOutputsTest, LooksForWhatIsLeftBehindAGenerationAndThenSeldom) {
   EXPECT_TRUE(left_after(10, "e1g2"));
   EXPECT_FALSE(left_after(100, "e1g2"));
   EXPECT_FALSE(left_after(1, "e1g3"));
+}
+
+TEST_F(FileOutputsTest, WhatFormerJobDriversMarkedFoldersWithGoes) {
+  const std::string marker = root_ + "/.sluice-probe-0000000000000007-e";
+  for (const char* left : {"0", "1", "1x4"}) std::ofstream(marker + left) << "a marker";
+  Publish(100, "e1g1");
+  EXPECT_FALSE(fs::exists(marker + "0"));
+  EXPECT_TRUE(fs::exists(marker + "1"));  // its own
+  EXPECT_FALSE(fs::exists(marker + "1x4"));
 }
 
 }  // namespace

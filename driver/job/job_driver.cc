@@ -48,11 +48,13 @@ JobDriver::JobDriver(JobDriverParts parts, OpenedJob opened)
       checkpoints_(parts_.objects, parts_.codec),
       collector_(&checkpoints_),
       files_(opened_.job.epoch),
+      folders_(parts_.graph, opened_.job.epoch),
       loop_({.name = "job-core", .clock = parts_.clock}),
       log_loop_({.name = "job-log"}),
       io_loop_({.name = "job-io"}),
       store_loop_({.name = "job-store"}),
       output_loop_({.name = "job-output"}),
+      probe_loop_({.name = "job-probe"}),
       user_loop_({.name = "job-user"}),
       news_(parts_.graph, parts_.clock, parts_.listeners) {}
 
@@ -60,6 +62,8 @@ JobDriver::~JobDriver() { Stop(); }
 
 void JobDriver::Stop() {
   loop_.Stop();
+  probe_loop_.Stop();
+  folders_.Unmark();  // before what may never end
   log_loop_.Stop();
   io_loop_.Stop();
   store_loop_.Stop();
@@ -176,6 +180,10 @@ void JobDriver::Carry(DriverCommand command) {
     news_.Tell(*output);
   } else if (const auto* receiver = std::get_if<ReceiverNews>(&command)) {
     news_.Tell(*receiver);
+  } else if (const auto* mark = std::get_if<MarkOutputs>(&command)) {
+    probe_loop_.Post([this, mark = *mark] { Feed(folders_.Mark(mark)); });
+  } else if (std::holds_alternative<UnmarkOutputs>(command)) {
+    probe_loop_.Post([this] { folders_.Unmark(); });
   } else if (auto* publish = std::get_if<PublishOutput>(&command)) {
     output_loop_.Post([this, publish = std::move(*publish)] { Publish(publish); });
   } else if (auto* roll = std::get_if<RollOutput>(&command)) {

@@ -17,6 +17,7 @@
 #include "driver/job/file_outputs.h"
 #include "driver/job/job_driver_core.h"
 #include "driver/job/listener_news.h"
+#include "driver/job/output_folders.h"
 #include "driver/job/recovery.h"
 
 namespace sluice {
@@ -41,8 +42,9 @@ struct JobEnding {
 };
 
 // Thread-safe; one thread at a time in AwaitSettled. Threads: one runs the core, one appends to the
-// log, one lists sources and publishes, one puts and collects checkpoints (a store may be far away,
-// and publication must not wait for it), one runs user code of output operations.
+// log, one lists sources, one publishes, one marks the places of outputs, one puts and collects
+// checkpoints (a store may be far away, and publication must not wait for it), one runs user code of
+// output operations.
 class JobDriver : public Transport::Handler {
  public:
   // Opens the log and an epoch in it, before anything else of the job starts. `options` lacks
@@ -94,6 +96,7 @@ class JobDriver : public Transport::Handler {
   CheckpointStore checkpoints_;
   CheckpointCollector collector_;
   FileOutputs files_;  // by the thread of output_loop_
+  OutputFolders folders_;  // by that of probe_loop_
   JobDriverOptions options_;
   Transport* transport_ = nullptr;
   std::unique_ptr<JobDriverCore> core_;
@@ -111,6 +114,7 @@ class JobDriver : public Transport::Handler {
   EventLoop io_loop_;
   EventLoop store_loop_;
   EventLoop output_loop_;  // a bucket that is away holds up nothing else
+  EventLoop probe_loop_;   // nor does publication hold up the start of executors
   EventLoop user_loop_;
   ListenerNews news_;
 };

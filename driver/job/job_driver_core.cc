@@ -49,6 +49,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       state_(recovered.state),
       log_(&state_, std::move(recovered.state), recovered.next_slot),
       members_(options_, epoch_, ReceiverStreams(graph), random_),
+      marks_(graph),
       blocks_(options_, &state_, &log_, &members_, epoch_),
       roller_(graph_.outputs(), &state_, &log_),
       publisher_(&state_, &log_, &roller_),
@@ -74,6 +75,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
   if (recovered.manifest_ms != 0) TakeChains(recovered);
   members_.SetJob(state_.begun() ? state_.job().job_instance() : random_(), init_);
   members_.SetDurableSlot(log_.next_slot() - 1);
+  if (marks_.needed()) members_.HoldTasks();
   const uint64_t former = state_.program().graph_fingerprint();
   const bool changed = former != 0 && former != graph_.Fingerprint();
   if (changed) blocks_.RefuseFormerReceivers();
@@ -89,8 +91,9 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     wall_ms_ = timer->wall_ms;
     wall_seen_ = now;
     // No worker hears of a job whose beginning could still be lost: the next driver would begin
-    // another one beside what this one started.
-    if (log_.durable().begun()) {
+    // another one beside what this one started. Nor does any of one that cannot write its outputs.
+    const bool first = state_.last_decided_ms() == 0;
+    if (log_.durable().begun() && (marks_.looked() || !first)) {
       MembershipNews news;
       members_.OnTimer(now, news, out_);
       TakeNews(now, news);
@@ -133,6 +136,8 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
         events_->OutputEnded(now, published->batch_ms, published->output, "", out_);
       }
     }
+  } else if (const auto* marked = std::get_if<OutputsMarked>(&event)) {
+    OnMarked(*marked);
   } else if (const auto* done = std::get_if<ForeachDone>(&event)) {
     BatchRun* run = runner_ ? runner_->Find(done->batch_ms) : nullptr;
     if (run != nullptr && done->generation == generation_) {
@@ -326,9 +331,9 @@ void JobDriverCore::JudgeSuspicions(MonotonicTime now) {
 }
 
 void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
-  if (!news.refused.empty()) {
-    Fail(3, news.refused);
-    return;
+  if (news.refused.has_value()) {
+    OnRefused(now, *news.refused);
+    if (ended_) return;
   }
   if (news.executors_changed) {
     new_generation_wanted_ = true;
@@ -369,6 +374,7 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
 void JobDriverCore::Advance(MonotonicTime now) {
   if (!begun_ && wall_ms_ != 0 && members_.ClusterSlots() > 0) BeginJob();
   if (begun_) {
+    AdvanceMarks();
     AdvanceSkip(now);
     AdvanceGeneration(now);
     AdvanceTick(now);

@@ -25,6 +25,7 @@
 #include "driver/job/letter_keeper.h"
 #include "driver/job/log_queue.h"
 #include "driver/job/membership.h"
+#include "driver/job/output_marks.h"
 #include "driver/job/program.h"
 #include "driver/job/publisher.h"
 #include "driver/job/receiver_losses.h"
@@ -87,6 +88,11 @@ class JobDriverCore {
   // Executors that ended, and what it says of their tasks (crashes.cc).
   void OnExited(MonotonicTime now, const proto::ExecutorExited& exited);
   void JudgeStart(const proto::ExecutorExited& exited);
+  void OnRefused(MonotonicTime now, const MembershipNews::Refusal& refused);
+  void JudgeStarts();
+  // Whether outputs can be written, and the marks by which executors see that (output_marks.h).
+  void OnMarked(const OutputsMarked& marked);
+  void AdvanceMarks();
   std::string Describe(const TaskName& task) const;
   void ForgetBlame(MonotonicTime now, int64_t up_to_batch_ms);
   // Job life (job_life.cc).
@@ -147,6 +153,7 @@ class JobDriverCore {
   JobState state_;
   LogQueue log_;
   Membership members_;
+  OutputMarks marks_;
   BlockDesk blocks_;
   Roller roller_;
   Publisher publisher_;

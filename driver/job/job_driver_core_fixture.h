@@ -141,6 +141,13 @@ class Cluster {
   bool by_itself = true;          // of their own doing
   std::string load_error;         // of every grant: the checkpoint is damaged
   bool refused = false;           // or never started, because they cannot run there
+  std::set<std::string> unfit;    // workers on which executors say that they cannot work
+  std::string unmarkable;         // why the job driver itself cannot write the output
+  std::string unmarkable_now;     // the same, of what may pass
+  bool hold_marks = false;        // marks are not made until MakeMarks
+  int marks = 0;                  // made, less those taken away
+  std::vector<MarkOutputs> asked_marks;
+  std::vector<proto::ExecutorInit> inits;  // of executors of tasks
   bool poisoned = false;          // whatever has input fails
   std::map<std::string, std::string> objects;  // kept aside, by name
   std::deque<KeepAside> puts;     // not in the store yet
@@ -181,6 +188,14 @@ class Cluster {
     hold_tasks = false;
     for (const proto::StartExecutor& start : held_tasks_) Start(start);
   }
+  void MakeMarks() {
+    hold_marks = false;
+    ++marks;
+    OutputsMarked marked{unmarkable, {}, {}};
+    if (!unmarkable_now.empty()) marked.passing.push_back(unmarkable_now);
+    if (unmarkable.empty() && unmarkable_now.empty()) marked.outputs.push_back(0);
+    Feed(marked);
+  }
   void MakeDurable() {
     while (!appends.empty()) MakeOneDurable();
   }
@@ -220,6 +235,11 @@ class Cluster {
     if (auto* append = std::get_if<AppendEntries>(&command)) {
       appends.push_back(append->entries);
       while (!hold_log && !appends.empty()) MakeOneDurable();
+    } else if (auto* mark = std::get_if<MarkOutputs>(&command)) {
+      asked_marks.push_back(*mark);
+      if (!hold_marks) MakeMarks();
+    } else if (std::holds_alternative<UnmarkOutputs>(command)) {
+      --marks;
     } else if (auto* publish = std::get_if<PublishOutput>(&command)) {
       if (publish_error.empty()) published.push_back(*publish);
       Feed(PublishDone{publish->batch_ms, publish->staged.output(), publish_error, false});
@@ -264,11 +284,14 @@ class Cluster {
         EndAtStart(send.to, m.start_executor());
       } else if (hold_tasks && m.start_executor().role() == "tasks") {
         held_tasks_.push_back(m.start_executor());
+        start_workers_[m.start_executor().executor()] = send.to;
       } else {
+        start_workers_[m.start_executor().executor()] = send.to;
         Start(m.start_executor());
       }
     } else if (m.has_executor_init()) {
       if (m.executor_init().deltas() != 0) delta_incarnation = m.executor_init().deltas();
+      SayReady(std::stoul(send.to.substr(1)), m.executor_init());
     } else if (m.has_grant()) {
       grants.push_back(m.grant());
       proto::Envelope reply;
@@ -343,9 +366,17 @@ class Cluster {
     hello.mutable_executor_hello()->set_epoch(start.epoch());
     hello.mutable_executor_hello()->set_executor(start.executor());
     hello.mutable_executor_hello()->set_link_address("e" + std::to_string(start.executor()));
+    if (start.role() == "tasks") tasks_.insert(start.executor());
     Deliver("e", hello);
+  }
+  void SayReady(uint32_t executor, const proto::ExecutorInit& init) {
+    if (tasks_.contains(executor)) inits.push_back(init);
     proto::Envelope ready;
-    ready.mutable_executor_ready()->set_executor(start.executor());
+    ready.mutable_executor_ready()->set_executor(executor);
+    const std::string& worker = start_workers_[executor];
+    if (unfit.contains(worker)) {
+      ready.mutable_executor_ready()->set_refused("/out is another one on " + worker);
+    }
     Deliver("e", ready);
   }
   void Report(const std::string& executor, const proto::Generation& generation,
@@ -409,6 +440,8 @@ class Cluster {
   uint64_t delta_number_ = 0;
   std::vector<std::tuple<std::string, proto::Generation, proto::GrantedBatch>> held_;
   std::vector<proto::StartExecutor> held_tasks_;
+  std::map<uint32_t, std::string> start_workers_;  // by executor
+  std::set<uint32_t> tasks_;                       // executors of that role
 };
 
 }  // namespace sluice

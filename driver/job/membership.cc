@@ -91,13 +91,7 @@ void Membership::OnHello(MonotonicTime now, const proto::ExecutorHello& hello,
   it->second.address = hello.link_address();
   it->second.push_address = hello.push_address();
   it->second.asked = now;
-  Send init{hello.link_address(), {}};
-  *init.message.mutable_executor_init() = init_;
-  const auto deltas = it->second.streams.find(kDeltaStream);
-  if (deltas != it->second.streams.end()) {
-    init.message.mutable_executor_init()->set_deltas(deltas->second);
-  }
-  out.push_back(std::move(init));
+  if (it->second.receivers || probed_outputs_.has_value()) SendInit(it->second, out);
 }
 
 void Membership::OnReady(MonotonicTime now, const proto::ExecutorReady& ready,
@@ -105,7 +99,7 @@ void Membership::OnReady(MonotonicTime now, const proto::ExecutorReady& ready,
   const auto it = executors_.find(ready.executor());
   if (it == executors_.end()) return;
   if (!ready.refused().empty()) {
-    news.refused = ready.refused();
+    news.refused = {it->first, ready.refused()};
     return;
   }
   if (it->second.phase == ExecutorEntry::Phase::kReady) return;
@@ -145,7 +139,8 @@ void Membership::OnPeerDown(MonotonicTime now, const PeerDown& down, MembershipN
 
 void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
                          std::vector<DriverCommand>& out) {
-  const bool overslept = last_timer_ != 0 && now - last_timer_ > options_.lease_us / 2;
+  // At the first timer nobody has been asked to say anything.
+  const bool overslept = last_timer_ == 0 || now - last_timer_ > options_.lease_us / 2;
   last_timer_ = now;
   for (auto& [id, worker] : workers_) {
     if (overslept) worker.heard = now;

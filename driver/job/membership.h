@@ -58,7 +58,11 @@ struct MembershipNews {
   std::vector<std::pair<uint32_t, std::string>> receivers_up, receivers_down;
   std::vector<std::string> lost_workers;
   std::vector<std::string> answered_workers;
-  std::string refused;              // an executor cannot work: the job fails with 3
+  struct Refusal {
+    uint32_t executor = 0;
+    std::string cause;
+  };
+  std::optional<Refusal> refused;   // an executor that is up cannot work
 };
 
 // Not thread-safe.
@@ -87,6 +91,14 @@ class Membership {
   void OnPeerDown(MonotonicTime now, const PeerDown& down, MembershipNews& news);
   // Sends what is due: sessions, beats, executors to start; judges leases.
   void OnTimer(MonotonicTime now, MembershipNews& news, std::vector<DriverCommand>& out);
+  // Executors of tasks that are on their way up are not told what to begin with before it is known
+  // which outputs they are to look at; at first that is known: at none (membership_starts.cc).
+  void HoldTasks() { probed_outputs_.reset(); }
+  void ReleaseTasks(std::vector<uint32_t> probed_outputs, std::vector<DriverCommand>& out);
+  bool TasksStarting() const;
+  // One that cannot work leaves, as one does that ends before it is ready, and is said now and then.
+  void GiveUp(MonotonicTime now, const MembershipNews::Refusal& refused, MembershipNews& news,
+              std::vector<DriverCommand>& out);
   // An executor leaves the job.
   void Evict(MonotonicTime now, uint32_t executor, MembershipNews& news,
              std::vector<DriverCommand>& out);
@@ -138,9 +150,11 @@ class Membership {
     uint32_t in_a_row = 0;
     uint32_t last_executor = 0;
     std::string last_cause;
+    MonotonicTime said = 0;
   };
   // Executors that share it wait for each other's restarts: of one worker and role.
   static std::string BackoffKey(const ExecutorEntry& executor);
+  void SendInit(const ExecutorEntry& executor, std::vector<DriverCommand>& out);
   void NoteStart(const ExecutorEntry& executor, const proto::ExecutorExited& exited);
   void LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news);
   void LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news);
@@ -166,6 +180,7 @@ class Membership {
   uint64_t job_instance_ = 0;
   uint64_t durable_slot_ = 0;
   proto::ExecutorInit init_;
+  std::optional<std::vector<uint32_t>> probed_outputs_ = std::vector<uint32_t>();
   proto::ClusterMembers members_;
   bool members_known_ = false;
   bool receivers_stopped_ = false;

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "checkpoint/output_marker.h"
 #include "common/kill_point.h"
 #include "common/status.h"
 #include "driver/job/output_place.h"
@@ -80,7 +81,9 @@ void SweepStaged(const StagedOf& staged, int64_t batch_ms) {
   std::error_code error;
   fs::directory_iterator entry(ParentOf(staged.prefix), error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    if (!IsStaged(entry->path().filename().string(), staged, batch_ms)) continue;
+    const std::string name = entry->path().filename().string();
+    const bool marker = IsMarkerLeft(name, staged.job_instance, staged.epoch);
+    if (!marker && !IsStaged(name, staged, batch_ms)) continue;
     std::error_code failed;
     fs::remove_all(entry->path(), failed);
   }

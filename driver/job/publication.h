@@ -16,12 +16,14 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
 // Deletes what is still staged of this output of this job for batches up to `batch_ms`, after
 // that one is published: by other generations, or for batches whose plan died with a job driver
 // before it was durable. Batches of an output are published in order, so nobody needs it any more.
-// `prefix` and `suffix` are the output's.
+// And markers of former job drivers (checkpoint/output_marker.h). `prefix` and `suffix` are the
+// output's, `epoch` is that of this job driver.
 struct StagedOf {
   std::string prefix;
   std::string suffix;
   uint64_t job_instance = 0;
   uint32_t output = 0;
+  uint64_t epoch = 0;
 };
 void SweepStaged(const StagedOf& staged, int64_t batch_ms);
 

@@ -123,6 +123,15 @@ TEST_F(S3PublicationTest, UploadsThatWereNeverDecidedAreAbortedAndLaterOnesLeftA
   EXPECT_EQ(s3_.uploads(), 2u);
 }
 
+TEST_F(S3PublicationTest, WhatIsLeftOfATrialOfTheBucketIsAborted) {
+  s3_.Add({.method = "DELETE", .status = 403, .code = "AccessDenied"});
+  s3_.Add({.method = "DELETE", .status = 403, .code = "AccessDenied"});  // with renewed keys
+  ASSERT_TRUE(TryBucket(&buckets_, "s3://bucket/p/out", "csv").ok());
+  ASSERT_EQ(s3_.uploads(), 1u);
+  ASSERT_TRUE(AbortUndecidedUploads(&buckets_, {"s3://bucket/p/out", "csv", kJob, 0}, 1000).ok());
+  EXPECT_EQ(s3_.uploads(), 0u);
+}
+
 // It took every upload behind the prefix for its own: what another output had decided was lost.
 TEST_F(S3PublicationTest, AnOutputOfTheSamePrefixAndAnotherSuffixIsLeftAlone) {
   publish_.staged.set_target_path("s3://bucket/p/out-1000.obj");

@@ -37,6 +37,7 @@ void DriverProcess::Start() {
     return;
   }
   opened_ = *std::move(opened);
+  site_->epoch = epoch();
   if (opened_.job.manifest_ms != 0) world.Count("recovery: job driver restored from a manifest");
   if (opened_.job.fell_back) world.Count("recovery: fell back to an older checkpoint");
   JobDriverOptions options;
@@ -125,6 +126,10 @@ void DriverProcess::Carry(DriverCommand& command) {
     Append(*append);
   } else if (const auto* list = std::get_if<ListSources>(&command)) {
     After(soon, [this, batch_ms = list->batch_ms] { Feed(List(batch_ms)); });
+  } else if (std::holds_alternative<MarkOutputs>(command)) {
+    After(soon, [this] { Feed(Mark()); });
+  } else if (std::holds_alternative<UnmarkOutputs>(command)) {
+    site_->marked.erase(epoch());
   } else if (const auto* publish = std::get_if<PublishOutput>(&command)) {
     After(soon, [this, publish = *publish] {
       const PublishDone done = Publish(publish);
@@ -229,6 +234,19 @@ SourcesListed DriverProcess::List(int64_t batch_ms) const {
     listed.values.push_back(value.function(batch_ms));
   }
   return listed;
+}
+
+OutputsMarked DriverProcess::Mark() {
+  if (site_->Chance(site_->world.faults.outputs_away)) {
+    site_->world.Count("output: not marked");
+    return {"", {"the disk is away"}, {}};
+  }
+  site_->marked.insert(epoch());
+  OutputsMarked marked;
+  for (const Output& output : site_->graph->outputs()) {
+    if (WritesFiles(output.kind)) marked.outputs.push_back(output.id);
+  }
+  return marked;
 }
 
 // A rename that never replaces; what was staged is gone afterwards.

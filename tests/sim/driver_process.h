@@ -41,6 +41,7 @@ class DriverProcess : public Process {
   void FinishAppend(absl::StatusOr<LogPosition> position);
   SourcesListed List(int64_t batch_ms) const;
   ForeachDone Foreach(const RunForeach& run);
+  OutputsMarked Mark();
   PublishDone Publish(const PublishOutput& publish);
   PublishDone Roll(const RollOutput& roll);
   ManifestPut Put(const PutManifest& put);

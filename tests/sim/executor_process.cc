@@ -5,6 +5,7 @@
 
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/errors.h"
+#include "checkpoint/output_marker.h"
 #include "checkpoint/rocksdb_sorted_db.h"
 #include "common/status.h"
 #include "worker/executor/delta_seal.h"
@@ -101,8 +102,22 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     ready_->set_executor(request_.executor());
     ready_->set_binary_digest(init.binary_digest());
     ready_->set_graph_fingerprint(site_->graph->Fingerprint());
+    ready_->set_refused(Refused(init));
   }
   SayReady();
+}
+
+// As one that looks for the marker in the folder of each output that it is told of.
+std::string ExecutorProcess::Refused(const proto::ExecutorInit& init) {
+  const auto& outputs = site_->graph->outputs();
+  const bool told = std::any_of(outputs.begin(), outputs.end(), [&](const Output& output) {
+    return init.conf().contains(ProbedOutputKey(output.id));
+  });
+  if (told && !site_->marked.contains(request_.epoch())) return "an output has no marker";
+  const bool goes_on = request_.epoch() == site_->epoch && !site_->log.decided().empty();
+  if (!told || !goes_on || !site_->Chance(site_->world.faults.outputs_unseen)) return "";
+  site_->world.Count("recovery: executor that does not see an output");
+  return "an output is not seen";
 }
 
 void ExecutorProcess::OnMessage(const std::string&, proto::Envelope message) {

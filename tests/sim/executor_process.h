@@ -28,6 +28,7 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
  private:
   void Beat();
   void Init(const proto::ExecutorInit& init);
+  std::string Refused(const proto::ExecutorInit& init);
   void SayReady();
   void Feed(ExecutorEvent event);
   void Do(Send& command);

@@ -26,6 +26,9 @@ struct Faults {
   double objects_slow = 0.03;
   double block_store_full = 0.01;  // a daemon has no room for a block; later it has
 
+  double outputs_away = 0.05;      // per look of a job driver at their folders
+  double outputs_unseen = 0.03;    // by a new executor, of a job that has decided batches
+
   // User code, per task.
   double task_throws = 0.003;
   double task_slow = 0.01;

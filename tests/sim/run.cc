@@ -102,6 +102,7 @@ const std::vector<std::string>& ExpectedCounters() {
         "disaster: another shape asked for", "recovery: former shape finished first",
         "recovery: state completed by deltas", "recovery: a delta could not be read",
         "recovery: rollback, as deltas were not whole", "recovery: state divided anew",
+        "recovery: executor that does not see an output", "output: not marked",
         "recovery: batches go on in another shape",
         "task: threw", "copies: asked for", "copies: run", "copies: came first",
         "copies: came second", "copies: loser ended", "copies: ended in vain", "copies: failed",

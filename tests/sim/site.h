@@ -91,6 +91,8 @@ struct Site {
   std::vector<std::string> broken;                             // invariants
   int64_t wall_offset_ms = 1'000'000;
   bool log_full = false;
+  uint64_t epoch = 0;                                          // the newest of a job driver
+  std::set<uint64_t> marked;                                   // epochs that marked the outputs
   bool calm = false;                                           // no faults any more
   bool killed = false;                                         // an executor with its state
 

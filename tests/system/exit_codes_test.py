@@ -132,6 +132,23 @@ class Cases:
             os.chmod(token, 0o644)
             self.expect(3, "a token that others can read", to + [f"--token-file={token}"], "0600")
 
+    def unreachable_outputs(self):
+        """An output that cannot be written is found at the start, and nothing is left of the look."""
+        s, inputs = self.cluster.sluice, self.cluster.path("unreachable")
+        os.makedirs(inputs)
+        file = self.cluster.path("no-folder")
+        with open(file, "w") as f:
+            f.write("a file")
+        where = [f"--dir={inputs}", f"--output={file}/deep/out"]
+        says = f"an output cannot be written; choose a prefix that all nodes of the cluster may " \
+               f"write to: SaveAsTextFiles to {file}/deep/out, by the job driver on "
+        self.expect(3, "an output below a file", [self.misfit, *where], says)
+        self.expect(3, "the same on a cluster",
+                    [s, "submit", f"--driver={self.cluster.address}", "--name=unreachable",
+                     self.misfit, "--", *where], says)
+        self.expect(2, "an output that is no absolute path",
+                    [self.misfit, f"--dir={inputs}", "--output=out"], "absolute")
+
     def bad_records(self):
         s = self.cluster.sluice
         build = ["--dir=/tmp", f"--output={self.cluster.path('out-build')}", "--misfit=build"]
@@ -257,6 +274,7 @@ def main():
         cases = Cases(cluster, misfit, ledger)
         cases.typed_wrong()
         cases.refused()
+        cases.unreachable_outputs()
         cases.denied()
         cases.checkpoints()
         cases.bad_records()

@@ -6,6 +6,8 @@
 
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/errors.h"
+#include "checkpoint/output_marker.h"
+#include "common/passing_error.h"
 #include "common/status.h"
 #include "glog/logging.h"
 #include "worker/executor/delta_seal.h"
@@ -84,6 +86,7 @@ absl::Status Executor::Impl::Build(const proto::ExecutorInit& init) {
         "the build function has made another graph here than in the job driver: what differs from "
         "process to process has to come from Constant()");
   }
+  RETURN_IF_ERROR(ProbeOutputs(init));
   plan_ = std::make_unique<StagePlan>(*graph_, init.partitions());
   setup_.plan = plan_.get();
   setup_.job_instance = options_.job_instance;
@@ -114,6 +117,30 @@ absl::Status Executor::Impl::Build(const proto::ExecutorInit& init) {
   core_ = std::make_unique<ExecutorCore>(std::move(core), plan_.get());
   std::lock_guard lock(mutex_);
   bag_.SetStages(plan_->stages().size());
+  return absl::OkStatus();
+}
+
+// Whether this process may write what tasks stage, in the folders that the job driver has marked.
+absl::Status Executor::Impl::ProbeOutputs(const proto::ExecutorInit& init) {
+  for (const Output& output : graph_->outputs()) {
+    if (!init.conf().contains(ProbedOutputKey(output.id))) continue;
+    const absl::Status status = options_.outputs->Probe(
+        {output.prefix, output.suffix, options_.job_instance, options_.epoch}, options_.executor);
+    const std::string where =
+        output.label + " to " + output.prefix + ", on worker " + options_.worker_id;
+    if (absl::IsNotFound(status)) {
+      return absl::FailedPreconditionError(
+          "a worker does not see the folder of an output that the job driver sees; mount it there, "
+          "or choose a prefix that all nodes of the cluster share: " + where);
+    }
+    if (MayPass(status)) {
+      LOG(WARNING) << "an output cannot be written just now: " << where << ": " << Message(status);
+    } else if (!status.ok()) {
+      return absl::FailedPreconditionError(
+          "an output cannot be written; choose a prefix that all nodes of the cluster may write "
+          "to: " + where + ": " + std::string(Message(status)));
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -51,6 +51,7 @@ class Executor::Impl {
   void Handle(Incoming& incoming);
   void Init(const proto::ExecutorInit& init);
   absl::Status Build(const proto::ExecutorInit& init);
+  absl::Status ProbeOutputs(const proto::ExecutorInit& init);
   void Do(Send& command);
   void Do(SendBundle& command);
   void Do(DropAllAndLoad& command);

@@ -1,32 +1,22 @@
 #include "worker/executor/output_stager.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 
+#include "common/folders.h"
 #include "common/kill_point.h"
 #include "common/object_file.h"
 #include "common/status.h"
 #include "glog/logging.h"
-#include "worker/executor/passing_error.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kWriteBytes = size_t{1} << 20;
-
-absl::Status Error(const std::string& what, const std::string& path) {
-  const int error = errno;
-  const std::string text = what + " " + path + ": " + std::strerror(error);
-  if (!MayPass(error)) return absl::InternalError(text);
-  LOG_EVERY_N(WARNING, 20) << "output cannot be staged, and is tried again: " << text;
-  return absl::UnavailableError(text);
-}
 
 class Descriptor {
  public:
@@ -40,41 +30,11 @@ class Descriptor {
   int fd_;
 };
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-absl::Status SyncDirectory(const std::string& path) {
-  const Descriptor directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() < 0 || fsync(directory.get()) != 0) return Error("sync", path);
-  return absl::OkStatus();
-}
-
-// Syncs a directory that was just made into its parent. One that is not goes, so that the next try
-// does not take it for durable.
-absl::Status KeepMade(const std::string& path) {
-  const absl::Status synced = SyncDirectory(DirectoryOf(path));
-  if (!synced.ok()) rmdir(path.c_str());
-  return synced;
-}
-
-// With all that lead to it. What is made here is synced into its parent.
-absl::Status MakeDirectory(const std::string& path) {
-  if (mkdir(path.c_str(), 0777) == 0) return KeepMade(path);
-  if (errno == EEXIST) return absl::OkStatus();
-  if (errno != ENOENT) return Error("make directory", path);
-  RETURN_IF_ERROR(MakeDirectory(DirectoryOf(path)));
-  if (mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) return Error("make directory", path);
-  return KeepMade(path);
-}
-
 absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t written = write(fd, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Error("write", path);
+    if (written < 0) return FileError("write", path);
     bytes.remove_prefix(static_cast<size_t>(written));
   }
   return absl::OkStatus();
@@ -99,14 +59,38 @@ absl::Status ForFileBytes(const StagedPart& part, const BatchView& records, Sink
 absl::StatusOr<uint64_t> WriteFile(const std::string& path, const StagedPart& part,
                                    const BatchView& records) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) return Error("create", path);
+  if (file.get() < 0) return FileError("create", path);
   uint64_t bytes = 0;
   RETURN_IF_ERROR(ForFileBytes(part, records, [&](std::string_view piece) {
     bytes += piece.size();
     return WriteAll(file.get(), piece, path);
   }));
-  if (fsync(file.get()) != 0) return Error("sync", path);
+  if (fsync(file.get()) != 0) return FileError("sync", path);
   return bytes;
+}
+
+absl::Status StageFile(const StagedPart& part, const BatchView& records,
+                       proto::OutputPart* staged) {
+  static std::atomic<uint64_t> attempts = 0;
+  const std::string directory = StagedDirectory(part);
+  RETURN_IF_ERROR(MakeFolder(directory));
+  const std::string name = PartName(part.piece);
+  const std::string path = directory + "/" + name;
+  const std::string aside = directory + "/." + name + "." + std::to_string(getpid()) + "." +
+                            std::to_string(++attempts);
+  const absl::StatusOr<uint64_t> bytes = WriteFile(aside, part, records);
+  absl::Status status = bytes.status();
+  Pass(KillPoint::kPartWritten);
+  if (status.ok() && rename(aside.c_str(), path.c_str()) != 0) status = FileError("rename", aside);
+  if (!status.ok()) {
+    unlink(aside.c_str());
+    return status;
+  }
+  Pass(KillPoint::kPartStaged);
+  RETURN_IF_ERROR(SyncFolder(directory));
+  staged->set_staged_path(directory);
+  staged->set_bytes(*bytes);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -118,7 +102,7 @@ std::string StagedDirectory(const StagedPart& part) {
                 static_cast<long long>(part.batch_ms), part.output,
                 static_cast<unsigned long long>(part.generation.epoch),
                 static_cast<unsigned long long>(part.generation.number));
-  const std::string parent = DirectoryOf(part.prefix);
+  const std::string parent = FolderOf(part.prefix);
   return (parent == "/" ? "" : parent) + name;
 }
 
@@ -139,27 +123,17 @@ std::string FileBytes(const StagedPart& part, const BatchView& records) {
 
 absl::Status PosixOutputStager::Stage(const StagedPart& part, const BatchView& records,
                                       proto::OutputPart* staged) {
-  static std::atomic<uint64_t> attempts = 0;
   if (part.rolls && records.count == 0) return absl::OkStatus();
-  const std::string directory = StagedDirectory(part);
-  RETURN_IF_ERROR(MakeDirectory(directory));
-  const std::string name = PartName(part.piece);
-  const std::string path = directory + "/" + name;
-  const std::string aside = directory + "/." + name + "." + std::to_string(getpid()) + "." +
-                            std::to_string(++attempts);
-  const absl::StatusOr<uint64_t> bytes = WriteFile(aside, part, records);
-  absl::Status status = bytes.status();
-  Pass(KillPoint::kPartWritten);
-  if (status.ok() && rename(aside.c_str(), path.c_str()) != 0) status = Error("rename", aside);
-  if (!status.ok()) {
-    unlink(aside.c_str());
-    return status;
+  const absl::Status status = StageFile(part, records, staged);
+  if (absl::IsUnavailable(status)) {
+    LOG_EVERY_N(WARNING, 20) << "output cannot be staged, and is tried again: "
+                             << Message(status);
   }
-  Pass(KillPoint::kPartStaged);
-  RETURN_IF_ERROR(SyncDirectory(directory));
-  staged->set_staged_path(directory);
-  staged->set_bytes(*bytes);
-  return absl::OkStatus();
+  return status;
+}
+
+absl::Status PosixOutputStager::Probe(const OutputPlace& place, uint32_t executor) {
+  return TryFolder(place, executor);
 }
 
 }  // namespace sluice

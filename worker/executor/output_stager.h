@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "checkpoint/output_marker.h"
 #include "common/record_batch.h"
 #include "worker/executor/executor_events.h"
 
@@ -41,12 +42,19 @@ class OutputStager {
   // is staged again replaces the former.
   virtual absl::Status Stage(const StagedPart& part, const BatchView& records,
                              proto::OutputPart* staged) = 0;
+  // Whether this process may write an output, in the place that the job driver means. Not found:
+  // it is another place. What may pass by itself: unavailable. Those that write nowhere say OK.
+  virtual absl::Status Probe(const OutputPlace& place, uint32_t executor) {
+    (void)place, (void)executor;
+    return absl::OkStatus();
+  }
 };
 
 class PosixOutputStager : public OutputStager {
  public:
   absl::Status Stage(const StagedPart& part, const BatchView& records,
                      proto::OutputPart* staged) override;
+  absl::Status Probe(const OutputPlace& place, uint32_t executor) override;
 };
 
 }  // namespace sluice

@@ -95,5 +95,12 @@ TEST_F(OutputStagerTest, AnUnusableDirectoryIsNamed) {
   EXPECT_NE(status.ToString().find("/proc/none"), std::string::npos);
 }
 
+TEST_F(OutputStagerTest, SeesWhetherTheFolderIsTheJobDrivers) {
+  const OutputPlace place{part_.prefix, "", part_.job_instance, 3};
+  EXPECT_TRUE(absl::IsNotFound(stager_.Probe(place, 1)));
+  ASSERT_TRUE(MarkFolder(place).ok());
+  EXPECT_TRUE(stager_.Probe(place, 1).ok());
+}
+
 }  // namespace
 }  // namespace sluice

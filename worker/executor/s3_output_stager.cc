@@ -40,4 +40,8 @@ absl::Status S3OutputStager::Stage(const StagedPart& part, const BatchView& reco
   return absl::OkStatus();
 }
 
+absl::Status S3OutputStager::Probe(const OutputPlace& place, uint32_t) {
+  return TryBucket(probed_, place.prefix, place.suffix);
+}
+
 }  // namespace sluice

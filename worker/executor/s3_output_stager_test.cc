@@ -77,5 +77,16 @@ TEST_F(S3OutputStagerTest, AStoreThatIsAwayIsUnavailable) {
   EXPECT_TRUE(absl::IsUnavailable(stager_.Stage(part_, lines_.view(), &staged_)));
 }
 
+TEST_F(S3OutputStagerTest, ABucketIsTriedByAnUploadThatIsAborted) {
+  const OutputPlace place{part_.prefix, part_.suffix, part_.job_instance, 3};
+  EXPECT_TRUE(stager_.Probe(place, 1).ok());
+  EXPECT_EQ(s3_.TakeRequests(),
+            (std::vector<std::string>{"POST p/out-0.csv/part-probe?uploads",
+                                      "DELETE p/out-0.csv/part-probe?uploadId"}));
+  EXPECT_EQ(s3_.uploads(), 0u);
+  s3_.AcceptOnly("another", "", "InvalidAccessKeyId");
+  EXPECT_TRUE(absl::IsPermissionDenied(stager_.Probe(place, 1)));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -11,7 +11,7 @@
 
 #include "common/status.h"
 #include "glog/logging.h"
-#include "worker/executor/passing_error.h"
+#include "common/passing_error.h"
 
 namespace sluice {
 namespace {
