@@ -50,7 +50,7 @@ Served Serve(internal::Framer& framer, std::string_view bytes, size_t piece) {
     served.closed = !framer.Feed(bytes.substr(0, piece), sink, error);
     bytes.remove_prefix(std::min(piece, bytes.size()));
   }
-  if (!served.closed) framer.End(sink, error);
+  if (!served.closed) framer.End(/*orderly=*/true, sink, error);
   served.records = std::move(sink.records);
   return served;
 }
