@@ -41,7 +41,8 @@ class OutputBuckets {
 };
 
 // Whether parts of an output may be put: begins an upload and aborts it. One that is left open when
-// this process ends is aborted with those of batches that were never decided. Errors as of S3Client.
+// this process ends is aborted with those of batches that were never decided. Errors as of
+// S3Client.
 absl::Status TryBucket(OutputBuckets* buckets, const std::string& prefix,
                        const std::string& suffix);
 

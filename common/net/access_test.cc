@@ -60,7 +60,7 @@ TEST(AccessTest, EveryMessageOfTheEnvelopeWasDecidedUpon) {
     const int number = oneof->field(i)->number();
     allowed += JobMaySend(static_cast<proto::Envelope::MessageCase>(number));
   }
-  EXPECT_EQ(oneof->field_count(), 50);
+  EXPECT_EQ(oneof->field_count(), 51);
   EXPECT_EQ(allowed, 34);
   EXPECT_FALSE(JobMaySend(proto::Envelope::kWorkerRegister));
   EXPECT_FALSE(JobMaySend(proto::Envelope::kBlockCopy));

@@ -43,8 +43,8 @@ struct JobEnding {
 
 // Thread-safe; one thread at a time in AwaitSettled. Threads: one runs the core, one appends to the
 // log, one lists sources, one publishes, one marks the places of outputs, one puts and collects
-// checkpoints (a store may be far away, and publication must not wait for it), one runs user code of
-// output operations.
+// checkpoints (a store may be far away, and publication must not wait for it), one runs user code
+// of output operations.
 class JobDriver : public Transport::Handler {
  public:
   // Opens the log and an epoch in it, before anything else of the job starts. `options` lacks

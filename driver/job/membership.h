@@ -96,7 +96,8 @@ class Membership {
   void HoldTasks() { probed_outputs_.reset(); }
   void ReleaseTasks(std::vector<uint32_t> probed_outputs, std::vector<DriverCommand>& out);
   bool TasksStarting() const;
-  // One that cannot work leaves, as one does that ends before it is ready, and is said now and then.
+  // One that cannot work leaves, as one does that ends before it is ready, and is said now and
+  // then.
   void GiveUp(MonotonicTime now, const MembershipNews::Refusal& refused, MembershipNews& news,
               std::vector<DriverCommand>& out);
   // An executor leaves the job.

@@ -1,5 +1,5 @@
-// What must hold before executors of the job driver's core begin, and what becomes of a job of which
-// some or all cannot (docs/file_outputs.md, “Before the first batch”).
+// What must hold before executors of the job driver's core begin, and what becomes of a job of
+// which some or all cannot (docs/file_outputs.md, “Before the first batch”).
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
