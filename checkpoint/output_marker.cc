@@ -26,10 +26,13 @@ absl::Status WriteAndSync(int fd, const std::string& path) {
   return fsync(fd) == 0 ? absl::OkStatus() : FileError("sync", path);
 }
 
-absl::Status WriteFile(const std::string& path) {
+// `fleeting`: it has no name any more when it is written, so that whoever is killed leaves nothing.
+absl::Status WriteFile(const std::string& path, bool fleeting) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) return FileError("create", path);
-  const absl::Status status = WriteAndSync(fd, path);
+  absl::Status status;
+  if (fleeting && unlink(path.c_str()) != 0 && errno != ENOENT) status = FileError("remove", path);
+  if (status.ok()) status = WriteAndSync(fd, path);
   close(fd);
   return status;
 }
@@ -48,7 +51,7 @@ std::string MarkerPath(const OutputPlace& place) {
 absl::Status MarkFolder(const OutputPlace& place) {
   RETURN_IF_ERROR(MakeFolder(FolderOf(place.prefix)));
   const std::string marker = MarkerPath(place);
-  const absl::Status written = WriteFile(marker);
+  const absl::Status written = WriteFile(marker, /*fleeting=*/false);
   if (!written.ok()) unlink(marker.c_str());
   return written;
 }
@@ -61,10 +64,7 @@ absl::Status TryFolder(const OutputPlace& place, uint32_t executor) {
   }
   if (found < 0) return FileError("open", marker);
   close(found);
-  const std::string own = marker + "x" + std::to_string(executor);
-  const absl::Status written = WriteFile(own);
-  if (unlink(own.c_str()) != 0 && written.ok() && errno != ENOENT) return FileError("remove", own);
-  return written;
+  return WriteFile(marker + "x" + std::to_string(executor), /*fleeting=*/true);
 }
 
 void UnmarkFolder(const OutputPlace& place) { unlink(MarkerPath(place).c_str()); }

@@ -1,8 +1,10 @@
 #include "checkpoint/output_marker.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -62,6 +64,19 @@ TEST_F(OutputMarkerTest, AnExecutorFindsTheMarkerAndLeavesNothing) {
   UnmarkFolder(place_);
   UnmarkFolder(place_);
   EXPECT_EQ(Entries(), 0);
+}
+
+// Of a job that was refused for one worker, the executor of another is killed at any moment, and
+// nobody ever comes back for what it leaves.
+TEST_F(OutputMarkerTest, AnExecutorThatIsKilledAsItWritesLeavesNothing) {
+  ASSERT_TRUE(MarkFolder(place_).ok());
+  const auto write_and_die = [&] {
+    const rlimit none = {0, 0};
+    setrlimit(RLIMIT_FSIZE, &none);  // the first byte ends the process
+    (void)TryFolder(place_, 7);
+  };
+  EXPECT_EXIT(write_and_die(), testing::KilledBySignal(SIGXFSZ), "");
+  EXPECT_EQ(Entries(), 1);
 }
 
 TEST_F(OutputMarkerTest, AnotherFolderHasNoMarker) {
