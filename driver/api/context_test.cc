@@ -81,6 +81,10 @@ TEST(Context, RefusesWhatIsWrong) {
             }),
             "SaveAsTextFiles: the prefix must be an absolute path or s3://bucket/prefix: "
             "relative/path");
+  // It ran, and nothing could ever be published.
+  EXPECT_EQ(message([](StreamingContext& ssc) { ssc.PushStream("a").SaveAsTextFiles(""); }),
+            "SaveAsTextFiles: the prefix is empty; it must be an absolute path or "
+            "s3://bucket/prefix");
   EXPECT_EQ(message([](StreamingContext&) {}), "");
 }
 

@@ -242,6 +242,11 @@ Outcome StreamingContext::Check(bool complete) const {
   const Outcome flags = state_->options.args.Check(complete);
   if (!flags.ok()) return flags;
   if (!graph_->error().ok()) return graph_->error();
+  for (const Output& output : graph().outputs()) {
+    if (!complete || !WritesFiles(output.kind) || !output.prefix.empty()) continue;
+    return {2, output.label + ": the prefix is empty; it must be an absolute path or "
+                              "s3://bucket/prefix"};
+  }
   if (graph_->lacks_remember()) {
     return {3, "a Slice between times that a function chooses needs StreamingContext::Remember"};
   }

@@ -148,6 +148,8 @@ class Cases:
                      self.misfit, "--", *where], says)
         self.expect(2, "an output that is no absolute path",
                     [self.misfit, f"--dir={inputs}", "--output=out"], "absolute")
+        self.expect(2, "an output with an empty prefix",
+                    [self.misfit, f"--dir={inputs}", "--output="], "the prefix is empty")
 
     def bad_records(self):
         s = self.cluster.sluice
