@@ -138,8 +138,9 @@ class Cuts:
             self.flapping(name[0], 3)
             self.reset(name[1])
             self.lossy(name[2], 10)
-            self.lossy(name[3], 30)
             self.narrow(name[0])
+            # Last of the calm ones: a connection may wait for seconds yet before it sends again.
+            self.lossy(name[3], 30)
             self.unplugged(name[1])
             self.one_way(name[2], "driver")
             self.one_way("driver", name[3])
