@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "common/clock.h"
+#include "common/event_loop.h"
 #include "common/net/test_node.h"
 
 extern char** environ;
@@ -195,6 +196,18 @@ TEST(GrpcTransportTest, ShutdownDoesNotHangOnAStoppedPeer) {
     a.transport->Shutdown(200'000);
     EXPECT_LT(RealClock().MonotonicUs() - start, 2'000'000);
   }
+}
+
+// It was given up after a tenth of a second: no link ever reached a host that is far, or busy.
+TEST(GrpcTransportTest, APeerThatAnswersLateIsWaitedFor) {
+  Peer peer;
+  peer.Signal(SIGSTOP);
+  EventLoop later;
+  later.RunAfter(300'000, [&] { peer.Signal(SIGCONT); });
+  TestNode a;
+  a.transport->Send(peer.address(), Beat(2));
+  EXPECT_THAT(a.Await(1), ElementsAre(peer.address() + " 2"));
+  later.Stop();
 }
 
 TEST(GrpcTransportTest, APeerThatTakesNothingOverflowsAndIsDown) {
