@@ -31,7 +31,7 @@ void JobDriverCore::OnMarked(const OutputsMarked& marked) {
 }
 
 void JobDriverCore::AdvanceMarks() {
-  if (!log_.durable().begun()) return;
+  if (!marks_.needed() || !log_.durable().begun()) return;
   const bool wanted = members_.TasksStarting() || members_.ReadyTaskExecutors().empty();
   const MarkOutputs mark{state_.job().job_instance(), state_.last_decided_ms() == 0};
   if (marks_.Advance(wanted, mark, out_)) members_.HoldTasks();
