@@ -31,6 +31,17 @@ void Lose(Cluster& cluster, const std::string& worker) {
   }
 }
 
+// A job that has decided a batch, as the next driver finds it.
+RecoveredJob OfAnotherEpoch() {
+  Cluster before(1);
+  before.Announce();
+  EXPECT_TRUE(RunUntilDecided(before, 1));
+  RecoveredJob recovered;
+  recovered.state = before.core().state();
+  recovered.next_slot = 100;
+  return recovered;
+}
+
 TEST(RefusalsTest, WhatTheJobDriverCannotWriteIsRefusedBeforeAnythingBegins) {
   Cluster cluster(2);
   cluster.unmarkable = "an output cannot be written: /out/totals";
@@ -88,13 +99,7 @@ TEST(RefusalsTest, OneThatComesLaterAndCannotWorkIsGivenUpAndTheOthersGoOn) {
 }
 
 TEST(RefusalsTest, AJobOfAnotherEpochThatNoExecutorCanServeFails) {
-  Cluster before(1);
-  before.Announce();
-  ASSERT_TRUE(RunUntilDecided(before, 1));
-  RecoveredJob recovered;
-  recovered.state = before.core().state();
-  recovered.next_slot = 100;
-  Cluster cluster(1, recovered);
+  Cluster cluster(1, OfAnotherEpoch());
   cluster.unfit = {"w0"};
   cluster.Announce();
   ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 1000));
@@ -103,13 +108,7 @@ TEST(RefusalsTest, AJobOfAnotherEpochThatNoExecutorCanServeFails) {
 }
 
 TEST(RefusalsTest, AJobOfAnotherEpochWhoseOutputCannotBeWrittenSaysSoAndGoesOn) {
-  Cluster before(1);
-  before.Announce();
-  ASSERT_TRUE(RunUntilDecided(before, 1));
-  RecoveredJob recovered;
-  recovered.state = before.core().state();
-  recovered.next_slot = 100;
-  Cluster cluster(1, recovered);
+  Cluster cluster(1, OfAnotherEpoch());
   cluster.unmarkable = "an output cannot be written: /out/totals";
   cluster.Announce();
   EXPECT_TRUE(RunUntilDecided(cluster, 1));

@@ -49,6 +49,19 @@ class BlockStoreTest : public testing::Test {
     for (const auto& file : fs::directory_iterator(dir_)) files += file.is_regular_file() ? 1 : 0;
     return files;
   }
+  // How many blocks, numbered from 1, were sealed before one was refused for want of room.
+  int SealUntilRefused() {
+    int sealed = 0;
+    absl::Status refused;
+    while (sealed < 100) {
+      refused = store_->Seal(Key(sealed + 1), Records(sealed + 1, 200, 1000).view()).status();
+      if (!refused.ok()) break;
+      store_->AwaitDisk();
+      ++sealed;
+    }
+    EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+    return sealed;
+  }
   // Refused for as long as the disk is behind, it is tried again.
   bool Seals(uint64_t number, int count, size_t bytes) {
     while (true) {
@@ -210,15 +223,7 @@ TEST_F(BlockStoreTest, ADiskThatHangsStopsTheIntakeWhenMemoryIsFullAndNobodyElse
 TEST_F(BlockStoreTest, ADiskThatFailsStopsTheIntakeUntilItWorksAgain) {
   OpenWith(1 << 19);
   fs::remove_all(dir_);
-  int sealed = 0;
-  absl::Status refused;
-  while (sealed < 100) {
-    refused = store_->Seal(Key(sealed + 1), Records(sealed + 1, 200, 1000).view()).status();
-    if (!refused.ok()) break;
-    store_->AwaitDisk();
-    ++sealed;
-  }
-  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  const int sealed = SealUntilRefused();
   EXPECT_GE(sealed, 2);
   fs::create_directories(dir_);
   for (int i = sealed + 1; i <= 10; ++i) ASSERT_TRUE(Seals(i, 200, 1000)) << i;
@@ -233,15 +238,7 @@ TEST_F(BlockStoreTest, AFullDiskRefusesTheSealAndKeepsTheRest) {
     GTEST_SKIP() << "cannot mount a small file system here";
   }
   OpenWith(1 << 19);
-  int sealed = 0;
-  absl::Status refused;
-  while (sealed < 100) {
-    refused = store_->Seal(Key(sealed + 1), Records(sealed + 1, 200, 1000).view()).status();
-    if (!refused.ok()) break;
-    store_->AwaitDisk();
-    ++sealed;
-  }
-  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  const int sealed = SealUntilRefused();
   EXPECT_GT(sealed, 4);
   for (int i = 1; i <= sealed; ++i) ExpectHolds(i, Records(i, 200, 1000));
   store_->Drop(Key(1));  // for the block that was taken before the disk was known to be full,

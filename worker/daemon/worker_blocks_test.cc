@@ -188,10 +188,7 @@ TEST_F(WorkerCoreTest, ASealTickIsDoneWhenWhatWasSealedIsAnnounced) {
   Session(1, kThree);
   RunExecutor(1, "receivers");
   Done();
-  Receive("jd:1", [](proto::Envelope& e) {
-    e.mutable_seal_tick()->set_job_instance(kJob);
-    e.mutable_seal_tick()->set_batch_ms(1000);
-  });
+  SealTick();
   EXPECT_EQ(Done(), (Words{"seal tick to ex:1"}));
   Seal(1, 1);
   Receive("ex:1", [](proto::Envelope& e) {
@@ -210,10 +207,7 @@ TEST_F(WorkerCoreTest, ASealTickWaitsForABlockOfAReceiverThatHasEnded) {
   Seal(1, 1);
   Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
   Done();
-  Receive("jd:1", [](proto::Envelope& e) {
-    e.mutable_seal_tick()->set_job_instance(kJob);
-    e.mutable_seal_tick()->set_batch_ms(1000);
-  });
+  SealTick();
   EXPECT_EQ(Done(), Words{});
   Copied("w3", 1);
   EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1", "seal done to jd:1"}));
@@ -223,10 +217,7 @@ TEST_F(WorkerCoreTest, ASealTickWaitsForWhatItsReceiverLeftWhenItEnded) {
   Session(1, kThree);
   RunExecutor(1, "receivers");
   Done();
-  Receive("jd:1", [](proto::Envelope& e) {
-    e.mutable_seal_tick()->set_job_instance(kJob);
-    e.mutable_seal_tick()->set_batch_ms(1000);
-  });
+  SealTick();
   EXPECT_EQ(Done(), (Words{"seal tick to ex:1"}));
   Step(worker::ProcessReaped{{kJob, 1, 1}, "signal 9", false, {}, {{Key(0), false, 300, 5}}});
   EXPECT_EQ(Done(), (Words{"exited: signal 9", "store 1"}));
@@ -253,10 +244,7 @@ TEST_F(WorkerCoreTest, ASealTickDoesNotWaitForWhatADeadReliableReceiverWillSendA
   proto::BlockInfo info;
   *info.mutable_name() = NameOf(Key(1));
   Step(worker::SliceStored{info, false, true, "disk full", ""});
-  Receive("jd:1", [](proto::Envelope& e) {
-    e.mutable_seal_tick()->set_job_instance(kJob);
-    e.mutable_seal_tick()->set_batch_ms(1000);
-  });
+  SealTick();
   EXPECT_EQ(Done(), (Words{"refused: disk full", "seal tick to ex:1"}));
   Step(worker::ProcessReaped{{kJob, 1, 1}, "signal 9", false, {}, {}});
   EXPECT_EQ(Done(), (Words{"exited: signal 9", "seal done to jd:1", "forget 1"}));

@@ -110,6 +110,13 @@ class WorkerCoreTest : public testing::Test {
   void Beat(uint32_t id) {
     Receive("ex:" + std::to_string(id), [](proto::Envelope& e) { e.mutable_executor_beat(); });
   }
+  // The job driver asks receivers to seal at a batch.
+  void SealTick() {
+    Receive("jd:1", [](proto::Envelope& e) {
+      e.mutable_seal_tick()->set_job_instance(kJob);
+      e.mutable_seal_tick()->set_batch_ms(1000);
+    });
+  }
   // Executor 1 seals blocks [first, last]; the store takes them.
   void Seal(uint64_t first, uint64_t last, bool reliable = false) {
     Receive("ex:1", [&](proto::Envelope& e) {
