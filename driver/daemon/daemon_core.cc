@@ -165,8 +165,7 @@ void DaemonCore::OnDriverRegister(const std::string& from,
   }
   const bool known = job->record().opened();
   untold_.erase(from);
-  job->OnRegister(now_, from, driver, &out_);
-  dirty_ = true;
+  if (job->OnRegister(now_, from, driver, &out_)) dirty_ = true;
   if (!known) reallocate_ = true;
   TellMembers(*job);
 }

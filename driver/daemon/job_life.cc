@@ -138,35 +138,42 @@ void JobLife::Adopt(MonotonicTime now, const std::string& address, int64_t pid, 
       WatchDriver{name(), record_.run(), record_.folder(), pid, record_.start_time()});
 }
 
-void JobLife::OnRegister(MonotonicTime now, const std::string& from,
+bool JobLife::OnRegister(MonotonicTime now, const std::string& from,
                          const proto::JobDriverRegister& driver, Commands* out) {
-  if (ended()) return;
+  if (ended()) return false;
   if (far_ && from == record_.driver_address()) heard_ = now;
   drivers_[from] = Incarnation{driver.epoch(), driver.pid()};
+  bool changed = !record_.opened();
   record_.set_opened(true);
   if (phase_ == Phase::kSettling || phase_ == Phase::kBackoff) {
     out->push_back(Say{"job " + name() + ": its driver runs as process " +
                        std::to_string(driver.pid()) + " and was taken over"});
     Adopt(now, from, driver.pid(), out);
+    changed = true;
   }
-  if (driver.pid() == record_.pid()) record_.set_driver_address(from);
+  if (driver.pid() == record_.pid() && from != record_.driver_address()) {
+    record_.set_driver_address(from);
+    changed = true;
+  }
   TellStop(out);
+  return changed;
 }
 
 bool JobLife::OnStatus(MonotonicTime now, const std::string& from, const proto::JobStatus& status,
                        Commands* out) {
   if (ended() || status.epoch() < record_.status().epoch()) return false;
+  bool changed = false;
   if (drivers_.count(from) == 0) {
     // The sender cannot know that we forgot it: whoever reports belongs to the job.
     drivers_[from] = Incarnation{status.epoch(), phase_ == Phase::kUp ? record_.pid() : 0};
-    if (phase_ == Phase::kSettling && record_.pid() != 0) Adopt(now, from, record_.pid(), out);
+    changed = phase_ == Phase::kSettling && record_.pid() != 0;
+    if (changed) Adopt(now, from, record_.pid(), out);
   }
   const bool own_far = far_ && from == record_.driver_address();
   if (own_far) heard_ = now;
-  bool changed = status.state() != record_.status().state() ||
-                 !std::equal(status.binaries().begin(), status.binaries().end(),
-                             record_.status().binaries().begin(),
-                             record_.status().binaries().end());
+  changed = changed || status.state() != record_.status().state() ||
+            !std::equal(status.binaries().begin(), status.binaries().end(),
+                        record_.status().binaries().begin(), record_.status().binaries().end());
   *record_.mutable_status() = status;
   record_.mutable_status()->set_job(name());
   reported_ = true;

@@ -47,10 +47,9 @@ class JobLife {
   void OnStarted(const DriverStarted& event);
   void OnExited(MonotonicTime now, const DriverExited& event, Commands* out);
   void OnFormerEnded(MonotonicTime now, Commands* out);
-  // A job driver at `from` says that it is this job's.
-  void OnRegister(MonotonicTime now, const std::string& from,
+  // A job driver at `from` says that it is this job's. True, here and below: worth a line on disk.
+  bool OnRegister(MonotonicTime now, const std::string& from,
                   const proto::JobDriverRegister& driver, Commands* out);
-  // True: worth a line on disk.
   bool OnStatus(MonotonicTime now, const std::string& from, const proto::JobStatus& status,
                 Commands* out);
   // The process at `address` has ended. True: it was this job's driver, on another node.
