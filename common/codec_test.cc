@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <set>
 
 #include "common/codec_text.h"
 #include "common/key_hash.h"
@@ -255,12 +257,31 @@ TEST(Keys, AKeyFieldReadsBackAsItsCanonicalBytes) {
 
 TEST(Keys, TheHashIsFixedForEver) {
   // A checkpoint's partitions depend on these values.
-  EXPECT_EQ(kKeyHashName, "fold64-1");
-  EXPECT_EQ(KeyHash(""), 0x955de44ab5911bdeu);
-  EXPECT_EQ(KeyHash("word"), 0x3ac1ef5e661f8903u);
-  EXPECT_EQ(KeyHash("exactly 15 byte"), 0x287221ae4eb22745u);
-  EXPECT_EQ(KeyHash("now 16 bytes lng"), 0x4a3270b1981c73aeu);
-  EXPECT_EQ(KeyHash(std::string(1000, 'x')), 0x100904e2a7e1cae0u);
+  EXPECT_EQ(kKeyHashName, "fold64-2");
+  EXPECT_EQ(KeyHash(""), 0xd8a8a31317d33df5u);
+  EXPECT_EQ(KeyHash("word"), 0x6be656b367f55cb5u);
+  EXPECT_EQ(KeyHash("exactly 15 byte"), 0x2fa68b8c5eb0883au);
+  EXPECT_EQ(KeyHash("now 16 bytes lng"), 0xb13caf7d2bb5033bu);
+  EXPECT_EQ(KeyHash(std::string(1000, 'x')), 0xcb09fc96101e5d80u);
+}
+
+// A word that meets the state of the hash makes a factor zero.
+TEST(Keys, ThoseThatBeginWithAConstantOfTheHashDoNotAllCollide) {
+  const auto distinct = [](const std::function<std::string(int)>& key) {
+    std::set<uint64_t> hashes;
+    for (int i = 0; i < 10'000; ++i) hashes.insert(KeyHash(key(i)));
+    return hashes.size();
+  };
+  const auto bytes = [](uint64_t word) {
+    return std::string(reinterpret_cast<const char*>(&word), sizeof(word));
+  };
+  const std::string first = bytes(internal::kHashA);
+  EXPECT_EQ(distinct([&](int i) { return first + std::to_string(100'000 + i); }), 10'000u);
+  const uint64_t state =
+      internal::kHashA ^ internal::Fold64(uint64_t{24} ^ internal::kHashC, internal::kHashB);
+  EXPECT_EQ(distinct([&](int i) { return bytes(state) + bytes(i) + "12345678"; }), 10'000u);
+  EXPECT_EQ(distinct([&](int i) { return bytes(i) + bytes(internal::kHashB) + "12345678"; }),
+            10'000u);
 }
 
 TEST(Keys, TopBitsAreEven) {

@@ -1,10 +1,11 @@
 // The hash of a key's canonical bytes. It decides which key group a key belongs to, so it is part
-// of what a checkpoint means and never changes: "fold64-1".
+// of what a checkpoint means and never changes: "fold64-2".
 //
 // Bytes are taken 16 at a time as two little-endian words; each pair is folded into the state by
-// a 64 x 64 -> 128 bit multiplication whose halves are xored. The last 0 to 15 bytes are padded
-// with zeros, and the length sits in the top byte of the second word. Key groups come from the
-// top bits and table slots from the low ones; the final fold mixes both.
+// a 64 x 64 -> 128 bit multiplication whose halves are xored with each other and with both factors,
+// so that a factor of zero hides nothing of the other. The last 0 to 15 bytes are padded with
+// zeros, and the length sits in the top byte of the second word. Key groups come from the top bits
+// and table slots from the low ones; the final fold mixes both.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +14,13 @@
 
 namespace sluice {
 
-inline constexpr std::string_view kKeyHashName = "fold64-1";
+inline constexpr std::string_view kKeyHashName = "fold64-2";
 
 namespace internal {
 
 inline uint64_t Fold64(uint64_t a, uint64_t b) {
   const auto product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  return a ^ b ^ static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
 inline constexpr uint64_t kHashA = 0x9e3779b97f4a7c15;

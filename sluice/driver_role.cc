@@ -12,6 +12,7 @@
 #include "checkpoint/errors.h"
 #include "common/exit_status.h"
 #include "common/job_files.h"
+#include "common/key_hash.h"
 #include "common/net/grpc_transport.h"
 #include "common/spawn.h"
 #include "common/units.h"
@@ -109,6 +110,10 @@ Resume CheckResume(const RecoveredJob& job, const Config& config, const LineageG
   if (config.Number("key_groups") != recovered.job().key_groups()) {
     return refuse("key_groups is fixed for the life of a checkpoint: " +
                   std::to_string(recovered.job().key_groups()));
+  }
+  if (recovered.job().key_hash() != kKeyHashName) {
+    return refuse("the checkpoint is of a Sluice that hashes keys in another way (" +
+                  recovered.job().key_hash() + ", not " + std::string(kKeyHashName) + ")");
   }
   const uint32_t had = recovered.job().partitions();
   const auto wanted = static_cast<uint32_t>(config.Number("partitions"));

@@ -7,6 +7,7 @@
 #include "checkpoint/checkpoint_store.h"
 #include "checkpoint/received_objects.h"
 #include "common/exit_code.h"
+#include "common/key_hash.h"
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
@@ -41,6 +42,7 @@ void JobDriverCore::BeginJob() {
                            : std::min(members_.ClusterSlots() * 4, options_.key_groups));
     job.set_key_groups(options_.key_groups);
     job.set_job_name(options_.job);
+    job.set_key_hash(std::string(kKeyHashName));
     log_.Enqueue(std::move(entry));
   }
   proto::Entry seen;
