@@ -45,6 +45,7 @@ struct ListedFile {
   uint64_t size = 0;
   int64_t modified_ns = 0;
   bool settling = false;  // changed a moment ago: it is there, and not to be taken yet
+  bool old = false;       // from before the source's first moment: there, and not to be taken
 };
 // Answers ListSources: directories listed, queues and the functions of batch values asked.
 struct SourcesListed {

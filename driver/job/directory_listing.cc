@@ -12,6 +12,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+int64_t Nanoseconds(const timespec& time) {
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 // Adds the files of one directory; directories beside them go to `directories`.
 void ListOne(const std::string& path, const ListRules& rules, Listing& listing,
              std::vector<std::string>* directories) {
@@ -31,11 +35,11 @@ void ListOne(const std::string& path, const ListRules& rules, Listing& listing,
       directories->push_back(entry->path().string());
     }
     if (!S_ISREG(status.st_mode) || name == "_SUCCESS") continue;
-    const int64_t modified_ns =
-        int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
-    if (modified_ns < rules.from_ns) continue;
+    const int64_t modified_ns = Nanoseconds(status.st_mtim);
+    const bool old = modified_ns < rules.from_ns;
+    if (old && Nanoseconds(status.st_ctim) < rules.from_ns) continue;
     listing.files.push_back({entry->path().string(), static_cast<uint64_t>(status.st_size),
-                             modified_ns, modified_ns > rules.to_ns});
+                             modified_ns, modified_ns > rules.to_ns, old});
   }
   if (error) listing.error = "cannot list " + path + ": " + error.message();
 }

@@ -11,8 +11,9 @@
 
 namespace sluice {
 
-// Modification times: a file from before the first is not listed, one from after the second is
-// still settling.
+// Modification times: a file from before the first is old, and one from after the second is still
+// settling. Of the old ones those are listed whose inode has changed since: one that was taken may
+// be among them, its time set back, and has not left.
 struct ListRules {
   int64_t from_ns = std::numeric_limits<int64_t>::min();
   int64_t to_ns = std::numeric_limits<int64_t>::max();

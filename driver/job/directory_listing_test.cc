@@ -35,7 +35,7 @@ class DirectoryListingTest : public testing::Test {
   std::vector<std::string> Names(const ListRules& rules = {}) {
     std::vector<std::string> names;
     for (const ListedFile& file : ListDirectory(source_, rules).files) {
-      if (file.settling) continue;
+      if (file.settling || file.old) continue;
       names.push_back(file.path.substr(source_.directory.size() + 1));
     }
     return names;
@@ -63,6 +63,16 @@ TEST_F(DirectoryListingTest, TheTimesAreInclusive) {
   EXPECT_EQ(std::count_if(files.begin(), files.end(),
                           [](const ListedFile& file) { return file.settling; }),
             1);
+}
+
+// It was not listed, forgotten as one that has left, and taken again at its next change.
+TEST_F(DirectoryListingTest, AFileWhoseTimeWasSetBackIsStillThere) {
+  Put("set_back", 999);
+  const auto files = ListDirectory(source_, {.from_ns = 1000 * 1'000'000'000ll}).files;
+  ASSERT_EQ(files.size(), 1u);
+  EXPECT_TRUE(files[0].old);
+  // What lay there before the job, as it is, is no affair of it.
+  EXPECT_THAT(ListDirectory(source_, {.from_ns = INT64_MAX}).files, IsEmpty());
 }
 
 TEST_F(DirectoryListingTest, AnErrorIsGivenBack) {

@@ -15,7 +15,12 @@ void FileWatch::OnListed(const SourcesListed& listed, std::vector<DriverCommand>
                         : Say{Say::Level::kWarning, problem});
       problems_[node] = problem;
     }
-    if (problem.empty()) Compare(plan_.source_stage(node), files, out);
+    const StageId stage = plan_.source_stage(node);
+    if (problem.empty()) {
+      Compare(stage, files, out);
+    } else {  // nobody knows what is there
+      std::erase_if(gone_, [&](const auto& gone) { return gone.first.first == stage; });
+    }
   }
 }
 

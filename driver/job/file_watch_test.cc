@@ -117,6 +117,14 @@ TEST_F(FileWatchTest, ADirectoryThatCannotBeListedLosesNoFile) {
   for (int seal = 0; seal < 5; ++seal) EXPECT_THAT(Seal(), IsEmpty());
 }
 
+// Seals went on being counted while nobody could look, and all was read again afterwards.
+TEST_F(FileWatchTest, WhileADirectoryCannotBeListedAFileThatWasNotThereIsNotForgotten) {
+  Take({{"/in/a", 1, 5}});
+  List({});
+  List({}, "cannot list /in: not now");
+  for (int seal = 0; seal < 5; ++seal) EXPECT_THAT(Seal(), IsEmpty());
+}
+
 // It counted as gone, was forgotten, and was read again, whole, when the writer paused.
 TEST_F(FileWatchTest, ATakenFileThatKeepsChangingIsNotForgotten) {
   Take({{"/in/a", 1, 10}});

@@ -54,7 +54,7 @@ void PlanFiles(const JobState& state, const PlanRequest& request, const Node& no
   const auto listed = request.listed->files.find(node.id);
   if (listed == request.listed->files.end()) return;
   for (const ListedFile& file : listed->second) {
-    if (file.settling || state.FileTaken(input.stage(), file.path)) continue;
+    if (file.settling || file.old || state.FileTaken(input.stage(), file.path)) continue;
     const bool over = request.max_batch_input != 0 && total + file.size > request.max_batch_input;
     if (over && !taken.empty()) break;
     taken.push_back(&file);
