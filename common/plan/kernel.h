@@ -238,7 +238,8 @@ class ReceiverSink {
  public:
   virtual ~ReceiverSink() = default;
   // Appends one record to the open buffer; returns before anything is durable. May block while
-  // the rate limit or the buffer is exhausted. False: the receiver is to stop.
+  // the rate limit or the buffer is exhausted. False: the receiver is to stop. A record above
+  // 64 MiB is dropped, reported and counted as lost.
   virtual bool Store(std::string_view record) = 0;
   // Stores encoded records as blocks of their own, as few as their size allows, and returns before
   // anything is durable. May block as Store does. False: the receiver is to stop.
@@ -252,6 +253,7 @@ class ReceiverSink {
   // the first record; an empty producer means unnumbered. Returns the last logged number of the
   // producer (at least the last of these records on success), or nothing when the records could
   // not be stored and must be sent again. Records at or below the last logged number are dropped.
+  // Throws std::length_error, and stores none, where one of them is above the largest size, 64 MiB.
   virtual std::optional<int64_t> StoreReliably(EncodedBatch records, std::string_view producer,
                                                int64_t first) = 0;
   // The last logged number of a producer, 0 when it is new; waits for the job driver.

@@ -13,14 +13,13 @@ class LineFramer final : public Framer {
       if (end == std::string_view::npos) break;
       std::string_view line = bytes.substr(0, end);
       if (!pending_.empty()) line = pending_.append(line);
+      if (line.size() > kFrameBytesMax) return TooLong(error);
       if (!Store(line, sink)) return false;
       pending_.clear();
       bytes.remove_prefix(end + 1);
     }
     pending_.append(bytes);
-    if (pending_.size() <= kFrameBytesMax) return true;
-    error = "a line is longer than 64 MiB";
-    return false;
+    return pending_.size() <= kFrameBytesMax || TooLong(error);
   }
   // A last line without its end is stored too, but not a piece of a line.
   void End(bool orderly, ReceiverSink& sink, std::string& error) override {
@@ -33,6 +32,10 @@ class LineFramer final : public Framer {
   }
 
  private:
+  static bool TooLong(std::string& error) {
+    error = "a line is longer than 64 MiB";
+    return false;
+  }
   static bool Store(std::string_view line, ReceiverSink& sink) {
     if (line.ends_with('\r')) line.remove_suffix(1);
     return sink.Store(line);

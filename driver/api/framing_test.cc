@@ -122,6 +122,14 @@ TEST(Framing, APieceOfALineIsNoRecordWhenTheConnectionBreaks) {
   EXPECT_THAT(served.error, HasSubstr("in the middle of a record, of which 8 bytes had come"));
 }
 
+// Its record was dropped as too large, without a word to anybody.
+TEST(Framing, ALineWhoseEndComesJustBehindTheBoundIsGivenUp) {
+  const std::string lines = "a\n" + std::string(kFrameBytesMax + 1, 'x') + "\nb\n";
+  const Served served = Serve(LineFramers(), lines, kFrameBytesMax);
+  EXPECT_THAT(served.records, ElementsAre("a"));
+  EXPECT_THAT(served.error, HasSubstr("longer than 64 MiB"));
+}
+
 TEST(Framing, ALineWithoutEndIsGivenUp) {
   const std::string piece(size_t{1} << 20, 'x');
   ListSink sink;

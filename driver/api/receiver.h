@@ -27,7 +27,7 @@ class Receiving {
   explicit Receiving(ReceiverSink& sink) : sink_(sink) {}
 
   // Appends one record and returns before it is safe. Blocks while the rate is limited. False: the
-  // receiver is to return from Run.
+  // receiver is to return from Run. One above 64 MiB is dropped, reported and counted as lost.
   template <class R>
     requires std::same_as<Own<R>, T>
   bool Store(const R& record) {
@@ -42,7 +42,8 @@ class Receiving {
 
   // Stores records as one block and returns once they are replicated and logged: the source may
   // then be told. Gives the last logged number of the producer; records at or below it are dropped
-  // as repeats. Nothing: send them again.
+  // as repeats. Nothing: send them again. Throws std::length_error, and stores none, where one of
+  // them has more than 64 MiB.
   template <class R>
     requires std::same_as<Own<R>, T>
   std::optional<int64_t> Store(std::span<const R> records, Numbering numbering) {

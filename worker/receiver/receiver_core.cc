@@ -48,14 +48,17 @@ ReceiverCore::Stored ReceiverCore::Store(MonotonicTime now, uint32_t id, std::st
     stream.pace.Take(now, 1);
     return Stored::kYes;
   }
-  if (record.size() > kRecordBytesMax) return Stored::kTooLarge;
+  if (record.size() > kRecordBytesMax) {
+    ++stream.taken;
+    return Stored::kTooLarge;
+  }
   SealOpen(now, id, stream, out);
   stream.open.reset();
   stream.open = pool_->Open({id, stream.incarnation, false}, record.size());
   if (stream.open == nullptr) return Stored::kNoRoom;
   stream.opened_at = now;
-  if (!stream.open->Append(record)) return Stored::kTooLarge;
   ++stream.taken;
+  if (!stream.open->Append(record)) return Stored::kTooLarge;
   stream.pace.Take(now, 1);
   return Stored::kYes;
 }
@@ -77,7 +80,10 @@ ReceiverCore::Stored ReceiverCore::StoreBlock(MonotonicTime now, uint32_t id,
                                               receiver::Commands& out) {
   StreamState& stream = streams_.at(id);
   const uint64_t first_size = records.record(from).size();
-  if (first_size > kRecordBytesMax) return Stored::kTooLarge;
+  if (first_size > kRecordBytesMax) {
+    ++stream.taken;
+    return Stored::kTooLarge;
+  }
   SealOpen(now, id, stream, out);  // what came before stays before
   stream.open.reset();
   const std::unique_ptr<OpenBuffer> buffer =

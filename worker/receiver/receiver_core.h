@@ -100,6 +100,7 @@ class ReceiverCore {
   // `pool` outlives the core.
   ReceiverCore(Options options, BufferPool* pool);
 
+  // kTooLarge: the record is dropped, and counts as taken, so that it is found to be lost.
   enum class Stored { kYes, kNoRoom, kTooLarge };
   // One record of an unreliable source. The fast path beside Step.
   Stored Store(MonotonicTime now, uint32_t stream, std::string_view record,

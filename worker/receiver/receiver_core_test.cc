@@ -261,17 +261,17 @@ TEST_F(SmallReceiverCoreTest, SealsFullBuffersAndWaitsWhenNoneIsFree) {
   Stored(1);
   EXPECT_EQ(Done(), (Words{"room"}));
   EXPECT_EQ(Store("cccc"), ReceiverCore::Stored::kYes);
-  EXPECT_EQ(Store(std::string(kRecordBytesMax + 1, 'x')), ReceiverCore::Stored::kTooLarge);
 }
 
-TEST_F(SmallReceiverCoreTest, TellsHowManyRecordsItHasTakenSealedOrNot) {
+TEST_F(SmallReceiverCoreTest, TellsHowManyRecordsItHasTakenSealedOrNotOrDropped) {
   EXPECT_TRUE(core_.taken().empty());
   Store("aaaa");
   Store("bb");
   Store("bb");
   EXPECT_EQ(Store("cccc"), ReceiverCore::Stored::kNoRoom);  // not taken
+  EXPECT_EQ(Store(std::string(kRecordBytesMax + 1, 'x')), ReceiverCore::Stored::kTooLarge);
   ASSERT_EQ(core_.taken().size(), 1u);
-  EXPECT_EQ(core_.taken()[0].records(), 3u);
+  EXPECT_EQ(core_.taken()[0].records(), 4u);
   EXPECT_EQ(core_.taken()[0].incarnation(), kIncarnation);
 }
 
@@ -441,6 +441,8 @@ TEST_F(SmallBlocksTest, ARecordAboveTheLargestSizeIsNoBlock) {
   EXPECT_EQ(Block({std::string(kRecordBytesMax + 1, 'x'), "b"}), 0u);
   EXPECT_EQ(stored_, ReceiverCore::Stored::kTooLarge);
   EXPECT_EQ(Done(), Words{});
+  ASSERT_EQ(core_.taken().size(), 1u);
+  EXPECT_EQ(core_.taken()[0].records(), 1u);
 }
 
 }  // namespace

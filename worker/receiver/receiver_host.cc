@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <stdexcept>
 
 namespace sluice {
 namespace {
@@ -25,14 +26,29 @@ ReceiverCore::Options CoreOptions(const ReceiverHostOptions& options) {
   return core;
 }
 
+std::string Dropped(uint64_t bytes) {
+  return "a record of " + std::to_string(bytes) + " bytes is longer than 64 MiB and was dropped";
+}
+
+// "Send it again" would be the answer for ever.
+void RequireSizes(const BatchView& records, int64_t first) {
+  if (records.size <= kRecordBytesMax) return;
+  for (uint32_t i = 0; i < records.count; ++i) {
+    const uint64_t bytes = records.record(i).size();
+    if (bytes <= kRecordBytesMax) continue;
+    throw std::length_error("record " + std::to_string(first + i) + ", of " +
+                            std::to_string(bytes) + " bytes, is longer than 64 MiB");
+  }
+}
+
 }  // namespace
 
 class ReceiverHost::Sink : public ReceiverSink {
  public:
   Sink(ReceiverHost* host, const ReceiverStream& stream) : host_(host), stream_(stream) {}
-  bool Store(std::string_view record) override { return host_->Store(stream_.id, record); }
+  bool Store(std::string_view record) override { return host_->Store(stream_, record); }
   bool StoreBlock(const BatchView& records) override {
-    return host_->StoreBlock(stream_.id, records);
+    return host_->StoreBlock(stream_, records);
   }
   std::optional<int64_t> StoreReliably(EncodedBatch records, std::string_view producer,
                                        int64_t first) override {
@@ -166,17 +182,17 @@ bool ReceiverHost::AwaitRate(std::unique_lock<std::mutex>& lock, uint32_t stream
   return false;
 }
 
-bool ReceiverHost::Store(uint32_t stream, std::string_view record) {
+bool ReceiverHost::Store(const ReceiverStream& stream, std::string_view record) {
   std::unique_lock lock(mutex_);
-  if (!AwaitRate(lock, stream)) return false;
+  if (!AwaitRate(lock, stream.id)) return false;
   while (!stopping_) {
     receiver::Commands commands;
-    const auto stored = core_.Store(loop_->clock().MonotonicUs(), stream, record, commands);
+    const auto stored = core_.Store(loop_->clock().MonotonicUs(), stream.id, record, commands);
     if (!commands.empty()) Do(commands);
     if (stored == ReceiverCore::Stored::kYes) return true;
     if (stored == ReceiverCore::Stored::kTooLarge) {
-      options_.report("a record of " + std::to_string(record.size()) +
-                      " bytes is above the largest size and was dropped");
+      lock.unlock();
+      Report(stream, Dropped(record.size()));
       return true;
     }
     changed_.wait(lock);
@@ -184,19 +200,19 @@ bool ReceiverHost::Store(uint32_t stream, std::string_view record) {
   return false;
 }
 
-bool ReceiverHost::StoreBlock(uint32_t stream, const BatchView& records) {
+bool ReceiverHost::StoreBlock(const ReceiverStream& stream, const BatchView& records) {
   std::unique_lock lock(mutex_);
-  if (!AwaitRate(lock, stream)) return false;
+  if (!AwaitRate(lock, stream.id)) return false;
   for (uint32_t from = 0; from < records.count && !stopping_;) {
     receiver::Commands commands;
     const auto stored =
-        core_.StoreBlock(loop_->clock().MonotonicUs(), stream, records, from, commands);
+        core_.StoreBlock(loop_->clock().MonotonicUs(), stream.id, records, from, commands);
     if (!commands.empty()) Do(commands);
     if (stored == ReceiverCore::Stored::kNoRoom) changed_.wait(lock);
     if (stored != ReceiverCore::Stored::kTooLarge) continue;
-    options_.report("a record of " + std::to_string(records.record(from).size()) +
-                    " bytes is above the largest size and was dropped");
-    ++from;
+    lock.unlock();
+    Report(stream, Dropped(records.record(from++).size()));
+    lock.lock();
   }
   return !stopping_;
 }
@@ -232,6 +248,7 @@ void ReceiverHost::Cancel(uint32_t stream, uint64_t id) {
 
 std::optional<int64_t> ReceiverHost::StoreReliably(uint32_t stream, EncodedBatch records,
                                                    std::string_view producer, int64_t first) {
+  RequireSizes(records.view(), first);
   std::optional<int64_t> last;
   bool completed = false;  // under mutex_
   const uint64_t id =

@@ -75,8 +75,8 @@ class ReceiverHost : public PushBackend {
   void Tick();
   void Step(const receiver::Event& event);        // with mutex_ held
   void Do(receiver::Commands& commands);          // with mutex_ held
-  bool Store(uint32_t stream, std::string_view record);
-  bool StoreBlock(uint32_t stream, const BatchView& records);
+  bool Store(const ReceiverStream& stream, std::string_view record);
+  bool StoreBlock(const ReceiverStream& stream, const BatchView& records);
   void Report(const ReceiverStream& stream, std::string_view message);
   uint64_t Request(receiver::StoreRequest request, Done done);
   std::optional<int64_t> StoreReliably(uint32_t stream, EncodedBatch records,

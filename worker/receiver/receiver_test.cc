@@ -249,6 +249,24 @@ TEST_F(ReceiverTest, AReliableStoreReturnsTheLastLoggedNumberAndDropsDuplicates)
   driver_.AwaitRecords(3);
 }
 
+TEST_F(ReceiverTest, ARecordAboveTheLargestSizeIsSaidWhoeverStoresIt) {
+  StartHost(std::make_shared<Bodies>([](ReceiverSink& sink) {
+    const std::string record(kRecordBytesMax + 1, 'x');
+    EXPECT_TRUE(sink.Store(record));
+    EncodedBatch batch;
+    batch.Append("small");
+    batch.Append(record);
+    // "Send it again" was the answer, for ever.
+    EXPECT_THROW(sink.StoreReliably(std::move(batch), "p", 7), std::length_error);
+    sink.ReportError("done");
+    sink.WaitStopping(1'000'000);
+  }));
+  AwaitReport("done");
+  std::lock_guard lock(report_mutex_);
+  EXPECT_EQ(reports_[0],
+            "receiver orders: a record of 67108865 bytes is longer than 64 MiB and was dropped");
+}
+
 TEST_F(ReceiverTest, ABodyThatThrowsRunsAgainAfterAVisibleBackOff) {
   auto runs = std::make_shared<std::atomic<int>>(0);
   StartHost(std::make_shared<Bodies>([runs](ReceiverSink& sink) {
