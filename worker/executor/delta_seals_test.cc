@@ -89,6 +89,17 @@ TEST_F(DeltaSealsTest, EachIsSentAgainInOrderUntilTheDaemonHasIt) {
   EXPECT_EQ(Sealing(Later()), Numbers{});
 }
 
+// All that waited was encoded and sent twice a second, for as long as the daemon had no room.
+TEST_F(DeltaSealsTest, ThoseThatTheDaemonDoesNotTakeAreSentAgainLessAndLessOften) {
+  for (int64_t batch = 1; batch <= 3; ++batch) Run(batch * 100, "changes");
+  size_t sent = 0;
+  for (int i = 0; i < 100; ++i) sent += Sealing(Later()).size();  // a minute
+  EXPECT_LE(sent, 3 * 10u);
+  // It has room: what may have been lost behind it is due as at first.
+  Step(DeltaSealed{1});
+  EXPECT_EQ(Sealing(Later()), (Numbers{2, 3}));
+}
+
 TEST_F(DeltaSealsTest, ThoseThatWaitForADaemonWithoutRoomAreBounded) {
   const std::string much(100, 'x');
   EXPECT_EQ(Sealing(Run(100, much)), Numbers{1});

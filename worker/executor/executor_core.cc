@@ -269,6 +269,11 @@ void ExecutorCore::On(DeltaSealed& event) {
     unsealed_bytes_ -= seal.bytes;
     return true;
   });
+  // It takes some again: what it has not of the others may be lost.
+  for (Seal& seal : seals_) {
+    seal.pause_us = options_.answer_repeat_us;
+    seal.due = std::min(seal.due, now_ + seal.pause_us);
+  }
 }
 
 void ExecutorCore::On(LinkLost& event) {

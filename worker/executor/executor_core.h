@@ -181,7 +181,8 @@ class ExecutorCore {
   struct Seal {
     SealDelta command;
     uint64_t bytes = 0;
-    MonotonicTime sent = 0;
+    MonotonicTime due = 0;  // to be sent again
+    int64_t pause_us = 0;   // doubles while the daemon takes none: it may have no room
   };
   std::deque<Seal> seals_;
   uint64_t unsealed_bytes_ = 0;  // of them

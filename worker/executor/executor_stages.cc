@@ -346,7 +346,10 @@ void ExecutorCore::SealDeltaOf(BatchWork& batch) {
   name.set_number(++last_delta_);
   auto pieces = std::make_shared<const std::vector<std::string>>(std::move(batch.delta));
   batch.delta.clear();
-  seals_.push_back({{name, std::move(pieces)}, bytes, now_});
+  seals_.push_back({{name, std::move(pieces)},
+                    bytes,
+                    now_ + options_.answer_repeat_us,
+                    options_.answer_repeat_us});
   unsealed_bytes_ += bytes;
   out_.push_back(seals_.back().command);
 }

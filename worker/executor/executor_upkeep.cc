@@ -89,6 +89,7 @@ bool ExecutorCore::NobodyNeeds(std::map<int64_t, BatchWork>::const_iterator batc
 
 void ExecutorCore::Repeat() {
   constexpr int kReportsAtOnce = 16;
+  constexpr int64_t kSealPauseMaxUs = 10'000'000;
   const MonotonicTime before = now_ - options_.answer_repeat_us;
   if (grant_done_sent_ != 0 && grant_done_sent_ <= before) SendGrantDone();
   if (load_again_at_ != 0 && load_again_at_ <= now_) {
@@ -102,8 +103,9 @@ void ExecutorCore::Repeat() {
     }
   }
   for (Seal& seal : seals_) {
-    if (seal.sent > before) continue;
-    seal.sent = now_;
+    if (seal.due > now_) continue;
+    seal.pause_us = std::min(2 * seal.pause_us, kSealPauseMaxUs);
+    seal.due = now_ + seal.pause_us;
     out_.push_back(seal.command);
   }
   if (checkpoint_.has_value() && checkpoint_->written && checkpoint_->sent <= before) {
@@ -145,7 +147,7 @@ void ExecutorCore::ScheduleWake() {
   const int64_t repeat = options_.answer_repeat_us;
   if (grant_done_sent_ != 0) at(grant_done_sent_ + repeat);
   at(load_again_at_);
-  for (const Seal& seal : seals_) at(seal.sent + repeat);
+  for (const Seal& seal : seals_) at(seal.due);
   if (checkpoint_.has_value() && checkpoint_->written) at(checkpoint_->sent + repeat);
   for (const Member& member : members_) at(member.resend_at);
   for (const auto& [batch_ms, batch] : batches_) {
