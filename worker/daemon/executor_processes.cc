@@ -10,6 +10,7 @@
 #include "common/role_flags.h"
 #include "common/status.h"
 #include "worker/daemon/executor_files.h"
+#include "worker/daemon/executor_outputs.h"
 
 namespace sluice {
 namespace {
@@ -91,10 +92,11 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
   const proto::StartExecutor& request = command.request;
   if (!IsName(request.job())) return absl::InvalidArgumentError("the job has an unusable name");
   const std::filesystem::path data(options_.data_dir);
-  const std::filesystem::path logs = data / "logs" / request.job();
+  const std::filesystem::path logs = data / "logs";
   const std::filesystem::path work = data / "work" / request.job();
   std::error_code error;
-  std::filesystem::create_directories(logs, error);
+  RemoveOldOutputs(logs, Outputs());
+  std::filesystem::create_directories(logs / request.job(), error);
   if (!error) std::filesystem::create_directories(work, error);
   if (error) {
     return absl::InternalError("cannot make a folder for the executor: " + error.message());
@@ -118,8 +120,7 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
   spawn.env["SLUICE_TOKEN_FILE"] = "";  // where the daemon may have found the cluster's
   spawn.directory = work;
   spawn.output = ChildOutput::kPumped;
-  spawn.output_path = logs / ("executor-" + std::to_string(key.epoch) + "-" +
-                              std::to_string(key.executor) + ".log");
+  spawn.output_path = OutputOf(logs, request.job(), key.epoch, key.executor);
   // Whoever asks for descriptors as this process waits until its pid is entered.
   std::lock_guard starting(start_mutex_);
   {
@@ -127,6 +128,7 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
     Process& process = processes_[key];
     process.running = true;
     process.work = work;
+    process.output = spawn.output_path;
     process.board.emplace(std::move(board));
     if (arena.has_value()) process.arena.emplace(std::move(*arena));
   }
@@ -146,6 +148,13 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
 absl::Status ExecutorProcesses::CheckBinary(const std::string& path) {
   return CheckJobBinary(spawner_.get(), path, options_.data_dir + "/probe",
                         "worker " + options_.worker_id + " (" + options_.host + ")");
+}
+
+std::set<std::string> ExecutorProcesses::Outputs() const {
+  std::lock_guard lock(mutex_);
+  std::set<std::string> outputs;
+  for (const auto& [key, process] : processes_) outputs.insert(process.output);
+  return outputs;
 }
 
 void ExecutorProcesses::OnExit(const ExecutorKey& key, const ExitCause& cause) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "common/net/security.h"
@@ -63,6 +64,7 @@ class ExecutorProcesses : public FdSource {
   struct Process {
     ProcessId id;
     std::string work;
+    std::string output;
     bool running = false;
     std::optional<ArenaHost> arena;
     std::optional<TaskBoardHost> board;
@@ -70,6 +72,7 @@ class ExecutorProcesses : public FdSource {
   absl::StatusOr<ProcessId> Spawn(const worker::StartProcess& command, const ExecutorKey& key,
                                   BinaryCache* cache);
   void OnExit(const ExecutorKey& key, const ExitCause& cause);
+  std::set<std::string> Outputs() const;
 
   const ExecutorProcessOptions options_;
   BlockStore* const store_;
