@@ -105,4 +105,14 @@ bool JobMaySend(proto::Envelope::MessageCase message) {
   return false;
 }
 
+bool JobMaySend(const proto::Envelope& message, std::string_view job) {
+  using M = proto::Envelope;
+  switch (message.message_case()) {
+    case M::kJobDriverRegister: return message.job_driver_register().job() == job;
+    case M::kJobStatus: return message.job_status().job() == job;
+    case M::kStartExecutor: return message.start_executor().job() == job;
+    default: return JobMaySend(message.message_case());
+  }
+}
+
 }  // namespace sluice

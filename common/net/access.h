@@ -24,5 +24,7 @@ absl::Status CheckAccess(std::string_view path, const Caller& caller);
 // Whether a process that holds only a job's token may send such a message over a link. What a job
 // has no business to say (registering workers, copying blocks) is dropped at the door.
 bool JobMaySend(proto::Envelope::MessageCase message);
+// The same, of the process of this job: one that names a job names its own.
+bool JobMaySend(const proto::Envelope& message, std::string_view job);
 
 }  // namespace sluice

@@ -67,5 +67,21 @@ TEST(AccessTest, EveryMessageOfTheEnvelopeWasDecidedUpon) {
   EXPECT_TRUE(JobMaySend(proto::Envelope::kShareBundle));
 }
 
+TEST(AccessTest, AJobNamesItselfOnly) {
+  proto::Envelope status, registered, start;
+  status.mutable_job_status()->set_job("wc");
+  registered.mutable_job_driver_register()->set_job("wc");
+  start.mutable_start_executor()->set_job("wc");
+  for (const auto* message : {&status, &registered, &start}) {
+    EXPECT_TRUE(JobMaySend(*message, "wc"));
+    EXPECT_FALSE(JobMaySend(*message, "other"));
+  }
+  proto::Envelope beat, join;
+  beat.mutable_executor_beat();
+  join.mutable_worker_register();
+  EXPECT_TRUE(JobMaySend(beat, "other"));
+  EXPECT_FALSE(JobMaySend(join, "other"));
+}
+
 }  // namespace
 }  // namespace sluice

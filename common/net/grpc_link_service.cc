@@ -24,8 +24,8 @@ class Refusal : public Reactor {
 // One incoming link. Deletes itself when gRPC is done with it.
 class InLink : public Reactor {
  public:
-  InLink(LinkService* service, std::shared_ptr<LinkCore> core, std::string from, bool limited)
-      : service_(service), core_(std::move(core)), from_(std::move(from)), limited_(limited) {}
+  InLink(LinkService* service, std::shared_ptr<LinkCore> core, std::string from, std::string job)
+      : service_(service), core_(std::move(core)), from_(std::move(from)), job_(std::move(job)) {}
 
   void Start() {
     StartSendInitialMetadata();
@@ -47,7 +47,7 @@ class InLink : public Reactor {
                  << from_;
       return End(grpc::Status(grpc::StatusCode::DATA_LOSS, "shares came damaged"));
     }
-    if (!limited_ || JobMaySend(message_.message_case())) {
+    if (job_.empty() || JobMaySend(message_, job_)) {
       core_->OnMessage(from_, std::move(message_));
     } else {
       LOG(WARNING) << "message refused from a job's process: kind=" << message_.message_case()
@@ -70,7 +70,7 @@ class InLink : public Reactor {
   LinkService* const service_;
   const std::shared_ptr<LinkCore> core_;
   const std::string from_;
-  const bool limited_;  // its process holds a job's token, and we hold more
+  const std::string job_;  // its process holds the token of this job only, and we hold more
   proto::Envelope message_;
   std::mutex mutex_;
   bool finished_ = false;
@@ -86,7 +86,7 @@ Reactor* LinkService::Open(grpc::CallbackServerContext* context) {
   const Caller caller = CallerOf(*context, security);
   const bool limited = !security.cluster_token.empty() && !caller.job.empty();
   if (limited) core_->RememberJob(address, caller.job);
-  auto* link = new InLink(this, core_, address, limited);
+  auto* link = new InLink(this, core_, address, limited ? caller.job : "");
   {
     std::lock_guard lock(mutex_);
     if (closing_) {

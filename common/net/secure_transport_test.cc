@@ -93,6 +93,16 @@ TEST(SecureTransportTest, AJobCannotPlayAWorker) {
   EXPECT_THAT(daemon.Await(1), ElementsAre(executor.address() + " 1"));
 }
 
+// The token of any job was good for the status of every job.
+TEST(SecureTransportTest, AJobCannotSpeakForAnother) {
+  TestNode daemon(With(Cluster())), executor(With(Job("wc")));
+  proto::Envelope forged;
+  forged.mutable_job_status()->set_job("other");
+  executor.transport->Send(daemon.address(), forged);
+  executor.transport->Send(daemon.address(), Beat(1));
+  EXPECT_THAT(daemon.Await(1), ElementsAre(executor.address() + " 1"));
+}
+
 TEST(SecureTransportTest, ServicesStandBehindTheSameDoor) {
   FakeDriver service;
   GrpcTransportOptions options = With(Cluster());
