@@ -77,6 +77,10 @@ absl::Status Acceptor::Bind(const std::string& host, int port) {
   addrinfo* found = nullptr;
   const int failed = getaddrinfo(Unbracketed(host).c_str(), std::to_string(port).c_str(), &hints,
                                  &found);
+  if (failed == EAI_SYSTEM) return absl::ErrnoToStatus(errno, where);
+  if (failed == EAI_AGAIN || failed == EAI_MEMORY) {
+    return absl::UnavailableError("cannot look up " + where + ": " + gai_strerror(failed));
+  }
   if (failed != 0) {
     return absl::InvalidArgumentError("no such host to listen on: " + where + ": " +
                                       gai_strerror(failed));
@@ -99,8 +103,10 @@ absl::Status Acceptor::Bind(const std::string& host, int port) {
   }
   if (!listeners_.empty()) stop_ = eventfd(0, EFD_CLOEXEC);
   if (stop_ >= 0) return absl::OkStatus();
-  return absl::InvalidArgumentError("cannot listen on " + where + ": " +
-                                    strerror(error != 0 ? error : errno));
+  if (error == 0) error = errno;
+  const absl::Status status = absl::ErrnoToStatus(error, "cannot listen on " + where);
+  if (absl::IsResourceExhausted(status)) return status;
+  return absl::InvalidArgumentError(std::string(status.message()));
 }
 
 Acceptor::~Acceptor() {

@@ -19,6 +19,7 @@ class Acceptor {
 
   // Listens at all addresses of `host`, under one port; 0: a free one. What connects waits until
   // Start. AlreadyExists: the port is in use. InvalidArgument: no such host, or another error.
+  // Unavailable: the host cannot be looked up now. ResourceExhausted: no descriptor is left.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Listen(const std::string& host, int port);
   // Stops. Whoever has not been accepted is refused.
   ~Acceptor();

@@ -39,7 +39,8 @@ class GrpcTransport : public Transport {
  public:
   // Listens. The handler, which outlives the transport, may be called before this returns.
   // AlreadyExists: the port is in use. FailedPrecondition: the bind is refused (BindPolicy).
-  // InvalidArgument: no such host or port. (Exit codes 3, 3, 2: common/exit_status.h.)
+  // InvalidArgument: no such host or port. (Exit codes 3, 3, 2: common/exit_status.h.) Unavailable,
+  // ResourceExhausted: the host cannot be looked up now, or there is no descriptor.
   static absl::StatusOr<std::unique_ptr<GrpcTransport>> Start(GrpcTransportOptions options,
                                                               Handler* handler);
   ~GrpcTransport() override;  // Shutdown(1 s)

@@ -264,6 +264,18 @@ TEST(GrpcTransportTest, AProcessThatHadNoDescriptorLeftAcceptsConnectionsAgain) 
   EXPECT_EQ(seen, peer.address() + " 2");
 }
 
+// It was taken for a host that is not there, for which nothing is started again.
+TEST(GrpcTransportTest, ListeningWithoutADescriptorLeftIsNoUsageError) {
+  TestHandler handler;
+  rlimit limit = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none = {0, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status status = GrpcTransport::Start({.host = "127.0.0.1"}, &handler).status();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+}
+
 TEST(GrpcTransportTest, ANameThatDoesNotResolveIsDownAndNotRefused) {
   TestNode a({.connect_us = 300'000});
   a.transport->Send("no-such-host.invalid:1", Beat(1));
