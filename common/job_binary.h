@@ -14,10 +14,9 @@ namespace sluice {
 absl::Status CheckExecutable(const std::string& path);
 
 // CheckExecutable, and then the program itself, run once with kDescribeFlag: it loads, answers as a
-// job binary and speaks our protocol. FailedPrecondition says what is wrong, of shared libraries
-// that they are missing on `node` ("the driver's node"). Takes up to ten seconds. What it prints
-// goes to the file `scratch`, which is removed.
-absl::Status CheckJobBinary(Spawner* spawner, const std::string& path, const std::string& scratch,
-                            const std::string& node);
+// job binary and speaks our protocol. FailedPrecondition says what is wrong with the binary, of
+// shared libraries that they are missing on `node` ("the driver's node"). Any other error says
+// nothing of it: it could not be asked, or did not answer in ten seconds.
+absl::Status CheckJobBinary(Spawner* spawner, const std::string& path, const std::string& node);
 
 }  // namespace sluice

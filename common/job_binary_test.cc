@@ -1,15 +1,26 @@
 #include "common/job_binary.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+
+#include "common/role_flags.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
+
+// This program is killed when it is asked who it is.
+__attribute__((constructor)) void EndIfAsked(int argc, char** argv) {
+  if (argc == 2 && argv[1] == std::string(kDescribeFlag)) raise(SIGKILL);
+}
 
 class JobBinaryTest : public testing::Test {
  protected:
@@ -20,8 +31,7 @@ class JobBinaryTest : public testing::Test {
   }
   std::string Path(const std::string& name) { return dir_ / name; }
   std::string Refusal(const std::string& path) {
-    const absl::Status status = CheckJobBinary(&spawner_, path, Path("scratch"), "node n1");
-    EXPECT_FALSE(fs::exists(Path("scratch")));
+    const absl::Status status = CheckJobBinary(&spawner_, path, "node n1");
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
     return std::string(status.message());
   }
@@ -57,6 +67,25 @@ TEST_F(JobBinaryTest, NamesTheLibraryThatIsMissingAndTheNode) {
   chmod(Path("lacking").c_str(), 0700);
   const std::string refusal = Refusal(Path("lacking"));
   EXPECT_EQ(refusal.find("shared libraries are missing on node n1: libq.so.6"), 0u) << refusal;
+}
+
+// A worker that was short of something once refused the binary for as long as the job lived.
+TEST_F(JobBinaryTest, WhereNothingCanBeOpenedNothingIsSaidOfTheBinary) {
+  rlimit limit = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const int last = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(last, 0);
+  close(last);
+  const rlimit one_more = {static_cast<rlim_t>(last) + 1, limit.rlim_max};  // to look at it
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &one_more), 0);
+  const absl::Status status = CheckJobBinary(&spawner_, "/bin/true", "node n1");
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+}
+
+TEST_F(JobBinaryTest, AProgramThatIsKilledBeforeItAnswersIsNotJudged) {
+  const absl::Status status = CheckJobBinary(&spawner_, "/proc/self/exe", "node n1");
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
 }
 
 }  // namespace

@@ -26,10 +26,8 @@ namespace sluice {
 namespace {
 
 absl::Status SystemError(const std::string& what, int error) {
-  const std::string text = what + ": " + strerror(error);
-  if (error == ENOENT) return absl::NotFoundError(text);
-  if (error == EACCES) return absl::PermissionDeniedError(text);
-  return absl::InternalError(text);
+  if (error == ENOEXEC) return absl::FailedPreconditionError(what + ": " + strerror(error));
+  return absl::ErrnoToStatus(error, what);
 }
 
 int OpenOutput(const std::string& path) {

@@ -32,6 +32,7 @@ struct ExitCause {
   bool signaled = false;
   int number = 0;  // exit code or signal
   std::string Text() const;  // "exit 1", "signal 11"
+  bool operator==(const ExitCause&) const = default;
 };
 
 enum class ChildOutput {
@@ -66,7 +67,7 @@ class Spawner {
   // Leaves children running; OnExit is not called any more.
   ~Spawner();
 
-  // NotFound, PermissionDenied or Internal with what the system says. Not on the spawner's thread.
+  // With what the system says; FailedPrecondition: it is no program. Not on the spawner's thread.
   absl::StatusOr<ProcessId> Start(const SpawnOptions& options, OnExit on_exit);
   // False when that child has ended.
   bool Signal(const ProcessId& child, int signal);

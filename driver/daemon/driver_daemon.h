@@ -96,7 +96,7 @@ class DriverDaemon : private Transport::Handler {
                                        const std::vector<std::string>& holders);
   BinaryStore& binaries() { return *binaries_; }
   const DataFolder& folder() const { return *folder_; }
-  // Runs the binary once to ask it who it is: FailedPrecondition says why it is no job binary.
+  // Runs the binary once to ask it who it is, as CheckJobBinary.
   absl::Status Probe(const std::string& digest);
 
  private:
@@ -162,7 +162,6 @@ class DriverDaemon : private Transport::Handler {
   uint64_t next_request_ = 1;
   uint64_t terms_ended_ = 0;
   Leader leader_;
-  std::atomic<uint64_t> next_probe_{1};
   BlockFetcher blocks_;
   bool ending_ = false;
   bool ready_ = false;

@@ -146,8 +146,7 @@ void DriverDaemon::LookAfterProcesses() {
 
 absl::Status DriverDaemon::Probe(const std::string& digest) {
   ASSIGN_OR_RETURN(std::string binary, binaries_->PathOf(digest));
-  const std::string scratch = folder_->root() + "/probe-" + std::to_string(next_probe_++);
-  return CheckJobBinary(&spawner_, binary, scratch, "the driver's node");
+  return CheckJobBinary(&spawner_, binary, "the driver's node");
 }
 
 }  // namespace sluice::daemon

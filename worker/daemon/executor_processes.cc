@@ -146,7 +146,7 @@ absl::StatusOr<ProcessId> ExecutorProcesses::Spawn(const worker::StartProcess& c
 }
 
 absl::Status ExecutorProcesses::CheckBinary(const std::string& path) {
-  return CheckJobBinary(spawner_.get(), path, options_.data_dir + "/probe",
+  return CheckJobBinary(spawner_.get(), path,
                         "worker " + options_.worker_id + " (" + options_.host + ")");
 }
 
