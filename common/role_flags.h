@@ -27,6 +27,10 @@ inline constexpr char kExplainConfFlag[] = "--sluice-explain-conf";
 // its `--sluice-data` folder: a daemon that returned is not its parent and cannot wait for it.
 inline constexpr char kExitCodeFile[] = "exit_code";
 
+// A job driver ends with this code when what its start needed was used up: room on a disk above
+// all, or descriptors. Its daemon starts it again for as long as that lasts.
+inline constexpr int kExitUsedUp = 74;
+
 // Where in that folder the job driver's standard output and error go. The job driver keeps the file
 // within bounds itself (RotateOwnOutput of common/spawn.h): it outlives the daemon.
 inline constexpr char kOutputFile[] = "output";

@@ -35,6 +35,7 @@ uint64_t RandomId() {
 ExitStatus FromStatus(const absl::Status& status) {
   const int code = ExitCodeOf(status);
   if (code != 0) return {code, std::string(status.message())};
+  if (absl::IsResourceExhausted(status)) return {kExitUsedUp, std::string(status.message())};
   return ToExit(status);
 }
 

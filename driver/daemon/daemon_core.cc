@@ -302,10 +302,8 @@ void DaemonCore::On(const DriverStarted& event) {
 
 void DaemonCore::On(const DriverNotStarted& event) {
   JobLife* job = Find(event.job);
-  if (job == nullptr || job->phase() != JobLife::Phase::kStarting) return;
-  // As if a process had begun and crashed at once.
-  job->OnStarted(DriverStarted{event.job, -1, 0, ""});
-  job->OnExited(now_, DriverExited{event.job, -1, std::nullopt, 0, event.error}, &out_);
+  if (job == nullptr) return;
+  job->OnNotStarted(now_, event.error, &out_);
   dirty_ = reallocate_ = true;
 }
 

@@ -392,7 +392,7 @@ TEST_F(DaemonTest, AJobThatWaitsForSlotsIsCancelledAtOnce) {
   EXPECT_EQ(core_->Job("wc")->status().exit_code(), 0);
 }
 
-TEST_F(DaemonTest, AProcessThatCannotBeStartedCountsAsACrash) {
+TEST_F(DaemonTest, AProcessThatCannotBeStartedIsTriedAgain) {
   Begin();
   Submit("wc");
   Do(DriverNotStarted{"wc", "no more processes"});

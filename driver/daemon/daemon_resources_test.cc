@@ -1,4 +1,5 @@
-// What jobs have of the cluster: slots and stored binaries.
+// What jobs have of the cluster: slots, stored binaries, and room to start in.
+#include "common/role_flags.h"
 #include "driver/daemon/daemon_core_fixture.h"
 
 namespace sluice::daemon {
@@ -75,6 +76,43 @@ TEST_F(DaemonTest, ABinaryIsNeededWhileItsJobRunsAndThenAsLongAsItsCheckpoint) {
   EXPECT_EQ(core_->CheckpointsLeft(), std::vector<std::string>{"rocksdb:/b"});
   core_->SetCheckpointsGone({"rocksdb:/b"});
   EXPECT_EQ(core_->BinariesInUse(), Digests{});
+}
+
+// A job that had run for days was given up after a minute without room.
+TEST_F(DaemonTest, AJobIsNotGivenUpWhileItsDriverFindsNoRoomToStart) {
+  Begin();
+  Submit("wc", {{"driver_restarts", "1"}});
+  StartUp("wc", 10);
+  Kill("wc", 10);
+  for (int i = 0; i < 12; ++i) {
+    Pass(10 * kSecond);
+    ASSERT_EQ(Last<StartDriver>().size(), 1u) << i;
+    if (i % 2 == 0) {
+      Do(DriverNotStarted{"wc", "no space"});
+    } else {
+      Do(DriverStarted{"wc", 20 + i, 77});
+      Exit("wc", 20 + i, kExitUsedUp);
+    }
+    EXPECT_EQ(State("wc"), "RECOVERING") << i;
+  }
+  EXPECT_EQ(core_->Job("wc")->driver_restarts(), 1u);
+  Pass(10 * kSecond);
+  StartUp("wc", 50);
+  EXPECT_EQ(core_->Job("wc")->driver_pid(), 50);
+}
+
+TEST_F(DaemonTest, ADrainIsOverInTimeAlsoWhenItsDriverFindsNoRoomToStart) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Kill("wc", 10);
+  Do(StopJob{2, "wc", true, 1000});
+  for (int i = 0; i < 4; ++i) {
+    Pass(10 * kSecond);
+    Do(DriverNotStarted{"wc", "no space"});
+  }
+  EXPECT_EQ(State("wc"), "FAILED");
+  EXPECT_EQ(core_->Job("wc")->status().exit_code(), 5);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/role_flags.h"
+
 namespace sluice::daemon {
 namespace {
 
@@ -97,6 +99,10 @@ void JobLife::OnStarted(const DriverStarted& event) {
   if (!event.folder.empty()) record_.set_folder(event.folder);
 }
 
+void JobLife::OnNotStarted(MonotonicTime now, const std::string& error, Commands* out) {
+  if (phase_ == Phase::kStarting) TryAgain(now, error, out);
+}
+
 bool JobLife::IsNear(const std::string& host) const {
   return host_.empty() || host.empty() || host == host_;
 }
@@ -143,6 +149,7 @@ bool JobLife::OnRegister(MonotonicTime now, const std::string& from,
   if (ended()) return false;
   if (far_ && from == record_.driver_address()) heard_ = now;
   drivers_[from] = Incarnation{driver.epoch(), driver.pid()};
+  hindered_ = 0;
   bool changed = !record_.opened();
   record_.set_opened(true);
   if (phase_ == Phase::kSettling || phase_ == Phase::kBackoff) {
@@ -218,11 +225,14 @@ void JobLife::OnExited(MonotonicTime now, const DriverExited& event, Commands* o
     return EndBy(*code, event.last_line, out);
   }
   if (idle_) return End("CANCELLED", kDone, "", out);
-  if (forced_) {
-    return End(record_.wish() == proto::JobRecord::CANCEL ? "CANCELLED" : "FAILED", kForced,
-               "stopped by force: the deadline passed", out);
-  }
+  if (forced_) return EndForced(out);
+  if (code == kExitUsedUp) return TryAgain(now, Cause(event), out);
   Relaunch(now, Cause(event), out);
+}
+
+void JobLife::EndForced(Commands* out) {
+  End(record_.wish() == proto::JobRecord::CANCEL ? "CANCELLED" : "FAILED", kForced,
+      "stopped by force: the deadline passed", out);
 }
 
 void JobLife::EndBy(int exit_code, const std::string& last_line, Commands* out) {
@@ -243,17 +253,27 @@ void JobLife::EndBy(int exit_code, const std::string& last_line, Commands* out) 
   End(state, exit_code, failure, out);
 }
 
-void JobLife::Relaunch(MonotonicTime now, const std::string& cause, Commands* out) {
-  drivers_.clear();
-  reported_ = false;
+bool JobLife::EndIfHopeless(Commands* out) {
   bool stopping = record_.wish() == proto::JobRecord::CANCEL;
-  if (stopping && !record_.opened()) return End("CANCELLED", kDone, "", out);
-  if (record_.opened() && record_.spec().checkpoint().empty() && !IsNear(record_.host())) {
-    return End("FAILED", kDamaged,
-               "the job has no --checkpoint, and its log is in " + record_.folder() + " on " +
-                   record_.host() + ", which is away",
-               out);
+  if (stopping && !record_.opened()) {
+    End("CANCELLED", kDone, "", out);
+  } else if (record_.opened() && record_.spec().checkpoint().empty() && !IsNear(record_.host())) {
+    End("FAILED", kDamaged,
+        "the job has no --checkpoint, and its log is in " + record_.folder() + " on " +
+            record_.host() + ", which is away",
+        out);
   }
+  return ended();
+}
+
+void JobLife::TryAgain(MonotonicTime now, const std::string& cause, Commands* out) {
+  if (EndIfHopeless(out)) return;
+  if (force_at_ != 0 && now >= force_at_) return EndForced(out);
+  BackOff(now, ++hindered_, cause, out);
+}
+
+void JobLife::Relaunch(MonotonicTime now, const std::string& cause, Commands* out) {
+  if (EndIfHopeless(out)) return;
   uint32_t in_row = record_.restarts_in_row() + 1;
   if (in_row > RestartsMax()) {
     return End("FAILED", kFailed,
@@ -263,6 +283,14 @@ void JobLife::Relaunch(MonotonicTime now, const std::string& cause, Commands* ou
   }
   record_.set_restarts(record_.restarts() + 1);
   record_.set_restarts_in_row(in_row);
+  hindered_ = 0;
+  BackOff(now, in_row, cause, out);
+}
+
+void JobLife::BackOff(MonotonicTime now, uint32_t in_row, const std::string& cause,
+                      Commands* out) {
+  drivers_.clear();
+  reported_ = false;
   record_.set_pid(0);
   record_.mutable_status()->set_state(record_.opened() ? "RECOVERING" : "WAITING");
   record_.mutable_status()->set_failure(cause);
@@ -272,7 +300,8 @@ void JobLife::Relaunch(MonotonicTime now, const std::string& cause, Commands* ou
   phase_ = Phase::kBackoff;
   due_ = now + std::min(wait, times_.backoff_last_us);
   if (!cause.empty()) {
-    out->push_back(Say{"job " + name() + ": " + cause + "; relaunch " + std::to_string(in_row)});
+    out->push_back(Say{"job " + name() + ": " + cause + "; attempt " + std::to_string(in_row) +
+                       " to start it again"});
   }
 }
 

@@ -45,6 +45,7 @@ class JobLife {
   void Settle(MonotonicTime now);                    // of a job found in the table
   void OnTick(MonotonicTime now, Commands* out);
   void OnStarted(const DriverStarted& event);
+  void OnNotStarted(MonotonicTime now, const std::string& error, Commands* out);
   void OnExited(MonotonicTime now, const DriverExited& event, Commands* out);
   void OnFormerEnded(MonotonicTime now, Commands* out);
   // A job driver at `from` says that it is this job's. True, here and below: worth a line on disk.
@@ -81,6 +82,11 @@ class JobLife {
   bool IsNear(const std::string& host) const;
   void Lose(MonotonicTime now, const std::string& why, Commands* out);
   void Relaunch(MonotonicTime now, const std::string& cause, Commands* out);
+  // The same when the node lacked what a start needs, which is no fault of the job's: not counted.
+  void TryAgain(MonotonicTime now, const std::string& cause, Commands* out);
+  bool EndIfHopeless(Commands* out);
+  void BackOff(MonotonicTime now, uint32_t in_row, const std::string& cause, Commands* out);
+  void EndForced(Commands* out);
   void End(const std::string& state, int exit_code, const std::string& failure, Commands* out);
   void EndBy(int exit_code, const std::string& cause, Commands* out);
   Drivers::const_iterator OtherThan(int64_t pid) const;
@@ -96,6 +102,7 @@ class JobLife {
   MonotonicTime force_at_ = 0;    // 0: no stop under way
   bool forced_ = false;           // its driver was told to be killed
   bool idle_ = false;             // and nothing was under way
+  uint32_t hindered_ = 0;         // starts in a row for which the node lacked something
   bool reported_ = false;
   bool adopted_ = false;
   bool far_ = false;              // its driver runs on another node: only its reports tell of it

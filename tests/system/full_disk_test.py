@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, Process, wait_until  # noqa: E402
+from cluster import Cluster, Failure, Process, kill, wait_until  # noqa: E402
 from gate_job import GateJob, gate_lines  # noqa: E402
 from small_disk import SmallDisk  # noqa: E402
 
@@ -58,16 +58,22 @@ class Cases:
                    f"nothing is acknowledged while the {where} disk is full")
             job.expect_sums(before)  # nor published
             if not checkpoint:
-                code, _, said = cluster.run("submit", "--name=other", self.sluice, check=False)
-                expect((code, "space" in said), (1, True), "no submission is taken")
+                for binary in (self.sluice, self.gate):  # the latter is held
+                    code, _, said = cluster.run("submit", "--name=other", binary, check=False)
+                    expect((code, "space" in said), (1, True), "no submission is taken")
+            kill(cluster.job("logged")["driver_pid"])
+            wait_until(lambda: "space" in cluster.job("logged")["failure"],
+                       "the job driver to be started in vain")
+            expect(cluster.job("logged")["state"], "RECOVERING", "and it is tried again")
             disk.free()
             expect(push.wait(), 0, "all is acknowledged when there is space")
             job.await_sums(before + after)
             cluster.run("job", "drain", "logged", "--deadline=30s")
             job.expect_sums(before + after)
             ended = cluster.job("logged")
-            expect((ended["state"], ended["driver_restarts"]), ("FINISHED", 0),
-                   "the job driver lived through it")
+            expect((ended["state"], ended["driver_restarts"]), ("FINISHED", 1),
+                   "only the kill counted")
+            expect(cluster.job("other"), None, "what was not taken is not there")
 
     @staticmethod
     def send(push, lines):
