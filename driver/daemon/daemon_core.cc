@@ -50,6 +50,10 @@ std::vector<Command> DaemonCore::Step(MonotonicTime now, const Event& event) {
   out_.clear();
   dirty_ = reallocate_ = false;
   std::visit([this](const auto& e) { On(e); }, event);
+  if (!std::holds_alternative<SubmitJob>(event)) {
+    submitted_.clear();
+    replaced_.reset();
+  }
   if (reallocate_) Allocate();
   if (dirty_) {
     ForgetEnded();
@@ -221,7 +225,8 @@ void DaemonCore::On(const SubmitJob& event) {
     return Reply(event.request, 3,
                  "a job of this name is running already; drain or cancel it first: " + name);
   }
-  std::erase_if(jobs_, [&](const auto& job) { return job.get() == former; });
+  submitted_ = name;
+  replaced_ = Take(name);
   proto::JobRecord record;
   *record.mutable_spec() = event.spec;
   record.set_run(event.run);
@@ -328,6 +333,14 @@ void DaemonCore::On(const Saved&) {
   }
 }
 
+// Whoever submitted is told that it was not taken.
+void DaemonCore::On(const NotSaved&) {
+  if (submitted_.empty()) return;
+  Take(submitted_);
+  if (replaced_ != nullptr) jobs_.push_back(std::move(replaced_));
+  dirty_ = reallocate_ = true;
+}
+
 void DaemonCore::Allocate() {
   std::map<std::string, uint32_t> live;
   for (const auto& [id, worker] : workers_.workers()) {
@@ -374,6 +387,15 @@ void DaemonCore::TellMembers(const JobLife& job) {
 
 void DaemonCore::TellAllMembers() {
   for (const auto& job : jobs_) TellMembers(*job);
+}
+
+std::unique_ptr<JobLife> DaemonCore::Take(const std::string& name) {
+  const auto found = std::find_if(jobs_.begin(), jobs_.end(),
+                                  [&](const auto& job) { return job->name() == name; });
+  if (found == jobs_.end()) return nullptr;
+  std::unique_ptr<JobLife> taken = std::move(*found);
+  jobs_.erase(found);
+  return taken;
 }
 
 JobLife* DaemonCore::Find(const std::string& name) {

@@ -73,6 +73,7 @@ class DaemonCore {
   void On(const DriverExited& event);
   void On(const FormerEnded& event);
   void On(const Saved&);
+  void On(const NotSaved&);
 
   void OnWorkerRegister(const std::string& from, const proto::WorkerRegister& worker);
   void OnHeartbeat(const std::string& from, const proto::WorkerHeartbeat& heartbeat);
@@ -82,6 +83,7 @@ class DaemonCore {
   void DrainSlow(const std::string& job, const proto::SlowWorker& slow);
 
   proto::JobInfo InfoOf(const JobLife& job) const;
+  std::unique_ptr<JobLife> Take(const std::string& name);
   JobLife* Find(const std::string& name);
   const JobLife* Find(const std::string& name) const;
   void Reply(uint64_t request, int exit_code, const std::string& message);
@@ -109,6 +111,9 @@ class DaemonCore {
   std::set<std::string> checkpoints_gone_;
   std::set<uint64_t> slow_told_;  // incarnations of workers that were told to drain
   std::vector<Command> out_;
+  // Of the last step, when it took a submission: its job, and the ended one in whose place it is.
+  std::string submitted_;
+  std::unique_ptr<JobLife> replaced_;
   bool dirty_ = false;        // the table changed in this step
   bool reallocate_ = false;   // workers or jobs changed in this step
 };

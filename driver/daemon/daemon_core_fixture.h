@@ -24,15 +24,11 @@ class DaemonTest : public testing::Test {
   }
   const std::vector<Command>& Do(const Event& event) {
     last_ = core_->Step(now_, event);
-    bool saved = false;
-    for (const Command& command : last_) {
-      const auto* persist = std::get_if<Persist>(&command);
-      if (persist == nullptr || disk_full_) continue;
-      disk_ = persist->table;
-      saved = true;
-    }
-    if (!saved) return last_;
-    for (Command& command : core_->Step(now_, Saved{})) last_.push_back(std::move(command));
+    const std::vector<Persist> persists = Last<Persist>();
+    if (persists.empty()) return last_;
+    if (!disk_full_) disk_ = persists.back().table;
+    const Event news = disk_full_ ? Event(NotSaved{}) : Event(Saved{});
+    for (Command& command : core_->Step(now_, news)) last_.push_back(std::move(command));
     return last_;
   }
   // Lets time pass in ticks of 100 ms; gathers all commands.

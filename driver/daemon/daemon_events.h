@@ -85,10 +85,12 @@ struct FormerEnded {
 };
 // What the last Persist had is durable.
 struct Saved {};
+// The last Persist failed. Told next behind the event whose step had it.
+struct NotSaved {};
 
 using Event = std::variant<Tick, Received, PeerDown, SubmitJob, StopJob, AcceptJobLoss, ReplayWish,
                            DrainWorkerWish, DrainAll, DriverStarted, DriverNotStarted,
-                           DriverExited, FormerEnded, Saved>;
+                           DriverExited, FormerEnded, Saved, NotSaved>;
 
 // ---- commands, to be carried out in their order ------------------------------------------------
 

@@ -115,5 +115,23 @@ TEST_F(DaemonTest, ADrainIsOverInTimeAlsoWhenItsDriverFindsNoRoomToStart) {
   EXPECT_EQ(core_->Job("wc")->status().exit_code(), 5);
 }
 
+// It was answered with 1, and started when there was room.
+TEST_F(DaemonTest, ASubmissionThatIsNotOnDiskIsNotTaken) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Exit("wc", 10, 0);
+  ASSERT_EQ(State("wc"), "FINISHED");
+  disk_full_ = true;
+  Submit("wc");
+  Submit("other");
+  EXPECT_EQ(State("wc"), "FINISHED") << "the former one is back";
+  EXPECT_EQ(core_->Jobs().size(), 1u);
+  disk_full_ = false;
+  Do(DriverNotStarted{"other", "no space"});
+  Pass(10 * kSecond);
+  EXPECT_TRUE(Last<StartDriver>().empty());
+}
+
 }  // namespace
 }  // namespace sluice::daemon

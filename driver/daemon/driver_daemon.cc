@@ -209,6 +209,7 @@ void DriverDaemon::Do(const Persist& command) {
                                                       ? seat_->Save(command.table)
                                                       : folder_->SaveTable(command.table));
   if (persisted_.ok()) return follow_ups_.push_back(Saved{});
+  follow_ups_.push_back(NotSaved{});
   unsaved_ = command.table;
   if (before.ok()) LOG(ERROR) << "cannot save the job table; trying again: " << persisted_;
 }
