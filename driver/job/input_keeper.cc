@@ -91,7 +91,7 @@ void InputKeeper::Next() {
 
 std::optional<proto::Skipped> InputKeeper::Advance(MonotonicTime now,
                                                    std::vector<DriverCommand>& out) {
-  if (!busy() || writing_) return std::nullopt;
+  if (!busy() || writing_ || !durable_->planned().contains(batch_ms_)) return std::nullopt;
   if (listed_) {
     proto::Skipped skipped;
     skipped.set_batch_ms(batch_ms_);

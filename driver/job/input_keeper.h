@@ -22,10 +22,13 @@ namespace sluice {
 class InputKeeper {
  public:
   using HolderLookup = std::function<std::vector<std::string>(const BlockId&)>;  // worker ids
-  InputKeeper(const JobState* state, const Membership* members, HolderLookup holders)
-      : state_(state), members_(members), holders_(std::move(holders)) {}
+  // `durable`: what of `state` is in the log. Both outlive this.
+  InputKeeper(const JobState* state, const JobState* durable, const Membership* members,
+              HolderLookup holders)
+      : state_(state), durable_(durable), members_(members), holders_(std::move(holders)) {}
 
-  // The batch is planned and not skipped.
+  // The batch is planned and not skipped. Nothing is kept before its plan is in the log: that of
+  // a driver whose successor plans the same batch otherwise never will be.
   void Begin(int64_t batch_ms, std::string reason);
   bool busy() const { return batch_ms_ != 0; }
   // Sends what is due, repeats what got no answer. The entry to log once all is in the store.
@@ -44,6 +47,7 @@ class InputKeeper {
   void Next();
 
   const JobState* state_;
+  const JobState* durable_;
   const Membership* members_;
   const HolderLookup holders_;
   int64_t batch_ms_ = 0;  // 0: none

@@ -59,6 +59,22 @@ TEST_F(SkippedBatchTest, IsSkippedOnlyWhenItsBlocksAndTheirListAreInTheStore) {
   EXPECT_EQ(cluster_.core().Status().kept_at(), "/store/objects/kept/");
 }
 
+// A driver that woke behind its successor put a list of what only it had planned; the successor
+// found one of that name and took it for its own (the simulator, one seed in 20,000).
+TEST_F(SkippedBatchTest, NothingIsKeptOfABatchWhosePlanIsNotInTheLog) {
+  ASSERT_TRUE(cluster_.RunUntil([&] { return !cluster_.verdicts.empty(); }));
+  cluster_.hold_log = true;
+  cluster_.hold_objects = true;
+  ASSERT_TRUE(cluster_.RunUntil([&] { return !cluster_.batch_grants.empty(); }));
+  cluster_.RunUntil([] { return false; }, 50);
+  EXPECT_FALSE(state().planned().empty());
+  EXPECT_TRUE(cluster_.puts.empty());
+  cluster_.hold_log = false;
+  cluster_.hold_objects = false;
+  cluster_.MakeDurable();
+  EXPECT_TRUE(Skipped());
+}
+
 TEST_F(SkippedBatchTest, AHolderThatDoesNotAnswerIsPassedOver) {
   cluster_.mute = {"w0"};
   EXPECT_TRUE(Skipped());
