@@ -13,6 +13,8 @@ struct Faults {
   // told to the sender, the others it never hears of.
   double lose = 0.01;
   double duplicate = 0.01;
+  double stale = 0.1;              // of the second copies: comes up to …
+  int64_t stale_us_max = 60'000'000;  // later, in another generation or epoch
   double reorder = 0.01;           // overtakes what was sent before it on the same link
   int64_t delay_us_max = 5'000;    // evenly from 50 us on
   double slow = 0.005;             // and then takes up to …

@@ -75,6 +75,7 @@ const std::vector<std::string>& ExpectedCounters() {
   static const std::vector<std::string> all = [] {
     std::vector<std::string> names = {
         "network: message lost", "network: message delayed", "network: message twice",
+        "network: message twice, long after",
         "network: message out of order", "network: message into a cut", "log: append failed",
         "log: append of unknown outcome", "log: append slow", "objects: put failed",
         "objects: put slow", "blocks: no room", "blocks: no room for a replica", "task: slow",

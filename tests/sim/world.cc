@@ -109,7 +109,11 @@ void World::Send(const std::string& from, const std::string& to, proto::Envelope
   }
   if (random.Chance(faults.duplicate)) {
     Count("network: message twice");
-    Deliver(from, to, delay + static_cast<int64_t>(random.Below(200'000)), shared);
+    const bool stale = random.Chance(faults.stale);
+    if (stale) Count("network: message twice, long after");
+    const int64_t later = stale ? faults.stale_us_max : 200'000;
+    Deliver(from, to, delay + static_cast<int64_t>(random.Below(static_cast<uint64_t>(later))),
+            shared);
   }
   int64_t& last = last_arrival_[{from, to}];
   if (random.Chance(faults.reorder)) {
