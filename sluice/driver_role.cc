@@ -62,26 +62,42 @@ std::string LostBatches(const proto::ProgramSeen& former, const ProgramChange& c
   return "";
 }
 
+// Nothing is left that only the program which ran before could do.
+bool IsSettled(const JobState& job) {
+  const bool published =
+      std::all_of(job.decided().begin(), job.decided().end(),
+                  [](const auto& batch) { return batch.second.unpublished.empty(); });
+  return job.FirstUndecided() == 0 && job.waiting_blocks().empty() &&
+         job.last_decided_ms() <= job.sealed_ms() && published;
+}
+
 }  // namespace
 
 ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions options,
-                        BuildFunction build, bool complete, BuiltProgram* built,
-                        const proto::JobBegun* shape) {
+                        BuildFunction build, const BuildSettings& settings, BuiltProgram* built) {
   std::vector<std::string> rest = words;
   absl::StatusOr<ProgramFlags> flags = TakeProgramFlags(&rest);
   if (!flags.ok()) return FromStatus(flags.status());
   built->flags = *std::move(flags);
   built->program_words = rest;
-  ExitStatus resolved = ResolveConfig(built->flags, options, &built->config);
-  if (resolved.ok() && shape != nullptr) resolved = TakeShape(*shape, &built->config);
-  if (!resolved.ok()) return resolved;
-  options.batch_interval = std::chrono::milliseconds(built->config.DurationMs("batch_interval"));
   options.args = Args::Parse(rest);
   options.checkpoint = built->flags.checkpoint;
-  built->context = std::make_unique<StreamingContext>(options);
+  return BuildContext(options, build, settings, built);
+}
+
+ExitStatus BuildContext(const JobOptions& given, BuildFunction build,
+                        const BuildSettings& settings, BuiltProgram* built) {
+  JobOptions options = given;
+  ExitStatus resolved = ResolveConfig(built->flags, options, &built->config);
+  if (resolved.ok() && settings.shape != nullptr) {
+    resolved = TakeShape(*settings.shape, &built->config);
+  }
+  if (!resolved.ok()) return resolved;
+  options.batch_interval = std::chrono::milliseconds(built->config.DurationMs("batch_interval"));
+  built->context = std::make_unique<StreamingContext>(options, settings.constants);
   ExitStatus ran = RunBuild(build, *built->context);
   if (!ran.ok()) return ran;
-  const Outcome checked = built->context->Check(complete);
+  const Outcome checked = built->context->Check(settings.complete);
   if (!checked.ok()) return {checked.exit_code, checked.message};
   StreamingContext again(options, built->context->constants());
   ran = RunBuild(build, again);
@@ -102,6 +118,26 @@ proto::ExecutorInit InitFor(const StreamingContext& context, const Config& confi
   for (const auto& [key, value] : config.Values()) (*init.mutable_conf())[key] = value;
   (*init.mutable_conf())[kStoreUrlKey] = store_url;
   return init;
+}
+
+std::optional<ConstantValues> LoggedConstants(const JobState& job, bool relaunched,
+                                              const ConstantValues& computed) {
+  if (!job.begun() || (IsSettled(job) && !relaunched)) return std::nullopt;
+  const auto& logged = job.program().constants();
+  ConstantValues all(logged.begin(), logged.end());
+  bool differs = false;
+  for (const auto& [name, bytes] : computed) {
+    const auto known = logged.find(name);
+    if (known == logged.end()) {
+      all.emplace_back(name, bytes);
+    } else if (known->second != bytes) {
+      differs = true;
+      LOG(WARNING) << "constant " << name << " has another value now; the job goes on with the "
+                      "one that it has logged, until it is drained";
+    }
+  }
+  if (!differs) return std::nullopt;
+  return all;
 }
 
 Resume CheckResume(const RecoveredJob& job, const Config& config, const LineageGraph& graph) {
@@ -132,12 +168,7 @@ Resume CheckResume(const RecoveredJob& job, const Config& config, const LineageG
   }
   const bool same = recovered.program().graph_fingerprint() == 0 ||
                     recovered.program().graph_fingerprint() == graph.Fingerprint();
-  const bool published =
-      std::all_of(recovered.decided().begin(), recovered.decided().end(),
-                  [](const auto& batch) { return batch.second.unpublished.empty(); });
-  const bool settled = recovered.FirstUndecided() == 0 && recovered.waiting_blocks().empty() &&
-                       recovered.last_decided_ms() <= recovered.sealed_ms() && published;
-  if (!same && !settled) {
+  if (!same && !IsSettled(recovered)) {
     return refuse("the program has changed, and the job has batches that only the former one can "
                   "finish: run that one and drain it first");
   }
@@ -150,7 +181,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   absl::StatusOr<std::vector<JobFile>> files = ReadJobFiles(role.data);
   if (!files.ok()) return FromStatus(files.status());
   BuiltProgram program;
-  ExitStatus built = BuildProgram(words, options, build, true, &program);
+  ExitStatus built = BuildProgram(words, options, build, {}, &program);
   if (!built.ok()) return built;
 
   const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
@@ -180,15 +211,31 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   parts.print = [](const std::string& text) { std::cout << text << std::flush; };
   absl::StatusOr<std::unique_ptr<JobDriver>> driver = JobDriver::Open(parts);
   if (!driver.ok()) return FromStatus(driver.status());
+  const auto build_again = [&](const BuildSettings& settings) -> ExitStatus {
+    driver->reset();
+    program = {};
+    ExitStatus again = BuildProgram(words, options, build, settings, &program);
+    if (!again.ok()) return again;
+    parts.graph = &program.context->graph();
+    parts.listeners = program.context->listeners();
+    driver = JobDriver::Open(parts);
+    return driver.ok() ? ExitStatus() : FromStatus(driver.status());
+  };
+  const JobState& former = (*driver)->recovered().state;
+  const auto logged_constants = LoggedConstants(
+      former, role.resumes && former.program().binary_digest() == role.digest,
+      program.context->constants());
+  if (logged_constants.has_value()) {
+    built = build_again({.constants = logged_constants});
+    if (!built.ok()) return built;
+  }
   const Resume resume = CheckResume(
       (*driver)->recovered(), program.config, program.context->graph());
   if (!resume.refused.ok()) return resume.refused;
   if (resume.finish_first) {
     const proto::JobBegun shape = (*driver)->recovered().state.job();
     const uint64_t fingerprint = (*driver)->recovered().state.program().graph_fingerprint();
-    driver->reset();
-    program = {};
-    built = BuildProgram(words, options, build, true, &program, &shape);
+    built = build_again({.constants = program.context->constants(), .shape = &shape});
     if (!built.ok()) return built;
     if (program.context->graph().Fingerprint() != fingerprint) {
       return {kExitRefused, "the job has batches that were planned every " +
@@ -197,10 +244,6 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
     }
     LOG(WARNING) << "what was planned in " << shape.partitions() << " partitions, every "
                  << shape.batch_interval_ms() << " ms, is finished first";
-    parts.graph = &program.context->graph();
-    parts.listeners = program.context->listeners();
-    driver = JobDriver::Open(parts);
-    if (!driver.ok()) return FromStatus(driver.status());
   }
 
   LateHandler handler;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,14 +33,28 @@ struct BuiltProgram {
   std::unique_ptr<StreamingContext> context;
   std::vector<std::string> program_words;  // for executors
 };
-// `shape`: instead of the configured partitions and interval.
+// How a program is built.
+struct BuildSettings {
+  bool complete = true;                       // false: required flags may lack
+  std::optional<ConstantValues> constants{};  // in place of those that the program computes
+  const proto::JobBegun* shape = nullptr;     // in place of the configured partitions and interval
+};
 ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions options,
-                        BuildFunction build, bool complete, BuiltProgram* built,
-                        const proto::JobBegun* shape = nullptr);
+                        BuildFunction build, const BuildSettings& settings, BuiltProgram* built);
+// The same where the flags are taken, and in `built`, already.
+ExitStatus BuildContext(const JobOptions& options, BuildFunction build,
+                        const BuildSettings& settings, BuiltProgram* built);
 
 // What executors must know to build the same graph.
 proto::ExecutorInit InitFor(const StreamingContext& context, const Config& config,
                             const std::string& store_url);
+
+// A job goes by the constants in its log until it is settled, by a drain say: a batch that runs
+// again sees what it saw before. `relaunched`, after a crash, it goes by them in any case. Nothing:
+// `computed`, what the program asks for with the values that it computed now, is what holds. Else
+// all that it is to be built with.
+std::optional<ConstantValues> LoggedConstants(const JobState& job, bool relaunched,
+                                              const ConstantValues& computed);
 
 // How a job is taken up that has run before.
 struct Resume {

@@ -31,8 +31,8 @@ uint64_t RandomId() {
 }  // namespace
 
 LocalJob::LocalJob(const StreamingContext& context, LocalJobOptions options)
-    : graph_(context.graph()),
-      options_(std::move(options)),
+    : options_(std::move(options)),
+      graph_(&context.graph()),
       outputs_(std::make_unique<AnyOutputStager>()),
       driver_loop_({.name = "driver-link"}),
       worker_loop_({.name = "worker"}),
@@ -67,10 +67,32 @@ absl::StatusOr<std::unique_ptr<LocalJob>> LocalJob::Start(const StreamingContext
 }
 
 std::shared_ptr<const LineageGraph> LocalJob::Graph() const {
-  return {std::shared_ptr<void>(), &graph_};
+  return {std::shared_ptr<void>(), graph_};
 }
 
-absl::Status LocalJob::Begin(const StreamingContext& context) {
+// `context` is then the one that the job runs.
+absl::Status LocalJob::OpenDriver(JobDriverParts parts, const StreamingContext*& context) {
+  parts.graph = graph_;
+  ASSIGN_OR_RETURN(driver_, JobDriver::Open(parts));
+  const auto constants = LoggedConstants(driver_->recovered().state, false, context->constants());
+  if (!constants.has_value()) return absl::OkStatus();
+  if (options_.build_again == nullptr) {
+    return RefusedError("a constant has another value than the job has logged, and the context "
+                        "has no build function (StreamingContext::GetOrCreate) that could be run "
+                        "with that");
+  }
+  driver_.reset();
+  const ExitStatus built = options_.build_again(*constants, &built_again_);
+  if (!built.ok()) return RefusedError(built.message);
+  context = built_again_.context.get();
+  graph_ = &context->graph();
+  options_.config = built_again_.config;
+  parts.graph = graph_;
+  ASSIGN_OR_RETURN(driver_, JobDriver::Open(std::move(parts)));
+  return absl::OkStatus();
+}
+
+absl::Status LocalJob::Begin(const StreamingContext& given) {
   const ExitStatus logged = CheckReceivedLog(options_.config, options_.store.url);
   if (!logged.ok()) return RefusedError(logged.message);
   if (options_.config.Text("state_backend") == "rocksdb") {
@@ -78,8 +100,7 @@ absl::Status LocalJob::Begin(const StreamingContext& context) {
   }
   ASSIGN_OR_RETURN(store_, OpenJobStore(options_.store));
   JobDriverParts parts;
-  parts.graph = &graph_;
-  parts.listeners = context.listeners();
+  parts.listeners = given.listeners();
   parts.log_store = store_.log.get();
   parts.objects = store_.objects.get();
   parts.codec = store_.codec.get();
@@ -90,8 +111,9 @@ absl::Status LocalJob::Begin(const StreamingContext& context) {
   if (parts.print == nullptr) {
     parts.print = [](const std::string& text) { std::cout << text << std::flush; };
   }
-  ASSIGN_OR_RETURN(driver_, JobDriver::Open(parts));
-  const Resume resume = CheckResume(driver_->recovered(), options_.config, graph_);
+  const StreamingContext* context = &given;
+  RETURN_IF_ERROR(OpenDriver(std::move(parts), context));
+  const Resume resume = CheckResume(driver_->recovered(), options_.config, *graph_);
   if (!resume.refused.ok()) return RefusedError(resume.refused.message);
   if (resume.finish_first) {
     const proto::JobBegun& shape = driver_->recovered().state.job();
@@ -118,7 +140,7 @@ absl::Status LocalJob::Begin(const StreamingContext& context) {
   driver_options.replication_min = 1;
   if (options_.config.On("received_log")) driver_options.received_log = store_.url;
   driver_->Start(std::move(driver_options),
-                 InitFor(context, options_.config, store_.url),
+                 InitFor(*context, options_.config, store_.url),
                  driver_transport_.get());
   proto::Envelope members;
   auto& worker = *members.mutable_cluster_members()->add_workers();

@@ -15,12 +15,15 @@
 #include "common/net/local_transport.h"
 #include "driver/api/streaming_context.h"
 #include "driver/job/job_driver.h"
+#include "sluice/driver_role.h"
 #include "sluice/job_store.h"
 #include "worker/daemon/local_block_host.h"
 #include "worker/executor/executor.h"
 #include "worker/receiver/receiver_node.h"
 
 namespace sluice {
+
+using BuildWithConstants = std::function<ExitStatus(const ConstantValues&, BuiltProgram*)>;
 
 struct LocalJobOptions {
   std::string name;
@@ -29,6 +32,8 @@ struct LocalJobOptions {
   Config config;
   std::function<void(const std::string&)> print;  // of Print; empty: standard output
   Clock* clock = &RealClock();                    // of the job driver: ticks follow it
+  // Called by Start alone, when the job goes by constants of its log. Null: it is refused then.
+  BuildWithConstants build_again;
 };
 
 // Thread-safe.
@@ -58,14 +63,16 @@ class LocalJob {
 
   LocalJob(const StreamingContext& context, LocalJobOptions options);
   absl::Status Begin(const StreamingContext& context);
+  absl::Status OpenDriver(JobDriverParts parts, const StreamingContext*& context);
   void StartExecutor(const proto::StartExecutor& request);
   void StartTasks(const proto::StartExecutor& request);
   void StartReceivers(const proto::StartExecutor& request);
   void EndExecutor(const ExecutorKey& key);
   std::shared_ptr<const LineageGraph> Graph() const;
 
-  const LineageGraph& graph_;
-  const LocalJobOptions options_;
+  LocalJobOptions options_;
+  BuiltProgram built_again_;  // empty: the graph is that of the given context
+  const LineageGraph* graph_;
   JobStore store_;
   std::unique_ptr<OutputStager> outputs_;
   LocalHub hub_;

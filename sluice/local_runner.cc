@@ -41,7 +41,8 @@ absl::Status CheckLocal(const LineageGraph& graph) {
 
 absl::StatusOr<std::unique_ptr<LocalJob>> StartLocal(const StreamingContext& context,
                                                      const ProgramFlags& flags,
-                                                     const Config& config) {
+                                                     const Config& config,
+                                                     BuildWithConstants build_again) {
   const absl::Status fits = CheckLocal(context.graph());
   if (!fits.ok()) return fits;
   const ExitStatus queues = CheckQueueStreams(context.graph(), flags.checkpoint);
@@ -50,6 +51,7 @@ absl::StatusOr<std::unique_ptr<LocalJob>> StartLocal(const StreamingContext& con
   options.name = context.options().name;
   options.slots = LocalSlots(flags);
   options.config = config;
+  options.build_again = std::move(build_again);
   options.store.log_url = config.Text("log_url");
   options.store.sync = config.On("log_sync");
   options.store.fresh = flags.fresh;
@@ -67,7 +69,16 @@ class LocalRunner : public JobRunner {
     Config config;
     const ExitStatus resolved = ResolveConfig(flags, context.options(), &config);
     if (!resolved.ok()) return {resolved.code, resolved.message};
-    absl::StatusOr<std::unique_ptr<LocalJob>> job = StartLocal(context, flags, config);
+    BuildWithConstants build_again;
+    if (context.build_function() != nullptr) {
+      build_again = [&](const ConstantValues& constants, BuiltProgram* again) {
+        again->flags = flags;
+        return BuildContext(context.options(), context.build_function(),
+                            {.constants = constants}, again);
+      };
+    }
+    absl::StatusOr<std::unique_ptr<LocalJob>> job =
+        StartLocal(context, flags, config, std::move(build_again));
     if (!job.ok()) {
       const ExitStatus status = FromStatus(job.status());
       return {status.code, status.message};
@@ -105,7 +116,7 @@ uint32_t LocalSlots(const ProgramFlags& flags) {
   return flags.slots != 0 ? flags.slots : std::max(1u, std::thread::hardware_concurrency());
 }
 
-ExitStatus RunLocal(BuiltProgram program) {
+ExitStatus RunLocal(BuiltProgram program, BuildWithConstants build_again) {
   sigset_t signals;  // blocked before any thread starts; taken by the watcher
   sigemptyset(&signals);
   for (const int number : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals, number);
@@ -119,7 +130,7 @@ ExitStatus RunLocal(BuiltProgram program) {
     std::cerr << name << ": pages at http://" << pages->address() << std::endl;
   }
   absl::StatusOr<std::unique_ptr<LocalJob>> job =
-      StartLocal(*program.context, program.flags, program.config);
+      StartLocal(*program.context, program.flags, program.config, std::move(build_again));
   if (!job.ok()) return FromStatus(job.status());
   if (pages != nullptr) {
     pages->Show(job->get(), LocalSlots(program.flags), program.flags.checkpoint);

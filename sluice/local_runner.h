@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/exit_code.h"
-#include "sluice/driver_role.h"
+#include "sluice/local_job.h"
 
 namespace sluice {
 
@@ -10,6 +10,6 @@ namespace sluice {
 uint32_t LocalSlots(const ProgramFlags& flags);
 
 // To the job's end. SIGINT or SIGTERM drains it; a second one ends it at once with 5.
-ExitStatus RunLocal(BuiltProgram program);
+ExitStatus RunLocal(BuiltProgram program, BuildWithConstants build_again);
 
 }  // namespace sluice

@@ -61,14 +61,16 @@ ExitStatus RunLocalRole(const std::string& name, const std::vector<std::string>&
     return {};
   }
   BuiltProgram program;
-  const ExitStatus built = BuildProgram(words, options, build, !shows, &program);
+  const ExitStatus built = BuildProgram(words, options, build, {.complete = !shows}, &program);
   if (flags.ok() && flags->help && program.context != nullptr) {
     Help(name, *program.context);
     return {};
   }
   if (!built.ok()) return built;
   if (flags->explain) return Explain(program);
-  return RunLocal(std::move(program));
+  return RunLocal(std::move(program), [&](const ConstantValues& constants, BuiltProgram* again) {
+    return BuildProgram(words, options, build, {.constants = constants}, again);
+  });
 }
 
 // For `sluice conf explain`: the program's own flags beside --conf and --conf-file do not matter.

@@ -203,7 +203,9 @@ class StreamingContext {
   // hand. Once per context.
   void Remember(std::chrono::milliseconds duration) { graph_->Remember(duration); }
 
-  // f(), called once, in the job driver only; every process sees its value.
+  // f(), called in the job driver only; every process sees its value. A job driver that takes up
+  // a job calls it as well, but goes on with the value that the first one logged, unless the job
+  // was drained before.
   template <class F>
     requires Record<Own<std::invoke_result_t<F>>>
   auto Constant(std::string name, F f) {
