@@ -1,5 +1,6 @@
 #include "driver/job/recovery.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "checkpoint/errors.h"
@@ -81,6 +82,15 @@ absl::StatusOr<Checkpoints> ReadCheckpoints(CheckpointStore* checkpoints, Opened
   return found;
 }
 
+bool SameConstants(const proto::ProgramSeen& one, const proto::ProgramSeen& other) {
+  const auto& others = other.constants();
+  return one.constants().size() == others.size() &&
+         std::all_of(one.constants().begin(), one.constants().end(), [&](const auto& constant) {
+           const auto same = others.find(constant.first);
+           return same != others.end() && same->second == constant.second;
+         });
+}
+
 // The log knows of a newer checkpoint than the one the job is restored from: what came between is
 // run again, if all of its input is there.
 absl::Status FallBack(const Checkpoints& found, RecoveredJob& job) {
@@ -91,7 +101,8 @@ absl::Status FallBack(const Checkpoints& found, RecoveredJob& job) {
                                                        " is missing"
                                                  : found.damaged.back();
   if (job.manifest_ms == 0) return DamagedError(lost + ", and there is none before it");
-  if (job.checkpoint_program.graph_fingerprint() != state.program().graph_fingerprint()) {
+  if (job.checkpoint_program.graph_fingerprint() != state.program().graph_fingerprint() ||
+      !SameConstants(job.checkpoint_program, state.program())) {
     return DamagedError(lost + "; " + job.manifest + " before it is of another program, which "
                         "alone could run again what came between");
   }

@@ -126,6 +126,19 @@ TEST_F(RecoveryTest, TheOneBeforeIsNotTakenWhenAnotherProgramMadeIt) {
   ExpectDamaged("is of another program");
 }
 
+// The batches behind it went by other constants.
+TEST_F(RecoveryTest, TheOneBeforeIsNotTakenWhenAConstantWasAnotherOne) {
+  Run(/*in_store=*/true);
+  {
+    std::unique_ptr<DriverLog> log = OpenLog();
+    proto::Entry seen;
+    (*seen.mutable_program_seen()->mutable_constants())["limit"] = "7";
+    ASSERT_TRUE(log->Append({seen.SerializeAsString()}).ok());
+  }
+  ASSERT_TRUE(objects_.FlipBit(NameOfSecond(), 99));
+  ExpectDamaged("is of another program");
+}
+
 TEST_F(RecoveryTest, AManifestThatIsMissingIsNoticedByTheLog) {
   Run(/*in_store=*/true);
   ASSERT_TRUE(objects_.Delete(NameOfSecond()).ok());
