@@ -136,10 +136,10 @@ bool Args::GetBool(std::string_view name, bool otherwise) {
 
 bool Args::Has(std::string_view name) { return Find(name) != nullptr; }
 
-Outcome Args::Check(bool complete) const {
+Outcome Args::Check(bool complete, bool all_asked) const {
   if (!malformed_.empty()) return {2, malformed_};
   for (const auto& [name, value] : flags_) {
-    if (std::find(asked_.begin(), asked_.end(), name) != asked_.end()) continue;
+    if (!all_asked || std::find(asked_.begin(), asked_.end(), name) != asked_.end()) continue;
     const std::string nearest = internal::NearestName(name, asked_);
     return {2, "unknown flag --" + name +
                    (nearest.empty() ? std::string() : "; did you mean --" + nearest + "?")};

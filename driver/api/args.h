@@ -39,8 +39,9 @@ class Args {
   const std::vector<std::string>& asked() const { return asked_; }
 
   // What is wrong with what was typed (exit code 2): a malformed or missing value, or a flag that
-  // nobody asked for. `complete` false leaves missing ones out, for --explain.
-  Outcome Check(bool complete = true) const;
+  // nobody asked for. `complete` false leaves missing ones out, for --explain; `all_asked` false
+  // those that nobody asked for.
+  Outcome Check(bool complete = true, bool all_asked = true) const;
 
  private:
   const std::string* Find(std::string_view name);

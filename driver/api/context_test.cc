@@ -105,6 +105,21 @@ TEST(Context, ConstantsAreComputedOnceAndTravel) {
   EXPECT_EQ(executor.Check().exit_code, 3);
 }
 
+// No executor came up: in theirs nobody had asked for it.
+TEST(Context, AFlagThatAConstantAsksForIsKnownWhereItsValueIs) {
+  const auto build = [](StreamingContext& ssc) {
+    ssc.Constant("limit", [&] { return ssc.args().GetInt("limit"); });
+    ssc.PushStream("a").Print();
+  };
+  const JobOptions options{.name = "test", .args = Args::Parse({"--limit=3"})};
+  StreamingContext driver(options);
+  build(driver);
+  EXPECT_TRUE(driver.Check().ok());
+  StreamingContext executor(options, driver.constants());
+  build(executor);
+  EXPECT_EQ(executor.Check().message, "");
+}
+
 TEST(Context, AConstantWhoseNameNoMessageCanCarryIsRefused) {
   StreamingContext ssc({.name = "test"});
   ssc.Constant("caf\xe9", [] { return 1; });

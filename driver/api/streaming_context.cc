@@ -239,7 +239,9 @@ void StreamingContext::BadConstant(const std::string& name) {
 }
 
 Outcome StreamingContext::Check(bool complete) const {
-  const Outcome flags = state_->options.args.Check(complete);
+  // The function of a constant that was given is not called, and may be what asks for a flag.
+  const bool all_asked = !state_->constants_given || state_->constants.empty();
+  const Outcome flags = state_->options.args.Check(complete, all_asked);
   if (!flags.ok()) return flags;
   if (!graph_->error().ok()) return graph_->error();
   for (const Output& output : graph().outputs()) {
