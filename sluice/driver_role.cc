@@ -46,6 +46,13 @@ ExitStatus TakeShape(const proto::JobBegun& shape, Config* config) {
   return config->Set(ConfSource::kFlag, "partitions", std::to_string(shape.partitions()));
 }
 
+ExitStatus Resolve(const ProgramFlags& flags, const JobOptions& options,
+                   const proto::JobBegun* shape, Config* config) {
+  *config = Config();
+  const ExitStatus resolved = ResolveConfig(flags, options, config);
+  return resolved.ok() && shape != nullptr ? TakeShape(*shape, config) : resolved;
+}
+
 // State that is made of batches, and would not be found again because its operator slides by
 // another time than before.
 std::string LostBatches(const proto::ProgramSeen& former, const ProgramChange& change) {
@@ -88,17 +95,23 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
 ExitStatus BuildContext(const JobOptions& given, BuildFunction build,
                         const BuildSettings& settings, BuiltProgram* built) {
   JobOptions options = given;
-  ExitStatus resolved = ResolveConfig(built->flags, options, &built->config);
-  if (resolved.ok() && settings.shape != nullptr) {
-    resolved = TakeShape(*settings.shape, &built->config);
-  }
+  ExitStatus resolved = Resolve(built->flags, options, settings.shape, &built->config);
   if (!resolved.ok()) return resolved;
-  options.batch_interval = std::chrono::milliseconds(built->config.DurationMs("batch_interval"));
+  const int64_t interval_ms = built->config.DurationMs("batch_interval");
+  options.batch_interval = std::chrono::milliseconds(interval_ms);
   built->context = std::make_unique<StreamingContext>(options, settings.constants);
   ExitStatus ran = RunBuild(build, *built->context);
   if (!ran.ok()) return ran;
   const Outcome checked = built->context->Check(settings.complete);
   if (!checked.ok()) return {checked.exit_code, checked.message};
+  JobOptions set = given;  // with what the build function has set
+  set.conf = built->context->options().conf;
+  resolved = Resolve(built->flags, set, settings.shape, &built->config);
+  if (!resolved.ok()) return resolved;
+  if (built->config.DurationMs("batch_interval") != interval_ms) {
+    return {kExitRefused, "batch_interval cannot be set by the build function, whose streams are "
+                          "made for " + FormatDurationMs(interval_ms) + "; it is in JobOptions"};
+  }
   StreamingContext again(options, built->context->constants());
   ran = RunBuild(build, again);
   if (!ran.ok()) return ran;

@@ -197,6 +197,7 @@ class StreamingContext {
   Args& args();
   std::chrono::milliseconds batch_interval() const;
   // A setting by the program; the command line, environment and configuration file win over it.
+  // Not of the batch interval, which JobOptions has.
   void Set(std::string key, std::string value);
 
   // How long Slice keeps the datasets of its stream at least, each time counted from the batch at

@@ -1,0 +1,55 @@
+// From a build function and a command line to graph and configuration.
+#include "driver/api/api.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "sluice/driver_role.h"
+
+namespace sluice {
+namespace {
+
+using testing::HasSubstr;
+
+// The settings that the build function makes.
+std::vector<std::pair<std::string, std::string>> g_settings;
+
+ExitStatus Build(const std::vector<std::pair<std::string, std::string>>& settings,
+                 const std::vector<std::string>& words, BuiltProgram* built) {
+  g_settings = settings;
+  const auto build = [](StreamingContext& ssc) {
+    for (const auto& [key, value] : g_settings) ssc.Set(key, value);
+    ssc.ConstantStream(std::vector<int64_t>{1}).Print();
+  };
+  const JobOptions options{.name = "test", .conf = {{"replication", "3"}}};
+  return BuildProgram(words, options, build, {}, built);
+}
+
+// They counted in tests and embedded contexts, and not in the job itself.
+TEST(BuildProgramTest, WhatTheBuildFunctionSetsCounts) {
+  BuiltProgram built;
+  const ExitStatus status =
+      Build({{"on_batch_failure", "skip"}, {"bad_records", "aside"}, {"replication", "4"}},
+            {"--conf=bad_records=stop"}, &built);
+  ASSERT_TRUE(status.ok()) << status.message;
+  EXPECT_EQ(built.config.Text("on_batch_failure"), "skip");
+  EXPECT_EQ(built.config.Text("bad_records"), "stop") << "what was typed wins";
+  EXPECT_EQ(built.config.Number("replication"), 4) << "the later one counts";
+}
+
+TEST(BuildProgramTest, WhatTheBuildFunctionSetsIsChecked) {
+  BuiltProgram unknown, malformed;
+  EXPECT_EQ(Build({{"no_such_key", "1"}}, {}, &unknown).code, kExitRefused);
+  EXPECT_EQ(Build({{"replication", "many"}}, {}, &malformed).code, kExitUsage);
+}
+
+// The graph is made for the one that was there before.
+TEST(BuildProgramTest, ABuildFunctionCannotSetTheBatchInterval) {
+  BuiltProgram built, typed;
+  const ExitStatus status = Build({{"batch_interval", "2s"}}, {}, &built);
+  EXPECT_EQ(status.code, kExitRefused);
+  EXPECT_THAT(status.message, HasSubstr("batch_interval cannot be set by the build function"));
+  EXPECT_TRUE(Build({{"batch_interval", "2s"}}, {"--conf=batch_interval=3s"}, &typed).ok());
+  EXPECT_EQ(typed.context->batch_interval(), std::chrono::seconds(3));
+}
+
+}  // namespace
+}  // namespace sluice
