@@ -78,6 +78,16 @@ TEST(Lifecycle, WhatIsWrongWithTheProgramIsSaidAtStart) {
   EXPECT_EQ(ssc.state(), ContextState::kStopped);
 }
 
+// Batches came twice as often as its windows had been told.
+TEST(Lifecycle, AnotherIntervalThanThatOfTheGraphDoesNotStart) {
+  setenv("SLUICE_BATCH_INTERVAL", "20ms", 1);
+  StreamingContext ssc = Context();
+  const Outcome started = ssc.Start();
+  unsetenv("SLUICE_BATCH_INTERVAL");
+  EXPECT_EQ(started.exit_code, 3);
+  EXPECT_THAT(started.message, HasSubstr("batch_interval is configured as 20ms"));
+}
+
 // What a queue holds is gone with the process; an unmarked one would come back empty.
 TEST(Lifecycle, AQueueStreamWithACheckpointDoesNotStart) {
   const std::string checkpoint = "rocksdb:" + testing::TempDir() + "queue-with-a-checkpoint";

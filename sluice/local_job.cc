@@ -8,6 +8,7 @@
 
 #include "checkpoint/errors.h"
 #include "common/status.h"
+#include "common/units.h"
 #include "glog/logging.h"
 #include "sluice/driver_role.h"
 #include "sluice/job_settings.h"
@@ -93,6 +94,13 @@ absl::Status LocalJob::OpenDriver(JobDriverParts parts, const StreamingContext*&
 }
 
 absl::Status LocalJob::Begin(const StreamingContext& given) {
+  const int64_t interval_ms = options_.config.DurationMs("batch_interval");
+  if (interval_ms != given.batch_interval().count()) {
+    return RefusedError("batch_interval is configured as " + FormatDurationMs(interval_ms) +
+                        ", but the context was made with " +
+                        FormatDurationMs(given.batch_interval().count()) +
+                        ", which its windows are made for");
+  }
   const ExitStatus logged = CheckReceivedLog(options_.config, options_.store.url);
   if (!logged.ok()) return RefusedError(logged.message);
   if (options_.config.Text("state_backend") == "rocksdb") {

@@ -52,6 +52,16 @@ TEST(TestContextTest, KeepsADatasetWithoutRecordsApartFromNone) {
   EXPECT_THAT(same.all(), ElementsAre("a", "b"));
 }
 
+// The first batch had a window in which only half of its time was.
+TEST(TestContextTest, AnotherIntervalThanThatOfTheGraphIsRefused) {
+  TestContext test({.conf = {{"batch_interval", "500ms"}}});
+  TestInput<std::string> lines(test);
+  lines.stream().CountByWindow({.length = std::chrono::seconds(2)}).Print();
+  const Outcome ran = test.RunBatch();
+  EXPECT_EQ(ran.exit_code, 3);
+  EXPECT_THAT(ran.message, HasSubstr("500ms, but the context was made with 1s"));
+}
+
 TEST(TestContextTest, BatchTimesCountFromZeroAndMissedTicksAreNone) {
   TestContext test({.batch_interval = std::chrono::milliseconds(250)});
   TestInput<std::string> lines(test);
