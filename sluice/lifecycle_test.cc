@@ -78,6 +78,20 @@ TEST(Lifecycle, WhatIsWrongWithTheProgramIsSaidAtStart) {
   EXPECT_EQ(ssc.state(), ContextState::kStopped);
 }
 
+// The window was counted in intervals of nothing: a division by zero.
+TEST(Lifecycle, AnIntervalOfNothingIsSaidAtStart) {
+  StreamingContext ssc({.name = "test", .batch_interval = milliseconds(0)});
+  ssc.QueueStream(RecordQueue<int64_t>()).Window({.length = milliseconds(10)}).Print();
+  const Outcome started = ssc.Start();
+  EXPECT_EQ(started.exit_code, 3);
+  EXPECT_EQ(started.message, "batch_interval must be at least 5 ms");
+
+  TestContext test({.batch_interval = milliseconds(0)});
+  TestInput<int64_t> numbers(test);
+  numbers.stream().Print();
+  EXPECT_EQ(test.RunBatch().exit_code, 3);
+}
+
 // Batches came twice as often as its windows had been told.
 TEST(Lifecycle, AnotherIntervalThanThatOfTheGraphDoesNotStart) {
   setenv("SLUICE_BATCH_INTERVAL", "20ms", 1);

@@ -22,7 +22,7 @@ JobOptions OptionsOfJob(const TestOptions& options) {
 struct TestContext::State {
   explicit State(TestOptions given)
       : options(std::move(given)),
-        clock(1'000'000, kZeroMs - kZeroMs % options.batch_interval.count()),
+        clock(1'000'000, kZeroMs - kZeroMs % std::max<int64_t>(options.batch_interval.count(), 1)),
         context(OptionsOfJob(options)) {}
 
   Outcome Start();

@@ -12,6 +12,7 @@ namespace {
 
 std::atomic<JobRunnerFactory> g_runner_factory{nullptr};
 
+constexpr std::chrono::milliseconds kLeastInterval{5};
 constexpr std::string_view kNameCharacters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 
@@ -69,10 +70,11 @@ std::weak_ptr<StreamingContext::State>& StreamingContext::ActiveState() {
 }
 
 StreamingContext::StreamingContext(JobOptions options, std::optional<ConstantValues> constants)
-    : graph_(std::make_shared<internal::GraphBuilder>(options.batch_interval)),
+    : graph_(std::make_shared<internal::GraphBuilder>(
+          std::max(options.batch_interval, kLeastInterval))),
       state_(std::make_shared<State>()) {
   state_->graph = graph_;
-  if (options.batch_interval < std::chrono::milliseconds(5)) {
+  if (options.batch_interval < kLeastInterval) {
     graph_->Fail(3, "batch_interval must be at least 5 ms");
   }
   state_->options = std::move(options);
