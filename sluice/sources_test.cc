@@ -222,6 +222,19 @@ TEST(TextFileStream, AYoungFileWaitsUntilItHasSettled) {
   EXPECT_THAT(lines.last(), Optional(ElementsAre("one")));
 }
 
+// "b/link/.." is where the link leads, and up from there.
+TEST(TextFileStream, APathThatClimbsBehindALinkIsWhereTheSystemFindsIt) {
+  const Folder folder("climbing");
+  for (const char* name : {"/a/in", "/a/x", "/b/in"}) fs::create_directories(folder.path() + name);
+  fs::create_directory_symlink(folder.path() + "/a/x", folder.path() + "/b/link");
+  folder.Put("a/in/1", "right\n");
+  folder.Put("b/in/1", "wrong\n");
+  TestContext test;
+  TestOutput lines(test, test.ssc().TextFileStream(folder.path() + "/b/link/../in"));
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(lines.last(), Optional(ElementsAre("right")));
+}
+
 TEST(TextFileStream, ADirectoryThatIsNotThereYetFailsNoBatch) {
   const Folder in("later");
   TestContext test;

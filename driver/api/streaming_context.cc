@@ -21,6 +21,12 @@ bool IsName(std::string_view name) {
          name.find_first_not_of(kNameCharacters) == std::string_view::npos;
 }
 
+// Behind a symbolic link ".." does not lead back to where the path came from: it is left in.
+std::string PlainPath(const std::filesystem::path& absolute) {
+  const bool climbs = std::find(absolute.begin(), absolute.end(), "..") != absolute.end();
+  return (climbs ? absolute : absolute.lexically_normal()).string();
+}
+
 bool IsPrintable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
@@ -189,7 +195,7 @@ internal::StreamPlace StreamingContext::AddFiles(std::string label, std::string 
   source.stream = graph_->Numbered("files");
   std::error_code error;  // an empty path is none; that its flag is missing is said elsewhere
   const std::filesystem::path absolute = std::filesystem::absolute(directory, error);
-  source.directory = error ? directory : absolute.lexically_normal().string();
+  source.directory = error ? directory : PlainPath(absolute);
   source.existing_files = options.existing == Existing::kTake;
   return AddSource(std::move(label), std::move(record_type), std::move(source));
 }
