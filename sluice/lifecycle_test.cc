@@ -102,6 +102,16 @@ TEST(Lifecycle, AnotherIntervalThanThatOfTheGraphDoesNotStart) {
   EXPECT_THAT(started.message, HasSubstr("batch_interval is configured as 20ms"));
 }
 
+TEST(Lifecycle, MorePartitionsThanThereMayBeAreRefused) {
+  StreamingContext ssc(Options("test"));
+  auto numbers = ssc.QueueStream(RecordQueue<int64_t>());
+  numbers.Repartition(65536).Print();
+  EXPECT_TRUE(ssc.Check().ok());
+  numbers.Repartition(65537).Print();
+  EXPECT_EQ(ssc.Check().exit_code, 3);
+  EXPECT_EQ(ssc.Check().message, "Repartition has 65537 partitions; 65536 are the most");
+}
+
 // What a queue holds is gone with the process; an unmarked one would come back empty.
 TEST(Lifecycle, AQueueStreamWithACheckpointDoesNotStart) {
   const std::string checkpoint = "rocksdb:" + testing::TempDir() + "queue-with-a-checkpoint";

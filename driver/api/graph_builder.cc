@@ -3,6 +3,8 @@
 namespace sluice::internal {
 namespace {
 
+constexpr uint32_t kPartitionsMax = 65536;  // as of the setting
+
 // An output of the stream, complete but for what its kind has of its own.
 Output OutputOf(OutputKind kind, const char* label, const StreamPlace& from,
                 std::shared_ptr<const NarrowKernel> kernel) {
@@ -147,6 +149,10 @@ NodeId GraphBuilder::AddShuffle(const StreamPlace& from, const ShuffleSpec& spec
     }
   }
   node.partitions = spec.partitions.count;
+  if (node.partitions > kPartitionsMax) {
+    Fail(3, node.label + " has " + std::to_string(node.partitions) + " partitions; " +
+                std::to_string(kPartitionsMax) + " are the most");
+  }
   node.partitioner = spec.partitions.partitioner;
   node.take_key = spec.partitions.take_key;
   node.state_by_key = spec.name_in_label;
