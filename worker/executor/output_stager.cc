@@ -93,6 +93,14 @@ absl::Status StageFile(const StagedPart& part, const BatchView& records,
   return absl::OkStatus();
 }
 
+// A former attempt of the task may have had rows.
+absl::Status RemoveFormer(const StagedPart& part) {
+  const std::string directory = StagedDirectory(part);
+  const std::string path = directory + "/" + PartName(part.piece);
+  if (unlink(path.c_str()) == 0) return SyncFolder(directory);
+  return errno == ENOENT ? absl::OkStatus() : FileError("remove", path);
+}
+
 }  // namespace
 
 std::string StagedDirectory(const StagedPart& part) {
@@ -123,8 +131,8 @@ std::string FileBytes(const StagedPart& part, const BatchView& records) {
 
 absl::Status PosixOutputStager::Stage(const StagedPart& part, const BatchView& records,
                                       proto::OutputPart* staged) {
-  if (part.rolls && records.count == 0) return absl::OkStatus();
-  const absl::Status status = StageFile(part, records, staged);
+  const bool nothing = part.rolls && records.count == 0;
+  const absl::Status status = nothing ? RemoveFormer(part) : StageFile(part, records, staged);
   if (absl::IsUnavailable(status)) {
     LOG_EVERY_N(WARNING, 20) << "output cannot be staged, and is tried again: "
                              << Message(status);

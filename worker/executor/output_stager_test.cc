@@ -82,6 +82,17 @@ TEST_F(OutputStagerTest, WhatRollsIsStagedWithoutHeaderAndNotAtAllWhereThereIsNo
   EXPECT_FALSE(std::filesystem::exists(StagedDirectory(part_)));
 }
 
+TEST_F(OutputStagerTest, WhatRollsAndHasNoRowsWhenItIsStagedAgainLeavesNoneOfTheFormer) {
+  part_.rolls = true;
+  Stage();
+  const std::string former = File();
+  EXPECT_TRUE(std::filesystem::exists(former));
+  lines_.Clear();
+  Stage();
+  EXPECT_EQ(staged_.staged_path(), "");
+  EXPECT_FALSE(std::filesystem::exists(former));
+}
+
 TEST_F(OutputStagerTest, WritesObjectFilesWhereTheRecordsHaveAType) {
   part_.record_type = "text";
   Stage();
