@@ -39,11 +39,9 @@ void JobDriverCore::AdvanceTick(MonotonicTime now) {
   if (options_.finish_only) return;
   if (tick_.batch_ms == 0 && final_ms_ == 0) {
     const int64_t due = ticks_.Due(now);
-    size_t undecided = 0;
-    for (auto it = state_.planned().upper_bound(state_.last_decided_ms());
-         it != state_.planned().end(); ++it) {
-      ++undecided;
-    }
+    // As the log has it: what is decided and not durable keeps as much memory as what is not.
+    const size_t undecided = std::distance(
+        state_.planned().upper_bound(log_.durable().last_decided_ms()), state_.planned().end());
     const size_t unpublished = std::max(publisher_.behind(), roller_.behind());
     const uint32_t most = options_.batches_undecided_max;
     const bool room = undecided < most && unpublished < most;

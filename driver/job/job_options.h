@@ -44,7 +44,8 @@ struct JobDriverOptions {
   bool backpressure = false;                // receivers are held to what batches manage
   double initial_rate = 0;                  // then: until a batch was measured; 0: no bound
   uint32_t batches_in_flight_max = 8;       // granted and not yet decided
-  // Not decided, or decided and not published: beyond it a later batch takes all waiting input.
+  // Not durably decided, or decided and not published: beyond it a later batch takes all waiting
+  // input.
   uint32_t batches_undecided_max = 64;
 };
 

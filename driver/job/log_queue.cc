@@ -1,8 +1,17 @@
 #include "driver/job/log_queue.h"
 
+#include <iterator>
+
 #include "glog/logging.h"
 
 namespace sluice {
+namespace {
+
+// Of one append; a single entry may be larger. A log that was away for long leaves more than a
+// record of it can hold.
+constexpr uint64_t kAppendBytesMax = uint64_t{8} << 20;
+
+}  // namespace
 
 uint64_t LogQueue::Enqueue(proto::Entry entry) {
   const absl::Status applied = state_->Apply(entry);
@@ -13,7 +22,14 @@ uint64_t LogQueue::Enqueue(proto::Entry entry) {
 
 void LogQueue::Flush(std::vector<DriverCommand>& out) {
   if (!in_flight_.empty() || pending_.empty()) return;
-  in_flight_.swap(pending_);
+  auto end = pending_.begin();
+  uint64_t bytes = 0;
+  do {
+    bytes += end->ByteSizeLong();
+    ++end;
+  } while (end != pending_.end() && bytes + end->ByteSizeLong() <= kAppendBytesMax);
+  in_flight_.assign(std::make_move_iterator(pending_.begin()), std::make_move_iterator(end));
+  pending_.erase(pending_.begin(), end);
   out.push_back(AppendEntries{in_flight_});
 }
 

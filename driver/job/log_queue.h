@@ -27,7 +27,8 @@ class LogQueue {
   // The sequence number of the newest entry.
   uint64_t enqueued() const { return enqueued_; }
   bool IsDurable(uint64_t sequence) const { return sequence <= durable_sequence_; }
-  // Issues the next append unless one is in flight.
+  // Issues the next append unless one is in flight: of the oldest entries, as many as a record of
+  // the log should hold.
   void Flush(std::vector<DriverCommand>& out);
   // Gives out what waited for entries that are durable by now.
   void TakeDue(std::vector<DriverCommand>& out);
@@ -44,7 +45,7 @@ class LogQueue {
   uint64_t next_slot_;
   uint64_t enqueued_ = 0;
   uint64_t durable_sequence_ = 0;
-  std::vector<proto::Entry> pending_;
+  std::deque<proto::Entry> pending_;
   std::vector<proto::Entry> in_flight_;
   std::deque<std::pair<uint64_t, DriverCommand>> after_;
 };

@@ -148,6 +148,21 @@ TEST(RollerTest, AFileThatCannotBeMadeIsTriedAgainAndHoldsIntake) {
   for (const RollOutput& roll : cluster.rolled) EXPECT_LE(roll.staged.size(), 2u);
 }
 
+TEST(RollerTest, ALogThatDoesNotAnswerHoldsIntakeWhereAllOutputRolls) {
+  JobDriverOptions options;
+  options.batches_undecided_max = 4;
+  Cluster cluster(1, {}, options, RollingGraph(1 << 20, 600'000));
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return Decided(cluster).size() == 3; }, 1000));
+  cluster.hold_log = true;
+  cluster.RunUntil([] { return false; }, 3'000);  // thirty seconds
+  const auto& planned = cluster.core().state().planned();
+  EXPECT_LE(std::distance(planned.upper_bound(Decided(cluster).back()), planned.end()), 4);
+  cluster.hold_log = false;
+  cluster.MakeDurable();
+  EXPECT_TRUE(cluster.RunUntil([&] { return Decided(cluster).size() == 10; }, 2'000));
+}
+
 TEST(PublisherTest, ASinkThatIsDownHoldsIntakeAndThenAllIsPublishedInOrder) {
   JobDriverOptions options;
   options.batches_undecided_max = 4;
