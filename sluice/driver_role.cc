@@ -78,6 +78,15 @@ bool IsSettled(const JobState& job) {
          job.last_decided_ms() <= job.sealed_ms() && published;
 }
 
+// Functions are in no fingerprint: those of another binary may give another state.
+void SayWhoseBatches(const JobState& job, const std::string& digest) {
+  const std::string& former = job.program().binary_digest();
+  if (former.empty() || former == digest || job.last_decided_ms() <= job.sealed_ms()) return;
+  LOG(WARNING) << "batches behind " << job.sealed_ms() << " up to " << job.last_decided_ms()
+               << " were decided by another binary, " << former << "; this one runs them again "
+               << "for the state that they leave";
+}
+
 }  // namespace
 
 ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions options,
@@ -245,6 +254,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   const Resume resume = CheckResume(
       (*driver)->recovered(), program.config, program.context->graph());
   if (!resume.refused.ok()) return resume.refused;
+  SayWhoseBatches((*driver)->recovered().state, role.digest);
   if (resume.finish_first) {
     const proto::JobBegun shape = (*driver)->recovered().state.job();
     const uint64_t fingerprint = (*driver)->recovered().state.program().graph_fingerprint();
