@@ -74,7 +74,7 @@ const std::set<std::string> kAddresses = {
 // Words of ours.
 const std::set<std::string> kWords = {
     "ExecutorStatus.role",  "JobStatus.state", "StartExecutor.role", "WorkerHeartbeat.drain",
-    "WorkerInfo.state",     "WorkerRegister.machine",
+    "WorkerInfo.state",     "WorkerRegister.machine", "JobBegun.key_hash",
 };
 
 void Collect(const Descriptor& message, std::set<std::string>* strings) {
