@@ -1,8 +1,10 @@
 #include "common/job_files.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <set>
+#include <system_error>
 
 #include "common/names.h"
 #include "common/status.h"
@@ -10,6 +12,9 @@
 namespace sluice {
 namespace {
 
+namespace fs = std::filesystem;
+
+constexpr char kAside[] = ".incoming";  // no file of a job is called like that
 constexpr size_t kDigestChars = 64;
 constexpr std::string_view kBetween = "  ";
 constexpr size_t kFileBytesMax = kJobFilesMax * (kDigestChars + kBetween.size() + 100 + 1);
@@ -96,6 +101,21 @@ absl::StatusOr<std::vector<JobFile>> ReadJobFiles(const std::string& folder) {
   auto files = Parse(text);
   if (files.ok()) return files;
   return absl::InternalError(path + ": " + std::string(Message(files.status())));
+}
+
+absl::Status PutJobFile(const std::string& from, const std::string& folder,
+                        const std::string& name) {
+  const fs::path to = fs::path(folder) / name;
+  const fs::path aside = fs::path(folder) / kAside;
+  std::error_code error;
+  fs::remove_all(aside, error);
+  if (!error) fs::copy_file(from, aside, fs::copy_options::none, error);
+  if (!error) fs::permissions(aside, fs::perms::owner_read | fs::perms::owner_write, error);
+  if (!error) fs::rename(aside, to, error);
+  if (!error) return absl::OkStatus();
+  std::error_code ignored;
+  fs::remove_all(aside, ignored);
+  return absl::InternalError(error.message() + ": " + to.string());
 }
 
 }  // namespace sluice

@@ -38,4 +38,9 @@ absl::Status WriteJobFiles(const std::string& folder, const std::vector<JobFile>
 // Internal: the folder does not say, or not as WriteJobFiles does.
 absl::StatusOr<std::vector<JobFile>> ReadJobFiles(const std::string& folder);
 
+// A fresh copy of the file `from`, for its user alone, under this name in the folder: there whole
+// or not at all. What a process has open there stays as it is. Internal: it cannot be made.
+absl::Status PutJobFile(const std::string& from, const std::string& folder,
+                        const std::string& name);
+
 }  // namespace sluice

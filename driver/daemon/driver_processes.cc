@@ -37,11 +37,7 @@ std::vector<std::string> ArgumentsOf(const StartDriver& start, const DriverRoleF
 absl::Status DriverDaemon::FillFolder(const StartDriver& command, const std::string& folder) {
   for (const auto& file : command.spec.files()) {
     ASSIGN_OR_RETURN(std::string from, binaries_->PathOf(file.digest()));
-    std::string to = folder + "/work" + "/" + file.name();
-    std::error_code error;
-    fs::copy_file(from, to, fs::copy_options::overwrite_existing, error);
-    if (error) return absl::InternalError(error.message() + ": " + to);
-    fs::permissions(to, fs::perms::owner_read | fs::perms::owner_write, error);
+    RETURN_IF_ERROR(PutJobFile(from, folder + "/work", file.name()));
   }
   return absl::OkStatus();
 }
@@ -58,7 +54,7 @@ absl::StatusOr<ProcessId> DriverDaemon::Spawn(const StartDriver& command) {
   } else {
     ASSIGN_OR_RETURN(folder, folder_->MakeRun(job, command.run));
   }
-  if (command.first || !known) RETURN_IF_ERROR(FillFolder(command, folder));
+  RETURN_IF_ERROR(FillFolder(command, folder));
   RETURN_IF_ERROR(WriteJobFiles(folder, FilesOf(command.spec)));
   DriverRoleFlags flags{job, address(), ChildHost(options_.host, options_.advertise), folder,
                         command.spec.binary_digest(), command.spec.binary_name(), !command.first};
