@@ -202,6 +202,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   const Security security = TakeJobSecurity({role.host});
   absl::StatusOr<std::vector<JobFile>> files = ReadJobFiles(role.data);
   if (!files.ok()) return FromStatus(files.status());
+  DropEnvironmentSettings();
   BuiltProgram program;
   ExitStatus built = BuildProgram(words, options, build, {}, &program);
   if (!built.ok()) return built;

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cctype>
+#include <cstdlib>
 #include <exception>
 
 #include "common/units.h"
@@ -41,6 +43,16 @@ ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, C
     return {kExitRefused, "replication_min is above replication"};
   }
   return {};
+}
+
+void DropEnvironmentSettings() {
+  for (const ConfKey& key : ConfKeys()) {
+    std::string variable = "SLUICE_";
+    for (const char c : key.name) {
+      variable += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    }
+    unsetenv(variable.c_str());
+  }
 }
 
 ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint) {

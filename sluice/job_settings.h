@@ -26,6 +26,10 @@ ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& check
 // What the job driver takes from it; names and addresses are left to the caller.
 JobDriverOptions DriverOptionsFrom(const Config& config);
 
+// Takes all SLUICE_KEY out of the environment. Those of a submission came as flags; a job driver's
+// own are its daemon's.
+void DropEnvironmentSettings();
+
 // Settings that travel to executors, and the one extra that only processes of the job exchange.
 inline constexpr char kStoreUrlKey[] = "@store";
 

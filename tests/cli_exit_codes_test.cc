@@ -53,6 +53,7 @@ class CliTest : public testing::Test {
     fs::remove_all(root_);
     fs::create_directories(root_);
     unsetenv("SLUICE_DRIVER");
+    unsetenv("SLUICE_BATCH_INTERVAL");
   }
   void TearDown() override {
     for (const ProcessId& process : processes_) {
@@ -251,6 +252,25 @@ TEST_F(CliTest, AJobFromItsSubmissionToItsEnd) {
          {submit + "wc --fresh --checkpoint=rocksdb:" + root_ + "/ck " + job, 3, "--fresh"},
          {submit + "wc --checkpoint=rocksdb:" + root_ + "/ck " + job, 0, "wc RUNNING"},
          {"job cancel wc", 0, "wc CANCELLED"}});
+}
+
+// It was the other way round.
+TEST_F(CliTest, TheEnvironmentOfASubmissionCountsAndThatOfTheDriverDoesNot) {
+  setenv("SLUICE_BATCH_INTERVAL", "700ms", 1);
+  StartDriver();
+  setenv("SLUICE_BATCH_INTERVAL", "300ms", 1);
+  const std::string args = std::string(kJob) + " -- --push=lines --output=" + root_ + "/out";
+  const std::string typed = "--conf batch_interval=400ms ";
+  Check({{"submit --name=set " + args, 0, "WAITING"},
+         {"job status set -o json", 0, "\"batch_interval_ms\":300"},
+         {"submit --name=typed " + typed + args, 0, "WAITING"},
+         {"job status typed -o json", 0, "\"batch_interval_ms\":400"}});
+  unsetenv("SLUICE_BATCH_INTERVAL");
+  Check({{"submit --name=plain " + args, 0, "WAITING"},
+         {"job status plain -o json", 0, "\"batch_interval_ms\":1000"},
+         {"job cancel set", 0, "CANCELLED"},
+         {"job cancel typed", 0, "CANCELLED"},
+         {"job cancel plain", 0, "CANCELLED"}});
 }
 
 }  // namespace

@@ -44,6 +44,18 @@ absl::Status AddFiles(const Typed& typed, Submission* submission) {
   return absl::OkStatus();
 }
 
+// What SLUICE_KEY sets goes with the job: its own processes have the environment of daemons.
+absl::Status AddEnvironment(proto::JobSpec* spec) {
+  Config set;
+  const ExitStatus read = set.ReadEnvironment(environ);
+  if (read.code == kExitUsage) return absl::InvalidArgumentError(read.message);
+  if (!read.ok()) return absl::FailedPreconditionError(read.message);
+  for (const auto& [key, value] : set.Values()) {
+    if (!spec->conf().contains(key)) (*spec->mutable_conf())[key] = value;
+  }
+  return absl::OkStatus();
+}
+
 // All that can be found wrong without asking anybody. A scheme that is known but not supported is
 // for the driver to refuse: what is typed wrong goes first, then who cannot be reached.
 absl::StatusOr<Submission> ReadTyped(const Typed& typed) {
@@ -75,6 +87,7 @@ absl::StatusOr<Submission> ReadTyped(const Typed& typed) {
     if (known.code == kExitUsage) return absl::InvalidArgumentError(known.message);
     (*spec.mutable_conf())[pair.first] = pair.second;
   }
+  RETURN_IF_ERROR(AddEnvironment(&spec));
   spec.set_fresh(typed.Has("fresh"));
   spec.set_discard_checkpoint(typed.Has("discard-checkpoint"));
   RETURN_IF_ERROR(AddFiles(typed, &submission));
