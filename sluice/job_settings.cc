@@ -92,6 +92,7 @@ JobDriverOptions DriverOptionsFrom(const Config& config) {
   }
   options.checkpoint_interval_ms = config.DurationMs("checkpoint_interval");
   options.drain_deadline_us = config.DurationMs("drain_deadline") * 1000;
+  options.driver_restarts = static_cast<uint32_t>(config.Number("driver_restarts"));
   options.file_settle_ms = config.DurationMs("file_settle");
   if (config.IsSet("max_batch_input")) {
     options.max_batch_input = static_cast<uint64_t>(config.Bytes("max_batch_input"));

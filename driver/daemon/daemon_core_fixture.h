@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -59,15 +60,18 @@ class DaemonTest : public testing::Test {
     for (const auto& [key, value] : conf) (*event.spec.mutable_conf())[key] = value;
     Do(event);
   }
-  void StartUp(const std::string& name, int64_t pid) {
+  void StartUp(const std::string& name, int64_t pid, uint64_t instance = 7) {
     Do(DriverStarted{name, pid, 77});
-    Register(name, pid);
+    Register(name, pid, 1, instance);
   }
-  void Register(const std::string& name, int64_t pid, uint64_t epoch = 1) {
+  void Register(const std::string& name, int64_t pid, uint64_t epoch = 1, uint64_t instance = 7) {
     proto::Envelope message;
-    message.mutable_job_driver_register()->set_job(name);
-    message.mutable_job_driver_register()->set_pid(pid);
-    message.mutable_job_driver_register()->set_epoch(epoch);
+    auto* driver = message.mutable_job_driver_register();
+    driver->set_job(name);
+    driver->set_pid(pid);
+    driver->set_epoch(epoch);
+    driver->set_job_instance(instance);
+    if (settings_.has_value()) *driver->mutable_settings() = *settings_;
     Do(Received{"driver:" + std::to_string(pid), message});
   }
   void Status(const std::string& name, int64_t pid, const std::string& state,
@@ -130,6 +134,7 @@ class DaemonTest : public testing::Test {
   std::vector<Command> last_;
   proto::JobTable disk_;
   bool disk_full_ = false;
+  std::optional<proto::JobSettings> settings_;  // of job drivers that register
 };
 
 }  // namespace sluice::daemon

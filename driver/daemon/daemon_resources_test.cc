@@ -133,5 +133,24 @@ TEST_F(DaemonTest, ASubmissionThatIsNotOnDiskIsNotTaken) {
   EXPECT_TRUE(Last<StartDriver>().empty());
 }
 
+// What the program itself had set was shown, and not gone by.
+TEST_F(DaemonTest, AJobDriverSaysHowOftenAndHowLong) {
+  settings_.emplace();
+  settings_->set_driver_restarts(0);
+  settings_->set_drain_deadline_ms(300);
+  Begin();
+  Submit("one");
+  StartUp("one", 10);
+  Kill("one", 10);
+  EXPECT_EQ(State("one"), "FAILED");
+  Submit("two");
+  StartUp("two", 11);
+  Do(StopJob{2, "two", true, /*deadline_ms=*/0});
+  ASSERT_FALSE(Last<Send>().empty());
+  EXPECT_EQ(Last<Send>()[0].message.job_stop().deadline_ms(), 300u);
+  Pass(6 * kSecond);
+  EXPECT_EQ(Last<KillDriver>().size(), 1u);
+}
+
 }  // namespace
 }  // namespace sluice::daemon

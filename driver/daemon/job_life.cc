@@ -8,7 +8,9 @@
 namespace sluice::daemon {
 namespace {
 
+// Of a job whose driver has not registered yet.
 constexpr uint32_t kDefaultRestarts = 10;
+constexpr uint64_t kDefaultDeadlineMs = 30'000;
 constexpr int kSilentLeases = 3;  // after them a driver on another node counts as lost
 
 // Exit codes of the interface. Any other end, by a signal above all, is a crash.
@@ -158,11 +160,22 @@ bool JobLife::OnRegister(MonotonicTime now, const std::string& from,
     Adopt(now, from, driver.pid(), out);
     changed = true;
   }
-  if (driver.pid() == record_.pid() && from != record_.driver_address()) {
+  if (driver.pid() == record_.pid()) {
+    changed |= from != record_.driver_address();
     record_.set_driver_address(from);
-    changed = true;
+    changed |= TakeSettings(driver);
   }
   TellStop(out);
+  return changed;
+}
+
+// True: they are others than before.
+bool JobLife::TakeSettings(const proto::JobDriverRegister& driver) {
+  const bool others = driver.has_settings() && driver.settings().SerializeAsString() !=
+                                                   record_.settings().SerializeAsString();
+  const bool changed = others || record_.job_instance() != driver.job_instance();
+  record_.set_job_instance(driver.job_instance());
+  if (others) *record_.mutable_settings() = driver.settings();
   return changed;
 }
 
@@ -325,6 +338,8 @@ void JobLife::End(const std::string& state, int exit_code, const std::string& fa
 void JobLife::Stop(MonotonicTime now, bool drain, uint64_t deadline_ms, Commands* out) {
   if (record_.wish() == proto::JobRecord::CANCEL && drain) return;
   record_.set_wish(drain ? proto::JobRecord::DRAIN : proto::JobRecord::CANCEL);
+  if (deadline_ms == 0) deadline_ms = record_.settings().drain_deadline_ms();
+  if (deadline_ms == 0) deadline_ms = kDefaultDeadlineMs;
   record_.set_stop_deadline_ms(deadline_ms);
   force_at_ = now + static_cast<MonotonicTime>(deadline_ms) * 1000 + times_.force_grace_us;
   bool nothing_begun = !record_.opened() && phase_ == Phase::kBackoff;
@@ -353,6 +368,7 @@ void JobLife::Tell(const proto::Envelope& message, Commands* out) const {
 }
 
 uint32_t JobLife::RestartsMax() const {
+  if (record_.has_settings()) return record_.settings().driver_restarts();
   auto conf = record_.spec().conf().find("driver_restarts");
   if (conf == record_.spec().conf().end()) return kDefaultRestarts;
   uint32_t value = kDefaultRestarts;

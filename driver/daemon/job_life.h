@@ -55,7 +55,7 @@ class JobLife {
                 Commands* out);
   // The process at `address` has ended. True: it was this job's driver, on another node.
   bool OnPeerEnded(MonotonicTime now, const std::string& address, Commands* out);
-  // Drain or cancel; a cancel overrides a drain.
+  // Drain or cancel; a cancel overrides a drain. Deadline 0: the job's own.
   void Stop(MonotonicTime now, bool drain, uint64_t deadline_ms, Commands* out);
   // Sends `message` to every job driver that registered.
   void Tell(const proto::Envelope& message, Commands* out) const;
@@ -92,6 +92,7 @@ class JobLife {
   Drivers::const_iterator OtherThan(int64_t pid) const;
   void TellStop(Commands* out) const;
   uint32_t RestartsMax() const;
+  bool TakeSettings(const proto::JobDriverRegister& driver);
 
   const JobTimes times_;
   const std::string host_;

@@ -380,6 +380,8 @@ void JobDriverCore::SendStatus(MonotonicTime now) {
     job.set_epoch(epoch_);
     job.set_pid(options_.pid);
     job.set_address(options_.own_address);
+    job.mutable_settings()->set_driver_restarts(options_.driver_restarts);
+    job.mutable_settings()->set_drain_deadline_ms(options_.drain_deadline_us / 1000);
     out_.push_back(std::move(send));
   }
   if (now - status_sent_ < kStatusUs) return;

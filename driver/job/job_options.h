@@ -39,6 +39,7 @@ struct JobDriverOptions {
   uint32_t bad_records_max = 0;             // that a batch may set aside; 0: they fail it
   int64_t checkpoint_interval_ms = 10'000;
   int64_t drain_deadline_us = 30'000'000;
+  uint32_t driver_restarts = 10;            // for the driver daemon
   int64_t file_settle_ms = 0;               // a file younger than this waits
   uint64_t max_batch_input = 0;             // bytes of files in a batch; 0: no bound
   bool backpressure = false;                // receivers are held to what batches manage

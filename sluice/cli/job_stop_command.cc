@@ -12,8 +12,6 @@
 namespace sluice::cli {
 namespace {
 
-constexpr char kDefaultDeadline[] = "30s";  // drain_deadline
-
 void ShowProgress(const proto::JobInfo& job) {
   if (!IsTerminal(STDERR_FILENO)) return;
   std::cerr << "\r" << job.status().job() << " " << job.status().state() << ", "
@@ -25,8 +23,10 @@ void ShowProgress(const proto::JobInfo& job) {
 absl::StatusOr<proto::JobInfo> StopAndAwait(const Typed& typed, Client::Wish wish) {
   const std::string& name = typed.positional[0];
   RETURN_IF_ERROR(CheckName("job name", name));
-  ASSIGN_OR_RETURN(int64_t deadline_ms,
-                   ParseDurationMs("--deadline", typed.Get("deadline", kDefaultDeadline)));
+  int64_t deadline_ms = 0;  // the job's own
+  if (typed.Has("deadline")) {
+    ASSIGN_OR_RETURN(deadline_ms, ParseDurationMs("--deadline", typed.Get("deadline")));
+  }
   ASSIGN_OR_RETURN(auto client, Client::Connect(typed));
   ASSIGN_OR_RETURN(proto::Outcome outcome, client->Ask(wish, name, deadline_ms));
   if (outcome.exit_code() != 0) return absl::NotFoundError(outcome.message());
@@ -65,7 +65,9 @@ Command OneJob(const std::string& name, const std::string& help, std::vector<Fla
   return command;
 }
 
-Flag DeadlineFlag() { return {"deadline", kDefaultDeadline, "then it is ended by force (5)"}; }
+Flag DeadlineFlag() {
+  return {"deadline", "30s", "then it is ended by force (5); else the job's drain_deadline"};
+}
 
 }  // namespace
 

@@ -58,13 +58,15 @@ class Cases:
         wait_until(lambda: words in process.tail(), f"{process.name} to say {words!r}")
 
     def drain_past_its_deadline(self):
-        job = GateJob(self.cluster, "late", shut=True)
-        job.submit(self.gate)
-        drop_file(job.inputs, "f", gate_lines(0, 10))
-        job.held()
-        code, _, said = self.cluster.run("job", "drain", "late", "--deadline=300ms", check=False)
-        expect(code, 5, "a drain past its deadline")
-        expect("deadline" in said, True, "it says so")
+        for name, conf, flags in (("late", [], ["--deadline=300ms"]),
+                                  ("own", ["drain_deadline=300ms"], [])):
+            job = GateJob(self.cluster, name, shut=True)
+            job.submit(self.gate, conf=conf)
+            drop_file(job.inputs, "f", gate_lines(0, 10))
+            job.held()
+            code, _, said = self.cluster.run("job", "drain", name, *flags, check=False, seconds=20)
+            expect(code, 5, f"a drain past its deadline, by {conf or flags}")
+            expect("deadline" in said, True, "it says so")
 
     def driver_daemon_ends(self):
         """The running job goes on without its driver daemon, and the next one takes it up."""
