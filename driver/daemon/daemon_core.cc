@@ -148,14 +148,16 @@ void DaemonCore::OnHeartbeat(const std::string& from, const proto::WorkerHeartbe
 // all the same: of another daemon, or of one whose table is lost.
 void DaemonCore::EndExecutorsOfEndedJobs(const std::string& worker,
                                          const proto::WorkerHeartbeat& heartbeat) {
-  std::set<std::string> over;
+  std::set<uint64_t> over;
   for (const proto::ExecutorStatus& executor : heartbeat.executors()) {
     const JobLife* job = Find(executor.job());
-    if (job != nullptr && job->ended()) over.insert(executor.job());
+    if (job != nullptr && job->IsOver(executor.job_instance())) {
+      over.insert(executor.job_instance());
+    }
   }
   if (over.empty()) return;
   Send send{worker, {}};
-  for (const std::string& job : over) send.message.mutable_jobs_over()->add_jobs(job);
+  for (const uint64_t job : over) send.message.mutable_jobs_over()->add_job_instances(job);
   out_.push_back(std::move(send));
 }
 

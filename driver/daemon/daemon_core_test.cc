@@ -98,34 +98,6 @@ TEST_F(DaemonTest, RelaunchesInARowAreBoundedAndADecidedBatchBeginsANewRow) {
   EXPECT_EQ(core_->Job("wc")->status().exit_code(), 1);
 }
 
-// Receivers of a job whose driver was given up went on until the workers' disks were full.
-TEST_F(DaemonTest, ExecutorsOfAJobThatHasEndedAreEnded) {
-  Begin();
-  WorkerUp("a");
-  Submit("ended", {{"driver_restarts", "0"}});
-  StartUp("ended", 10);
-  Submit("runs");
-  StartUp("runs", 11);
-  const auto beat = [&] {
-    proto::Envelope message;
-    message.mutable_worker_heartbeat()->set_worker_id("a");
-    message.mutable_worker_heartbeat()->set_incarnation(1);
-    for (const char* job : {"ended", "ended", "runs", "unknown"}) {
-      message.mutable_worker_heartbeat()->add_executors()->set_job(job);
-    }
-    Do(Received{"a:1", message});
-    return Last<Send>();
-  };
-  EXPECT_TRUE(beat().empty());
-  Kill("ended", 10);
-  ASSERT_EQ(State("ended"), "FAILED");
-  const std::vector<Send> told = beat();
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0].to, "a:1");
-  ASSERT_EQ(told[0].message.jobs_over().jobs_size(), 1);
-  EXPECT_EQ(told[0].message.jobs_over().jobs(0), "ended");
-}
-
 TEST_F(DaemonTest, AFencedDriverEndsTheJobOnlyIfNoOtherIsThere) {
   Begin();
   Submit("wc");

@@ -133,6 +133,62 @@ TEST_F(DaemonTest, ASubmissionThatIsNotOnDiskIsNotTaken) {
   EXPECT_TRUE(Last<StartDriver>().empty());
 }
 
+class ExecutorsLeftTest : public DaemonTest {
+ protected:
+  void SetUp() override {
+    Begin();
+    WorkerUp("a");
+  }
+  // Job and instance of each executor that the worker lists; the instances that are called over.
+  std::vector<uint64_t> Over(const std::vector<std::pair<std::string, uint64_t>>& executors) {
+    proto::Envelope message;
+    message.mutable_worker_heartbeat()->set_worker_id("a");
+    message.mutable_worker_heartbeat()->set_incarnation(1);
+    for (const auto& [job, instance] : executors) {
+      auto* executor = message.mutable_worker_heartbeat()->add_executors();
+      executor->set_job(job);
+      executor->set_job_instance(instance);
+    }
+    Do(Received{"a:1", message});
+    std::vector<uint64_t> over;
+    for (const Send& send : Last<Send>()) {
+      EXPECT_EQ(send.to, "a:1");
+      const auto& instances = send.message.jobs_over().job_instances();
+      over.insert(over.end(), instances.begin(), instances.end());
+    }
+    return over;
+  }
+};
+using Instances = std::vector<uint64_t>;
+
+// Receivers of a job whose driver was given up went on until the workers' disks were full.
+TEST_F(ExecutorsLeftTest, OfAJobThatHasEndedAreEnded) {
+  Submit("ended", {{"driver_restarts", "0"}});
+  StartUp("ended", 10, 70);
+  Submit("runs");
+  StartUp("runs", 11, 80);
+  const auto listed = {std::pair<std::string, uint64_t>("ended", 70), {"ended", 70},
+                       {"runs", 80}, {"unknown", 90}};
+  EXPECT_EQ(Over(listed), Instances{});
+  Kill("ended", 10);
+  ASSERT_EQ(State("ended"), "FAILED");
+  EXPECT_EQ(Over(listed), Instances{70});
+}
+
+// They lived on, and took records away from the new job.
+TEST_F(ExecutorsLeftTest, OfAnInstanceWhoseNameIsTakenAgainAreEnded) {
+  Submit("wc", {{"driver_restarts", "0"}});
+  StartUp("wc", 10, 70);
+  Kill("wc", 10);
+  Submit("wc");
+  EXPECT_EQ(Over({{"wc", 70}}), Instances{}) << "it may be taken up again";
+  StartUp("wc", 12, 71);
+  EXPECT_EQ(Over({{"wc", 70}, {"wc", 71}}), Instances{70});
+  Begin(disk_);
+  WorkerUp("a");
+  EXPECT_EQ(Over({{"wc", 70}, {"wc", 71}}), Instances{70}) << "the next daemon knows it too";
+}
+
 // What the program itself had set was shown, and not gone by.
 TEST_F(DaemonTest, AJobDriverSaysHowOftenAndHowLong) {
   settings_.emplace();

@@ -179,6 +179,11 @@ bool JobLife::TakeSettings(const proto::JobDriverRegister& driver) {
   return changed;
 }
 
+// A job of which no driver has registered may be about to take up its former instance.
+bool JobLife::IsOver(uint64_t instance) const {
+  return ended() || (record_.job_instance() != 0 && record_.job_instance() != instance);
+}
+
 bool JobLife::OnStatus(MonotonicTime now, const std::string& from, const proto::JobStatus& status,
                        Commands* out) {
   if (ended() || status.epoch() < record_.status().epoch()) return false;

@@ -65,6 +65,8 @@ class JobLife {
   const std::string& name() const { return record_.spec().name(); }
   Phase phase() const { return phase_; }
   bool ended() const { return record_.ended(); }
+  // Whether this instance is not, or no more, the one that runs under the job's name.
+  bool IsOver(uint64_t instance) const;
   // The table on disk says that the job's log exists: another daemon would not begin it afresh.
   bool opened_on_disk() const { return opened_on_disk_; }
   bool NoteSaved() { return !std::exchange(opened_on_disk_, record_.opened()) && opened_on_disk_; }

@@ -206,11 +206,11 @@ void ExecutorTable::StopOldTasks(MonotonicTime now, uint64_t job_instance, uint6
   for (const ExecutorKey& key : old) Stop(now, key, "its epoch is over", true, out);
 }
 
-void ExecutorTable::StopJob(MonotonicTime now, const std::string& name, const std::string& cause,
+void ExecutorTable::StopJob(MonotonicTime now, uint64_t job_instance, const std::string& cause,
                             worker::Commands& out) {
   std::vector<ExecutorKey> keys;
   for (const auto& [key, executor] : executors_) {
-    if (executor.request.job() == name) keys.push_back(key);
+    if (key.job_instance == job_instance) keys.push_back(key);
   }
   for (const ExecutorKey& key : keys) Stop(now, key, cause, !Find(key)->receives(), out);
 }
@@ -300,6 +300,7 @@ void ExecutorTable::AppendStatus(proto::WorkerHeartbeat* beat) const {
     status->set_role(executor.request.role());
     status->set_pid(executor.pid);
     status->set_executor(key.executor);
+    status->set_job_instance(key.job_instance);
   }
 }
 

@@ -61,7 +61,7 @@ class ExecutorTable {
   // driver that they would have become ready for is gone.
   void StopOldTasks(MonotonicTime now, uint64_t job_instance, uint64_t epoch,
                     worker::Commands& out);
-  void StopJob(MonotonicTime now, const std::string& name, const std::string& cause,
+  void StopJob(MonotonicTime now, uint64_t job_instance, const std::string& cause,
                worker::Commands& out);
   void StopAll(MonotonicTime now, std::optional<uint64_t> job_instance, const std::string& cause,
                bool at_once, worker::Commands& out);

@@ -32,8 +32,8 @@ void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands
       return;
     case Kind::kJobsOver:
       if (event.from != driver_.address() || !driver_.Takes(message.leader_epoch())) return;
-      for (const std::string& job : message.jobs_over().jobs()) {
-        executors_.StopJob(now, job, "its job has ended", out);
+      for (const uint64_t instance : message.jobs_over().job_instances()) {
+        executors_.StopJob(now, instance, "its job has ended", out);
       }
       return;
     case Kind::kBlockCopied:

@@ -92,6 +92,7 @@ TEST_F(WorkerCoreTest, AnExecutorIsListedFromItsProcessOn) {
   Step(worker::ProcessStarted{{kJob, 1, 2}, 102, ""});
   ASSERT_EQ(listed().executors_size(), 1);
   EXPECT_EQ(listed().executors(0).pid(), 102);
+  EXPECT_EQ(listed().executors(0).job_instance(), kJob);
 }
 
 TEST_F(WorkerCoreTest, ABinaryThatCannotBeHadIsReportedUntilHeard) {
@@ -211,14 +212,14 @@ TEST_F(WorkerCoreTest, EndsTheExecutorsOfAJobThatTheDriverDaemonCallsEnded) {
   RunExecutor(1, "tasks");
   RunExecutor(2, "receivers");
   Done();
-  const auto over = [&](const std::string& from, const std::string& job) {
-    Receive(from, [&](proto::Envelope& e) { e.mutable_jobs_over()->add_jobs(job); });
+  const auto over = [&](const std::string& from, uint64_t instance) {
+    Receive(from, [&](proto::Envelope& e) { e.mutable_jobs_over()->add_job_instances(instance); });
     return Done();
   };
-  EXPECT_EQ(over("driver:1", "another"), Words{});
-  EXPECT_EQ(over("jd:1", "wc"), Words{});
-  EXPECT_EQ(over("driver:1", "wc"), (Words{"kill 1", "end 2"}));
-  EXPECT_EQ(over("driver:1", "wc"), (Words{"kill 1"}));
+  EXPECT_EQ(over("driver:1", kJob + 1), Words{});
+  EXPECT_EQ(over("jd:1", kJob), Words{});
+  EXPECT_EQ(over("driver:1", kJob), (Words{"kill 1", "end 2"}));
+  EXPECT_EQ(over("driver:1", kJob), (Words{"kill 1"}));
 }
 
 TEST_F(WorkerCoreTest, TellsTheJobDriverWhatItsReceiversHaveTaken) {
