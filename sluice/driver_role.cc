@@ -288,6 +288,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   driver_options.files = *std::move(files);
   driver_options.args = program.program_words;
   driver_options.finish_only = resume.finish_first;
+  driver_options.resumable = !program.flags.checkpoint.empty();
   if (program.config.On("received_log")) driver_options.received_log = store->url;
   (*driver)->Start(std::move(driver_options),
                    InitFor(*program.context, program.config, store->url),

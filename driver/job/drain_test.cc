@@ -107,5 +107,33 @@ TEST(DrainTest, WaitsForABlockThatIsNotAnnouncedWhenItsReceiverHasEnded) {
   EXPECT_EQ(cluster.core().state().records_total(), 7u);
 }
 
+// All that waited was run and published, by a job whose output somebody wanted no more of.
+TEST(CancelTest, EndsAtTheLastDecidedBatchAndLeavesWhatWaits) {
+  for (const bool drains : {false, true}) {
+    JobDriverOptions options;
+    options.resumable = drains;
+    Cluster cluster(2, {}, options);
+    cluster.Announce();
+    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+    cluster.hold_reports = true;
+    cluster.PushBlock(9, 1, 1, 7);
+    if (drains) cluster.Feed(StopRequested{});
+    const int64_t planned = cluster.core().state().last_planned_ms();
+    ASSERT_TRUE(cluster.RunUntil([&] {
+      return cluster.core().state().last_planned_ms() > planned;
+    }));
+    cluster.PushBlock(9, 2, 8, 14);
+    const int64_t last_ms = cluster.core().state().last_planned_ms();
+    cluster.Feed(StopRequested{.cancel = true});
+    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 50)) << drains;
+    EXPECT_EQ(cluster.end->exit_code, 0);
+    EXPECT_EQ(cluster.end->state, "CANCELLED");
+    EXPECT_EQ(cluster.core().state().last_planned_ms(), last_ms);
+    EXPECT_EQ(cluster.core().state().waiting_blocks().size(), 1u);
+    EXPECT_EQ(cluster.core().state().records_total(), 0u);
+    EXPECT_EQ(cluster.forgotten_by.size(), options.resumable ? 0u : 2u);
+  }
+}
+
 }  // namespace
 }  // namespace sluice

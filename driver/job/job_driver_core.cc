@@ -375,15 +375,19 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
 void JobDriverCore::Advance(MonotonicTime now) {
   if (!begun_ && wall_ms_ != 0 && members_.ClusterSlots() > 0) BeginJob();
   if (begun_) {
-    AdvanceMarks();
-    AdvanceSkip(now);
-    AdvanceGeneration(now);
-    AdvanceTick(now);
-    AdvanceRuns(now);
+    if (!cancel_) {
+      AdvanceMarks();
+      AdvanceSkip(now);
+      AdvanceGeneration(now);
+      AdvanceTick(now);
+      AdvanceRuns(now);
+    }
     publisher_.Advance(now, out_);
     letters_.Advance(now, out_);
     const int64_t decided = log_.durable().last_decided_ms();
-    roller_.Advance(now, final_ms_ != 0 && decided >= final_ms_, out_);
+    const bool last = cancel_ ? decided == state_.last_decided_ms()
+                              : final_ms_ != 0 && decided >= final_ms_;
+    roller_.Advance(now, last, out_);
     const MonotonicTime oldest = rates_.oldest() != 0 ? rates_.oldest() : held_since_;
     rates_.Advance(now, oldest, state_.job().job_instance(), out_);
     events_->Advance(now, log_.durable().last_decided_ms(), out_);

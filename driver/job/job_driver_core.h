@@ -103,6 +103,7 @@ class JobDriverCore {
   void OnSetAside(MonotonicTime now, const KeptAside& kept);
   void OnStop(MonotonicTime now, const StopRequested& stop);
   void AdvanceStop(MonotonicTime now);
+  void AdvanceCancel(MonotonicTime now);
   void Reshape();
   void AdvanceFinishing(MonotonicTime now);
   void Fail(int exit_code, const std::string& message);

@@ -123,6 +123,7 @@ class Cluster {
   std::vector<std::pair<std::string, proto::GrantedBatch>> granted;
   std::vector<proto::Entry> log;
   std::optional<EndJob> end;
+  std::set<std::string> forgotten_by;  // workers that may drop what they hold of the job
   proto::JobStatus status;  // the last one reported
   std::string registered_at;  // the daemon that was last told who drives the job
   bool hold_log = false;
@@ -314,6 +315,8 @@ class Cluster {
           Report(send.to, m.batch_grant().generation(), batch);
         }
       }
+    } else if (m.has_job_ended()) {
+      forgotten_by.insert(send.to);
     } else if (m.has_block_verdict()) {
       verdicts.push_back(m.block_verdict());
     } else if (m.has_receiver_rates()) {

@@ -182,13 +182,21 @@ void JobDriverCore::OnSetAside(MonotonicTime now, const KeptAside& kept) {
 
 void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {
   const int64_t patience = stop.deadline_us > 0 ? stop.deadline_us : options_.drain_deadline_us;
-  if (stopping_) {
-    stop_deadline_ = std::min(stop_deadline_, now + patience);
-    return;
-  }
+  stop_deadline_ = stopping_ ? std::min(stop_deadline_, now + patience) : now + patience;
   stopping_ = true;
-  cancel_ = stop.cancel;
-  stop_deadline_ = now + patience;
+  cancel_ |= stop.cancel;
+}
+
+// A cancelled job ends when what is decided is published. All else, were it planned, is left to
+// whoever takes the job up again.
+void JobDriverCore::AdvanceCancel(MonotonicTime now) {
+  if (log_.idle() && publisher_.idle() && letters_.idle() && roller_.empty()) {
+    return End(0, "CANCELLED", "");
+  }
+  if (now < stop_deadline_) return;
+  End(5, "CANCELLED",
+      absl::StrCat("the deadline passed before all output of batches up to ",
+                   state_.last_decided_ms(), " was published"));
 }
 
 // Stops intake, lets the last batch take what waits, and ends when it is decided, published and
@@ -200,6 +208,7 @@ void JobDriverCore::AdvanceStop(MonotonicTime now) {
     receivers_stopped_ = true;
     members_.StopReceivers(out_);
   }
+  if (cancel_) return AdvanceCancel(now);
   // A block of a receiver that has ended may be announced when the last batch is planned already.
   if (final_ms_ != 0 && !state_.waiting_blocks().empty()) final_ms_ = 0;
   // Receivers are up, and what they take is acknowledged, before anything can run.
@@ -209,11 +218,11 @@ void JobDriverCore::AdvanceStop(MonotonicTime now) {
   const bool done = final_ms_ != 0 && log_.durable().sealed_ms() >= final_ms_ &&
                     publisher_.idle() && letters_.idle() && roller_.empty() && log_.idle();
   if (done || nothing_ran) {
-    End(0, cancel_ ? "CANCELLED" : "FINISHED", "");
+    End(0, "FINISHED", "");
     return;
   }
   if (now >= stop_deadline_) {
-    End(5, cancel_ ? "CANCELLED" : "FAILED",
+    End(5, "FAILED",
         absl::StrCat("the deadline of the drain passed; batches up to ", state_.last_decided_ms(),
                      " are decided"));
     return;
@@ -236,9 +245,8 @@ void JobDriverCore::End(int exit_code, const std::string& state, const std::stri
   end_state_ = state;
   failure_ = message;
   exit_code_ = exit_code;
-  const bool complete = exit_code == 0;
-  if (complete) {
-    members_.EndJob(out_);  // all is sealed: the daemons may forget the job
+  if (exit_code == 0 && (!cancel_ || !options_.resumable)) {
+    members_.EndJob(out_);  // nobody needs more of it: the daemons may forget the job
   } else if (exit_code != 7) {
     members_.StopExecutors(out_);  // blocks stay with the daemons for a later incarnation
   }

@@ -40,6 +40,7 @@ struct JobDriverOptions {
   int64_t checkpoint_interval_ms = 10'000;
   int64_t drain_deadline_us = 30'000'000;
   uint32_t driver_restarts = 10;            // for the driver daemon
+  bool resumable = true;                    // by another job driver, after this one has ended
   int64_t file_settle_ms = 0;               // a file younger than this waits
   uint64_t max_batch_input = 0;             // bytes of files in a batch; 0: no bound
   bool backpressure = false;                // receivers are held to what batches manage

@@ -81,8 +81,8 @@ Command JobDrainCommand() {
 
 Command JobCancelCommand() {
   Command command = OneJob("job cancel",
-                           "Ends a job at its last decided batch. With a checkpoint it can be\n"
-                           "submitted again and goes on from there.",
+                           "Ends a job at its last decided batch, and leaves what waits. With a\n"
+                           "checkpoint it can be submitted again and goes on from there.",
                            {DeadlineFlag()});
   command.run = [](const Typed& typed) { return Stop(typed, Client::Wish::kCancel); };
   return command;

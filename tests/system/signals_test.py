@@ -68,6 +68,16 @@ class Cases:
             expect(code, 5, f"a drain past its deadline, by {conf or flags}")
             expect("deadline" in said, True, "it says so")
 
+    def cancelled_at_once(self):
+        """A task that does not return holds no cancel up."""
+        job = GateJob(self.cluster, "wrong", shut=True)
+        job.submit(self.gate)
+        drop_file(job.inputs, "f", gate_lines(0, 10))
+        job.held()
+        code, _, _ = self.cluster.run("job", "cancel", "wrong", check=False, seconds=20)
+        expect(code, 0, "a cancel while a task is held")
+        expect(self.cluster.job("wrong")["state"], "CANCELLED", "it is cancelled")
+
     def driver_daemon_ends(self):
         """The running job goes on without its driver daemon, and the next one takes it up."""
         job = GateJob(self.cluster, "stays")
@@ -165,6 +175,7 @@ def main():
         for name in ("w0", "w1"):
             cluster.start_worker(name)
         cases.drain_past_its_deadline()
+        cases.cancelled_at_once()
         cases.driver_daemon_stops_jobs(*cases.driver_daemon_ends())
         cases.worker_hands_over("signalled", lambda worker, _: worker.kill(signal.SIGTERM))
         cluster.start_worker("w2")
