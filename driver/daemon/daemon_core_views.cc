@@ -98,6 +98,7 @@ void DaemonCore::ForgetEnded() {
     if (bytes > kEndedBytesMax && oldest != running) break;
     --oldest;
   }
+  for (auto job = jobs_.begin(); job != oldest; ++job) out_.push_back(ForgetRuns{(*job)->name()});
   jobs_.erase(jobs_.begin(), oldest);
 }
 

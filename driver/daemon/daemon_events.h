@@ -128,11 +128,16 @@ struct Answer {
   uint64_t request = 0;
   proto::Outcome outcome;
 };
+// The job is not in the table any more: nobody comes back for the folders of its runs.
+struct ForgetRuns {
+  std::string job;
+};
 struct Say {  // one line of the daemon's log
   std::string line;
 };
 
 using Command =
-    std::variant<Send, Persist, StartDriver, WatchDriver, EndFormer, KillDriver, Answer, Say>;
+    std::variant<Send, Persist, StartDriver, WatchDriver, EndFormer, KillDriver, Answer,
+                 ForgetRuns, Say>;
 
 }  // namespace sluice::daemon

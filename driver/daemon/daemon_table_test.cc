@@ -40,6 +40,8 @@ TEST_F(DaemonTest, OfJobsThatHaveEndedTheLatestAreKept) {
   EXPECT_EQ(disk_.jobs_size(), kEndedJobsMax + 2);
   Exit("next", 2, 0);
   EXPECT_EQ(disk_.jobs_size(), kEndedJobsMax + 1);
+  ASSERT_EQ(Last<ForgetRuns>().size(), 1u);
+  EXPECT_EQ(Last<ForgetRuns>()[0].job, "short0");
   EXPECT_FALSE(core_->Job("short0").has_value());
   EXPECT_TRUE(core_->Job("short1").has_value());
   Exit("long", 1, 0);

@@ -152,6 +152,11 @@ absl::StatusOr<std::string> DataFolder::MakeRun(const std::string& job,
   return folder;
 }
 
+void DataFolder::RemoveRuns(const std::string& job) const {
+  std::error_code ignored;
+  fs::remove_all(root_ + "/jobs/" + job, ignored);
+}
+
 int ReadExitCode(const std::string& run_folder) {
   int code = -1;
   std::ifstream file(run_folder + "/" + kExitCodeFile);

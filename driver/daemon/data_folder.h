@@ -33,6 +33,8 @@ class DataFolder {
 
   // Makes the folder of a run with its work/, and removes the job's other runs.
   absl::StatusOr<std::string> MakeRun(const std::string& job, const std::string& run) const;
+  // Removes all of the job's runs. What cannot be removed costs space only.
+  void RemoveRuns(const std::string& job) const;
   std::string RunFolder(const std::string& job, const std::string& run) const;
   std::string binaries() const { return root_ + "/binaries"; }
   const std::string& root() const { return root_; }

@@ -72,6 +72,16 @@ TEST_F(DataFolderTest, ANewRunReplacesTheFormerOnes) {
   EXPECT_FALSE(std::filesystem::exists(*first));
 }
 
+// With names that are used once each left its run, and a store in it, for good.
+TEST_F(DataFolderTest, OfAJobThatIsForgottenNothingStays) {
+  auto gone = folder_->MakeRun("etl-1", "a"), kept = folder_->MakeRun("etl-2", "a");
+  ASSERT_TRUE(gone.ok() && kept.ok());
+  std::ofstream(*gone + "/" + kOutputFile) << "one\n";
+  folder_->RemoveRuns("etl-1");
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(*gone).parent_path()));
+  EXPECT_TRUE(std::filesystem::exists(*kept));
+}
+
 TEST_F(DataFolderTest, FindsTheLastLine) {
   auto run = folder_->MakeRun("wc", "a");
   EXPECT_EQ(LastLineOfOutput(*run), "");

@@ -227,6 +227,8 @@ void DriverDaemon::Do(const Answer& command) {
   changed_.notify_all();
 }
 
+void DriverDaemon::Do(const ForgetRuns& command) { folder_->RemoveRuns(command.job); }
+
 void DriverDaemon::Do(const Say& command) { LOG(INFO) << command.line; }
 
 proto::Outcome DriverDaemon::Call(std::function<Event(uint64_t)> make) {

@@ -125,6 +125,7 @@ class DriverDaemon : private Transport::Handler {
   void Do(const EndFormer& command);
   void Do(const KillDriver& command);
   void Do(const Answer& command);
+  void Do(const ForgetRuns& command);
   void Do(const Say& command);
   absl::StatusOr<ProcessId> Spawn(const StartDriver& command);
   absl::Status FillFolder(const StartDriver& command, const std::string& folder);
