@@ -84,6 +84,8 @@ uint32_t BatchRunner::MemberOfTask(int64_t batch_ms, uint32_t stage, uint32_t ta
 void BatchRunner::FillTask(const proto::TaskInput& input, uint32_t index,
                            proto::GrantedBatch::Task& task) const {
   task.set_task(index);
+  uint64_t lost = 0;
+  bool any_lost = false;
   for (const auto& piece : input.pieces()) {
     auto& holders = *task.add_holders();
     if (piece.has_block()) {
@@ -91,6 +93,8 @@ void BatchRunner::FillTask(const proto::TaskInput& input, uint32_t index,
       const LoggedBlock* block = state_->FindBlock(key);
       if (block != nullptr && block->lost) {
         task.mutable_holders()->RemoveLast();
+        lost += piece.block().records();
+        any_lost = true;
         continue;
       }
       for (const std::string& worker : holders_(key)) {
@@ -99,7 +103,22 @@ void BatchRunner::FillTask(const proto::TaskInput& input, uint32_t index,
       }
     }
     *task.add_pieces() = piece;
+    task.add_lost_records(std::exchange(lost, 0));
   }
+  if (!any_lost) task.clear_lost_records();
+}
+
+bool BatchRunner::LacksBlocks(const proto::Composition& composition) const {
+  for (const auto& source : composition.sources()) {
+    for (const auto& task : source.tasks()) {
+      for (const auto& piece : task.pieces()) {
+        if (!piece.has_block()) continue;
+        const LoggedBlock* block = state_->FindBlock(BlockIdOf(piece.block().name()));
+        if (block != nullptr && block->lost) return true;
+      }
+    }
+  }
+  return false;
 }
 
 proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member) const {
@@ -132,6 +151,11 @@ void BatchRunner::AddLeftOut(const BatchRun& run, proto::GrantedBatch& granted) 
     const auto decided = state_->decided().find(run.batch_ms);
     if (decided == state_->decided().end() || kMutationLeftOutForgotten) return;
     *granted.mutable_left_out() = decided->second.decided.left_out();
+    granted.set_lacks_blocks(LacksBlocks(state_->planned().at(run.batch_ms)));
+    if (!granted.lacks_blocks()) return;
+    for (proto::LeftOut& left : *granted.mutable_left_out()) {
+      if (!plan_.stages()[left.stage()].is_source) left.clear_records();
+    }
     return;
   }
   if (!blame_->names_records()) return;

@@ -105,6 +105,7 @@ class BatchRunner {
                 proto::GrantedBatch::Task& task) const;
   proto::GrantedBatch ForMember(const BatchRun& run, uint32_t member) const;
   void CheckBalance(const BatchRun& run, BatchOutcome& outcome) const;
+  bool LacksBlocks(const proto::Composition& composition) const;
   void AddLeftOut(const BatchRun& run, proto::GrantedBatch& granted) const;
   void GatherLetters(const BatchRun& run, BatchOutcome& outcome) const;
   void GatherDeltas(const BatchRun& run, BatchOutcome& outcome) const;

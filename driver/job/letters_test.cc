@@ -146,6 +146,42 @@ TEST_F(LettersTest, AreInTheStoreOnceTheirDecisionIsDurableAndNotBefore) {
   EXPECT_EQ(KeptInLog(), 1);
 }
 
+// Accepted losses moved what is left out to other records.
+TEST_F(LettersTest, WhatIsLostBeforeARecordThatIsLeftOutIsSaidToWhoeverRebuildsState) {
+  const auto push = [&](uint64_t number) {  // two for each task
+    cluster_->PushBlock(9, number, 10 * number - 9, 10 * number, "w0", "w1");
+  };
+  for (uint64_t number = 1; number <= 8; ++number) push(number);
+  ASSERT_TRUE(Decided());
+  Relaunch();  // and no worker has anything
+  for (uint64_t number = 2; number <= 8; ++number) push(number);
+  const auto one_is_lost = [&] {
+    return cluster_->core().Status().failure().find("1 received blocks are lost") == 0;
+  };
+  ASSERT_TRUE(cluster_->RunUntil(one_is_lost, 2000));
+  proto::Envelope accept;
+  accept.mutable_accept_loss();
+  cluster_->Deliver("daemon", accept);
+  const auto rebuilt = [&]() -> const proto::GrantedBatch* {
+    for (const auto& [executor, batch] : cluster_->granted) {
+      if (batch.rebuild() && batch.lacks_blocks()) return &batch;
+    }
+    return nullptr;
+  };
+  ASSERT_TRUE(cluster_->RunUntil([&] { return rebuilt() != nullptr; }, 2000));
+  EXPECT_EQ(rebuilt()->left_out(0).records_size(), 2);
+  uint64_t lost = 0;
+  for (const auto& [executor, batch] : cluster_->granted) {
+    for (const auto& stage : batch.stages()) {
+      for (const auto& task : stage.tasks()) {
+        EXPECT_TRUE(task.lost_records().empty() || task.lost_records_size() == task.pieces_size());
+        for (const uint64_t records : task.lost_records()) lost += records;
+      }
+    }
+  }
+  EXPECT_EQ(lost, 10u);
+}
+
 TEST_F(LettersTest, AStoreThatIsFullIsTriedAgainAndADrainWaitsForIt) {
   cluster_->objects_error = "no space";
   PushTen();

@@ -39,23 +39,6 @@ std::optional<std::string> Thrown(const Run& run) {
   }
 }
 
-// Goes through records by their places, which rise.
-class Places {
- public:
-  explicit Places(std::span<const BatchView> views) : views_(views) {}
-  // The view of the record at `place`; `index` is its place there.
-  size_t Seek(uint64_t place, uint32_t& index) {
-    while (place - before_ >= views_[view_].count) before_ += views_[view_++].count;
-    index = static_cast<uint32_t>(place - before_);
-    return view_;
-  }
-
- private:
-  std::span<const BatchView> views_;
-  size_t view_ = 0;
-  uint64_t before_ = 0;
-};
-
 }  // namespace
 
 bool RunsRecordByRecord(const Node& node, uint32_t input) {
@@ -106,20 +89,37 @@ proto::Letter TaskRunner::LetterOf(const RunTasks& run, const BadItem& bad) cons
   return letter;
 }
 
+// What is lost of the task's input since it was planned keeps its places.
+TaskRunner::Placed TaskRunner::WithPlaces(std::vector<BatchView> views,
+                                          const TaskWork& work) const {
+  Placed root;
+  uint64_t place = 0;
+  int counted = 0;  // pieces with what was lost before them
+  for (size_t v = 0; v < views.size(); ++v) {
+    if (work.input != nullptr && !work.input->lost_records().empty()) {
+      for (; counted <= input_.pieces()[v]; ++counted) place += work.input->lost_records(counted);
+    }
+    root.first.push_back(place);
+    place += views[v].count;
+  }
+  root.views = std::move(views);
+  return root;
+}
+
 void TaskRunner::LeaveOutRecords(const Stage& stage, const RunTasks& run, const TaskWork& work) {
   Dataset& root = datasets_[stage.fragments.front()];
   const size_t first = kept_.size();
-  uint64_t place = 0;
+  const Placed placed = WithPlaces(root.views, work);
   int piece = -1;
   int64_t in_piece = 0;
-  for (size_t v = 0; v < root.views.size(); ++v) {
-    const BatchView& view = root.views[v];
+  for (size_t v = 0; v < placed.views.size(); ++v) {
+    const BatchView& view = placed.views[v];
     if (stage.is_source && std::exchange(piece, input_.pieces()[v]) != input_.pieces()[v]) {
       in_piece = 0;
     }
     RecordBatch& kept = kept_.emplace_back(view.fixed_size);
-    for (uint32_t i = 0; i < view.count; ++i, ++place, ++in_piece) {
-      const auto bad = left_.records.find(place);
+    for (uint32_t i = 0; i < view.count; ++i, ++in_piece) {
+      const auto bad = left_.records.find(placed.first[v] + i);
       if (bad == left_.records.end()) {
         kept.Append(view.record(i));
       } else if (!run.rebuild) {
@@ -236,34 +236,34 @@ void TaskRunner::WithRecords(const RunTasks& run, const TaskWork& work, StateSto
     std::swap(rows, root.buffer);
     views.assign(1, rows.view());
   }
-  uint64_t count = 0;
-  for (const BatchView& view : views) count += view.count;
+  const Placed placed = WithPlaces(std::move(views), work);
   std::vector<uint64_t> records;
-  for (uint64_t place = 0; place < count; ++place) {
-    if (!left_.records.contains(place)) records.push_back(place);
+  for (size_t v = 0; v < placed.views.size(); ++v) {
+    for (uint64_t i = 0; i < placed.views[v].count; ++i) {
+      if (!left_.records.contains(placed.first[v] + i)) records.push_back(placed.first[v] + i);
+    }
   }
   search(records, [&](std::span<const uint64_t> some) {
-    return ProbeRecords(stage, run, views, some);
+    return ProbeRecords(stage, run, placed, some);
   });
   probing_ = false;
 }
 
 std::optional<BadItem> TaskRunner::ProbeRecords(const Stage& stage, const RunTasks& run,
-                                                std::span<const BatchView> views,
+                                                const Placed& root,
                                                 std::span<const uint64_t> records) {
   std::deque<RecordBatch> some;
-  for (const BatchView& view : views) some.emplace_back(view.fixed_size);
-  Places places(views);
-  for (const uint64_t place : records) {
-    uint32_t index = 0;
-    const size_t view = places.Seek(place, index);
-    some[view].Append(views[view].record(index));
+  for (const BatchView& view : root.views) some.emplace_back(view.fixed_size);
+  size_t v = 0;
+  for (const uint64_t place : records) {  // they rise
+    while (place - root.first[v] >= root.views[v].count) ++v;
+    some[v].Append(root.views[v].record(static_cast<uint32_t>(place - root.first[v])));
   }
-  Dataset& root = datasets_[stage.fragments.front()];
-  root.views.clear();
-  for (const RecordBatch& batch : some) root.views.push_back(batch.view());
+  Dataset& dataset = datasets_[stage.fragments.front()];
+  dataset.views.clear();
+  for (const RecordBatch& batch : some) dataset.views.push_back(batch.view());
   const auto thrown = Thrown([&] { (void)RunRest(stage, run); });
-  root.views.clear();
+  dataset.views.clear();
   if (!thrown.has_value()) return std::nullopt;
   for (auto& kernel : shuffle_kernels_) kernel.reset();
   return BadItem{operator_, *thrown};

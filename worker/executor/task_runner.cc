@@ -41,7 +41,9 @@ TaskOutcome TaskRunner::RunWithLetters(const RunTasks& run, const TaskWork& work
   }
   TakeLeftOut(run, work, state);
   Ended ended = Try(run, work, state);
-  if (ended.threw && setup_.bad_records_max > 0 && !run.rebuild) {
+  const Stage& stage = setup_.plan->stages()[run.stage];
+  const bool decided = run.rebuild && (stage.is_source || !run.batch->lacks_blocks());
+  if (ended.threw && setup_.bad_records_max > 0 && !decided) {
     ended = RunCarefully(run, work, state, std::move(ended));
   }
   if (setup_.board != nullptr) setup_.board->End(slot_);

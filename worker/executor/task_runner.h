@@ -110,8 +110,13 @@ class TaskRunner {
   using OnRecords = std::function<void(std::span<const uint64_t> records, const Probe& probe)>;
   void WithRecords(const RunTasks& run, const TaskWork& work, StateStore& state,
                    const OnRecords& search);
-  std::optional<BadItem> ProbeRecords(const Stage& stage, const RunTasks& run,
-                                      std::span<const BatchView> views,
+  // Records, and in each view the place of the first.
+  struct Placed {
+    std::vector<BatchView> views;
+    std::vector<uint64_t> first;
+  };
+  Placed WithPlaces(std::vector<BatchView> views, const TaskWork& work) const;
+  std::optional<BadItem> ProbeRecords(const Stage& stage, const RunTasks& run, const Placed& root,
                                       std::span<const uint64_t> records);
   void SearchOneByOne(const RunTasks& run, const TaskWork& work, StateStore& state);
   void FindRecords(const RunTasks& run, const TaskWork& work, StateStore& state);
@@ -136,7 +141,7 @@ class TaskRunner {
   std::vector<Share> shares_;
   // What is left out of the task.
   struct Left {
-    std::map<uint64_t, BadItem> records;  // by place in the root's dataset
+    std::map<uint64_t, BadItem> records;  // by place in the root's dataset, see LeftOut
     std::map<std::string, BadItem, std::less<>> keys;
     bool one_by_one = false;
     size_t size() const { return records.size() + keys.size(); }

@@ -29,6 +29,39 @@ class Board : public RunningTaskBoard {
   std::string log;
 };
 
+class PassOn : public PartitionOperator {
+ public:
+  void Run(const OperatorContext&, std::span<const Share> shares, RecordBatch& out) override {
+    for (const Share& share : shares) out.AppendAll(share.records);
+  }
+  uint32_t output_fixed_size() const override { return 0; }
+};
+class PassOnFactory : public PartitionOperatorFactory {
+ public:
+  std::unique_ptr<PartitionOperator> New() const override { return std::make_unique<PassOn>(); }
+};
+
+// The words as they are behind one shuffle, and counted behind another, on whose edge a bad one
+// throws.
+LineageGraph TwoShuffles() {
+  const LineageGraph words = WordGraph();
+  LineageGraph graph;
+  graph.AddNode(words.node(0));
+  Node passed;
+  passed.kind = NodeKind::kShuffle;
+  passed.label = "Pass";
+  passed.partition_operator = std::make_shared<PassOnFactory>();
+  passed.inputs.push_back({0, "", nullptr, std::make_shared<WordSharesFactory>()});
+  graph.AddNode(passed);
+  Node counted = words.node(1);
+  counted.inputs[0].parent = 1;
+  graph.AddNode(counted);
+  Output print = words.outputs()[0];
+  print.parent = 2;
+  graph.AddOutput(print);
+  return graph;
+}
+
 class TaskRunnerTest : public testing::Test {
  protected:
   TaskRunnerTest() : graph_(WordGraph(1)), plan_(graph_, 2), state_(&plan_) {
@@ -153,6 +186,70 @@ TEST_F(TaskRunnerTest, ABlockThatCannotBeHadIsNoFaultOfTheTask) {
   const TaskOutcome outcome = runner_->Run(Command(0), work, state_);
   EXPECT_FALSE(std::get<FailedTask>(outcome).own_fault);
   EXPECT_EQ(std::get<FailedTask>(outcome).failure.source(), "block 4 of stream 0");
+}
+
+// A sound record was left out in its stead, and the bad one ended the job at every start.
+TEST_F(TaskRunnerTest, ARecordThatIsLeftOutKeepsItsPlaceWhenABlockBeforeItIsLost) {
+  auto& inlined = *input_.add_pieces()->mutable_inlined();
+  inlined.set_batch(EncodedWords({"a", kBadWord, "b"}));
+  inlined.set_records(3);
+  input_.add_lost_records(100);
+  proto::GrantedBatch batch;
+  batch.set_lacks_blocks(true);
+  batch.add_left_out()->add_records(101);
+  RunTasks run = Command(0, /*rebuild=*/true);
+  run.batch = std::make_shared<const proto::GrantedBatch>(batch);
+  TaskWork work;
+  work.input = &input_;
+  const TaskOutcome outcome = runner_->Run(run, work, state_);
+  ASSERT_TRUE(std::holds_alternative<TaskResult>(outcome));
+  const auto& shares = std::get<TaskResult>(outcome).shares;
+  ASSERT_EQ(shares.size(), 2u);
+  EXPECT_EQ(shares[0].records + shares[1].records, 2u);
+}
+
+TEST_F(TaskRunnerTest, ABadRecordIsToldByItsPlaceAmongWhatWasPlanned) {
+  setup_.bad_records_max = 10;
+  runner_ = std::make_unique<TaskRunner>(setup_, 3);
+  for (int piece = 0; piece < 2; ++piece) {
+    auto& inlined = *input_.add_pieces()->mutable_inlined();
+    inlined.set_batch(EncodedWords({"a", piece == 0 ? "b" : kBadWord}));
+    inlined.set_records(2);
+    input_.add_lost_records(10);
+  }
+  TaskWork work;
+  work.input = &input_;
+  const TaskOutcome outcome = runner_->Run(Command(0), work, state_);
+  ASSERT_TRUE(std::holds_alternative<TaskResult>(outcome));
+  const auto& result = std::get<TaskResult>(outcome);
+  ASSERT_EQ(result.left_out->records_size(), 1);
+  EXPECT_EQ(result.left_out->records(0), 23u);
+  EXPECT_EQ(result.letters.at(0).record(), 1);
+}
+
+TEST_F(TaskRunnerTest, BehindAShuffleARebuildThatLacksBlocksLooksForBadRowsAnew) {
+  const LineageGraph graph = TwoShuffles();
+  const StagePlan plan(graph, 2);
+  setup_.plan = &plan;
+  setup_.bad_records_max = 10;
+  StateStore state(&plan);
+  runner_ = std::make_unique<TaskRunner>(setup_, 3);
+  share_.set_batch(EncodedWords({"a", kBadWord, "b"}));
+  share_.set_records(3);
+  TaskWork work;
+  work.shares = {&share_};
+  RunTasks run = Command(1, /*rebuild=*/true);
+  run.presence = std::make_shared<const Presence>(plan, 1);
+  EXPECT_TRUE(std::holds_alternative<FailedTask>(runner_->Run(run, work, state)));
+  proto::GrantedBatch batch;
+  batch.set_lacks_blocks(true);
+  run.batch = std::make_shared<const proto::GrantedBatch>(batch);
+  const TaskOutcome outcome = runner_->Run(run, work, state);
+  ASSERT_TRUE(std::holds_alternative<TaskResult>(outcome));
+  uint64_t rows = 0;
+  for (const OutShare& share : std::get<TaskResult>(outcome).shares) rows += share.records;
+  EXPECT_EQ(rows, 2u);
+  EXPECT_TRUE(std::get<TaskResult>(outcome).letters.empty());
 }
 
 TEST_F(TaskRunnerTest, AFailedAttemptLeavesNoState) {
