@@ -354,8 +354,8 @@ bool JobDriverCore::Settled(MonotonicTime now) const {
 }
 
 void JobDriverCore::BeginCheckpoint(MonotonicTime now, int64_t batch_ms) {
-  std::set<uint32_t> executors;
-  for (const auto& member : runner_->members()) executors.insert(member.executor());
+  std::map<uint32_t, std::string> executors;
+  for (const auto& member : runner_->members()) executors[member.executor()] = member.worker_id();
   checkpointer_.Begin(now, batch_ms, branch_, std::move(executors));
 }
 

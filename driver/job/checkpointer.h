@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,12 +37,14 @@ class Checkpointer {
   }
   // Whether the batch now planned is to be checkpointed.
   bool WantsNext(MonotonicTime now) const;
-  // `branch`: of the state that the executors have.
-  void Begin(MonotonicTime now, int64_t batch_ms, uint64_t branch, std::set<uint32_t> executors);
+  // `branch`: of the state that the executors have. `executors`: each with its worker.
+  void Begin(MonotonicTime now, int64_t batch_ms, uint64_t branch,
+             std::map<uint32_t, std::string> executors);
   void OnPart(const proto::CheckpointPart& part, std::vector<DriverCommand>& out);
   void OnManifestPut(const ManifestPut& put, std::vector<DriverCommand>& out);
   void Abandon(MonotonicTime now);
-  // Puts the manifest when all is there.
+  // Puts the manifest when all is there. One whose parts are not all written in time is abandoned;
+  // the next one is given twice the time.
   void Advance(MonotonicTime now, std::vector<DriverCommand>& out);
   void ForceNext() { forced_ = true; }
 
@@ -58,8 +59,14 @@ class Checkpointer {
   uint64_t chains_branch() const { return sealed_branch_; }
   int64_t abandoned_ms() const { return abandoned_ms_; }
   int64_t in_progress_ms() const { return batch_ms_; }
+  // For the status, with the worker: why one checkpoint after the other is given up, or one took
+  // too long. Empty: none did since the last one that was sealed.
+  const std::string& problem() const { return problem_; }
 
  private:
+  void GiveUp(MonotonicTime now, const std::string& why, std::vector<DriverCommand>& out);
+  void GiveUpLate(MonotonicTime now, std::vector<DriverCommand>& out);
+
   const JobDriverOptions& options_;
   JobState* state_;
   LogQueue* log_;
@@ -71,11 +78,15 @@ class Checkpointer {
   int64_t batch_ms_ = 0;            // in progress; 0: none
   uint64_t branch_ = 0;
   int64_t abandoned_ms_ = 0;
-  std::set<uint32_t> waiting_for_;
+  std::map<uint32_t, std::string> waiting_for_;
   bool putting_ = false;
   bool forced_ = false;
   MonotonicTime last_ = 0;
   bool ever_ = false;
+  MonotonicTime decided_at_ = 0;    // the batch in progress, durably; 0: not yet
+  int64_t patience_us_ = 0;         // from then on; 0: as the first time
+  bool given_up_ = false;           // the one before was
+  std::string problem_;
 };
 
 }  // namespace sluice

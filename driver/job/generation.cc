@@ -32,6 +32,7 @@ void JobDriverCore::AdvanceGeneration(MonotonicTime now) {
       !decision_in_flight && !keeper_.busy() && !Fires(FaultPoint::kFormLater)) {
     StartGeneration(now);
   }
+  if (phase_ == Phase::kGranting) JudgeLoads(now);
   if (phase_ == Phase::kGranting && now - grant_sent_ > kGrantAgainUs) SendGrants(now);
 }
 
@@ -69,8 +70,7 @@ void JobDriverCore::StartGeneration(MonotonicTime now) {
   branch_ = again ? FenceOf(epoch_, generation_) : checkpointer_.chains_branch();
   if (again && options_.deltas) checkpointer_.ForceNext();  // before it they are of no use
   runner_->Begin(grant_);
-  grant_waiting_.clear();
-  for (const auto& member : grant_.members()) grant_waiting_.insert(member.executor());
+  loads_.Begin(now, grant_);
   phase_ = Phase::kGranting;
   SendGrants(now);
   out_.push_back(Say{Say::Level::kInfo,
@@ -152,12 +152,24 @@ void JobDriverCore::SetApart(uint32_t member) {
 void JobDriverCore::SendGrants(MonotonicTime now) {
   grant_sent_ = now;
   for (const auto& member : grant_.members()) {
-    if (!grant_waiting_.contains(member.executor())) continue;
+    if (!loads_.WaitsFor(member.executor())) continue;
     if (Fires(FaultPoint::kGrantUnsent)) continue;
     Send send{member.address(), {}};
     *send.message.mutable_grant() = grant_;
     out_.push_back(std::move(send));
   }
+}
+
+// One node that cannot read the store must not hold up the others.
+void JobDriverCore::JudgeLoads(MonotonicTime now) {
+  const std::string news = loads_.News(now);
+  if (!news.empty()) out_.push_back(Say{Say::Level::kWarning, news});
+  const std::optional<uint32_t> leaves = loads_.Leaves(now);
+  if (!leaves) return;
+  MembershipNews changes;
+  members_.PutOut(now, *leaves, "it cannot load the checkpoint, which others have loaded", changes,
+                  out_);
+  TakeNews(now, changes);
 }
 
 void JobDriverCore::OnGrantDone(MonotonicTime now, const proto::GrantDone& done) {
@@ -173,14 +185,15 @@ void JobDriverCore::OnGrantDone(MonotonicTime now, const proto::GrantDone& done)
                                                           done.error())});
     return;
   }
+  if (done.may_pass()) return loads_.OnFailed(now, done.executor(), done.error());
   if (!done.error().empty()) {
     SetAside(done.executor(),
              absl::StrCat("executor ", done.executor(), " cannot load the checkpoint of batch ",
                           checkpointer_.chains_ms(), ": ", done.error()));
     return;
   }
-  grant_waiting_.erase(done.executor());
-  if (grant_waiting_.empty()) RunGeneration(now);
+  loads_.OnLoaded(now, done.executor());
+  if (loads_.AllLoaded()) RunGeneration(now);
 }
 
 // Decided batches since the checkpoint rebuild the state; undecided ones run whole.

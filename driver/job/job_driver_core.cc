@@ -61,6 +61,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       slow_workers_(options_.batch_interval_ms),
       rates_(options_, graph_, &members_),
       ticks_(options_.batch_interval_ms, SlidesOf(graph_)),
+      loads_(options_.lease_us),
       blame_(options_.task_max_failures, options_.bad_records_max),
       suspicions_(options_.lease_us),
       daemon_(options_.daemon_address) {

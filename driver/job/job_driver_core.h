@@ -23,6 +23,7 @@
 #include "driver/job/job_options.h"
 #include "driver/job/job_state.h"
 #include "driver/job/letter_keeper.h"
+#include "driver/job/load_watch.h"
 #include "driver/job/log_queue.h"
 #include "driver/job/membership.h"
 #include "driver/job/output_marks.h"
@@ -113,6 +114,7 @@ class JobDriverCore {
   void MarkStore(MonotonicTime now);
   void OnMarked(MonotonicTime now, const KeptAside& kept);
   std::string StateName() const;
+  std::string Problem() const;
   // Generations (generation.cc).
   void AdvanceGeneration(MonotonicTime now);
   void StartGeneration(MonotonicTime now);
@@ -120,6 +122,7 @@ class JobDriverCore {
   std::string WhyNoDeltas() const;
   void NameDeltas();
   void SendGrants(MonotonicTime now);
+  void JudgeLoads(MonotonicTime now);
   void OnGrantDone(MonotonicTime now, const proto::GrantDone& done);
   void RunGeneration(MonotonicTime now);
   // Letters (letters.cc).
@@ -177,7 +180,7 @@ class JobDriverCore {
   Phase phase_ = Phase::kForming;
   bool new_generation_wanted_ = true;
   uint64_t generation_ = 0;
-  std::set<uint32_t> grant_waiting_;
+  LoadWatch loads_;
   MonotonicTime grant_sent_ = 0;
   proto::Grant grant_;
   int imbalances_ = 0;

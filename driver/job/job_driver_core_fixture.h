@@ -141,6 +141,8 @@ class Cluster {
   std::set<std::string> broken;   // workers on which executors end before they are ready:
   bool by_itself = true;          // of their own doing
   std::string load_error;         // of every grant: the checkpoint is damaged
+  std::function<bool(const std::string& worker, proto::GrantDone&)> amend_loaded;  // no: unsaid
+  bool hold_parts = false;        // of checkpoints: they are never written
   bool refused = false;           // or never started, because they cannot run there
   std::set<std::string> unfit;    // workers on which executors say that they cannot work
   std::string unmarkable;         // why the job driver itself cannot write the output
@@ -197,9 +199,7 @@ class Cluster {
     if (unmarkable.empty() && unmarkable_now.empty()) marked.outputs.push_back(0);
     Feed(marked);
   }
-  void MakeDurable() {
-    while (!appends.empty()) MakeOneDurable();
-  }
+  void MakeDurable() { while (!appends.empty()) MakeOneDurable(); }
   void PutObjects() {  // what is on its way by now
     for (size_t left = puts.size(); left > 0; --left) {
       const KeepAside put = puts.front();
@@ -296,13 +296,13 @@ class Cluster {
     } else if (m.has_grant()) {
       grants.push_back(m.grant());
       proto::Envelope reply;
-      *reply.mutable_grant_done()->mutable_generation() = m.grant().generation();
-      reply.mutable_grant_done()->set_executor(std::stoul(send.to.substr(1)));
-      reply.mutable_grant_done()->set_error(load_error);
-      if (delta_lost && m.grant().deltas_size() > 0) {
-        reply.mutable_grant_done()->set_error("it is gone");
-        reply.mutable_grant_done()->set_delta_lost(true);
-      }
+      auto& done = *reply.mutable_grant_done();
+      *done.mutable_generation() = m.grant().generation();
+      done.set_executor(std::stoul(send.to.substr(1)));
+      done.set_error(load_error);
+      if (amend_loaded && !amend_loaded(start_workers_[done.executor()], done)) return;
+      done.set_delta_lost(delta_lost && m.grant().deltas_size() > 0);
+      if (done.delta_lost()) done.set_error("it is gone");
       Deliver(send.to, reply);
     } else if (m.has_batch_grant()) {
       if (send.to == FirstExecutor()) batch_grants.push_back(m.batch_grant());
@@ -425,7 +425,7 @@ class Cluster {
     }
     Deliver(executor, m);
     if (report.has_delta() && announce_deltas) AnnounceDelta(report.delta(), "w0");
-    if (batch.checkpoint()) {
+    if (batch.checkpoint() && !hold_parts) {
       proto::Envelope done;
       *done.mutable_checkpoint_part()->mutable_generation() = generation;
       done.mutable_checkpoint_part()->set_batch_ms(batch.batch_ms());

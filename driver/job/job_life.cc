@@ -278,6 +278,13 @@ std::string JobDriverCore::StateName() const {
   return "RECOVERING";
 }
 
+// What a person should look at, worst first.
+std::string JobDriverCore::Problem() const {
+  if (ended_ || !failure_.empty()) return failure_;
+  if (log_late_) return kLogLate;
+  return loads_.problem().empty() ? checkpointer_.problem() : loads_.problem();
+}
+
 proto::JobStatus JobDriverCore::Status() const {
   proto::JobStatus status;
   status.set_job(options_.job);
@@ -310,7 +317,7 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_lost_records(state_.lost_records());
   status.set_scheduling_delay_ms(scheduling_delay_ms_);
   status.set_records_total(state_.records_total());
-  status.set_failure(failure_.empty() && log_late_ ? kLogLate : failure_);
+  status.set_failure(Problem());
   status.set_exit_code(exit_code_);
   status.set_under_replicated_blocks(blocks_.under_replicated());
   status.set_straggler_copies(copies_);

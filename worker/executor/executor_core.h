@@ -147,6 +147,7 @@ class ExecutorCore {
   void ResendTo(uint32_t member);
   void ScheduleWake();
   void SendGrantDone();
+  void TellLoadFails(const std::string& error);
   void SendToDriver(proto::Envelope message);
   proto::Generation WireGeneration() const;
 

@@ -111,7 +111,10 @@ TEST_F(ExecutorCoreTest, NothingRunsBeforeTheStateIsLoaded) {
 // A store that was out of reach for a moment ended the job for good.
 TEST_F(ExecutorCoreTest, StateThatCannotBeReadForAWhileIsLoadedAgain) {
   Step(TestGrant(1, {1, 2}));
-  EXPECT_TRUE(Only<Send>(Step(StateLoaded{{1, 1}, "the store is away"})).empty());
+  const auto told = Only<Send>(Step(StateLoaded{{1, 1}, "the store is away"}));
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].message.grant_done().error(), "the store is away");
+  EXPECT_TRUE(told[0].message.grant_done().may_pass());
   now_ += 10'000'000;
   const auto again = Only<DropAllAndLoad>(Step(WakeUp{}));
   ASSERT_EQ(again.size(), 1u);

@@ -176,6 +176,17 @@ void ExecutorCore::SendGrantDone() {
   grant_done_sent_ = now_;
 }
 
+// It is tried again, but the job driver should know what the others wait for.
+void ExecutorCore::TellLoadFails(const std::string& error) {
+  proto::Envelope message;
+  proto::GrantDone& done = *message.mutable_grant_done();
+  *done.mutable_generation() = WireGeneration();
+  done.set_executor(options_.executor);
+  done.set_error(error);
+  done.set_may_pass(true);
+  SendToDriver(std::move(message));
+}
+
 void ExecutorCore::SendToDriver(proto::Envelope message) {
   out_.push_back(Send{options_.job_driver, std::move(message)});
 }
