@@ -5,6 +5,7 @@ usage: daemons_test.py SLUICE GATE SHAPE CLOCK_LIBRARY
 """
 import os
 import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -142,6 +143,29 @@ def given_up(cluster, gate):
     print("ok a job that is given up leaves no process")
 
 
+def name_taken_again(cluster, gate):
+    """While a worker is cut off its job is given up, and the name taken by another one."""
+    former, later = GateJob(cluster, "taken"), GateJob(cluster, "later")
+    later.name = former.name
+    former.submit(gate, "--push=lines", [*CONF, "driver_restarts=0"], checkpoint=False)
+    (cut_off, _), = wait_until(lambda: cluster.executors("taken", "receivers"), "a receiver")
+    worker = next(worker for worker in cluster.worker_list() if worker["id"] == cut_off)
+    old = [e["pid"] for e in worker["executors"] if e["job"] == "taken"]
+    os.kill(worker["pid"], signal.SIGSTOP)
+    kill(cluster.job("taken")["driver_pid"])
+    wait_until(lambda: cluster.job("taken")["state"] == "FAILED", "the job to fail")
+    later.submit(gate, "--push=lines", CONF, checkpoint=False)
+    os.kill(worker["pid"], signal.SIGCONT)
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in old),
+               "what is left of the former job to end")
+    lines = gate_lines(0, LINES)
+    if cluster.push("taken", "lines", lines).wait() != 0:
+        raise Failure("the later job takes nothing")
+    later.await_sums(lines)
+    cluster.run("job", "cancel", "taken")
+    print("ok a name that is taken again leaves nothing of the former job")
+
+
 def no_room_for_logs(sluice, gate):
     """Daemons whose standard error takes nothing, and a worker's death to talk about."""
     with Cluster(sluice) as cluster:
@@ -246,6 +270,7 @@ def main():
             cluster.start_worker(name)
         another_program(cluster, shape)
         given_up(cluster, gate)
+        name_taken_again(cluster, gate)
         run = Run(cluster, gate)
         run.more()
         names_of_processes(run, gate)
