@@ -401,6 +401,29 @@ TEST_F(LettersTest, AnEffectRunsOnceAndWithoutWhatThrowsBesideIt) {
   EXPECT_THAT(Letters(), SizeIs(1));
 }
 
+// The task had rows for the file at first, and none when it ran again: the file could not be made.
+TEST_F(LettersTest, ARolledFileLacksTheRowsThatWereSetAside) {
+  TestOptions options = Aside();
+  options.partitions = 16;  // so that a row is alone in its task
+  TestContext test(options);
+  TestInput<int64_t> numbers(test);
+  const auto sums = numbers.stream().Map(Parity).ReduceByKey(std::plus<>());
+  sums.Map([](const auto& sum) { return std::to_string(sum.second); })
+      .SaveAsTextFiles(folder_ + "/sums", "", {.roll_bytes = 1});
+  TestOutput out(test, sums.Map([](const auto& sum) { return Checked(sum.second); }));
+  numbers.Push({-1, 2});
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(*out.last(), ElementsAre(2));
+  ASSERT_TRUE(test.RunBatch().ok());
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    if (!entry.path().filename().string().starts_with("sums-")) continue;
+    std::ifstream file(entry.path());
+    files.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  }
+  EXPECT_THAT(files, ElementsAre("2\n"));
+}
+
 TEST_F(LettersTest, AFunctionThatThrowsNowAndThenSetsNothingAside) {
   std::atomic<int> calls = 0;
   TestContext test(Aside());
