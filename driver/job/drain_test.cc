@@ -114,8 +114,8 @@ TEST(CancelTest, EndsAtTheLastDecidedBatchAndLeavesWhatWaits) {
     options.resumable = drains;
     Cluster cluster(2, {}, options);
     cluster.Announce();
-    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
-    cluster.hold_reports = true;
+    ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 2; }));
+    cluster.hold_reports = cluster.report_rebuilds = true;
     cluster.PushBlock(9, 1, 1, 7);
     if (drains) cluster.Feed(StopRequested{});
     const int64_t planned = cluster.core().state().last_planned_ms();
@@ -127,12 +127,26 @@ TEST(CancelTest, EndsAtTheLastDecidedBatchAndLeavesWhatWaits) {
     cluster.Feed(StopRequested{.cancel = true});
     ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 50)) << drains;
     EXPECT_EQ(cluster.end->exit_code, 0);
+    const JobState& state = cluster.core().state();
+    EXPECT_EQ(state.sealed_ms() == state.last_decided_ms(), options.resumable);
     EXPECT_EQ(cluster.end->state, "CANCELLED");
     EXPECT_EQ(cluster.core().state().last_planned_ms(), last_ms);
     EXPECT_EQ(cluster.core().state().waiting_blocks().size(), 1u);
     EXPECT_EQ(cluster.core().state().records_total(), 0u);
     EXPECT_EQ(cluster.forgotten_by.size(), options.resumable ? 0u : 2u);
   }
+}
+
+TEST(CancelTest, EndsWellWithoutACheckpointThatIsNotThereInTime) {
+  Cluster cluster(2);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 2; }));
+  cluster.hold_reports = true;
+  cluster.Feed(StopRequested{.cancel = true, .deadline_us = 1'000'000});
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 200));
+  EXPECT_EQ(cluster.end->exit_code, 0);
+  EXPECT_EQ(cluster.end->state, "CANCELLED");
+  EXPECT_NE(cluster.warnings.back().find("without a checkpoint of batch"), std::string::npos);
 }
 
 }  // namespace

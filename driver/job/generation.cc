@@ -29,7 +29,7 @@ void JobDriverCore::AdvanceGeneration(MonotonicTime now) {
   const bool decision_in_flight =
       log_.durable().last_decided_ms() != state_.last_decided_ms();
   if (phase_ == Phase::kForming && new_generation_wanted_ && members_.Settled(now) &&
-      !decision_in_flight && !keeper_.busy() && !Fires(FaultPoint::kFormLater)) {
+      !decision_in_flight && (cancel_ || !keeper_.busy()) && !Fires(FaultPoint::kFormLater)) {
     StartGeneration(now);
   }
   if (phase_ == Phase::kGranting) JudgeLoads(now);
@@ -110,8 +110,9 @@ std::string JobDriverCore::WhyNoDeltas() const {
 }
 
 void JobDriverCore::NameDeltas() {
-  // One that finishes a former shape has to run the last batch: its checkpoint is taken there.
-  if (!options_.deltas || options_.finish_only || !stateful() ||
+  // One that finishes a former shape, or is cancelled, has to run the last batch: its checkpoint
+  // is taken there.
+  if (!options_.deltas || options_.finish_only || cancel_ || !stateful() ||
       state_.last_decided_ms() <= checkpointer_.chains_ms()) {
     return;
   }
@@ -200,13 +201,18 @@ void JobDriverCore::OnGrantDone(MonotonicTime now, const proto::GrantDone& done)
 void JobDriverCore::RunGeneration(MonotonicTime now) {
   phase_ = Phase::kRunning;
   told_ = {};
+  if (cancel_) sealing_generation_ = generation_;
+  // A driver that only finishes what was planned leaves a checkpoint of all of it, and one that is
+  // cancelled of all that is decided.
+  const int64_t seals_ms = cancel_                ? state_.last_decided_ms()
+                           : options_.finish_only ? state_.last_planned_ms()
+                                                  : 0;
   for (const auto& [batch_ms, composition] : state_.planned()) {
     if (batch_ms <= checkpointer_.chains_ms()) continue;
     const bool rebuild = batch_ms <= state_.last_decided_ms();
     if (rebuild && (!stateful() || batch_ms <= grant_.state_ms())) continue;
-    // A driver that only finishes what was planned leaves a checkpoint of all of it.
-    const bool checkpoint =
-        options_.finish_only && batch_ms == state_.last_planned_ms() && grant_.members_size() > 0;
+    if (cancel_ && !rebuild) continue;
+    const bool checkpoint = batch_ms == seals_ms && grant_.members_size() > 0;
     if (checkpoint) BeginCheckpoint(now, batch_ms);
     runner_->Add(batch_ms, rebuild, checkpoint);
     if (!rebuild) events_->Submitted(now, composition, out_);

@@ -379,10 +379,11 @@ void JobDriverCore::Advance(MonotonicTime now) {
     if (!cancel_) {
       AdvanceMarks();
       AdvanceSkip(now);
-      AdvanceGeneration(now);
-      AdvanceTick(now);
-      AdvanceRuns(now);
     }
+    AdvanceGeneration(now);
+    if (!cancel_) AdvanceTick(now);
+    // Of a cancelled job nothing is decided any more: only a generation that seals may go on.
+    if (!cancel_ || sealing_generation_ == generation_) AdvanceRuns(now);
     publisher_.Advance(now, out_);
     letters_.Advance(now, out_);
     const int64_t decided = log_.durable().last_decided_ms();

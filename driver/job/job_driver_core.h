@@ -105,6 +105,7 @@ class JobDriverCore {
   void OnStop(MonotonicTime now, const StopRequested& stop);
   void AdvanceStop(MonotonicTime now);
   void AdvanceCancel(MonotonicTime now);
+  void SealDecided(MonotonicTime now);
   void Reshape();
   void AdvanceFinishing(MonotonicTime now);
   void Fail(int exit_code, const std::string& message);
@@ -224,6 +225,7 @@ class JobDriverCore {
   int64_t final_ms_ = 0;  // last batch of a stopping job; 0: not planned yet
   MonotonicTime stop_deadline_ = 0;
   MonotonicTime finish_again_at_ = 0;
+  uint64_t sealing_generation_ = 0;  // the latest of a cancelled job; 0: none
   bool ended_ = false;
   int exit_code_ = 0;
   std::string end_state_;

@@ -127,7 +127,7 @@ class Cluster {
   proto::JobStatus status;  // the last one reported
   std::string registered_at;  // the daemon that was last told who drives the job
   bool hold_log = false;
-  bool hold_reports = false;
+  bool hold_reports = false, report_rebuilds = false;  // then: all the same
   bool hold_tasks = false;  // executors for tasks do not come up until StartTasks
   int fail_reports = 0;  // so many fail, and with the first the log begins to be held
   std::vector<proto::BatchGrant> batch_grants;  // of the first executor
@@ -309,7 +309,7 @@ class Cluster {
       for (const auto& copy : m.batch_grant().copies()) copies.emplace_back(send.to, copy);
       for (const auto& batch : m.batch_grant().batches()) {
         granted.emplace_back(send.to, batch);
-        if (hold_reports) {
+        if (hold_reports && !(report_rebuilds && batch.rebuild())) {
           held_.emplace_back(send.to, m.batch_grant().generation(), batch);
         } else {
           Report(send.to, m.batch_grant().generation(), batch);

@@ -187,16 +187,39 @@ void JobDriverCore::OnStop(MonotonicTime now, const StopRequested& stop) {
   cancel_ |= stop.cancel;
 }
 
-// A cancelled job ends when what is decided is published. All else, were it planned, is left to
-// whoever takes the job up again.
+// A cancelled job ends when what is decided is published, and a checkpoint has it where somebody
+// may take the job up again. All else, were it planned, is left to them.
 void JobDriverCore::AdvanceCancel(MonotonicTime now) {
-  if (log_.idle() && publisher_.idle() && letters_.idle() && roller_.empty()) {
+  const int64_t last_ms = state_.last_decided_ms();
+  const bool published =
+      log_.idle() && publisher_.idle() && letters_.idle() && roller_.empty();
+  const bool sealed = !stateful() || !options_.resumable || log_.durable().sealed_ms() >= last_ms;
+  const bool late = now >= stop_deadline_;
+  if (published && (sealed || late || members_.ReadyTaskExecutors().empty())) {
+    if (!sealed) {
+      out_.push_back(Say{Say::Level::kWarning,
+                         absl::StrCat("cancelled without a checkpoint of batch ", last_ms,
+                                      ", the last one decided: the next start runs again what is "
+                                      "behind the last checkpoint")});
+    }
     return End(0, "CANCELLED", "");
   }
-  if (now < stop_deadline_) return;
-  End(5, "CANCELLED",
-      absl::StrCat("the deadline passed before all output of batches up to ",
-                   state_.last_decided_ms(), " was published"));
+  if (late) {
+    return End(5, "CANCELLED", absl::StrCat("the deadline passed before all output of batches up "
+                                            "to ", last_ms, " was published"));
+  }
+  if (!sealed) SealDecided(now);
+}
+
+// By a generation that runs again what no checkpoint has, and nothing else.
+void JobDriverCore::SealDecided(MonotonicTime now) {
+  const bool under_way =
+      checkpointer_.in_progress_ms() == state_.last_decided_ms() ||
+      (sealing_generation_ == generation_ && !runner_->runs().empty());
+  if (phase_ != Phase::kRunning || under_way || now < finish_again_at_) return;
+  finish_again_at_ = now + kFinishAgainUs;
+  new_generation_wanted_ = true;
+  phase_ = Phase::kForming;
 }
 
 // Stops intake, lets the last batch take what waits, and ends when it is decided, published and
