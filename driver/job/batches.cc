@@ -322,6 +322,10 @@ void JobDriverCore::OnForeachFailed(MonotonicTime now, const ForeachDone& done) 
 }
 
 void JobDriverCore::OnBatchFailed(MonotonicTime now, int64_t batch_ms, const std::string& cause) {
+  if (cancel_) {
+    cannot_seal_ = cause;
+    return;
+  }
   if (batch_ms <= state_.last_decided_ms() || !options_.skip_failed_batches ||
       IsSkipped(batch_ms)) {
     events_->Failed(now, batch_ms, cause, out_);

@@ -137,6 +137,21 @@ TEST(CancelTest, EndsAtTheLastDecidedBatchAndLeavesWhatWaits) {
   }
 }
 
+// Its files had changed, say, since they were read.
+TEST(CancelTest, EndsWellWhereWhatIsDecidedCannotRunAgain) {
+  Cluster cluster(2);
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 2; }));
+  cluster.PushBlock(9, 1, 1, 7, "w0", "w1");
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().records_total() == 7; }));
+  cluster.poisoned = true;
+  cluster.Feed(StopRequested{.cancel = true});
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }, 100));
+  EXPECT_EQ(cluster.end->exit_code, 0);
+  EXPECT_EQ(cluster.end->state, "CANCELLED");
+  EXPECT_NE(cluster.warnings.back().find("one decided: "), std::string::npos);
+}
+
 TEST(CancelTest, EndsWellWithoutACheckpointThatIsNotThereInTime) {
   Cluster cluster(2);
   cluster.Announce();

@@ -226,6 +226,7 @@ class JobDriverCore {
   MonotonicTime stop_deadline_ = 0;
   MonotonicTime finish_again_at_ = 0;
   uint64_t sealing_generation_ = 0;  // the latest of a cancelled job; 0: none
+  std::string cannot_seal_;          // why it leaves no checkpoint; empty: it may
   bool ended_ = false;
   int exit_code_ = 0;
   std::string end_state_;

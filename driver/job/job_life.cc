@@ -195,12 +195,17 @@ void JobDriverCore::AdvanceCancel(MonotonicTime now) {
       log_.idle() && publisher_.idle() && letters_.idle() && roller_.empty();
   const bool sealed = !stateful() || !options_.resumable || log_.durable().sealed_ms() >= last_ms;
   const bool late = now >= stop_deadline_;
-  if (published && (sealed || late || members_.ReadyTaskExecutors().empty())) {
+  if (cannot_seal_.empty() && members_.ReadyTaskExecutors().empty()) {
+    cannot_seal_ = "there is no executor";
+  } else if (cannot_seal_.empty() && late) {
+    cannot_seal_ = "the deadline passed";
+  }
+  if (published && (sealed || !cannot_seal_.empty())) {
     if (!sealed) {
       out_.push_back(Say{Say::Level::kWarning,
-                         absl::StrCat("cancelled without a checkpoint of batch ", last_ms,
-                                      ", the last one decided: the next start runs again what is "
-                                      "behind the last checkpoint")});
+                         absl::StrCat("cancelled without a checkpoint of batch ", last_ms, ", the "
+                                      "last one decided: ", cannot_seal_, "; the next start runs "
+                                      "again what is behind the last checkpoint")});
     }
     return End(0, "CANCELLED", "");
   }
@@ -208,7 +213,7 @@ void JobDriverCore::AdvanceCancel(MonotonicTime now) {
     return End(5, "CANCELLED", absl::StrCat("the deadline passed before all output of batches up "
                                             "to ", last_ms, " was published"));
   }
-  if (!sealed) SealDecided(now);
+  if (!sealed && cannot_seal_.empty()) SealDecided(now);
 }
 
 // By a generation that runs again what no checkpoint has, and nothing else.
