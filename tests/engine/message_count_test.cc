@@ -40,7 +40,9 @@ SmallCluster::Counts MessagesOfABatch(uint32_t partitions) {
     cluster.TakeCounts();
     EXPECT_TRUE(cluster.RunBatch());
   }
-  return cluster.TakeCounts();
+  SmallCluster::Counts counts = cluster.TakeCounts();
+  counts.erase("lease_beat");  // they go by the clock, whatever the batches do
+  return counts;
 }
 
 TEST(MessageCountTest, ABatchCostsTheSameAt8AndAt1024Tasks) {
