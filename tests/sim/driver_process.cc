@@ -384,7 +384,10 @@ void DriverProcess::Collect() {
   const auto listed = site_->objects.List(kReceivedFolder);
   ReceivedCollection collection = CollectReceived(*listed, state);
   if (!collection.needless.empty()) site_->world.Count("received log: blocks collected");
-  for (const std::string& name : collection.needless) (void)site_->objects.Delete(name);
+  for (const std::string& name : collection.needless) {
+    site_->collected.insert(name);
+    (void)site_->objects.Delete(name);
+  }
   if (!collection.unknown.empty()) Feed(ReceivedOrphans{std::move(collection.unknown)});
 }
 

@@ -81,6 +81,7 @@ struct Site {
   MemoryObjectStore objects;
   std::unique_ptr<StatePartCodec> codec;
   std::set<std::string> damaged;                               // manifests, on purpose
+  std::set<std::string> collected;                             // objects of received blocks
   SimFiles files;
   const Sink* sink = nullptr;
   Sink called;  // by a ForeachBatch: its partitions
