@@ -322,8 +322,8 @@ void JobDriverCore::OnForeachFailed(MonotonicTime now, const ForeachDone& done) 
 }
 
 void JobDriverCore::OnBatchFailed(MonotonicTime now, int64_t batch_ms, const std::string& cause) {
-  if (cancel_) {
-    cannot_seal_ = cause;
+  if (cancel_) {  // what is not decided matters no more
+    if (batch_ms <= state_.last_decided_ms()) cannot_seal_ = cause;
     return;
   }
   if (batch_ms <= state_.last_decided_ms() || !options_.skip_failed_batches ||
