@@ -115,7 +115,7 @@ void ExecutorCore::On(StateLoaded& event) {
   if (event.generation != generation_ || loaded_) return;
   if (!event.error.empty() && !event.damaged && !event.delta_lost) {
     load_again_at_ = now_ + options_.answer_repeat_us;
-    return TellLoadFails(event.error);
+    return TellGrant(event.error, /*may_pass=*/true);
   }
   load_error_ = event.error;
   delta_lost_ = event.delta_lost;

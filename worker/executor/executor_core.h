@@ -147,7 +147,8 @@ class ExecutorCore {
   void ResendTo(uint32_t member);
   void ScheduleWake();
   void SendGrantDone();
-  void TellLoadFails(const std::string& error);
+  // `may_pass`: it is tried again, but the job driver should know what the others wait for.
+  void TellGrant(const std::string& error, bool may_pass);
   void SendToDriver(proto::Envelope message);
   proto::Generation WireGeneration() const;
 

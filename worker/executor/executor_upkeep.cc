@@ -166,24 +166,18 @@ void ExecutorCore::ScheduleWake() {
 // ---- to the job driver -----------------------------------------------------------------------
 
 void ExecutorCore::SendGrantDone() {
-  proto::Envelope message;
-  proto::GrantDone& done = *message.mutable_grant_done();
-  *done.mutable_generation() = WireGeneration();
-  done.set_executor(options_.executor);
-  done.set_error(load_error_);
-  done.set_delta_lost(delta_lost_);
-  SendToDriver(std::move(message));
+  TellGrant(load_error_, /*may_pass=*/false);
   grant_done_sent_ = now_;
 }
 
-// It is tried again, but the job driver should know what the others wait for.
-void ExecutorCore::TellLoadFails(const std::string& error) {
+void ExecutorCore::TellGrant(const std::string& error, bool may_pass) {
   proto::Envelope message;
   proto::GrantDone& done = *message.mutable_grant_done();
   *done.mutable_generation() = WireGeneration();
   done.set_executor(options_.executor);
   done.set_error(error);
-  done.set_may_pass(true);
+  done.set_may_pass(may_pass);
+  done.set_delta_lost(!may_pass && delta_lost_);
   SendToDriver(std::move(message));
 }
 
