@@ -26,12 +26,23 @@ absl::Status WriteAndSync(int fd, const std::string& path) {
   return fsync(fd) == 0 ? absl::OkStatus() : FileError("sync", path);
 }
 
-// `fleeting`: it has no name any more when it is written, so that whoever is killed leaves nothing.
-absl::Status WriteFile(const std::string& path, bool fleeting) {
+absl::Status WriteFile(const std::string& path) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) return FileError("create", path);
+  const absl::Status status = WriteAndSync(fd, path);
+  close(fd);
+  return status;
+}
+
+// A file that never has a name, so that whoever is killed leaves nothing. A file system that knows
+// no such files has it under `path` for a moment.
+absl::Status WriteFleetingFile(const std::string& folder, const std::string& path) {
+  int fd = open(folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  const bool unknown = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+  if (unknown) fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return FileError("create", path);
   absl::Status status;
-  if (fleeting && unlink(path.c_str()) != 0 && errno != ENOENT) status = FileError("remove", path);
+  if (unknown && unlink(path.c_str()) != 0 && errno != ENOENT) status = FileError("remove", path);
   if (status.ok()) status = WriteAndSync(fd, path);
   close(fd);
   return status;
@@ -51,7 +62,7 @@ std::string MarkerPath(const OutputPlace& place) {
 absl::Status MarkFolder(const OutputPlace& place) {
   RETURN_IF_ERROR(MakeFolder(FolderOf(place.prefix)));
   const std::string marker = MarkerPath(place);
-  const absl::Status written = WriteFile(marker, /*fleeting=*/false);
+  const absl::Status written = WriteFile(marker);
   if (!written.ok()) unlink(marker.c_str());
   return written;
 }
@@ -64,7 +75,7 @@ absl::Status TryFolder(const OutputPlace& place, uint32_t executor) {
   }
   if (found < 0) return FileError("open", marker);
   close(found);
-  return WriteFile(marker + "x" + std::to_string(executor), /*fleeting=*/true);
+  return WriteFleetingFile(FolderOf(place.prefix), marker + "x" + std::to_string(executor));
 }
 
 void UnmarkFolder(const OutputPlace& place) { unlink(MarkerPath(place).c_str()); }

@@ -27,7 +27,7 @@ std::string MarkerPath(const OutputPlace& place);
 // Errors of both, as FileError (common/folders.h) has them: what may pass by itself is unavailable.
 // Makes the folder where there is none, and the marker in it, written and synced.
 absl::Status MarkFolder(const OutputPlace& place);
-// Not found when the marker is not there. Else makes a file beside it, which has its name for a
+// Not found when the marker is not there. Else makes a file beside it, which has no name, or for a
 // moment only, writes it and syncs it.
 absl::Status TryFolder(const OutputPlace& place, uint32_t executor);
 

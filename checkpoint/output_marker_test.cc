@@ -1,6 +1,8 @@
 #include "checkpoint/output_marker.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -77,6 +79,23 @@ TEST_F(OutputMarkerTest, AnExecutorThatIsKilledAsItWritesLeavesNothing) {
   };
   EXPECT_EXIT(write_and_die(), testing::KilledBySignal(SIGXFSZ), "");
   EXPECT_EQ(Entries(), 1);
+}
+
+// Between its creation and the removal of its name it could be killed as well.
+TEST_F(OutputMarkerTest, WhatAnExecutorWritesNeverHasAName) {
+  ASSERT_TRUE(MarkFolder(place_).ok());
+  const std::string folder = root_ + "/deep";
+  const int unnamed = open(folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  if (unnamed < 0) GTEST_SKIP() << "this file system has no files without a name";
+  close(unnamed);
+  const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  ASSERT_GE(inotify_add_watch(watch, folder.c_str(), IN_CREATE), 0);
+  EXPECT_TRUE(TryFolder(place_, 7).ok());
+  char event[4096];
+  EXPECT_LT(read(watch, event, sizeof event), 0);
+  std::ofstream(folder + "/named") << "noticed";
+  EXPECT_GT(read(watch, event, sizeof event), 0);
+  close(watch);
 }
 
 TEST_F(OutputMarkerTest, AnotherFolderHasNoMarker) {

@@ -19,6 +19,8 @@ constexpr int64_t kDiffersLeases = 4;
 void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& announce,
                            std::vector<DriverCommand>& out) {
   const BlockId key = BlockIdOf(announce.block().name());
+  // The word of one that has ended since, and had it alone: it cannot be read, and it is not safe.
+  if (announce.holders_size() > 0 && HoldersIn(announce).empty()) return;
   if (key.stream == kDeltaStream) return OnDelta(from, announce, out);
   const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
   if (key.number > last + 1) {
@@ -33,7 +35,7 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
     NoteHolders(key, announce);
     const bool stored = announce.block().in_store() && !block->info.in_store() &&
                         !state_->Forgotten(key.stream, key.incarnation);
-    UpdateHolders(*block, key, {announce.holders().begin(), announce.holders().end()}, stored);
+    UpdateHolders(*block, key, HoldersIn(announce), stored);
     replicating_.erase(key);
     SendVerdict(from, announce.block(), true, out);
     return;
@@ -56,12 +58,23 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
 void BlockDesk::KeepUnlogged(const proto::BlockAnnounce& announce) {
   Unlogged& unlogged = unlogged_[BlockIdOf(announce.block().name())];
   unlogged.info = announce.block();
-  unlogged.workers.insert(announce.holders().begin(), announce.holders().end());
+  for (const std::string& holder : HoldersIn(announce)) {
+    unlogged.workers[holder] = members_->IncarnationOf(holder);
+  }
   check_copies_ = true;
 }
 
+std::vector<std::string> BlockDesk::HoldersIn(const proto::BlockAnnounce& announce) const {
+  std::vector<std::string> holders;
+  for (int i = 0; i < std::min(announce.holders_size(), announce.incarnations_size()); ++i) {
+    const std::string& holder = announce.holders(i);
+    if (announce.incarnations(i) == members_->IncarnationOf(holder)) holders.push_back(holder);
+  }
+  return holders;
+}
+
 void BlockDesk::NoteHolders(const BlockId& key, const proto::BlockAnnounce& announce) {
-  for (const std::string& holder : announce.holders()) {
+  for (const std::string& holder : HoldersIn(announce)) {
     held_[holder][key] = members_->SessionOf(holder);
   }
   if (StayingHoldersOf(key).size() < options_.replication) check_copies_ = true;
@@ -127,7 +140,7 @@ void BlockDesk::OnInventory(const proto::WorkerInventory& inventory) {
     }
     Unlogged& unlogged = unlogged_[key];
     unlogged.info = block;
-    unlogged.workers.insert(inventory.worker_id());
+    unlogged.workers[inventory.worker_id()] = inventory.incarnation();
   }
   SweepDeltas();
 }
@@ -221,11 +234,14 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
         *entry.mutable_block_added()->mutable_block()->mutable_name() = it->second.info.name();
         log_->Enqueue(std::move(entry));
       }
-      for (const std::string& worker : it->second.workers) ReleaseAt(worker, key);
+      for (const auto& [worker, incarnation] : it->second.workers) ReleaseAt(worker, key);
     } else if (last < key.number) {
       proto::BlockAnnounce announce;
       *announce.mutable_block() = it->second.info;
-      for (const std::string& worker : it->second.workers) announce.add_holders(worker);
+      for (const auto& [worker, incarnation] : it->second.workers) {
+        announce.add_holders(worker);
+        announce.add_incarnations(incarnation);
+      }
       AddInOrder("", announce, out);
     }
     it = unlogged_.erase(it);

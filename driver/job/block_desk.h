@@ -76,6 +76,8 @@ class BlockDesk {
                std::vector<DriverCommand>& out);
   // A block of a receiver that is no more, behind others that may come yet or be lost.
   void KeepUnlogged(const proto::BlockAnnounce& announce);
+  // Those that an announcement names and that were not started anew since.
+  std::vector<std::string> HoldersIn(const proto::BlockAnnounce& announce) const;
   void NoteHolders(const BlockId& key, const proto::BlockAnnounce& announce);
   void AddHeld(uint32_t stream, uint64_t incarnation, std::vector<DriverCommand>& out);
   void SendVerdict(const std::string& to, const proto::BlockInfo& block, bool accepted,
@@ -101,7 +103,7 @@ class BlockDesk {
   };
   struct Unlogged {
     proto::BlockInfo info;
-    std::set<std::string> workers;
+    std::map<std::string, uint64_t> workers;  // with the incarnation that has it
   };
 
   const JobDriverOptions& options_;

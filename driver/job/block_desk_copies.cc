@@ -72,6 +72,7 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
     *replicate.mutable_name() = block.info.name();
     replicate.set_target_worker(target);
     replicate.set_target_address(members_->AddressOf(target));
+    replicate.set_target_incarnation(members_->IncarnationOf(target));
     replicate.set_epoch(epoch_);
     out.push_back(std::move(send));
   }

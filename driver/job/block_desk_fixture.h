@@ -119,10 +119,15 @@ class Books {
     members_.OnBeat(now_, beat);
     blocks_.OnBeat(now_, beat);
   }
-  void Announce(uint64_t number, std::vector<std::string> holders) {
+  void Announce(uint64_t number, std::vector<std::string> holders,
+                std::vector<uint64_t> incarnations = {}) {
     proto::BlockAnnounce announce;
     *announce.mutable_block() = Block(number);
-    for (const std::string& holder : holders) announce.add_holders(holder);
+    incarnations.resize(holders.size(), 1);
+    for (size_t i = 0; i < holders.size(); ++i) {
+      announce.add_holders(holders[i]);
+      announce.add_incarnations(incarnations[i]);
+    }
     Announce(announce);
   }
   // Its worker could not seal it.

@@ -194,6 +194,22 @@ TEST(BlockDeskTest, AnInventoryOlderThanAnAnnouncementDoesNotTakeItsHolderAway) 
   EXPECT_EQ(books.Holders(1), Names{});
 }
 
+// A worker that is killed and started under its id is named by its peers until they hear of it.
+TEST(BlockDeskTest, AHolderThatWasStartedAnewSinceIsNone) {
+  Books books;
+  books.Add("w2");
+  books.List();
+  books.Greet();
+  books.Announce(1, {"w0", "w1"}, {1, 7});
+  EXPECT_EQ(books.Holders(1), Names{"w0"});
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked().size(), 1u);
+  books.Announce(2, {"w1"}, {7});  // of what had it alone: as if it had been lost on its way
+  EXPECT_TRUE(books.sent.empty());
+  books.Announce(2, {"w1"});
+  EXPECT_EQ(books.Holders(2), Names{"w1"});
+}
+
 // The copies of two workers that drain together counted as enough.
 TEST(BlockDeskTest, ABlockIsCopiedAwayFromAHolderThatDrains) {
   Books books;

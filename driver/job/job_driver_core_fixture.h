@@ -106,8 +106,11 @@ class Cluster {
       range.set_first(first);
       range.set_last(last);
     }
-    announce.add_holders(worker);
-    if (!copy.empty()) announce.add_holders(copy);
+    for (const std::string& holder : {worker, copy}) {
+      if (holder.empty()) continue;
+      announce.add_holders(holder);
+      announce.add_incarnations(1);
+    }
     Deliver(worker, m);
   }
 
@@ -178,6 +181,7 @@ class Cluster {
     *announce.mutable_block()->mutable_name() = name;
     announce.mutable_block()->set_bytes(10);
     announce.add_holders(worker);
+    announce.add_incarnations(1);
     Deliver(worker, m);
   }
 

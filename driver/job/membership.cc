@@ -375,6 +375,11 @@ uint64_t Membership::SessionOf(const std::string& worker_id) const {
   return it == workers_.end() ? 0 : it->second.session;
 }
 
+uint64_t Membership::IncarnationOf(const std::string& worker_id) const {
+  const auto it = workers_.find(worker_id);
+  return it == workers_.end() ? 0 : it->second.member.incarnation();
+}
+
 void Membership::AskInventory(const std::string& worker_id) {
   const auto it = workers_.find(worker_id);
   if (it != workers_.end()) it->second.session_due = !it->second.lost;

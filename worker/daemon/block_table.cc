@@ -30,7 +30,7 @@ const proto::ClusterMembers::Member* BlockTable::ChoosePeer(const WorkerJob& job
                                                             const Block& block) const {
   if (Fires(FaultPoint::kNoPeer)) return nullptr;
   std::set<std::string> hosts;
-  for (const std::string& holder : block.holders) {
+  for (const auto& [holder, incarnation] : block.holders) {
     const auto* member = job.MemberById(holder);
     hosts.insert(member != nullptr ? member->host() : config_.host);
   }
@@ -85,7 +85,7 @@ void BlockTable::CopyTo(MonotonicTime now, Block& block,
   UnderWay& under_way = under_way_[peer.address()];
   ++under_way.copies;
   under_way.bytes += block.info.bytes();
-  block.copying = Copying{peer.worker_id(), peer.address(), now};
+  block.copying = Copying{peer.worker_id(), peer.incarnation(), peer.address(), now};
   out.push_back(worker::SendCopy{block.info, peer.address()});
 }
 
@@ -104,7 +104,7 @@ void BlockTable::Replicate(MonotonicTime now, const BlockKey& key, worker::Comma
     if (const auto* peer = PeerWithRoom(now, *job, key, &crowded)) {
       CopyTo(now, block, *peer, out);
       if (kMutationAckBeforeReplication) {
-        block.holders.insert(peer->worker_id());
+        block.holders[peer->worker_id()] = peer->incarnation();
         block.stage = Stage::kReady;
         AnnounceNext(now, IncarnationOf(key), out);
       }
@@ -128,7 +128,10 @@ void BlockTable::Announce(MonotonicTime now, const WorkerJob& job, Block& block,
   Send send{job.driver, {}};
   auto* message = send.message.mutable_block_announce();
   *message->mutable_block() = block.info;
-  for (const std::string& holder : block.holders) message->add_holders(holder);
+  for (const auto& [holder, incarnation] : block.holders) {
+    message->add_holders(holder);
+    message->add_incarnations(incarnation);
+  }
   message->set_epoch(job.epoch);
   out.push_back(std::move(send));
 }
@@ -171,7 +174,7 @@ void BlockTable::OnCopied(MonotonicTime now, const std::string& from,
                        (block.copying->worker_id == message.worker_id() ||
                         block.copying->address == from);
   // One that was given up on may have taken its copy all the same.
-  const bool known = job != nullptr && job->MemberById(message.worker_id()) != nullptr;
+  const bool known = job != nullptr && job->Has(message.worker_id(), message.incarnation());
   if (!awaited && (!message.ok() || !known)) return;
   if (!message.ok()) {
     out.push_back(worker::Say{"worker " + message.worker_id() + " did not take a copy of " +
@@ -179,9 +182,11 @@ void BlockTable::OnCopied(MonotonicTime now, const std::string& from,
     CopyFailed(now, key, /*for_good=*/true, out);
     return;
   }
-  const std::string holder = awaited ? block.copying->worker_id : message.worker_id();
   if (awaited) EndCopy(block);
-  if (!block.holders.insert(holder).second && !awaited) return;
+  const auto [held, fresh] =
+      block.holders.try_emplace(message.worker_id(), message.incarnation());
+  if (!fresh && held->second == message.incarnation() && !awaited) return;
+  held->second = message.incarnation();
   if (block.stage == Stage::kReplicating) {
     Replicate(now, key, out);
   } else if (block.stage == Stage::kLogged || block.stage == Stage::kHeld) {
@@ -197,6 +202,7 @@ void BlockTable::OnCopyStored(const worker::CopyStored& event, worker::Commands&
   auto* reply = send.message.mutable_block_copied();
   *reply->mutable_name() = event.info.name();
   reply->set_worker_id(config_.worker_id);
+  reply->set_incarnation(config_.incarnation);
   if (event.ok && Ended(key.job_instance)) {
     if (!blocks_.contains(key)) out.push_back(worker::DropBlock{key});
     reply->set_error("the job has ended");
@@ -207,7 +213,7 @@ void BlockTable::OnCopyStored(const worker::CopyStored& event, worker::Commands&
       Block& block = placed->second;
       block.info = event.info;
       block.stage = Stage::kHeld;
-      block.holders = {config_.worker_id};
+      block.holders = HeldHere();
       block.copy_from = event.from;
       const WorkerJob* job = JobOf(key);
       const auto* member = job == nullptr ? nullptr : job->MemberAt(event.from);
@@ -281,7 +287,8 @@ void BlockTable::Remove(Blocks::iterator found, bool at_peers, worker::Commands&
   const Block& block = found->second;
   const WorkerJob* job = JobOf(key);
   if (at_peers && job != nullptr) {
-    std::set<std::string> peers = block.holders;
+    std::set<std::string> peers;
+    for (const auto& [holder, incarnation] : block.holders) peers.insert(holder);
     if (block.copying.has_value()) peers.insert(block.copying->worker_id);
     for (const std::string& holder : peers) {
       const auto* member = job->MemberById(holder);
@@ -327,7 +334,8 @@ void BlockTable::OnReplicate(MonotonicTime now, const proto::ReplicateBlock& mes
   Block& block = found->second;
   const WorkerJob* job = JobOf(key);
   if (block.copying.has_value() || job == nullptr) return;
-  if (block.holders.contains(message.target_worker())) {
+  const auto held = block.holders.find(message.target_worker());
+  if (held != block.holders.end() && held->second == message.target_incarnation()) {
     Announce(now, *job, block, out);
     return;
   }
@@ -335,6 +343,7 @@ void BlockTable::OnReplicate(MonotonicTime now, const proto::ReplicateBlock& mes
   proto::ClusterMembers::Member peer;
   peer.set_worker_id(message.target_worker());
   peer.set_address(message.target_address());
+  peer.set_incarnation(message.target_incarnation());
   active_.insert(key);
   CopyTo(now, block, peer, out);
 }

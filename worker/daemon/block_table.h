@@ -99,6 +99,7 @@ class BlockTable {
   };
   struct Copying {
     std::string worker_id;
+    uint64_t incarnation = 0;
     std::string address;
     MonotonicTime sent = 0;
   };
@@ -108,7 +109,9 @@ class BlockTable {
     std::optional<ExecutorKey> receiver;  // sealed here by it
     std::string copy_from;                // address of the daemon that sent it
     uint64_t copy_from_incarnation = 0;   // of that daemon, 0: not known
-    std::set<std::string> holders;        // worker ids, this one included; none: never sealed
+    // By worker id, this one included, the incarnation of the daemon that has it; none: never
+    // sealed.
+    std::map<std::string, uint64_t> holders;
     std::set<std::string> tried;          // peers that did not take it
     std::optional<Copying> copying;
     MonotonicTime retry_at = 0;
@@ -137,6 +140,9 @@ class BlockTable {
   static constexpr int64_t kRetryAllUs = 500'000;  // too few copies: all peers are tried again
 
   const WorkerJob* JobOf(const BlockKey& key) const;
+  std::map<std::string, uint64_t> HeldHere() const {
+    return {{config_.worker_id, config_.incarnation}};
+  }
   static BlockKey IncarnationOf(const BlockKey& key) {
     BlockKey incarnation = key;
     incarnation.number = 0;

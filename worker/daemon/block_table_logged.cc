@@ -84,7 +84,7 @@ void BlockTable::OnLoggedRead(MonotonicTime now, const worker::LoggedRead& event
   if (fresh) {
     block.info = event.info;
     block.stage = Stage::kLogged;
-    block.holders = {config_.worker_id};
+    block.holders = HeldHere();
   }
   block.tell_again = kTellRestored;
   active_.insert(key);

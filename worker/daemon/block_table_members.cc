@@ -27,7 +27,7 @@ void BlockTable::OnNewEpoch(MonotonicTime now, uint64_t job_instance, worker::Co
 void BlockTable::Adopt(MonotonicTime now, const BlockKey& key, worker::Commands& out) {
   Block& block = blocks_.at(key);
   block.stage = Stage::kReplicating;
-  block.holders = {config_.worker_id};
+  block.holders = HeldHere();
   block.info.set_recovered(true);
   incarnations_[IncarnationOf(key)].unlogged.insert(key.number);
   active_.insert(key);
@@ -43,10 +43,11 @@ void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Com
        it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
     Block& block = it->second;
     block.tried.clear();
-    std::erase_if(block.holders, [&](const std::string& holder) {
-      return holder != config_.worker_id && session.MemberById(holder) == nullptr;
+    std::erase_if(block.holders, [&](const auto& holder) {
+      return holder.first != config_.worker_id && !session.Has(holder.first, holder.second);
     });
-    if (block.copying.has_value() && session.MemberById(block.copying->worker_id) == nullptr) {
+    if (block.copying.has_value() &&
+        !session.Has(block.copying->worker_id, block.copying->incarnation)) {
       EndCopy(block);
     }
     if (block.stage == Stage::kReplicating) touched.push_back(it->first);
@@ -99,7 +100,7 @@ bool BlockTable::SoleCopy(const WorkerJob& job, const Block& block) const {
   };
   if (block.stage == Stage::kHeld && stays(job.MemberAt(block.copy_from))) return false;
   return std::none_of(block.holders.begin(), block.holders.end(), [&](const auto& holder) {
-    return stays(job.MemberById(holder));
+    return stays(job.MemberById(holder.first));
   });
 }
 

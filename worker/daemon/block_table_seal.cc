@@ -108,7 +108,7 @@ void BlockTable::OnSliceStored(MonotonicTime now, worker::SliceStored event,
   active_.insert(key);
   if (event.ok) {
     block.info = event.info;
-    block.holders = {config_.worker_id};
+    block.holders = HeldHere();
     Replicate(now, key, out);
   } else {  // the next one could not follow, and the receiver is to hear of it
     *block.info.mutable_name() = event.info.name();

@@ -33,6 +33,11 @@ struct WorkerJob {
     }
     return nullptr;
   }
+  // Whether the member of that name is that process.
+  bool Has(const std::string& worker_id, uint64_t incarnation) const {
+    const auto* member = MemberById(worker_id);
+    return member != nullptr && member->incarnation() == incarnation;
+  }
   const proto::ClusterMembers::Member* MemberAt(const std::string& address) const {
     for (const auto& member : members.workers()) {
       if (member.address() == address) return &member;

@@ -93,6 +93,30 @@ TEST_F(WorkerCoreTest, ACopyThatWasGivenUpOnAndTakenCounts) {
   EXPECT_EQ(Done(), Words{});  // known
 }
 
+// By its name alone it went on as a holder: for the log a block had two copies when it had one.
+TEST_F(WorkerCoreTest, APeerThatWasStartedAnewHasNothingOfWhatItHad) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Copied("w3", 1);
+  Session(1, {{"w1", "h1"}, {"w2", "h1"}, {"w3", "h3", /*incarnation=*/2}}, 2, 1, 1);
+  Copied("w3", 1);  // a late word of the one that has ended
+  Done();
+  After(150);
+  EXPECT_EQ(Done().front(), "announce 1 w1 to jd:1");
+  Verdict(1);
+  Done();
+  Receive("jd:1", [](proto::Envelope& e) {
+    auto& replicate = *e.mutable_replicate_block();
+    *replicate.mutable_name() = NameOf(Key(1));
+    replicate.set_target_worker("w3");
+    replicate.set_target_address("w3:1");
+    replicate.set_target_incarnation(2);
+    replicate.set_epoch(1);
+  });
+  EXPECT_EQ(Done(), Words{"copy 1 to w3:1"});
+}
+
 TEST_F(WorkerCoreTest, BelowTheMinimumNothingIsAnnounced) {
   Session(1, {{"w1", "h1"}}, 2, 2);
   RunExecutor(1, "receivers");

@@ -145,6 +145,7 @@ class WorkerCoreTest : public testing::Test {
       *copied->mutable_name() = NameOf(Key(number));
       copied->set_ok(ok);
       copied->set_worker_id(peer);
+      copied->set_incarnation(1);
     });
   }
   void Verdict(uint64_t number, bool accepted = true, uint64_t epoch = 1) {
