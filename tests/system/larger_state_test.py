@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
 
-KEYS = 40_000
+KEYS = 44_000
 AT_ONCE = 1000
 STATE = KEYS * 10_000  # as tests/jobs/wide.cc has it
 RESIDENT_MAX = STATE // 2
@@ -63,8 +63,9 @@ class Wide:
                     fields = dict(line.split(":", 1) for line in f)
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if "VmHWM" in fields:
-                self.most = max(self.most, int(fields["VmHWM"].split()[0]) << 10)
+            if "VmHWM" in fields:  # the program's own pages are no state
+                kib = int(fields["VmHWM"].split()[0]) - int(fields["RssFile"].split()[0])
+                self.most = max(self.most, kib << 10)
 
     def state_on_disk(self, worker):
         folder = self.cluster.path(worker, "work", "wide")
