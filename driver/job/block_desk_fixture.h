@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "driver/job/block_desk.h"
+#include "driver/job/test_messages.h"
 
 namespace sluice {
 
@@ -123,11 +124,8 @@ class Books {
                 std::vector<uint64_t> incarnations = {}) {
     proto::BlockAnnounce announce;
     *announce.mutable_block() = Block(number);
-    incarnations.resize(holders.size(), 1);
-    for (size_t i = 0; i < holders.size(); ++i) {
-      announce.add_holders(holders[i]);
-      announce.add_incarnations(incarnations[i]);
-    }
+    incarnations.resize(holders.size(), kFirstIncarnation);
+    for (size_t i = 0; i < holders.size(); ++i) AddHolder(announce, holders[i], incarnations[i]);
     Announce(announce);
   }
   // Its worker could not seal it.

@@ -16,6 +16,7 @@
 #include "common/crc32c.h"
 #include "common/delta_stream.h"
 #include "driver/job/job_driver_core.h"
+#include "driver/job/test_messages.h"
 
 namespace sluice {
 
@@ -106,11 +107,8 @@ class Cluster {
       range.set_first(first);
       range.set_last(last);
     }
-    for (const std::string& holder : {worker, copy}) {
-      if (holder.empty()) continue;
-      announce.add_holders(holder);
-      announce.add_incarnations(1);
-    }
+    AddHolder(announce, worker);
+    if (!copy.empty()) AddHolder(announce, copy);
     Deliver(worker, m);
   }
 
@@ -180,8 +178,7 @@ class Cluster {
     announce.set_epoch(1);
     *announce.mutable_block()->mutable_name() = name;
     announce.mutable_block()->set_bytes(10);
-    announce.add_holders(worker);
-    announce.add_incarnations(1);
+    AddHolder(announce, worker);
     Deliver(worker, m);
   }
 
@@ -398,14 +395,7 @@ class Cluster {
       hold_log = true;
       report.mutable_failure()->set_cause("it threw");
     }
-    uint64_t records = 0;
-    for (const auto& stage : batch.stages()) {
-      for (const auto& task : stage.tasks()) {
-        for (const auto& piece : task.pieces()) {
-          records += piece.block().records() + piece.inlined().records();
-        }
-      }
-    }
+    const uint64_t records = RecordsIn(batch);
     if (poisoned && records > 0) report.mutable_failure()->set_cause("a bad record");
     auto& source = *report.add_sources();
     source.set_stage(0);

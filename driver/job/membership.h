@@ -130,7 +130,8 @@ class Membership {
   bool ReceiversUp() const;
   // Number of the last session sent to it; 0: none.
   uint64_t SessionOf(const std::string& worker_id) const;
-  uint64_t IncarnationOf(const std::string& worker_id) const;  // of its daemon, the newest known; or 0
+  // Of its daemon, the newest that is known; or 0.
+  uint64_t IncarnationOf(const std::string& worker_id) const;
   void AskInventory(const std::string& worker_id);  // with the next timer
   bool WorkerServes(const std::string& worker_id) const;  // alive, inventory in
   bool WorkerStays(const std::string& worker_id) const;   // serves, and is not on its way out

@@ -172,6 +172,8 @@ class BlockTable {
                     worker::Commands& out);
   void Adopt(MonotonicTime now, const BlockKey& key, worker::Commands& out);
   void Remove(Blocks::iterator block, bool at_peers, worker::Commands& out);
+  // The daemon that sent a copy, if it is a member and was not started anew since; or null.
+  const proto::ClusterMembers::Member* OriginOf(const WorkerJob& job, const Block& block) const;
   // No worker that stays is known to have it.
   bool SoleCopy(const WorkerJob& job, const Block& block) const;
   bool ToldOfDrain(const WorkerJob& job) const;

@@ -51,18 +51,23 @@ void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Com
       EndCopy(block);
     }
     if (block.stage == Stage::kReplicating) touched.push_back(it->first);
-    if (block.stage != Stage::kHeld || block.info.reliable()) continue;
-    const auto* origin = session.MemberAt(block.copy_from);
-    const bool gone = origin == nullptr || (block.copy_from_incarnation != 0 &&
-                                            block.copy_from_incarnation != origin->incarnation());
-    if (gone) {
-      adopted.push_back(it->first);
-    } else {
+    if (block.stage != Stage::kHeld) continue;
+    if (const auto* origin = OriginOf(session, block)) {
       block.copy_from_incarnation = origin->incarnation();
+    } else if (!block.info.reliable()) {
+      adopted.push_back(it->first);
     }
   }
   for (const BlockKey& key : adopted) Adopt(now, key, out);
   for (const BlockKey& key : touched) Replicate(now, key, out);
+}
+
+const proto::ClusterMembers::Member* BlockTable::OriginOf(const WorkerJob& job,
+                                                          const Block& block) const {
+  const auto* member = job.MemberAt(block.copy_from);
+  const bool another = member != nullptr && block.copy_from_incarnation != 0 &&
+                       block.copy_from_incarnation != member->incarnation();
+  return another ? nullptr : member;
 }
 
 void BlockTable::AppendInventory(uint64_t job_instance, proto::WorkerInventory* inventory) const {
@@ -98,7 +103,7 @@ bool BlockTable::SoleCopy(const WorkerJob& job, const Block& block) const {
   const auto stays = [&](const proto::ClusterMembers::Member* member) {
     return member != nullptr && member->worker_id() != config_.worker_id && !member->draining();
   };
-  if (block.stage == Stage::kHeld && stays(job.MemberAt(block.copy_from))) return false;
+  if (block.stage == Stage::kHeld && stays(OriginOf(job, block))) return false;
   return std::none_of(block.holders.begin(), block.holders.end(), [&](const auto& holder) {
     return stays(job.MemberById(holder.first));
   });

@@ -320,6 +320,19 @@ TEST_F(WorkerCoreTest, OfTwoThatDrainNoneCountsOnTheOther) {
   EXPECT_EQ(Done().back(), "exit 0");
 }
 
+// It was listed at the address from which the copy had come.
+TEST_F(WorkerCoreTest, ADrainCountsOnNoPeerThatWasStartedAnew) {
+  Session(1, kThree);
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  info.set_reliable(true);
+  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Step(worker::DrainRequested{now_ + 30'000 * kMs});
+  Session(1, {{"w1", "h1", 1, true}, {"w2", "h1"}, {"w3", "h3", /*incarnation=*/2}});
+  After(20);
+  EXPECT_EQ(Done().back(), "copy 1 to w3:1");
+}
+
 TEST_F(WorkerCoreTest, ACopyFromAPeerThatDrainsAsWellIsHandedOn) {
   Session(1, kThree);
   proto::BlockInfo info;
