@@ -17,7 +17,23 @@ struct Header {
   uint32_t crc32c;  // of type and batch
   uint64_t batch_size;
 };
-static_assert(sizeof(Header) == 24);
+static_assert(sizeof(Header) == kObjectHeaderBytes);
+
+// No encoded batch is larger.
+constexpr uint64_t kBatchSizeMax = uint64_t{1} << 40;
+
+absl::StatusOr<Header> HeaderOf(std::string_view section) {
+  Header header;
+  if (section.size() < sizeof(header)) return absl::DataLossError("it is no object file");
+  std::memcpy(&header, section.data(), sizeof(header));
+  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
+    return absl::DataLossError("it is no object file");
+  }
+  if (header.type_size > kTypeMax || header.batch_size > kBatchSizeMax) {
+    return absl::DataLossError("the object file says that it is longer than any is");
+  }
+  return header;
+}
 
 }  // namespace
 
@@ -36,15 +52,9 @@ std::string EncodeObjectFile(std::string_view record_type, const BatchView& reco
 
 absl::StatusOr<BatchView> DecodeObjectFile(std::string_view file, std::string_view record_type,
                                            std::vector<uint32_t>& scratch) {
-  Header header;
-  if (file.size() < sizeof(header)) return absl::DataLossError("it is no object file");
-  std::memcpy(&header, file.data(), sizeof(header));
-  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
-    return absl::DataLossError("it is no object file");
-  }
+  ASSIGN_OR_RETURN(const Header header, HeaderOf(file));
   const std::string_view rest = file.substr(sizeof(header));
-  if (header.type_size > kTypeMax || header.type_size > rest.size() ||
-      header.batch_size != rest.size() - header.type_size) {
+  if (header.type_size + header.batch_size != rest.size()) {
     return absl::DataLossError("the object file is cut off or longer than it says");
   }
   if (Crc32c(rest) != header.crc32c) {
@@ -58,6 +68,11 @@ absl::StatusOr<BatchView> DecodeObjectFile(std::string_view file, std::string_vi
   const auto view = DecodeBatch(rest.substr(header.type_size), scratch);
   if (!view.has_value()) return absl::DataLossError("the object file holds no record batch");
   return *view;
+}
+
+absl::StatusOr<uint64_t> ObjectSectionBytes(std::string_view begin) {
+  ASSIGN_OR_RETURN(const Header header, HeaderOf(begin));
+  return sizeof(header) + header.type_size + header.batch_size;
 }
 
 }  // namespace sluice

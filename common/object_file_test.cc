@@ -42,6 +42,17 @@ TEST(ObjectFile, AnotherTypeIsNamed) {
   EXPECT_EQ(Message(view.status()), "its records are text, not int64");
 }
 
+TEST(ObjectFile, ItsHeaderSaysHowLongItIs) {
+  const std::string file = EncodeObjectFile("text", Words().view());
+  const auto size = ObjectSectionBytes(file.substr(0, kObjectHeaderBytes));
+  ASSERT_TRUE(size.ok()) << size.status();
+  EXPECT_EQ(*size, file.size());
+  EXPECT_TRUE(absl::IsDataLoss(ObjectSectionBytes(file.substr(0, 23)).status()));
+  std::string endless = file;
+  endless.replace(16, 8, 8, '\xff');
+  EXPECT_TRUE(absl::IsDataLoss(ObjectSectionBytes(endless).status()));
+}
+
 // The type is under the checksum too, so each flipped bit and each cut is found.
 TEST(ObjectFile, AnyDamageIsFound) {
   const std::string file = EncodeObjectFile("text", Words().view());

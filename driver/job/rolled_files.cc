@@ -19,6 +19,8 @@ namespace sluice {
 namespace {
 
 constexpr size_t kWriteBytes = size_t{1} << 20;
+// Records of object files in one section; more where one part has more.
+constexpr uint64_t kSectionBytes = uint64_t{16} << 20;
 
 uint64_t StagedBytes(const RollOutput& roll) {
   uint64_t bytes = 0;
@@ -52,15 +54,22 @@ absl::Status ForParts(const RollOutput& roll, const ReadPart& read,
 
 absl::Status GatherRecords(const RollOutput& roll, const Output& output, const ReadPart& read,
                            const ByteSink& sink) {
-  RecordBatch all;
+  RecordBatch section;
+  const auto end_section = [&] {
+    const absl::Status status = sink(EncodeObjectFile(output.record_type, section.view()));
+    section.Clear();
+    return status;
+  };
   std::vector<uint32_t> scratch;
   RETURN_IF_ERROR(ForParts(roll, read, [&](const std::string& part) -> absl::Status {
     ASSIGN_OR_RETURN(const BatchView view, DecodeObjectFile(part, output.record_type, scratch));
-    if (all.empty()) all.SetFixedSize(view.fixed_size);
-    if (all.AppendAll(view)) return absl::OkStatus();
+    const bool full = section.size() + view.size > kSectionBytes;
+    if (full && !section.empty()) RETURN_IF_ERROR(end_section());
+    if (section.empty()) section.SetFixedSize(view.fixed_size);
+    if (section.AppendAll(view)) return absl::OkStatus();
     return absl::DataLossError("staged parts of " + roll.target + " do not fit together");
   }));
-  return sink(EncodeObjectFile(output.record_type, all.view()));
+  return end_section();
 }
 
 class NewFile {

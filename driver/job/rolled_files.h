@@ -15,8 +15,9 @@
 namespace sluice {
 
 // The bytes of the file, handed to `sink` in pieces: header, the parts of all batches in order,
-// footer; or one object file with all their records. `read` gives the whole of one part, or not
-// found where none was staged. Data loss: the parts are not as many bytes as were staged.
+// footer; or one object file with all their records, however many. `read` gives the whole of one
+// part, or not found where none was staged. Data loss: the parts are not as many bytes as were
+// staged.
 using ReadPart = std::function<absl::StatusOr<std::string>(const std::string& directory,
                                                            const std::string& name)>;
 using ByteSink = std::function<absl::Status(std::string_view bytes)>;

@@ -122,6 +122,31 @@ TEST_F(RolledFilesTest, ObjectFilesBecomeOneObjectFile) {
   EXPECT_EQ(records->record(2), "three");
 }
 
+// All records were put into one batch, and no reader takes one above 2 GiB.
+TEST_F(RolledFilesTest, AnObjectFileOfManyRecordsHasThemInSeveralBatches) {
+  output_.kind = OutputKind::kObjectFiles;
+  output_.record_type = "text";
+  RecordBatch records;
+  records.Append(std::string(size_t{6} << 20, 'r'));
+  const std::string part = EncodeObjectFile("text", records.view());
+  Stage(1000, {part, part});
+  Stage(2000, {part});
+  ASSERT_TRUE(Make().ok());
+  const std::string file = Content(roll_.target);
+  std::vector<uint32_t> counts;
+  for (size_t at = 0; at < file.size();) {
+    const auto size = ObjectSectionBytes(std::string_view(file).substr(at));
+    ASSERT_TRUE(size.ok()) << size.status();
+    const std::string_view bytes = std::string_view(file).substr(at, *size);
+    std::vector<uint32_t> scratch;
+    const auto section = DecodeObjectFile(bytes, "text", scratch);
+    ASSERT_TRUE(section.ok()) << section.status();
+    counts.push_back(section->count);
+    at += *size;
+  }
+  EXPECT_EQ(counts, (std::vector<uint32_t>{2, 1}));
+}
+
 TEST_F(RolledFilesTest, ADirectoryThatIsAwayMayComeBack) {
   Stage(1000, {"a,1\n"});
   fs::rename(root_, root_ + "-away");

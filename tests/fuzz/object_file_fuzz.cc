@@ -25,6 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (uint32_t i = 0; i < view->count; ++i) total += view->record(i).size();
     FUZZ_CHECK(total == view->size);
     FUZZ_CHECK(EncodeObjectFile(type, *view).size() == file.size());
+    FUZZ_CHECK(*ObjectSectionBytes(file) == file.size());
   }
   return 0;
 }

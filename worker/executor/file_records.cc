@@ -62,16 +62,37 @@ absl::Status ReadWhole(const proto::FileRange& range, std::deque<RecordBatch>& o
   return absl::OkStatus();
 }
 
+// The section of an object file that begins at `at`, or what is there of it.
+absl::Status ReadSection(const TakenFile& file, const proto::FileRange& range, uint64_t at,
+                         std::string& bytes) {
+  const uint64_t left = range.file_size() - at;
+  const uint64_t header = std::min<uint64_t>(left, kObjectHeaderBytes);
+  RETURN_IF_ERROR(file.ReadRange(at, at + header, bytes));
+  const absl::StatusOr<uint64_t> size = ObjectSectionBytes(bytes);
+  if (!size.ok()) return absl::OkStatus();
+  return file.ReadRange(at + header, at + std::min(left, *size), bytes);
+}
+
 absl::Status ReadObjects(const Node& source, const proto::FileRange& range,
                          std::deque<RecordBatch>& out) {
-  ASSIGN_OR_RETURN(const std::string bytes, WholeFile(range));
-  std::vector<uint32_t> scratch;
-  const absl::StatusOr<BatchView> records =
-      DecodeObjectFile(bytes, source.record_type, scratch);
-  if (!records.ok()) return Annotate(records.status(), range.path());
-  RecordBatch& batch = out.emplace_back(records->fixed_size);
-  batch.AppendAll(*records);
-  return absl::OkStatus();
+  ASSIGN_OR_RETURN(const TakenFile file, TakenFile::Open(range));
+  std::string bytes;
+  uint64_t at = 0;
+  do {
+    bytes.clear();
+    RETURN_IF_ERROR(ReadSection(file, range, at, bytes));
+    std::vector<uint32_t> scratch;
+    const absl::StatusOr<BatchView> records =
+        DecodeObjectFile(bytes, source.record_type, scratch);
+    if (!records.ok()) {
+      RETURN_IF_ERROR(file.CheckUnchanged());
+      return Annotate(records.status(), range.path());
+    }
+    RecordBatch& batch = out.emplace_back(records->fixed_size);
+    batch.AppendAll(*records);
+    at += bytes.size();
+  } while (at < range.file_size());
+  return file.CheckUnchanged();
 }
 
 }  // namespace

@@ -87,6 +87,22 @@ TEST(FileRecords, ObjectFilesGiveTheirRecords) {
   EXPECT_THAT(Read(Source(FileFormat::kObjects), range), ElementsAre("one", "two"));
 }
 
+TEST(FileRecords, AnObjectFileMayHaveSeveralSections) {
+  RecordBatch first, second;
+  first.Append("one");
+  second.Append("two");
+  second.Append("three");
+  const std::string sections = EncodeObjectFile("text", first.view()) +
+                               EncodeObjectFile("text", second.view());
+  const Node node = Source(FileFormat::kObjects);
+  EXPECT_THAT(Read(node, Take("sections", sections)), ElementsAre("one", "two", "three"));
+  const proto::FileRange cut = Take("cut", sections.substr(0, sections.size() - 1));
+  EXPECT_THAT(Read(node, cut),
+              ElementsAre(cut.path() + ": the object file is cut off or longer than it says"));
+  const proto::FileRange more = Take("more", sections + "x");
+  EXPECT_THAT(Read(node, more), ElementsAre(more.path() + ": it is no object file"));
+}
+
 TEST(FileRecords, AnObjectFileThatDoesNotFitIsNamed) {
   const Node node = Source(FileFormat::kObjects);
   const proto::FileRange other = Take("other", EncodeObjectFile("int64", RecordBatch(8).view()));
