@@ -26,7 +26,7 @@ void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exi
   TakeNews(now, news);
   if (known && !ever_up_ && !ended_) JudgeStart(exited);
   if (ended_ || exited.epoch() != epoch_ || !begun_) return;
-  const std::set<TaskName> before = blame_.suspects();
+  const Blame before = blame_;
   // Before its daemon's word an executor's end is a broken link, and others run its tasks again.
   const bool map_tasks =
       std::all_of(exited.tasks().begin(), exited.tasks().end(), [&](const auto& task) {
@@ -35,7 +35,7 @@ void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exi
   const std::optional<TaskName> failed =
       blame_.OnExited(exited, blame_.names_records() && map_tasks && !searched);
   for (const TaskName& task : blame_.suspects()) {
-    if (before.contains(task)) continue;
+    if (before.suspects().contains(task)) continue;
     out_.push_back(Say{Say::Level::kWarning,
                        absl::StrCat(Describe(task), ": ran when executor ", exited.executor(),
                                     " ended by ", exited.cause(), "; it is tried again alone")});
@@ -47,6 +47,9 @@ void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exi
     ForgetBlame(now, failed->batch_ms);
   }
   if (ended_ || blame_.suspects().empty()) return;
+  // A word that changes nothing, told again or of an executor that was no member, must not end the
+  // trial: everybody would load all state anew.
+  if (blame_.suspects() == before.suspects() && blame_.culprits() == before.culprits()) return;
   members_.WantApart(now, true, out_);
   new_generation_wanted_ = true;
   phase_ = Phase::kForming;  // the present one would run the suspects among others

@@ -133,8 +133,42 @@ TEST_F(CrashesTest, ACrashThatIsToldAgainCountsOnce) {
   Begin(2);
   const uint32_t victim = Usual();
   Crash(victim, {{batch_ms_, 1, 3}});
-  Crash(victim, {{batch_ms_, 1, 3}});
+  cluster_->Exit(victim, true, {{batch_ms_, 1, 3}});
   EXPECT_FALSE(cluster_->end.has_value());
+}
+
+// Each word of it, of which a daemon says nine, began a generation: all state was loaded anew.
+TEST_F(CrashesTest, ACrashThatIsToldAgainDoesNotEndTheTrial) {
+  Begin(4);
+  const uint32_t victim = Usual();
+  Crash(victim, {{batch_ms_, 1, 3}});
+  ASSERT_NE(Apart(), nullptr);
+  const size_t grants = cluster_->grants.size();
+  for (int i = 0; i < 8; ++i) {
+    cluster_->Exit(victim, true, {{batch_ms_, 1, 3}});
+    cluster_->Advance(300'000);
+  }
+  EXPECT_EQ(cluster_->grants.size(), grants);
+}
+
+// The trial never came to its end.
+TEST_F(CrashesTest, ExecutorsThatDoNotComeUpOnAnotherWorkerDoNotEndTheTrial) {
+  cluster_.emplace(3);
+  cluster_->broken = {"w2"};
+  cluster_->by_itself = false;
+  cluster_->Announce();
+  cluster_->hold_reports = true;
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !cluster_->granted.empty(); }));
+  Crash(Usual(), {{cluster_->granted[0].second.batch_ms(), 1, 3}});
+  ASSERT_NE(Apart(), nullptr);
+  const size_t grants = cluster_->grants.size();
+  const auto failed = [&] {
+    return std::count_if(cluster_->starts.begin(), cluster_->starts.end(),
+                         [](const auto& start) { return start.first == "w2"; });
+  };
+  const auto before = failed();
+  ASSERT_TRUE(cluster_->RunUntil([&] { return failed() >= before + 2; }, 5'000));
+  EXPECT_EQ(cluster_->grants.size(), grants);
 }
 
 TEST_F(CrashesTest, WithSkipTheBatchCountsAsEmptyAndTheJobGoesOnWithoutTheExecutorApart) {
