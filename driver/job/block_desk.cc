@@ -121,6 +121,8 @@ void BlockDesk::AddHeld(uint32_t stream, uint64_t incarnation, std::vector<Drive
 }
 
 void BlockDesk::OnInventory(const proto::WorkerInventory& inventory) {
+  // A late one, of a daemon that was started anew since, tells what was lost with it.
+  if (inventory.incarnation() != members_->IncarnationOf(inventory.worker_id())) return;
   auto& held = held_[inventory.worker_id()];
   // What was announced since the session that this answers was sent may be newer than the answer.
   std::erase_if(held, [&](const auto& entry) { return entry.second < inventory.session(); });
@@ -146,6 +148,7 @@ void BlockDesk::OnInventory(const proto::WorkerInventory& inventory) {
 }
 
 void BlockDesk::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {
+  if (beat.incarnation() != members_->IncarnationOf(beat.worker_id())) return;
   releases_.OnTaken(beat);
   const std::string& worker = beat.worker_id();
   const auto held = held_.find(worker);

@@ -36,6 +36,13 @@ class Books {
     member.set_incarnation(1);
     member.set_slots(1);
   }
+  // Its daemon has ended, and the next one is there.
+  void Restart(const std::string& id) {
+    for (auto& member : *listed_.mutable_workers()) {
+      if (member.worker_id() == id) member.set_incarnation(member.incarnation() + 1);
+    }
+    List();
+  }
   void Drain(const std::string& id) {
     for (auto& member : *listed_.mutable_workers()) {
       if (member.worker_id() == id) member.set_draining(true);
@@ -79,10 +86,10 @@ class Books {
     return nullptr;
   }
   void Inventory(const std::string& worker, uint64_t session, std::vector<uint64_t> blocks = {},
-                 uint32_t receiver = 0) {
+                 uint32_t receiver = 0, uint64_t incarnation = kFirstIncarnation) {
     proto::WorkerInventory inventory;
     inventory.set_worker_id(worker);
-    inventory.set_incarnation(1);
+    inventory.set_incarnation(incarnation);
     inventory.set_epoch(kEpoch);
     inventory.set_session(session);
     for (const uint64_t number : blocks) *inventory.add_blocks() = Block(number);

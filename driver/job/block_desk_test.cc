@@ -210,6 +210,19 @@ TEST(BlockDeskTest, AHolderThatWasStartedAnewSinceIsNone) {
   EXPECT_EQ(books.Holders(2), Names{"w1"});
 }
 
+// It came after that of its successor, which then had blocks that it had never seen.
+TEST(BlockDeskTest, ALateInventoryOfADaemonThatWasStartedAnewIsNotItsSuccessors) {
+  Books books;
+  books.Greet();
+  books.Announce(1, {"w0"});
+  books.Restart("w1");
+  books.Pass(1'000);
+  const uint64_t session = books.SessionTo("w1")->number();
+  books.Inventory("w1", session, {}, 0, 2);
+  books.Inventory("w1", session - 1, {1}, 0, 1);
+  EXPECT_EQ(books.Holders(1), Names{"w0"});
+}
+
 // The copies of two workers that drain together counted as enough.
 TEST(BlockDeskTest, ABlockIsCopiedAwayFromAHolderThatDrains) {
   Books books;
