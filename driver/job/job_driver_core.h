@@ -68,6 +68,8 @@ class JobDriverCore {
   MonotonicTime NextTimer(MonotonicTime now) const;
 
   const JobState& state() const { return state_; }
+  const BlockDesk& blocks() const { return blocks_; }
+  const Membership& members() const { return members_; }
   proto::JobStatus Status() const;
   bool ended() const { return ended_; }
   // Nothing is due, under way, or decided and not yet published; no checkpoint is being taken.

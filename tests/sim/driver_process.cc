@@ -28,9 +28,11 @@ DriverProcess::~DriverProcess() { site_->world.Detach(address_); }
 void DriverProcess::Start() {
   World& world = site_->world;
   SetLogFaults();
+  site_->SetReadFaults();
   absl::StatusOr<OpenedJob> opened =
       OpenJob(&site_->log, &checkpoints_, /*known=*/false, world.random.Next(),
               [&world] { return world.now(); });
+  site_->objects.SetFaults({});
   if (!opened.ok()) {
     const int code = IsDamaged(opened.status()) ? 8 : IsFenced(opened.status()) ? 7 : 1;
     ended_(code, std::string(Message(opened.status())));
@@ -121,6 +123,7 @@ void DriverProcess::ArmTimer() {
 void DriverProcess::Carry(DriverCommand& command) {
   const int64_t soon = site_->world.random.Between(100, 2'000);
   if (auto* send = std::get_if<sluice::Send>(&command)) {
+    if (send->message.has_job_status()) CheckHolders();
     site_->world.Send(address_, send->to, std::move(send->message));
   } else if (const auto* append = std::get_if<AppendEntries>(&command)) {
     Append(*append);
@@ -162,6 +165,24 @@ void DriverProcess::Carry(DriverCommand& command) {
       site_->world.Count("recovery: rollback, as deltas were not whole");
     }
     site_->world.Trace(address_, say->text);
+  }
+}
+
+// What the job driver says of copies is true: each that it counts on is where it counts on it,
+// unless the worker's daemon has ended, of which it is yet to hear.
+void DriverProcess::CheckHolders() {
+  if (epoch() != site_->epoch) return;  // a successor may have had it dropped
+  for (const auto& [key, block] : core_->state().blocks()) {
+    const ArchivedBlock& archived = site_->blocks[{key.stream, key.incarnation, key.number}];
+    for (const std::string& holder : core_->blocks().HoldersOf(key)) {
+      const auto daemon = site_->daemons.find(holder);
+      const bool known = daemon != site_->daemons.end() &&
+                         daemon->second == core_->members().IncarnationOf(holder);
+      if (known && !archived.holders.contains(holder)) {
+        site_->Break("the job driver counts on " + holder + " for " + ToString(key) +
+                     ", which does not have it");
+      }
+    }
   }
 }
 

@@ -50,6 +50,7 @@ class DriverProcess : public Process {
   void After(int64_t delay, std::function<void()> act) {
     site_->world.After(address_, delay, std::move(act));
   }
+  void CheckHolders();
   void SetLogFaults();
 
   Site* const site_;

@@ -191,9 +191,11 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
                           [](const auto& chain) { return chain.partitions() != 0; })) {
             site_->world.Count("recovery: state divided anew");
           }
+          if (grant.chains_size() > 0) site_->SetReadFaults();
           const absl::Status loaded =
               state->Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
                           &site_->objects, site_->codec.get(), this);
+          site_->objects.SetFaults({});
           const bool lost = absl::IsAborted(loaded);
           if (site_->knobs.state_on_disk && site_->killed && loaded.ok() &&
               grant.chains_size() > 0) {

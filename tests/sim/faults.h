@@ -26,6 +26,7 @@ struct Faults {
   double log_slow = 0.02;          // takes up to a second
   double objects_fail = 0.08;      // per put: a checkpoint fails, its generation goes on
   double objects_slow = 0.03;
+  double objects_unread = 0.05;    // per start, load of state and block: the first read of it fails
   double block_store_full = 0.01;  // a daemon has no room for a block; later it has
 
   double outputs_away = 0.05;      // per look of a job driver at their folders

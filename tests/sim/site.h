@@ -86,6 +86,7 @@ struct Site {
   const Sink* sink = nullptr;
   Sink called;  // by a ForeachBatch: its partitions
   std::map<BlockId3, ArchivedBlock> blocks;
+  std::map<std::string, uint64_t> daemons;                     // alive, by worker id: incarnation
   std::map<std::string, int64_t> acknowledged;                 // by producer
   std::map<int64_t, std::vector<std::string>> printed;         // by batch
   uint64_t rows_compared = 0;                                  // with the reference
@@ -99,7 +100,16 @@ struct Site {
 
   int64_t WallMs() const { return world.now() / 1000 + wall_offset_ms; }
   bool Chance(double probability) { return !calm && world.random.Chance(probability); }
-  // For the next operation of the object store.
+  // For the next read of the object store.
+  void SetReadFaults() {
+    ObjectStoreFaults faults;
+    if (Chance(world.faults.objects_unread)) {
+      world.Count("objects: read failed");
+      faults.fail_gets = 1;
+    }
+    objects.SetFaults(faults);
+  }
+  // For its next put.
   void SetObjectFaults() {
     ObjectStoreFaults faults;
     if (Chance(world.faults.objects_fail)) {

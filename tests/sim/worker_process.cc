@@ -24,6 +24,7 @@ WorkerProcess::WorkerProcess(Site* site, const std::string& host, std::string wo
   config_.starts_processes = false;
   config_.tick_us = kTickUs;
   core_ = std::make_unique<WorkerCore>(config_);
+  site_->daemons[config_.worker_id] = config_.incarnation;
   member_.set_worker_id(config_.worker_id);
   member_.set_incarnation(config_.incarnation);
   member_.set_address(config_.address);
@@ -35,6 +36,7 @@ WorkerProcess::WorkerProcess(Site* site, const std::string& host, std::string wo
 WorkerProcess::~WorkerProcess() {
   site_->world.Detach(config_.address);
   for (auto& [id, block] : site_->blocks) block.holders.erase(config_.worker_id);
+  site_->daemons.erase(config_.worker_id);
 }
 
 void WorkerProcess::Tick() {
@@ -125,7 +127,9 @@ void WorkerProcess::Do(worker::ReadLogged& command) {
     worker::LoggedRead read{info, false, false, ""};
     const std::string object = ObjectOf(ReceivedName{
         name.job_instance(), name.stream(), name.incarnation(), name.number()});
+    site_->SetReadFaults();
     absl::StatusOr<std::string> bytes = site_->objects.Get(object);
+    site_->objects.SetFaults({});
     if (bytes.ok()) bytes = DecodeReceived(*std::move(bytes));
     if (bytes.ok()) {
       site_->world.Count("recovery: block read from the received log");
