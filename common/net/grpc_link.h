@@ -32,8 +32,8 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
   void Send(const std::string& to, proto::Envelope message);
   // An incoming link ended: see whether its process did. Opens a link towards it if there is none.
   void Probe(const std::string& from);
-  // `from` proved to be a process of this job: what we send it carries that job's token.
-  void RememberJob(const std::string& from, const std::string& job);
+  // A process of this job is at `address`: what we send it carries that job's token.
+  void RememberJob(const std::string& address, const std::string& job);
   std::string JobOf(const std::string& address);
 
   void OnMessage(const std::string& from, proto::Envelope message);

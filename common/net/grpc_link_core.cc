@@ -45,9 +45,9 @@ void LinkCore::Probe(const std::string& from) {
   if (auto link = LinkTo(from)) link->Open();
 }
 
-void LinkCore::RememberJob(const std::string& from, const std::string& job) {
+void LinkCore::RememberJob(const std::string& address, const std::string& job) {
   std::lock_guard lock(mutex_);
-  jobs_[from] = job;
+  jobs_[address] = job;
 }
 
 std::string LinkCore::JobOf(const std::string& address) {

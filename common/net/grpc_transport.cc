@@ -81,6 +81,10 @@ void GrpcTransport::Send(const std::string& to, proto::Envelope message) {
   core_->Send(to, std::move(message));
 }
 
+void GrpcTransport::Introduce(const std::string& address, const std::string& job) {
+  core_->RememberJob(address, job);
+}
+
 void GrpcTransport::Shutdown(int64_t deadline_us) {
   if (server_ == nullptr) return;
   const MonotonicTime deadline = RealClock().MonotonicUs() + deadline_us;

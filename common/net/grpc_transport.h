@@ -48,6 +48,10 @@ class GrpcTransport : public Transport {
   void Send(const std::string& to, proto::Envelope message) override;
   const std::string& address() const override { return address_; }
 
+  // The process at `address` is one of `job`, and has not called this one yet: what is sent to it
+  // carries that job's token, and only that job's authority is believed there.
+  void Introduce(const std::string& address, const std::string& job);
+
   // Hands over what is queued to peers that take it, then ends all links and calls by force. Done
   // after little more than the deadline whatever others do; afterwards the handler is not called.
   // Not from inside the handler.

@@ -78,6 +78,14 @@ TEST(SecureTransportTest, ADaemonAnswersAJobsProcessWithTheJobsToken) {
   EXPECT_THAT(other.Await(1), ElementsAre(executor.address() + " 3"));
 }
 
+// A driver daemon that took over sent what it had to say to a job driver as to another daemon.
+TEST(SecureTransportTest, ADaemonReachesAJobsProcessThatHasNotCalledIt) {
+  TestNode daemon(With(Cluster())), job_driver(With(Job("wc")));
+  daemon.transport->Introduce(job_driver.address(), "wc");
+  daemon.transport->Send(job_driver.address(), Beat(1));
+  EXPECT_THAT(job_driver.Await(1), ElementsAre(daemon.address() + " 1"));
+}
+
 TEST(SecureTransportTest, JobsAreKeptApart) {
   TestNode a(With(Job("a"))), b(With(Job("b")));
   a.transport->Send(b.address(), Beat(1));
@@ -162,6 +170,14 @@ TEST(SecureTransportTest, AJobsProcessesServeUnderTheJobsOwnAuthority) {
   EXPECT_THAT(other.Await(1), ElementsAre(executor.address() + " 3"));
   executor.transport->Send(foreign.address(), Beat(4));
   EXPECT_EQ(executor.Await(2)[1], foreign.address() + " broken");
+}
+
+TEST(SecureTransportTest, OverTlsADaemonReachesAJobsProcessThatHasNotCalledIt) {
+  const Security cluster = ClusterWithTls();
+  TestNode daemon(With(cluster)), job_driver(With(StartedAsJob(cluster, "wc")));
+  daemon.transport->Introduce(job_driver.address(), "wc");
+  daemon.transport->Send(job_driver.address(), Beat(1));
+  EXPECT_THAT(job_driver.Await(1), ElementsAre(daemon.address() + " 1"));
 }
 
 TEST(SecureTransportTest, AJobsProcessHoldsNoKeyOfTheCluster) {

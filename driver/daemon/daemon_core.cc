@@ -34,14 +34,14 @@ DaemonCore::DaemonCore(const JobTimes& times, MonotonicTime now, const proto::Jo
       settled_at_(AnyRunning(table) ? now + times.lease_us : now),
       last_tick_(now),
       workers_(times.lease_us) {
+  for (const std::string& worker : table.workers()) untold_[worker] = "";
   for (const proto::JobRecord& record : table.jobs()) {
     jobs_.push_back(std::make_unique<JobLife>(record, times_, host_));
     jobs_.back()->Settle(now);
     if (!record.ended() && !record.driver_address().empty()) {
-      untold_.insert(record.driver_address());
+      untold_[record.driver_address()] = record.spec().name();
     }
   }
-  untold_.insert(table.workers().begin(), table.workers().end());
   if (leadership_.epoch == 0) untold_.clear();
 }
 
@@ -91,7 +91,8 @@ void DaemonCore::On(const Tick&) {
 // Whoever has not registered with this daemon may still look for the former one.
 void DaemonCore::TellWhoLeads() {
   if (now_ - begun_ > WorkerRegistry::kForgetLeases * times_.lease_us) untold_.clear();
-  for (const std::string& address : untold_) {
+  for (const auto& [address, job] : untold_) {
+    if (!job.empty()) out_.push_back(Introduce{address, job});
     Send send{address, {}};
     send.message.mutable_driver_leads()->set_address(leadership_.address);
     out_.push_back(std::move(send));

@@ -107,7 +107,8 @@ class DaemonCore {
   WorkerRegistry workers_;
   // Those that have ended, in the order in which they did, then the others in order of submission.
   std::vector<std::unique_ptr<JobLife>> jobs_;
-  std::set<std::string> untold_;  // links that the former leader knew and that have not spoken yet
+  // Links that the former leader knew and that have not spoken yet; of a job driver, its job.
+  std::map<std::string, std::string> untold_;
   std::set<std::string> checkpoints_gone_;
   std::set<uint64_t> slow_told_;  // incarnations of workers that were told to drain
   std::vector<Command> out_;

@@ -109,7 +109,9 @@ proto::JobTable DaemonCore::Table() const {
   for (const auto& [id, worker] : workers_.workers()) {
     if (worker.live) table.add_workers(worker.link);
   }
-  for (const std::string& address : untold_) table.add_workers(address);
+  for (const auto& [address, job] : untold_) {
+    if (job.empty()) table.add_workers(address);  // a job driver's is in its record
+  }
   return table;
 }
 

@@ -124,6 +124,11 @@ struct KillDriver {
   int64_t pid = 0;
   uint64_t start_time = 0;
 };
+// The process at `address` is of this job, though it has not called this daemon.
+struct Introduce {
+  std::string address;
+  std::string job;
+};
 struct Answer {
   uint64_t request = 0;
   proto::Outcome outcome;
@@ -137,7 +142,7 @@ struct Say {  // one line of the daemon's log
 };
 
 using Command =
-    std::variant<Send, Persist, StartDriver, WatchDriver, EndFormer, KillDriver, Answer,
+    std::variant<Introduce, Send, Persist, StartDriver, WatchDriver, EndFormer, KillDriver, Answer,
                  ForgetRuns, Say>;
 
 }  // namespace sluice::daemon

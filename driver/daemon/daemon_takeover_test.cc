@@ -58,6 +58,17 @@ TEST_F(TakeoverTest, WhoeverTheTableNamesIsToldUntilItRegisters) {
   EXPECT_EQ(disk_.workers_size(), 1) << "for the one that takes over next";
 }
 
+// Links to job drivers need the job's token and its authority.
+TEST_F(TakeoverTest, AJobDriverThatTheTableNamesIsIntroducedBeforeItIsTold) {
+  RunJob("s3://b/p");
+  Lead("other", 2, disk_);
+  Do(Tick{});
+  ASSERT_EQ(Last<Introduce>().size(), 1u) << "of workers there is nothing to say";
+  EXPECT_EQ(Last<Introduce>()[0].address, "driver:10");
+  EXPECT_EQ(Last<Introduce>()[0].job, "wc");
+  EXPECT_TRUE(std::holds_alternative<Introduce>(last_[0]));
+}
+
 TEST_F(TakeoverTest, ADaemonWithoutAStandbyTellsNobodyAndKeepsNoLinks) {
   Begin();
   WorkerUp("w1");

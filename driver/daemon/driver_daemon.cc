@@ -200,6 +200,10 @@ void DriverDaemon::CarryOut(std::vector<Command> commands) {
   }
 }
 
+void DriverDaemon::Do(const Introduce& command) {
+  transport_->Introduce(command.address, command.job);
+}
+
 void DriverDaemon::Do(const Send& command) {
   transport_->Send(command.to, command.message);
 }

@@ -118,6 +118,7 @@ class DriverDaemon : private Transport::Handler {
   absl::Status CopyBinary(const std::string& leader, const proto::LeaderEntry::Binary& binary);
   absl::Status BeginSeat();
   void CarryOut(std::vector<Command> commands);
+  void Do(const Introduce& command);
   void Do(const Send& command);
   void Do(const Persist& command);
   void Do(const StartDriver& command);

@@ -3,6 +3,7 @@ killed, stopped and woken, told to end; jobs run on with exact totals, and new o
 """
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -22,8 +23,10 @@ WORKERS = ["w0", "w1", "w2"]
 class Drivers:
     """By name; each has a data directory of its own, and all of them one store."""
 
-    def __init__(self, cluster, store, env=None):
+    def __init__(self, cluster, store, env=None, ca=None):
         self.cluster, self.store, self.env = cluster, store, env
+        self.scheme = "https" if ca else "http"
+        self.tls = ssl.create_default_context(cafile=ca) if ca else None
         self.addresses, self.http, self.starts = {}, {}, 0
 
     def start(self, name):
@@ -48,7 +51,8 @@ class Drivers:
     def ready(self, name):
         """As a load balancer sees it."""
         try:
-            with urllib.request.urlopen(f"http://{self.http[name]}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.scheme}://{self.http[name]}/readyz", timeout=2,
+                                        context=self.tls) as answer:
                 return answer.status == 200
         except urllib.error.HTTPError:
             return False
@@ -155,13 +159,16 @@ class Scenario:
         self.undisturbed("one", before)
         print(f"leader ended in order: the standby led {took:.1f} s later")
 
-    def run(self):
+    def begin(self):
         for name in ("a", "b"):
             self.drivers.start(name)
         if not self.drivers.ready("a") or self.drivers.ready("b"):
             raise Failure("the first driver leads, the second stands by")
         for name in WORKERS:
             self.cluster.start_worker(name)
+
+    def run(self):
+        self.begin()
         only_b = [self.cluster.sluice, "worker", "list", f"--driver={self.drivers.addresses['b']}"]
         if subprocess.run(only_b, capture_output=True).returncode != 0:
             raise Failure("a client that knows the standby alone does not find the leader")
@@ -179,6 +186,15 @@ class Scenario:
         self.cluster.run("job", "drain", "one", "--deadline=60s", seconds=90)
         records = judge(output, feeder.given)
         print(f"{records} records, each once and in order")
+
+
+def check_secured(cluster, store, sequence, ca):
+    """On a cluster with TLS and a token: job drivers believe the new leader, and it them."""
+    scenario = Scenario(cluster, Drivers(cluster, store, ca=ca), sequence)
+    scenario.begin()
+    scenario.submit("one")
+    cluster.decided("one", 4)
+    scenario.leader_is_killed()
 
 
 def check(cluster, store, sequence, env=None):

@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from certificates import Authority, make_token  # noqa: E402
 from cluster import Cluster, Failure  # noqa: E402
 from etcd_server import EtcdServer  # noqa: E402
-from standby import Drivers, check  # noqa: E402
+from standby import Drivers, check, check_secured  # noqa: E402
 
 
 def a_rocksdb_store_has_no_standby(cluster):
@@ -39,6 +40,18 @@ def unusable_urls(cluster):
         raise Failure(f"a store that nobody serves gave {done.returncode}: {done.stderr!r}")
 
 
+def secured(cluster, sequence):
+    authority = Authority(cluster.folder, "ca")
+    token = make_token(cluster.folder, "token")
+    certificate, key = authority.issue("node", "127.0.0.1")
+    who = [f"--tls-ca={authority.certificate}", f"--token-file={token}"]
+    serves = [f"--tls-cert={certificate}", f"--tls-key={key}"]
+    cluster.security = lambda name: who if name == "client" else serves + who
+    etcd = EtcdServer(cluster.folder)
+    cluster.workers["etcd"] = etcd.process
+    check_secured(cluster, f"etcd://{etcd.endpoint}/sluice/test", sequence, authority.certificate)
+
+
 def main():
     sluice, sequence = (os.path.abspath(p) for p in sys.argv[1:3])
     with Cluster(sluice) as cluster:
@@ -47,6 +60,8 @@ def main():
         etcd = EtcdServer(cluster.folder)
         cluster.workers["etcd"] = etcd.process
         check(cluster, f"etcd://{etcd.endpoint}/sluice/test", sequence)
+    with Cluster(sluice) as cluster:
+        secured(cluster, sequence)
     print("standby_etcd_test passed")
 
 
