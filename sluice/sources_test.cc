@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -357,6 +358,42 @@ TEST(SocketStream, AFunctionFindsRecordsInTheBytes) {
   server.Send("6;");
   RunUntil(test, numbers, 5);
   EXPECT_THAT(numbers.all(), ElementsAre(1, 22, 333, -4, 6));
+}
+
+// The socket of this process that is connected to the port: a receiver's.
+int SocketTo(int port) {
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    sockaddr_in peer{};
+    socklen_t size = sizeof(peer);
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+        peer.sin_family == AF_INET && ntohs(peer.sin_port) == port) {
+      return fd;
+    }
+  }
+  return -1;
+}
+
+int OptionOf(int fd, int level, int name) {
+  int value = 0;
+  socklen_t size = sizeof(value);
+  EXPECT_EQ(getsockopt(fd, level, name, &value, &size), 0);
+  return value;
+}
+
+// The stream of a server whose host had vanished was silent for good.
+TEST(SocketStream, AServerThatIsGoneWithoutAWordIsMissedWithinHalfAMinute) {
+  Server server;
+  TestContext test;
+  TestOutput lines(test, test.ssc().SocketTextStream("127.0.0.1", server.port()));
+  ASSERT_TRUE(test.RunBatch().ok());
+  server.Accept();
+  const int fd = SocketTo(server.port());
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(OptionOf(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_LE(OptionOf(fd, IPPROTO_TCP, TCP_KEEPIDLE) +
+                OptionOf(fd, IPPROTO_TCP, TCP_KEEPINTVL) * OptionOf(fd, IPPROTO_TCP, TCP_KEEPCNT),
+            30);
 }
 
 TEST(RawSocketStream, StoresBlocksAndConnectsAgainAfterABadFrame) {

@@ -1,7 +1,9 @@
 // The bytes of a TCP server, for a framer. An end of stream, an error, or a server that is not
-// there is no failure: it connects again.
+// there (any more) is no failure: it connects again.
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +21,11 @@ constexpr int kPollMs = 50;
 constexpr int64_t kBackoffMinMs = 100;
 constexpr int64_t kBackoffMaxMs = 5000;
 constexpr size_t kReadSize = 256 << 10;
+// The kernel asks a silent server whether it is still there, and breaks the connection without an
+// answer, within half a minute: a receiver sends nothing that would show it.
+constexpr int kSilentS = 10;
+constexpr int kAskEveryS = 5;
+constexpr int kAskTimes = 4;
 
 class Socket {
  public:
@@ -37,6 +44,16 @@ class Socket {
  private:
   int fd_;
 };
+
+void KeepAlive(const Socket& socket) {
+  const auto set = [&](int level, int name, int value) {
+    setsockopt(socket.fd(), level, name, &value, sizeof(value));
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kSilentS);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kAskEveryS);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kAskTimes);
+}
 
 // Waits for `events` on the socket; false when the receiver is to stop or the time is over.
 bool Await(const Socket& socket, short events, ReceiverSink& sink, int64_t timeout_ms) {
@@ -90,6 +107,7 @@ class SocketReceiver final : public ReceiverBody {
     Socket socket(::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
                            address.ai_protocol));
     if (!socket.open()) return Failed("cannot open a socket for ", errno);
+    KeepAlive(socket);
     if (connect(socket.fd(), address.ai_addr, address.ai_addrlen) == 0) return socket;
     if (errno != EINPROGRESS) return Failed("cannot connect to ", errno);
     if (!Await(socket, POLLOUT, sink, 10'000)) return Failed("cannot connect to ", ETIMEDOUT);
