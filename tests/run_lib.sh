@@ -5,25 +5,37 @@ failed_names=()
 skipped_names=()
 known_tags='sim|kills|crash|install|fuzz|soak|system'
 
+# find_targets WHAT QUERY: labels into `targets`. None at all, as where a BUILD file cannot be
+# loaded, is a failure that WHAT names: a run without tests must not end well.
+find_targets() {
+  local found
+  targets=()
+  if ! found=$(bazel query --noshow_progress "$2") || [ -z "$found" ]; then
+    failed_names+=("$1 (no targets were found)")
+    return 1
+  fi
+  mapfile -t targets <<<"$found"
+}
+
 build_everything() {
   local start=$SECONDS
   echo "== build"
   # Programs and tests only: a library on its own would be compiled in forms that nothing links.
   local targets
-  mapfile -t targets < <(bazel query --noshow_progress 'kind(".*_(binary|test) rule", //...)
-    except attr(tags, "\bmanual\b", //...)' 2>/dev/null)
+  find_targets "the build" 'kind(".*_(binary|test) rule", //...)
+    except attr(tags, "\bmanual\b", //...)' || return
   bazel build --keep_going "${targets[@]}" || failed_names+=("the build (see above)")
   echo "== build: $((SECONDS - start)) s"
 }
 
-# The test targets of one tag ("unit": of none of the known tags), one label a line.
-targets_of() {
+# The query for the test targets of one tag ("unit": of none of the known tags).
+tests_of() {
   local all="tests(//...) except attr(tags, '\\bmanual\\b', tests(//...))"
   if [ "$1" = unit ]; then
-    bazel query --noshow_progress "$all except attr(tags, '\\b($known_tags)\\b', tests(//...))"
+    echo "$all except attr(tags, '\\b($known_tags)\\b', tests(//...))"
   else
-    bazel query --noshow_progress "attr(tags, '\\b$1\\b', $all)"
-  fi 2>/dev/null
+    echo "attr(tags, '\\b$1\\b', $all)"
+  fi
 }
 
 # set_aside TAG REASON: moves the targets with this tag from `targets` to the skipped.
@@ -52,8 +64,7 @@ set_aside_impossible() {
 run_part() {
   local title=$1 tag=$2 start=$SECONDS targets
   shift 2
-  mapfile -t targets < <(targets_of "$tag")
-  [ ${#targets[@]} -gt 0 ] || return 0
+  find_targets "$title" "$(tests_of "$tag")" || return
   echo "== $title: ${#targets[@]} targets"
   set_aside_impossible "$tag"
   if [ ${#targets[@]} -gt 0 ]; then
@@ -74,7 +85,6 @@ run_part() {
 # ends with 77 when something that it needs is not on this machine.
 run_script() {
   local title=$1 script=$2 start=$SECONDS
-  [ -x "$script" ] || return 0
   echo "== $title: $script"
   "$script"
   case $? in

@@ -23,13 +23,11 @@ for word in "$@"; do
 done
 end_own_bazel_server_at_exit
 if [ ${#targets[@]} -eq 0 ]; then
-  mapfile -t targets < <(targets_of unit)
-  if [ "$sanitizer" = tsan ]; then
-    mapfile -t targets < <(bazel query --noshow_progress "set(${targets[*]}) except
-      rdeps(set(${targets[*]}), //third_party:grpc + //third_party:rocksdb)" 2>/dev/null)
-  fi
+  query=$(tests_of unit)
+  [ "$sanitizer" != tsan ] || query="let all = $query in
+    \$all except rdeps(\$all, //third_party:grpc + //third_party:rocksdb)"
+  find_targets "$sanitizer" "$query" || { echo "tests/sanitize.sh: no targets" >&2; exit 1; }
 fi
-[ ${#targets[@]} -gt 0 ] || { echo "tests/sanitize.sh: no targets" >&2; exit 1; }
 echo "== $sanitizer: ${#targets[@]} targets"
 bazel test --keep_going --test_summary=short --config="$sanitizer" \
   "${options[@]+"${options[@]}"}" "${targets[@]}"
