@@ -303,8 +303,13 @@ void BlockDesk::UpdateHolders(LoggedBlock& block, const BlockId& key,
     if (std::find(all.begin(), all.end(), holder) == all.end()) all.push_back(holder);
   }
   if (all.size() == block.holders.size() && !stored) return;
-  // Only serving holders are worth naming; a name that is gone would keep a lost block alive.
-  std::erase_if(all, [&](const std::string& id) { return !held_[id].contains(key); });
+  // A name that is gone would keep a lost block alive; one that is dropped before its worker has
+  // answered would give up a block that it has.
+  std::erase_if(all, [&](const std::string& id) {
+    const auto worker = members_->workers().find(id);
+    if (held_[id].contains(key) || worker == members_->workers().end()) return false;
+    return worker->second.lost ? worker->second.gone : worker->second.answered;
+  });
   proto::Entry entry;
   *entry.mutable_block_added()->mutable_block() = block.info;
   if (stored) entry.mutable_block_added()->mutable_block()->set_in_store(true);

@@ -135,6 +135,14 @@ class Books {
     for (size_t i = 0; i < holders.size(); ++i) AddHolder(announce, holders[i], incarnations[i]);
     Announce(announce);
   }
+  // A former job driver has added it.
+  void AddLogged(uint64_t number, const std::vector<std::string>& holders) {
+    proto::Entry entry;
+    *entry.mutable_block_added()->mutable_block() = Block(number);
+    for (const std::string& holder : holders) entry.mutable_block_added()->add_holders(holder);
+    log_.Enqueue(std::move(entry));
+    MakeDurable();
+  }
   // Its worker could not seal it.
   void AnnounceUnsealed(uint64_t number) {
     proto::BlockAnnounce announce;

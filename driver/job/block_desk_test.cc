@@ -223,6 +223,27 @@ TEST(BlockDeskTest, ALateInventoryOfADaemonThatWasStartedAnewIsNotItsSuccessors)
   EXPECT_EQ(books.Holders(1), Names{"w0"});
 }
 
+// The first answer to a new job driver made it log the holders anew, without those who had not
+// answered yet; when that one died, the block counted as lost, though they had it.
+TEST(BlockDeskTest, AHolderThatHasNotAnsweredYetStaysNamed) {
+  Books books;
+  books.Add("w2");
+  books.List();
+  books.AddLogged(1, {"w0", "w1"});
+  books.Pass(1'000);
+  books.Inventory("w2", books.SessionTo("w2")->number(), {1});
+  EXPECT_EQ(books.Holders(1), Names{"w2"});
+  books.Restart("w2");
+  EXPECT_FALSE(books.Lost(1));
+  const uint64_t second = books.SessionTo("w1")->number();
+  books.Inventory("w0", books.SessionTo("w0")->number());
+  EXPECT_FALSE(books.Lost(1));
+  books.Inventory("w1", second);
+  books.Pass(1'000);
+  books.Inventory("w2", books.SessionTo("w2")->number(), {}, 0, 2);
+  EXPECT_TRUE(books.Lost(1));
+}
+
 // The copies of two workers that drain together counted as enough.
 TEST(BlockDeskTest, ABlockIsCopiedAwayFromAHolderThatDrains) {
   Books books;
