@@ -231,16 +231,16 @@ TEST(BlockDeskTest, AHolderThatHasNotAnsweredYetStaysNamed) {
   books.List();
   books.AddLogged(1, {"w0", "w1"});
   books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number(), second = books.SessionTo("w1")->number();
   books.Inventory("w2", books.SessionTo("w2")->number(), {1});
   EXPECT_EQ(books.Holders(1), Names{"w2"});
   books.Restart("w2");
-  EXPECT_FALSE(books.Lost(1));
-  const uint64_t second = books.SessionTo("w1")->number();
-  books.Inventory("w0", books.SessionTo("w0")->number());
-  EXPECT_FALSE(books.Lost(1));
-  books.Inventory("w1", second);
   books.Pass(1'000);
   books.Inventory("w2", books.SessionTo("w2")->number(), {}, 0, 2);
+  EXPECT_FALSE(books.Lost(1));
+  books.Inventory("w0", first);
+  EXPECT_FALSE(books.Lost(1));
+  books.Inventory("w1", second);
   EXPECT_TRUE(books.Lost(1));
 }
 
