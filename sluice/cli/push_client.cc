@@ -39,29 +39,48 @@ absl::Status Final(const grpc::Status& status) {
   return denied ? absl::PermissionDeniedError(status.error_message()) : absl::OkStatus();
 }
 
-// One connection to one receiver. Two threads: the caller's writes, one of its own reads.
+// One connection to one receiver. Three threads: the caller's writes, of its own one reads, and one
+// looks for a successor of a receiver that is silent.
 class Session {
  public:
-  Session(const std::string& address, const PushOptions& options, PushWindow* window)
-      : window_(window), channel_(MakeChannel(address, options.security, options.job)) {
+  Session(const std::string& address, const PushOptions& options, PushWindow* window,
+          const FindReceiver& find)
+      : address_(address),
+        ask_after_(options.ask_after),
+        find_(find),
+        window_(window),
+        channel_(MakeChannel(address, options.security, options.job)) {
     Authorize(context_, options.security, options.job);
     hello_.set_stream(options.stream);
     hello_.set_producer(options.producer);
   }
 
-  // Until all is acknowledged or the connection broke (both OK), or it makes no sense to go on.
+  // Until all is acknowledged, the connection broke or the receiver has a successor (all OK), or it
+  // makes no sense to go on.
   absl::Status Run(LineReader* input) {
     if (!channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectFor)) {
       return absl::OkStatus();
     }
+    std::thread watcher([this] { Watch(); });
+    const absl::Status status = Talk(input);
+    {
+      std::lock_guard lock(mutex_);
+      ended_ = true;
+      changed_.notify_all();
+    }
+    watcher.join();
+    return not_found_.ok() ? status : not_found_;
+  }
+
+ private:
+  absl::Status Talk(LineReader* input) {
     auto stub = proto::Push::NewStub(channel_);
     stream_ = stub->Push(&context_);
     proto::PushReply first;
     if (stream_->Write(hello_) && stream_->Read(&first)) {
       absl::Status refused = Final(first.refused());
       if (!refused.ok()) return context_.TryCancel(), refused;
-      window_->Acknowledged(first.last());
-      window_->Rewind();
+      Begin(first);
       std::thread reader([this] { ReadReplies(); });
       absl::Status status = WriteAll(input);
       if (!Over()) context_.TryCancel();  // else its own end would not be seen
@@ -73,13 +92,41 @@ class Session {
     return Final(stream_->Finish());
   }
 
- private:
+  void Begin(const proto::PushReply& first) {
+    std::lock_guard lock(mutex_);
+    ++replies_;
+    window_->Acknowledged(first.last());
+    window_->Rewind();
+  }
+
+  // Ends the call to a receiver that has a successor: one whose worker hangs, or is cut off from
+  // its job driver, may keep the connection and never answer.
+  void Watch() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      const int64_t heard = replies_;
+      if (changed_.wait_for(lock, ask_after_, [this] { return ended_; })) return;
+      if (replies_ != heard || !OwesAnswer()) continue;
+      lock.unlock();
+      const absl::StatusOr<std::string> now = find_();
+      lock.lock();
+      if (now.ok() && (now->empty() || *now == address_)) continue;
+      if (replies_ != heard && now.ok()) continue;
+      not_found_ = now.status();
+      context_.TryCancel();
+      return;
+    }
+  }
+
+  bool OwesAnswer() const { return replies_ == 0 || window_->acknowledged() < window_->added(); }
+
   void ReadReplies() {
     proto::PushReply reply;
     bool going = true;
     bool read = false;
     while (going && (read = stream_->Read(&reply))) {
       std::lock_guard lock(mutex_);
+      ++replies_;
       window_->Acknowledged(reply.last());
       if (reply.has_refused() && reply.refused().exit_code() != 0) {
         refused_ = Final(reply.refused());
@@ -158,6 +205,9 @@ class Session {
     return stream_->Write(request);
   }
 
+  const std::string address_;
+  const std::chrono::milliseconds ask_after_;
+  const FindReceiver& find_;
   PushWindow* const window_;
   const std::shared_ptr<grpc::Channel> channel_;
   grpc::ClientContext context_;
@@ -167,18 +217,21 @@ class Session {
   std::condition_variable changed_;
   bool broken_ = false;  // nothing more will be acknowledged
   bool over_ = false;    // the call has ended by itself
+  bool ended_ = false;   // the session
+  int64_t replies_ = 0;
   absl::Status refused_;
+  absl::Status not_found_;  // why nobody else is to be looked for either
 };
 
 }  // namespace
 
 absl::StatusOr<int64_t> PushLines(int fd, const PushOptions& options, PushWindow* window,
-                                  const std::function<absl::StatusOr<std::string>()>& find) {
+                                  const FindReceiver& find) {
   LineReader input(fd);
   while (!window->Done()) {
     ASSIGN_OR_RETURN(std::string address, find());
     if (!address.empty()) {
-      Session session(address, options, window);
+      Session session(address, options, window, find);
       RETURN_IF_ERROR(session.Run(&input));
     }
     if (!window->Done()) std::this_thread::sleep_for(kRetryAfter);

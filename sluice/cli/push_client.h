@@ -1,6 +1,7 @@
 // The producer's end of a reliable stream: numbered records, sent again until acknowledged.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -70,12 +71,17 @@ struct PushOptions {
   std::string producer;
   std::string job;
   Security security;
+  // A receiver that owes an answer for so long may have a successor: `find` is asked.
+  std::chrono::milliseconds ask_after{3000};
 };
 
+// Gives an empty address while no receiver is up, and an error when it makes no sense to go on.
+// Called on several threads, one after another.
+using FindReceiver = std::function<absl::StatusOr<std::string>()>;
+
 // Sends lines of `fd` to the receiver at the addresses that `find` names, until all are
-// acknowledged; gives their number. `find` gives an empty address while no receiver is up, and an
-// error when it makes no sense to go on.
+// acknowledged; gives their number.
 absl::StatusOr<int64_t> PushLines(int fd, const PushOptions& options, PushWindow* window,
-                                  const std::function<absl::StatusOr<std::string>()>& find);
+                                  const FindReceiver& find);
 
 }  // namespace sluice::cli

@@ -1,7 +1,9 @@
-// The push client against a receiver that takes small messages only.
+// The push client against receivers that take small messages only, or do not answer.
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <string>
 #include <thread>
 
@@ -17,7 +19,7 @@ using testing::HasSubstr;
 
 class Receiver : public proto::Push::Service {
  public:
-  explicit Receiver(int message_bytes_max) {
+  explicit Receiver(int message_bytes_max, int replies_max = INT_MAX) : replies_max_(replies_max) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -30,20 +32,21 @@ class Receiver : public proto::Push::Service {
   grpc::Status Push(grpc::ServerContext*, Stream* stream) override {
     proto::PushRequest request;
     proto::PushReply reply;
-    while (stream->Read(&request)) {
+    for (int replies = 0; stream->Read(&request); ++replies) {
       if (request.records_size() > 0) reply.set_last(request.first() + request.records_size() - 1);
-      stream->Write(reply);
+      if (replies < replies_max_) stream->Write(reply);
     }
     return grpc::Status::OK;
   }
   const std::string& address() const { return address_; }
 
  private:
+  const int replies_max_;  // of each call
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
 };
 
-absl::StatusOr<int64_t> Push(const Receiver& receiver, const std::string& lines) {
+absl::StatusOr<int64_t> Push(const std::string& lines, const FindReceiver& find) {
   int fds[2];
   EXPECT_EQ(pipe(fds), 0);
   std::thread writer([&] {
@@ -53,13 +56,16 @@ absl::StatusOr<int64_t> Push(const Receiver& receiver, const std::string& lines)
   PushOptions options;
   options.stream = "lines";
   options.producer = "p";
+  options.ask_after = std::chrono::milliseconds(10);
   PushWindow window({});
-  const auto pushed = PushLines(fds[0], options, &window, [&]() -> absl::StatusOr<std::string> {
-    return receiver.address();
-  });
+  const auto pushed = PushLines(fds[0], options, &window, find);
   writer.join();
   close(fds[0]);
   return pushed;
+}
+
+absl::StatusOr<int64_t> Push(const Receiver& receiver, const std::string& lines) {
+  return Push(lines, [&] { return absl::StatusOr<std::string>(receiver.address()); });
 }
 
 TEST(PushClient, LongLinesAreSentInMessagesThatTheReceiverTakes) {
@@ -76,6 +82,31 @@ TEST(PushClient, ALineThatNoMessageHoldsIsNamedInsteadOfSentForEver) {
   const auto pushed = Push(receiver, "a\nb\n" + std::string(3 << 20, 'x') + "\nc\n");
   EXPECT_EQ(pushed.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(pushed.status().message(), HasSubstr("line 3, of 3145728 bytes"));
+}
+
+// The worker of the first hangs; its connection is whole.
+TEST(PushClient, GoesOnAtTheSuccessorOfAReceiverThatTakesRecordsAndNeverAnswers) {
+  for (const int replies : {0, 1}) {
+    const Receiver mute(2 << 20, replies), successor(2 << 20);
+    int asked = 0;
+    const auto pushed = Push("a\nb\nc\n", [&] {
+      // It is placed only after a while.
+      const std::string places[] = {mute.address(), mute.address(), "", successor.address()};
+      return absl::StatusOr<std::string>(places[std::min(asked++, 3)]);
+    });
+    ASSERT_TRUE(pushed.ok()) << pushed.status();
+    EXPECT_EQ(*pushed, 3) << "a receiver of " << replies << " replies";
+  }
+}
+
+TEST(PushClient, EndsWithAJobWhoseReceiverNeverAnswers) {
+  const Receiver mute(2 << 20, 1);
+  int asked = 0;
+  const auto pushed = Push("a\n", [&]() -> absl::StatusOr<std::string> {
+    if (asked++ == 0) return mute.address();
+    return absl::NotFoundError("the job has ended");
+  });
+  EXPECT_EQ(pushed.status().code(), absl::StatusCode::kNotFound);
 }
 
 }  // namespace

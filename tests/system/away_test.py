@@ -1,5 +1,5 @@
 """Workers that are away: every one is gone and none returns, with the received-data log and without
-it, or one is stopped for thirty leases and wakes up among the others.
+it, or one is stopped for thirty leases and wakes up among the others; or its daemon alone is.
 
 usage: away_test.py SLUICE GATE
 """
@@ -122,11 +122,29 @@ def one_sleeps(sluice, gate):
         print(f"ok asleep for {LEASES} leases: {len(run.lines)} lines exact")
 
 
+def a_receivers_daemon_hangs(sluice, gate):
+    """The receiver itself is up and takes records; whoever pushes finds its successor."""
+    with Cluster(sluice) as cluster:
+        run = Run(cluster, gate, ["received_log=on"])
+        run.push()
+        (holder, _), = cluster.executors("away", "receivers")
+        daemon = next(w["pid"] for w in cluster.worker_list() if w["id"] == holder)
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            run.push()
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+        run.job_is("RUNNING")
+        run.push()
+        print(f"ok a receiver whose daemon hung: {len(run.lines)} lines exact")
+
+
 def main():
     sluice, gate = (os.path.abspath(p) for p in sys.argv[1:3])
     none_returns(sluice, gate)
     all_copies_are_lost(sluice, gate)
     one_sleeps(sluice, gate)
+    a_receivers_daemon_hangs(sluice, gate)
     print("away_test passed")
 
 
