@@ -36,9 +36,13 @@ std::string FlagOrVariable(const Typed& typed, const std::string& flag, const ch
   return typed.Get(flag, value == nullptr ? "" : value);
 }
 
+// The deadline of a call is that of reaching the driver.
 absl::Status FromGrpc(const grpc::Status& status, const std::string& address) {
   if (status.ok()) return absl::OkStatus();
   std::string text = status.error_message();
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return absl::UnavailableError("the driver at " + address + " does not answer");
+  }
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
     text = "lost the driver at " + address + ": " + text;
   } else if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED) {

@@ -1,10 +1,12 @@
 """Workers that are away: every one is gone and none returns, with the received-data log and without
-it, or one is stopped for thirty leases and wakes up among the others; or its daemon alone is.
+it, or one is stopped for thirty leases and wakes up among the others; or its daemon alone is, or
+the driver's.
 
 usage: away_test.py SLUICE GATE
 """
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -139,12 +141,51 @@ def a_receivers_daemon_hangs(sluice, gate):
         print(f"ok a receiver whose daemon hung: {len(run.lines)} lines exact")
 
 
+def the_driver_hangs(sluice, gate):
+    """Whoever pushes meanwhile, and whose receiver has moved, waits for it and loses nothing."""
+    with Cluster(sluice) as cluster:
+        run = Run(cluster, gate, ["received_log=on"])
+        said = cluster.path("push.log")
+        with open(said, "w") as log:
+            client = subprocess.Popen(
+                cluster.client_words("push", f"--driver={cluster.address}", "--job=away",
+                                     "--stream=lines", "--connect-timeout=1s"),
+                text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+
+        def give():
+            more = gate_lines(len(run.lines), LINES)
+            run.lines += more
+            client.stdin.write("".join(line + "\n" for line in more))
+            client.stdin.flush()
+
+        def tries_again():
+            with open(said) as log:
+                return "trying again" in log.read()
+        give()
+        run.job.await_sums(run.lines)
+        (holder, _), = cluster.executors("away", "receivers")
+        worker = next(w["pid"] for w in cluster.worker_list() if w["id"] == holder)
+        cluster.driver.kill(signal.SIGSTOP)
+        try:
+            kill(worker)
+            wait_until(tries_again, "push to miss the driver")
+        finally:
+            cluster.driver.kill(signal.SIGCONT)
+        give()
+        out, _ = client.communicate(timeout=60)
+        if client.returncode != 0 or out != f"acknowledged {len(run.lines)}\n":
+            raise Failure(f"push ended with {client.returncode} and said {out!r}")
+        run.job.await_sums(run.lines)
+        print(f"ok a driver that hung: {len(run.lines)} lines exact")
+
+
 def main():
     sluice, gate = (os.path.abspath(p) for p in sys.argv[1:3])
     none_returns(sluice, gate)
     all_copies_are_lost(sluice, gate)
     one_sleeps(sluice, gate)
     a_receivers_daemon_hangs(sluice, gate)
+    the_driver_hangs(sluice, gate)
     print("away_test passed")
 
 
