@@ -109,7 +109,13 @@ absl::Status GatherRolled(const RollOutput& roll, const Output& output, const Re
   return sink(output.footer);
 }
 
-absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64_t epoch) {
+absl::StatusOr<std::string> ReadStagedFile(const std::string& directory,
+                                           const std::string& name) {
+  return FileOps::Posix()->Read(directory + "/" + name);
+}
+
+absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64_t epoch,
+                            const ReadPart& read) {
   const std::string directory = ParentOf(roll.target);
   if (StagedBytes(roll) == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const bool made, IsThere(roll.target));
@@ -119,11 +125,13 @@ absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64
                 roll.job_instance, roll.to_ms, roll.output, epoch);
   const std::string aside = directory + name;
   NewFile file(aside);
-  const ReadPart read = [](const std::string& at, const std::string& part) {
-    return FileOps::Posix()->Read(at + "/" + part);
-  };
-  RETURN_IF_ERROR(
-      GatherRolled(roll, output, read, [&](std::string_view bytes) { return file.Write(bytes); }));
+  const absl::Status gathered =
+      GatherRolled(roll, output, read, [&](std::string_view bytes) { return file.Write(bytes); });
+  if (absl::IsDataLoss(gathered)) {  // or another driver made the file meanwhile, and swept
+    ASSIGN_OR_RETURN(const bool made_now, IsThere(roll.target));
+    if (made_now) return FileOps::Posix()->SyncDirectory(directory);
+  }
+  RETURN_IF_ERROR(gathered);
   if (const absl::Status synced = file.Sync(); !synced.ok()) {
     unlink(aside.c_str());  // its pages may be lost, and a second sync would not tell: a new file
     return synced;

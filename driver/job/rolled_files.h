@@ -28,6 +28,8 @@ absl::Status GatherRolled(const RollOutput& roll, const Output& output, const Re
 // made before. Where nothing was staged there is no file. `epoch` keeps the files apart that two
 // incarnations of the job driver are making. Data loss: parts are missing, and no file is there.
 // Anything else may pass; try again.
-absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64_t epoch);
+absl::StatusOr<std::string> ReadStagedFile(const std::string& directory, const std::string& name);
+absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64_t epoch,
+                            const ReadPart& read = ReadStagedFile);
 
 }  // namespace sluice

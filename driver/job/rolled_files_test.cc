@@ -98,6 +98,20 @@ TEST_F(RolledFilesTest, PartsThatAreMissingOrCutAreNotTakenForEmptyOnes) {
   EXPECT_EQ(Make().code(), absl::StatusCode::kDataLoss);
 }
 
+// A driver that was replaced, and still at it: what its successor did not find was taken for lost.
+TEST_F(RolledFilesTest, PartsThatAnotherDriverSweptWhileTheyWereReadAreNotLost) {
+  Stage(1000, {"a,1\n", "b,2\n"});
+  const ReadPart read = [&](const std::string& directory, const std::string& name) {
+    if (name == "part-00001") {
+      EXPECT_TRUE(Make(1).ok());
+      SweepStaged({output_.prefix, "", 7, 0}, 2000);
+    }
+    return ReadStagedFile(directory, name);
+  };
+  EXPECT_TRUE(MakeRolledFile(roll_, output_, 2, read).ok());
+  EXPECT_EQ(Content(roll_.target), "word,n\na,1\nb,2\nend\n");
+}
+
 TEST_F(RolledFilesTest, BatchesWithoutRecordsGiveNoFile) {
   roll_.staged.emplace_back();
   ASSERT_TRUE(Make().ok());

@@ -68,10 +68,15 @@ absl::Status MakeRolledObject(OutputBuckets* buckets, const RollOutput& roll,
     return part.bucket->Get(part.key);
   };
   std::string bytes;
-  RETURN_IF_ERROR(GatherRolled(roll, output, read, [&](std::string_view piece) {
+  const absl::Status gathered = GatherRolled(roll, output, read, [&](std::string_view piece) {
     bytes += piece;
     return absl::OkStatus();
-  }));
+  });
+  if (absl::IsDataLoss(gathered)) {  // or another driver made the object meanwhile, and swept
+    ASSIGN_OR_RETURN(const bool made_now, target.bucket->Has(target.key));
+    if (made_now) return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(gathered);
   return target.bucket->PutOnce(target.key, bytes,
                                 Nonce(roll.job_instance, roll.to_ms, roll.output));
 }

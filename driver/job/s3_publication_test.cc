@@ -156,6 +156,19 @@ TEST_F(S3PublicationTest, PartsOfSeveralBatchesBecomeOneObject) {
   ASSERT_TRUE(MakeRolledObject(&buckets_, roll_, output_).ok());  // though the parts are gone
 }
 
+// A driver that was replaced, and still at it: what its successor did not find was taken for lost.
+TEST_F(S3PublicationTest, PartsThatAnotherDriverSweptWhileTheyWereReadAreNotLost) {
+  StageRolled(1000, {"a\n", "b\n"});
+  s3_.Add({.method = "GET", .key_part = "part-00001", .status = 404, .code = "NoSuchKey",
+           .before = [this] {
+             EXPECT_TRUE(MakeRolledObject(&buckets_, roll_, output_).ok());
+             EXPECT_TRUE(
+                 SweepStagedObjects(&buckets_, {output_.prefix, "", kJob, 0}, 2000).ok());
+           }});
+  EXPECT_TRUE(MakeRolledObject(&buckets_, roll_, output_).ok());
+  EXPECT_EQ(*bucket_->Get("p/out-1000-2000-7.csv"), "head\na\nb\n");
+}
+
 TEST_F(S3PublicationTest, ARolledObjectThatWasPutWithoutAnAnswerIsOurs) {
   StageRolled(1000, {"a\n"});
   s3_.Add({.method = "PUT", .key_part = "out-1000-2000", .effect = true});
