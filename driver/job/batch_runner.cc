@@ -12,6 +12,8 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kGrantAgainUs = 2'000'000;
+// Of compositions under way: records of letters and queues are in them. Below what a peer takes.
+constexpr uint64_t kGrantBytesMax = uint64_t{64} << 20;
 constexpr uint64_t kLetterBytesMax = uint64_t{32} << 20;  // of a batch: they are in the log
 // A daemon without room for a delta must not hold up the job, whose checkpoints make room.
 constexpr MonotonicTime kDeltaPatienceUs = 2'000'000;
@@ -199,12 +201,19 @@ void BatchRunner::Grant(MonotonicTime now, const Progress& progress,
   // While enough are under way, those that are behind wait for each other and travel together.
   const bool more = under_way <= options_.batches_in_flight_max / 2;
   uint32_t in_flight = 0;
+  uint64_t bytes = 0;
   for (BatchRun& run : runs_) {
     if (++in_flight > options_.batches_in_flight_max) break;
+    bytes += run.bytes;
     if (run.granted && now - run.sent < kGrantAgainUs) continue;
     if (!run.granted && !more) break;
     if (!run.granted && !InputReady(state_->planned().at(run.batch_ms))) break;
-    if (!run.granted) run.first_sent = now;
+    if (!run.granted) {
+      const uint64_t needed = state_->planned().at(run.batch_ms).ByteSizeLong();
+      if (in_flight > 1 && bytes + needed > kGrantBytesMax) break;
+      bytes += run.bytes = needed;
+      run.first_sent = now;
+    }
     run.granted = true;
     run.sent = now;
     due.push_back(&run);

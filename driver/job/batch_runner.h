@@ -28,6 +28,7 @@ struct BatchRun {
   bool rebuild = false;
   bool checkpoint = false;
   bool granted = false;
+  uint64_t bytes = 0;  // of its composition, which its grants carry; known when it is granted
   MonotonicTime sent = 0;
   MonotonicTime first_sent = 0;
   MonotonicTime reported = 0;  // when its last report was seen
@@ -70,7 +71,8 @@ class BatchRunner {
   // Drops all runs and takes the members of the new generation, in order.
   void Begin(const proto::Grant& grant);
   void Add(int64_t batch_ms, bool rebuild, bool checkpoint);
-  // Sends what may be granted now, several batches in one message; repeats what got no report.
+  // Sends what may be granted now, several batches in one message; repeats what got no report. What
+  // is under way is bounded in number and, but for one batch alone, in bytes: so is the message.
   // Where tasks have effects outside, a batch that would be alone under way is granted only with
   // the permission for them, so that it costs no message of its own.
   void Grant(MonotonicTime now, const Progress& progress, std::vector<DriverCommand>& out);

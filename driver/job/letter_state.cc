@@ -29,6 +29,12 @@ void LetterState::Planned(const proto::Composition& composition) {
   std::erase_if(waiting_, [&](const auto& records) { return stages.contains(records.stage()); });
 }
 
+uint64_t LetterState::waiting_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& records : waiting_) bytes += records.records().batch().size();
+  return bytes;
+}
+
 void LetterState::Renumber(const std::map<uint32_t, uint32_t>& stages) {
   std::erase_if(waiting_, [&](const auto& records) { return !stages.contains(records.stage()); });
   for (auto& records : waiting_) records.set_stage(stages.at(records.stage()));

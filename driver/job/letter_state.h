@@ -31,6 +31,7 @@ class LetterState {
   }
   // In the order of the log.
   const std::vector<proto::LettersReplayed::Records>& waiting() const { return waiting_; }
+  uint64_t waiting_bytes() const;
 
  private:
   uint64_t count_ = 0;

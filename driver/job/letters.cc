@@ -8,6 +8,12 @@
 #include "driver/job/job_driver_core.h"
 
 namespace sluice {
+namespace {
+
+// Of letters that wait for one batch, which travels in one message.
+constexpr uint64_t kWaitingBytesMax = uint64_t{48} << 20;
+
+}  // namespace
 
 void JobDriverCore::SayLetters(const proto::Decided& decided) {
   if (decided.letters_size() == 0) return;
@@ -33,7 +39,7 @@ std::optional<uint32_t> JobDriverCore::StageOfLetter(const proto::Letter& letter
 }
 
 // What is logged is the decision: the next batch to be planned takes the records. A letter that was
-// taken before is not taken again, whoever asks.
+// taken before is not taken again, whoever asks. What would be too much for one batch is refused.
 void JobDriverCore::OnReplay(const proto::ReplayLetters& replay) {
   if (!begun_ || replay.request() == replay_answer_.request()) return;
   proto::ReplayAnswer answer;
@@ -41,6 +47,7 @@ void JobDriverCore::OnReplay(const proto::ReplayLetters& replay) {
   proto::LettersReplayed taken;
   std::map<std::pair<uint32_t, uint32_t>, EncodedBatch> records;  // by stage and fixed size
   std::set<std::pair<int64_t, uint32_t>> seen;
+  uint64_t bytes = state_.letters().waiting_bytes();
   for (const proto::Letter& letter : replay.letters()) {
     const bool known =
         letter.number() != 0 && letter.batch_ms() <= log_.durable().last_decided_ms();
@@ -55,7 +62,11 @@ void JobDriverCore::OnReplay(const proto::ReplayLetters& replay) {
               : absl::StrCat("whose source is not in the program: ", letter.source_key())));
     } else if (final_ms_ != 0) {
       answer.set_refused("the job is ending");
+    } else if (bytes + letter.raw().size() > kWaitingBytesMax) {
+      answer.set_refused(absl::StrCat("too many wait for the next batch, ", bytes,
+                                      " bytes; try again when they have run"));
     } else if (seen.insert({letter.batch_ms(), letter.number()}).second) {
+      bytes += letter.raw().size();
       auto& name = *taken.add_letters();
       name.set_batch_ms(letter.batch_ms());
       name.set_number(letter.number());

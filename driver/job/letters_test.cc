@@ -99,6 +99,11 @@ class LettersTest : public testing::Test {
     const proto::Decided decided = InLog();
     return {decided.letters().begin(), decided.letters().end()};
   }
+  // Two of them fit into no message.
+  static std::vector<proto::Letter> Large(std::vector<proto::Letter> letters) {
+    for (proto::Letter& letter : letters) letter.set_raw(std::string(size_t{45} << 20, 'x'));
+    return letters;
+  }
   // What the batches planned since then have of records of the plan.
   uint64_t Inlined() {
     uint64_t records = 0;
@@ -287,6 +292,33 @@ TEST_F(LettersTest, ThatTheyAreTakenIsSaidWhenItIsDurable) {
   cluster_->hold_log = false;
   cluster_->MakeDurable();
   EXPECT_EQ(cluster_->core().Status().replay().taken(), 2u);
+}
+
+// What is too large for one message is never sent, and the job waited for its batch for ever.
+TEST_F(LettersTest, MoreThanABatchMayCarryIsRefusedUntilTheRestHasRun) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  const std::vector<proto::Letter> large = Large(Both());
+  EXPECT_EQ(Replay(1, {large[0]}).taken(), 1u);
+  EXPECT_THAT(Replay(2, {large[1]}).refused(), HasSubstr("try again when they have run"));
+  ASSERT_TRUE(cluster_->RunUntil([&] { return Inlined() > 0; }));
+  EXPECT_EQ(Replay(3, {large[1]}).taken(), 1u);
+}
+
+TEST_F(LettersTest, BatchesThatRunAgainTogetherFitIntoAMessage) {
+  PushTen();
+  ASSERT_TRUE(Decided());
+  uint64_t request = 0;
+  for (const proto::Letter& letter : Large(Both())) {
+    ASSERT_EQ(Replay(++request, {letter}).taken(), 1u);
+    ASSERT_TRUE(cluster_->RunUntil([&] { return Inlined() == request; }));
+  }
+  ASSERT_TRUE(cluster_->RunUntil([&] { return state().records_total() == 12; }));
+  const int64_t decided_ms = state().last_decided_ms();
+  cluster_->batch_grants.clear();
+  cluster_->Exit(cluster_->grants.back().members(0).executor(), true);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return state().last_decided_ms() > decided_ms; }));
+  for (const auto& grant : cluster_->batch_grants) EXPECT_LT(grant.ByteSizeLong(), 80u << 20);
 }
 
 TEST_F(LettersTest, AKeyWithItsValuesIsRefusedByName) {
