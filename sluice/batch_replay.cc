@@ -1,6 +1,7 @@
 #include "sluice/batch_replay.h"
 
 #include <deque>
+#include <set>
 #include <utility>
 
 #include "checkpoint/received_objects.h"
@@ -56,15 +57,13 @@ BatchReplay::BatchReplay(const StagePlan* plan, const proto::JobBegun& job, Obje
       codec_(codec),
       blocks_(std::make_unique<Blocks>(objects)),
       paper_(std::make_unique<Paper>()) {
-  TaskSetup setup;
-  setup.plan = plan_;
-  setup.job_instance = job_.job_instance();
-  setup.zero_ms = job_.zero_ms();
-  setup.batch_interval_ms = job_.batch_interval_ms();
-  setup.key_groups = job_.key_groups();
-  setup.blocks = blocks_.get();
-  setup.outputs = paper_.get();
-  runner_ = std::make_unique<TaskRunner>(setup, 0);
+  setup_.plan = plan_;
+  setup_.job_instance = job_.job_instance();
+  setup_.zero_ms = job_.zero_ms();
+  setup_.batch_interval_ms = job_.batch_interval_ms();
+  setup_.key_groups = job_.key_groups();
+  setup_.blocks = blocks_.get();
+  setup_.outputs = paper_.get();
   ExecutorCoreOptions options;
   options.executor = kExecutor;
   options.job_instance = job_.job_instance();
@@ -105,14 +104,17 @@ absl::Status BatchReplay::Load(const Manifest* manifest) {
   return load_;
 }
 
-proto::GrantedBatch BatchReplay::Granted(const proto::Composition& composition,
-                                         const proto::Decided* decided, bool outputs) const {
+proto::GrantedBatch BatchReplay::Granted(const proto::ReplayCase::Batch& batch,
+                                         bool outputs) const {
+  const proto::Composition& composition = batch.composition();
+  std::set<std::string> lost;
+  for (const proto::BlockName& name : batch.lost()) lost.insert(ObjectOfBlock(name));
   proto::GrantedBatch granted;
   granted.set_batch_ms(composition.batch_ms());
   granted.set_previous_ms(previous_ms_);
   granted.set_rebuild(!outputs);
   *granted.mutable_values() = composition.values();
-  if (decided != nullptr) *granted.mutable_left_out() = decided->left_out();
+  AddLeftOut(batch, granted);
   for (const auto& source : composition.sources()) {
     auto& stage = *granted.add_stages();
     stage.set_stage(source.stage());
@@ -121,15 +123,36 @@ proto::GrantedBatch BatchReplay::Granted(const proto::Composition& composition,
     for (int index = 0; index < source.tasks_size(); ++index) {
       auto& task = *stage.add_tasks();
       task.set_task(index);
-      *task.mutable_pieces() = source.tasks(index).pieces();
+      uint64_t lost_records = 0;
+      for (const proto::InputPiece& piece : source.tasks(index).pieces()) {
+        if (piece.has_block() && lost.contains(ObjectOfBlock(piece.block().name()))) {
+          lost_records += piece.block().records();
+          continue;
+        }
+        *task.add_pieces() = piece;
+        task.add_lost_records(std::exchange(lost_records, 0));
+      }
     }
   }
   return granted;
 }
 
-absl::StatusOr<proto::BatchReport> BatchReplay::Run(const proto::Composition& composition,
-                                                    const proto::Decided* decided,
+// What was decided. Behind a shuffle the rows of a batch that lacks blocks are others.
+void BatchReplay::AddLeftOut(const proto::ReplayCase::Batch& batch,
+                             proto::GrantedBatch& granted) const {
+  *granted.mutable_left_out() = batch.decided().left_out();
+  granted.set_lacks_blocks(!batch.lost().empty());
+  if (!granted.lacks_blocks()) return;
+  for (proto::LeftOut& left : *granted.mutable_left_out()) {
+    if (!plan_->stages()[left.stage()].is_source) left.clear_records();
+  }
+}
+
+absl::StatusOr<proto::BatchReport> BatchReplay::Run(const proto::ReplayCase::Batch& batch,
                                                     bool outputs) {
+  // Which rows to leave out of one that lacks blocks is found anew, if it was decided.
+  setup_.bad_records_max = batch.has_decided() && !batch.lost().empty() ? UINT32_MAX : 0;
+  runner_ = std::make_unique<TaskRunner>(setup_, 0);
   paper_->all.clear();
   reports_.clear();
   missing_.clear();
@@ -137,13 +160,12 @@ absl::StatusOr<proto::BatchReport> BatchReplay::Run(const proto::Composition& co
   grant.mutable_generation()->set_epoch(1);
   grant.mutable_generation()->set_number(1);
   grant.set_decided_ms(previous_ms_);
-  grant.set_effects_ms(composition.batch_ms());
-  *grant.add_batches() =
-      Granted(composition, decided, outputs && !plan_->graph().has_task_effects());
+  grant.set_effects_ms(batch.composition().batch_ms());
+  *grant.add_batches() = Granted(batch, outputs && !plan_->graph().has_task_effects());
   Feed(BatchGrantIn{std::move(grant)});
   if (!missing_.empty()) return absl::NotFoundError(missing_);
   if (reports_.empty()) return absl::InternalError("the batch did not come to its end");
-  previous_ms_ = composition.batch_ms();
+  previous_ms_ = batch.composition().batch_ms();
   const proto::BatchReport& report = reports_.back();
   if (!report.has_failure()) return report;
   return absl::AbortedError("operator " + report.failure().operator_name() + ", task " +

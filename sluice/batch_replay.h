@@ -14,6 +14,7 @@
 #include "checkpoint/state_part.h"
 #include "common/plan/stages.h"
 #include "proto/log.pb.h"
+#include "proto/replay.pb.h"
 #include "worker/executor/executor_core.h"
 #include "worker/executor/state_store.h"
 #include "worker/executor/task_runner.h"
@@ -37,10 +38,10 @@ class BatchReplay {
 
   // Goes on from the state of a checkpoint, or without one from none.
   absl::Status Load(const Manifest* manifest);
-  // Runs it as it was decided, if it was. Outputs run when `outputs`, and only on paper: nothing is
-  // written, and code with effects outside does not run. The error is a task's.
-  absl::StatusOr<proto::BatchReport> Run(const proto::Composition& composition,
-                                         const proto::Decided* decided, bool outputs);
+  // Runs it as it was decided, if it was, without the blocks that are lost. Outputs run when
+  // `outputs`, and only on paper: nothing is written, and code with effects outside does not run.
+  // The error is a task's.
+  absl::StatusOr<proto::BatchReport> Run(const proto::ReplayCase::Batch& batch, bool outputs);
   // Of the last batch that ran.
   const std::vector<ReplayedRows>& rows() const;
 
@@ -49,8 +50,8 @@ class BatchReplay {
   class Paper;
   void Feed(ExecutorEvent event);
   void Do(RunTasks& run);
-  proto::GrantedBatch Granted(const proto::Composition& composition,
-                              const proto::Decided* decided, bool outputs) const;
+  proto::GrantedBatch Granted(const proto::ReplayCase::Batch& batch, bool outputs) const;
+  void AddLeftOut(const proto::ReplayCase::Batch& batch, proto::GrantedBatch& granted) const;
 
   const StagePlan* plan_;
   const proto::JobBegun job_;
@@ -58,6 +59,7 @@ class BatchReplay {
   const StatePartCodec* codec_;
   std::unique_ptr<Blocks> blocks_;
   std::unique_ptr<Paper> paper_;
+  TaskSetup setup_;
   std::unique_ptr<TaskRunner> runner_;
   std::unique_ptr<ExecutorCore> core_;
   std::unique_ptr<StateStore> state_;

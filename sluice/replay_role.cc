@@ -138,11 +138,15 @@ absl::StatusOr<Replayed> RunBatches(const proto::ReplayCase& the_case, const Lin
     const int64_t batch_ms = batch.composition().batch_ms();
     const bool last = batch_ms == the_case.batch_ms();
     const proto::Decided* decided = batch.has_decided() ? &batch.decided() : nullptr;
-    const absl::StatusOr<proto::BatchReport> report =
-        replay.Run(batch.composition(), decided, last);
+    const absl::StatusOr<proto::BatchReport> report = replay.Run(batch, last);
     if (!report.ok()) {
       return absl::AbortedError(absl::StrCat("batch ", batch_ms, " cannot be run again: ",
                                              std::string(Message(report.status()))));
+    }
+    if (!batch.lost().empty()) {
+      std::cout << "batch " << batch_ms << ": " << batch.lost_size() << " received blocks of it "
+                << "are lost, and that was accepted; if after it was decided, its state is "
+                << "another one\n";
     }
     if (decided != nullptr) replayed.same_states &= SayStates(*report, *decided);
     if (last) replayed.rows = SayRows(graph, *report, replay.rows());

@@ -158,10 +158,10 @@ class Collector {
       auto& batch = *case_.add_batches();
       *batch.mutable_composition() = planned;
       if (time_ms == batch_ms_ && skipped_.has_value()) {
-        RETURN_IF_ERROR(TakeKept(batch.mutable_composition()));
+        RETURN_IF_ERROR(TakeKept(&batch));
         continue;
       }
-      RETURN_IF_ERROR(TakeBlocks(time_ms, batch.mutable_composition()));
+      RETURN_IF_ERROR(TakeBlocks(&batch));
       const auto decided = state_.decided().find(time_ms);
       if (decided == state_.decided().end()) continue;
       *batch.mutable_decided() = decided->second.decided;
@@ -172,31 +172,36 @@ class Collector {
   }
 
   // The input of the batch as it was kept aside when it was skipped.
-  absl::Status TakeKept(proto::Composition* composition) {
+  absl::Status TakeKept(proto::ReplayCase::Batch* batch) {
     ASSIGN_OR_RETURN(const std::string text, store_->Get(skipped_->kept()));
     proto::KeptInput kept;
     if (!google::protobuf::TextFormat::ParseFromString(text, &kept)) {
       return absl::DataLossError(skipped_->kept() + " is no list of what was kept");
     }
     for (const auto& block : kept.blocks()) {
-      if (block.lost()) continue;
+      if (block.lost()) {
+        *batch->add_lost() = block.block();
+        continue;
+      }
       ASSIGN_OR_RETURN(const std::string bytes, store_->Get(block.object()));
       RETURN_IF_ERROR(Put(block.block(), bytes));
     }
-    *composition = std::move(*kept.mutable_composition());
-    DropLost(composition);
+    *batch->mutable_composition() = std::move(*kept.mutable_composition());
     return absl::OkStatus();
   }
 
-  absl::Status TakeBlocks(int64_t time_ms, proto::Composition* composition) {
-    DropLost(composition);
-    for (const auto& source : composition->sources()) {
+  absl::Status TakeBlocks(proto::ReplayCase::Batch* batch) {
+    for (const auto& source : batch->composition().sources()) {
       for (const auto& task : source.tasks()) {
         for (const auto& piece : task.pieces()) {
           if (!piece.has_block()) continue;
+          if (IsLost(piece.block().name())) {
+            *batch->add_lost() = piece.block().name();
+            continue;
+          }
           const absl::Status taken = TakeBlock(piece.block());
           if (taken.ok()) continue;
-          return NotRetained(absl::StrCat("batch ", time_ms, ", block ",
+          return NotRetained(absl::StrCat("batch ", batch->composition().batch_ms(), ", block ",
                                           piece.block().name().number(), " of stream ",
                                           piece.block().name().stream(), ": ",
                                           std::string(Message(taken))));
@@ -204,6 +209,12 @@ class Collector {
       }
     }
     return absl::OkStatus();
+  }
+
+  // An operator has accepted that it is gone: its batch runs without it.
+  bool IsLost(const proto::BlockName& name) const {
+    const auto known = state_.blocks().find(BlockIdOf(name));
+    return known != state_.blocks().end() && known->second.lost;
   }
 
   // From the received-data log or from a worker that holds it.
@@ -225,21 +236,6 @@ class Collector {
 
   static std::string ObjectOfBlock(const proto::BlockName& name) {
     return ObjectOf({name.job_instance(), name.stream(), name.incarnation(), name.number()});
-  }
-
-  // An operator has accepted that these are gone: the batch ran without them.
-  void DropLost(proto::Composition* composition) const {
-    for (auto& source : *composition->mutable_sources()) {
-      for (auto& task : *source.mutable_tasks()) {
-        auto& pieces = *task.mutable_pieces();
-        for (int i = pieces.size() - 1; i >= 0; --i) {
-          if (!pieces[i].has_block()) continue;
-          const auto known = state_.blocks().find(BlockIdOf(pieces[i].block().name()));
-          if (known == state_.blocks().end() || !known->second.lost) continue;
-          pieces.DeleteSubrange(i, 1);
-        }
-      }
-    }
   }
 
   // The copy counts as unchanged wherever it goes, so what is copied must be the batch's.
