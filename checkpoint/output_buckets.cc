@@ -1,8 +1,29 @@
 #include "checkpoint/output_buckets.h"
 
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+#include <vector>
+
 #include "common/status.h"
 
 namespace sluice {
+namespace {
+
+// The folder of the marks: "…/.sluice-uploads-NAME[.suffix]/".
+std::string MarksOf(const std::string& prefix, const std::string& suffix) {
+  const size_t name = prefix.rfind('/') + 1;
+  return prefix.substr(0, name) + ".sluice-uploads-" + prefix.substr(name) +
+         (suffix.empty() ? "" : "." + suffix) + "/";
+}
+
+std::string MarkName(uint64_t job_instance) {
+  char name[17];
+  std::snprintf(name, sizeof name, "%016" PRIx64, job_instance);
+  return name;
+}
+
+}  // namespace
 
 OutputBuckets::Connect OutputBuckets::Briefly() {
   return [](const std::string& bucket) {
@@ -26,6 +47,32 @@ absl::StatusOr<OutputBuckets::Place> OutputBuckets::Find(const std::string& url)
     ASSIGN_OR_RETURN(bucket, connect_(name));
   }
   return Place{bucket, url.substr(slash + 1)};
+}
+
+absl::Status OutputBuckets::MarkUploads(const std::string& prefix, const std::string& suffix,
+                                        uint64_t job_instance) {
+  const std::string name = MarkName(job_instance);
+  const std::string mark = MarksOf(prefix, suffix) + name;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (marks_.contains(mark)) return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const Place place, Find(mark));
+  RETURN_IF_ERROR(place.bucket->PutOnce(place.key, "", name));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  marks_.insert(mark);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> OutputBuckets::OthersUpload(const std::string& prefix,
+                                                 const std::string& suffix,
+                                                 uint64_t job_instance) {
+  const std::string name = MarkName(job_instance);
+  ASSIGN_OR_RETURN(const Place own, Find(MarksOf(prefix, suffix) + name));
+  const std::string folder = own.key.substr(0, own.key.size() - name.size());
+  ASSIGN_OR_RETURN(const std::vector<S3Object> marks, own.bucket->List(folder));
+  return std::any_of(marks.begin(), marks.end(),
+                     [&](const S3Object& mark) { return mark.key != own.key; });
 }
 
 // The key of a batch before all others.

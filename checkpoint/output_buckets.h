@@ -1,10 +1,12 @@
 // Buckets that output goes to: URLs of objects to connected buckets, for executors and job drivers.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -33,11 +35,19 @@ class OutputBuckets {
   };
   // Of "s3://bucket/key".
   absl::StatusOr<Place> Find(const std::string& url);
+  // A listing of uploads does not tell whose they are. So whoever is about to open some for an
+  // output says before, by an object that stays, which job instance has uploads there.
+  absl::Status MarkUploads(const std::string& prefix, const std::string& suffix,
+                           uint64_t job_instance);
+  // Whether another instance may have: none of its uploads is missed that was open before the call.
+  absl::StatusOr<bool> OthersUpload(const std::string& prefix, const std::string& suffix,
+                                    uint64_t job_instance);
 
  private:
   const Connect connect_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<S3Bucket>> buckets_;
+  std::set<std::string> marks_;  // that were put
 };
 
 // Whether parts of an output may be put: begins an upload and aborts it. One that is left open when

@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -103,12 +104,21 @@ absl::Status AbortUndecidedUploads(OutputBuckets* buckets, const StagedOf& stage
                                    int64_t batch_ms) {
   ASSIGN_OR_RETURN(const OutputBuckets::Place place, buckets->Find(staged.prefix + "-"));
   const std::string part = (staged.suffix.empty() ? "" : "." + staged.suffix) + "/part-";
-  return place.bucket->AbortUploads(place.key, [&](const S3Upload& upload) {
+  std::set<std::string> undecided;  // of this job, if no other has uploads here
+  RETURN_IF_ERROR(place.bucket->AbortUploads(place.key, [&](const S3Upload& upload) {
     const char* rest = upload.key.c_str() + place.key.size();
     char* end = nullptr;
     const long long ms = std::strtoll(rest, &end, 10);
-    return end != rest && std::string_view(end).starts_with(part) && ms <= batch_ms;
-  });
+    const bool over = end != rest && std::string_view(end).starts_with(part) && ms <= batch_ms;
+    if (over) undecided.insert(upload.id);
+    return false;
+  }));
+  if (undecided.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool others,
+                   buckets->OthersUpload(staged.prefix, staged.suffix, staged.job_instance));
+  if (others) return absl::OkStatus();
+  return place.bucket->AbortUploads(
+      place.key, [&](const S3Upload& upload) { return undecided.contains(upload.id); });
 }
 
 }  // namespace sluice

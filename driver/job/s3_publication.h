@@ -22,8 +22,9 @@ absl::Status PublishUploads(OutputBuckets* buckets, const PublishOutput& publish
 absl::Status MakeRolledObject(OutputBuckets* buckets, const RollOutput& roll,
                               const Output& output);
 
-// As SweepStaged (publication.h), of objects and of uploads that were never decided. Two outputs,
-// also of two jobs, must differ in prefix or suffix.
+// As SweepStaged (publication.h), of objects and of uploads that were never decided. Two outputs of
+// a job must differ in prefix or suffix. Where another job has uploads of the same they are not to
+// be told apart, and all stay.
 absl::Status SweepStagedObjects(OutputBuckets* buckets, const StagedOf& staged, int64_t batch_ms);
 absl::Status AbortUndecidedUploads(OutputBuckets* buckets, const StagedOf& staged,
                                    int64_t batch_ms);

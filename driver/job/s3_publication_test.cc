@@ -115,12 +115,22 @@ TEST_F(S3PublicationTest, AnUploadThatIsGoneIsNotTakenForPublished) {
 }
 
 TEST_F(S3PublicationTest, UploadsThatWereNeverDecidedAreAbortedAndLaterOnesLeftAlone) {
+  ASSERT_TRUE(buckets_.MarkUploads(output_.prefix, "", kJob).ok());
+  ASSERT_TRUE(buckets_.MarkUploads(output_.prefix + "er", "", 8).ok());
   Upload("p/out-900/part-00000", "never decided", "a");
   Upload("p/out-1000/part-00000", "of another generation", "b");
   Upload("p/out-2000/part-00000", "not decided yet", "c");
   Upload("p/other-900/part-00000", "of another output", "d");
   ASSERT_TRUE(AbortUndecidedUploads(&buckets_, {"s3://bucket/p/out", "", kJob, 0}, 1000).ok());
   EXPECT_EQ(s3_.uploads(), 2u);
+}
+
+// What another job had decided and not yet published was lost, and that job ended at every start.
+TEST_F(S3PublicationTest, NothingIsAbortedWhereAnotherJobHasUploads) {
+  ASSERT_TRUE(buckets_.MarkUploads(output_.prefix, "", kJob).ok());
+  StageTwoParts();
+  ASSERT_TRUE(AbortUndecidedUploads(&buckets_, {output_.prefix, "", /*job=*/8, 0}, 5000).ok());
+  EXPECT_TRUE(Publish().ok());
 }
 
 TEST_F(S3PublicationTest, WhatIsLeftOfATrialOfTheBucketIsAborted) {

@@ -30,6 +30,9 @@ absl::Status S3OutputStager::Stage(const StagedPart& part, const BatchView& reco
   char nonce[96];
   std::snprintf(nonce, sizeof nonce, "%016" PRIx64 "-%" PRId64 "-%u-%u", part.job_instance,
                 part.batch_ms, part.output, part.piece);
+  if (!bytes.empty()) {
+    RETURN_IF_ERROR(buckets_->MarkUploads(part.prefix, part.suffix, part.job_instance));
+  }
   ASSIGN_OR_RETURN(const S3OpenUpload upload,
                    place.bucket->OpenUpload(place.key, bytes, nonce));
   proto::OpenUpload& open = *staged->mutable_upload();

@@ -7,6 +7,8 @@
 namespace sluice {
 namespace {
 
+constexpr char kMark[] = "p/.sluice-uploads-out.csv/0000000000000abc";
+
 class S3OutputStagerTest : public testing::Test {
  protected:
   S3OutputStagerTest() {
@@ -33,7 +35,7 @@ class S3OutputStagerTest : public testing::Test {
 
 TEST_F(S3OutputStagerTest, APartIsAnUploadToItsFinalKeyThatNobodySees) {
   Stage();
-  EXPECT_TRUE(s3_.Keys().empty());
+  EXPECT_EQ(s3_.Keys(), std::vector<std::string>{kMark});
   EXPECT_EQ(staged_.upload().key(), "p/out-1000.csv/part-00007");
   EXPECT_EQ(staged_.upload().nonce(), "0000000000000abc-1000-2-7");
   EXPECT_EQ(staged_.bytes(), 8u);
@@ -49,6 +51,20 @@ TEST_F(S3OutputStagerTest, APartThatIsStagedTwiceIsTwoUploadsOfWhichOneIsReporte
   const std::string first = staged_.upload().id();
   Stage();
   EXPECT_NE(staged_.upload().id(), first);
+}
+
+// Other jobs go by it: an upload must never be there before it.
+TEST_F(S3OutputStagerTest, WhoseUploadsTheyAreIsSaidOnceAndBeforeTheFirst) {
+  s3_.Add(1000, {.method = "PUT", .key_part = "sluice-uploads", .status = 503, .code = "SlowDown"});
+  EXPECT_TRUE(absl::IsUnavailable(stager_.Stage(part_, lines_.view(), &staged_)));
+  EXPECT_EQ(s3_.uploads(), 0u);
+  s3_.ClearFaults();
+  Stage();
+  s3_.TakeRequests();
+  Stage();
+  for (const std::string& request : s3_.TakeRequests()) {
+    EXPECT_EQ(request.find("sluice-uploads"), std::string::npos) << request;
+  }
 }
 
 TEST_F(S3OutputStagerTest, AnEmptyPartTakesNoRequest) {
