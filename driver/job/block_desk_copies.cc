@@ -28,7 +28,7 @@ struct UnderWay {
 
 }  // namespace
 
-// True when some block has too few copies and a worker that could take one.
+// True when some block has too few copies and a worker that could take one, or none at all.
 bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) {
   under_replicated_ = 0;
   restores_ = 0;
@@ -41,12 +41,13 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
   for (const auto& [key, block] : state_->blocks()) {
     if (block.lost) continue;
     const std::vector<std::string> holders = HoldersOf(key);
-    if (holders.empty() && block.info.in_store() && Needed(block)) {
+    if (holders.empty()) {
+      if (!Needed(block)) continue;
+      ++under_replicated_;
       waiting = true;
-      if (NoWorkerHas(now, key)) Restore(now, key, block, out);
+      if (block.info.in_store() && NoWorkerHas(now, key)) Restore(now, key, block, out);
       continue;
     }
-    if (holders.empty()) continue;
     // One that drains counts on a copy elsewhere, and two that drain would count on each other.
     const std::vector<std::string> staying = StayingHoldersOf(key);
     if (staying.size() >= options_.replication) continue;

@@ -223,6 +223,18 @@ TEST(BlockDeskTest, ALateInventoryOfADaemonThatWasStartedAnewIsNotItsSuccessors)
   EXPECT_EQ(books.Holders(1), Names{"w0"});
 }
 
+// A rolling restart that waits for copies to be whole went on.
+TEST(BlockDeskTest, ABlockThatNoWorkerHasCountsAsOneWithTooFewCopies) {
+  Books books;
+  books.Greet();
+  books.Announce(1, {"w0", "w1"});
+  books.Pass(300'000);
+  EXPECT_EQ(books.under_replicated(), 0u);
+  for (const char* worker : {"w0", "w1"}) books.Inventory(worker, UINT64_MAX);
+  books.Pass(300'000);
+  EXPECT_EQ(books.under_replicated(), 1u);
+}
+
 // The first answer to a new job driver made it log the holders anew, without those who had not
 // answered yet; when that one died, the block counted as lost, though they had it.
 TEST(BlockDeskTest, AHolderThatHasNotAnsweredYetStaysNamed) {
