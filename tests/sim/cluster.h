@@ -69,6 +69,7 @@ class Cluster : private Process {
   void CrashDriver();
   void PauseDriver();
   void CrashExecutor(bool receiver);
+  bool BelievedWhole() const;
   void CrashDaemon(bool node);
   void CrashAllNodes();
   void DamageCheckpoint();

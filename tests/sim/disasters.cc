@@ -111,13 +111,29 @@ void Cluster::CrashExecutor(bool receiver) {
   worker->Crash(key);
 }
 
+// What an operator goes by who takes a node down: the job driver knows every daemon that is there,
+// and says that every block has its copies.
+bool Cluster::BelievedWhole() const {
+  const DriverProcess* driver = drivers_.empty() ? nullptr : drivers_.back().get();
+  if (driver == nullptr || driver->core() == nullptr || !site_->world.alive(driver->address()) ||
+      site_->world.paused(driver->address())) {
+    return false;
+  }
+  const Membership& members = driver->core()->members();
+  const bool known = std::all_of(workers_.begin(), workers_.end(), [&](const Slot& slot) {
+    return slot.process != nullptr && members.WorkerServes(slot.worker_id) &&
+           members.IncarnationOf(slot.worker_id) == slot.process->member().incarnation();
+  });
+  return known && driver->core()->Status().under_replicated_blocks() == 0;
+}
+
 // Blocks are in the memory of two daemons: without a received-data log the last copy of none may
-// go.
+// go, unless the job driver takes it for none.
 void Cluster::CrashDaemon(bool node) {
   const size_t index = chaos_->Below(workers_.size());
   Slot& slot = workers_[index];
   if (slot.process == nullptr) return;
-  if (!site_->knobs.received_log && slot.process->HasLastCopies()) return;
+  if (!site_->knobs.received_log && slot.process->HasLastCopies() && !BelievedWhole()) return;
   site_->world.Count(node ? "disaster: node crashed" : "disaster: worker daemon crashed");
   site_->world.Trace("chaos", slot.worker_id + " crashes");
   slot.process.reset();

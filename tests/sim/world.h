@@ -47,6 +47,10 @@ class World {
   std::string Attach(const std::string& host, const std::string& kind, Process* process);
   void Detach(const std::string& address);
   bool alive(const std::string& address) const { return processes_.contains(address); }
+  bool paused(const std::string& address) const {
+    const auto place = processes_.find(address);
+    return place != processes_.end() && place->second.paused;
+  }
   void Pause(const std::string& address);
   void Resume(const std::string& address);
   static std::string HostOf(const std::string& address) {
