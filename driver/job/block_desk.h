@@ -38,6 +38,8 @@ class BlockDesk {
   void OnNotRestored(const proto::BlockNotRestored& failed, std::vector<DriverCommand>& out);
   // Receivers that are no more add nothing to the received-data log, from now on.
   void OnOrphans(const ReceivedOrphans& orphans);
+  // A worker found its copy damaged and dropped it.
+  void OnCopyGone(const proto::BlockCopied& gone, std::vector<DriverCommand>& out);
   // A worker that said it has this block cannot give it: it counts as a holder no more.
   void OnUnreadable(const std::string& worker_id, const BlockId& key,
                     std::vector<DriverCommand>& out);

@@ -149,6 +149,11 @@ void BlockDesk::OnNotRestored(const proto::BlockNotRestored& failed,
                                  " from the received-data log: ", failed.error())});
 }
 
+void BlockDesk::OnCopyGone(const proto::BlockCopied& gone, std::vector<DriverCommand>& out) {
+  const bool current = members_->IncarnationOf(gone.worker_id()) == gone.incarnation();
+  if (current && !gone.ok()) OnUnreadable(gone.worker_id(), BlockIdOf(gone.name()), out);
+}
+
 void BlockDesk::OnUnreadable(const std::string& worker_id, const BlockId& key,
                              std::vector<DriverCommand>& out) {
   const auto held = held_.find(worker_id);

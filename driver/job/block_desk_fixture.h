@@ -205,6 +205,15 @@ class Books {
     std::vector<DriverCommand> out;
     blocks_.OnNotRestored(failed, out);
   }
+  // A worker found its copy damaged.
+  void CopyGone(const std::string& worker, uint64_t number, uint64_t incarnation = 1) {
+    proto::BlockCopied gone;
+    *gone.mutable_name() = Block(number).name();
+    gone.set_worker_id(worker);
+    gone.set_incarnation(incarnation);
+    std::vector<DriverCommand> out;
+    blocks_.OnCopyGone(gone, out);
+  }
   void Orphan(uint64_t incarnation) { blocks_.OnOrphans({{{0, incarnation}}}); }
   bool Lost(uint64_t number) const { return blocks_.IsLost(now_, {0, 5, number}); }
   bool Judged() const {

@@ -310,6 +310,19 @@ TEST(BlockDeskTest, AGapIsNotTakenForOneBeforeAllInventoriesAreIn) {
   EXPECT_EQ(books.state().waiting_blocks().size(), 3u);
 }
 
+// It stayed a holder, and the job waited without a word.
+TEST(BlockDeskTest, ABlockWhoseOnlyCopyIsDamagedIsLost) {
+  Books books;
+  books.Greet();
+  books.Announce(1, {"w0", "w1"});
+  books.CopyGone("w0", 1);
+  EXPECT_FALSE(books.Lost(1));
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{"1: w1 to w0"});
+  books.CopyGone("w1", 1);
+  EXPECT_TRUE(books.Lost(1));
+}
+
 // All at once they overflowed the links of whoever had them.
 TEST(BlockDeskTest, AHolderIsAskedForSoManyCopiesAtATimeAndNoMore) {
   Books books;

@@ -257,6 +257,9 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
     case proto::Envelope::kBlockNotRestored:
       blocks_.OnNotRestored(m.block_not_restored(), out_);
       break;
+    case proto::Envelope::kBlockCopied:
+      blocks_.OnCopyGone(m.block_copied(), out_);
+      break;
     case proto::Envelope::kProducerQuery:
       blocks_.OnProducerQuery(from, m.producer_query(), out_);
       break;

@@ -37,6 +37,17 @@ TEST_F(LoggedBlocksTest, ABlockThatNoWorkerHasIsReadFromTheStore) {
   EXPECT_EQ(books_.Restored(), Numbers{});
 }
 
+TEST_F(LoggedBlocksTest, ABlockWhoseOnlyCopyIsDamagedIsReadFromTheStore) {
+  books_.Announce(1, {"w0"});
+  books_.CopyGone("w0", 1, /*incarnation=*/7);  // a late word of the one that has ended
+  books_.Pass(300'000);
+  EXPECT_EQ(books_.Restored(), Numbers{});
+  books_.CopyGone("w0", 1);
+  EXPECT_FALSE(books_.Lost(1));
+  books_.Pass(300'000);
+  EXPECT_EQ(books_.Restored(), Numbers{1});
+}
+
 TEST_F(LoggedBlocksTest, AReadThatFailsIsAskedForAgain) {
   books_.Announce(1, {"w0"});
   LoseAll();

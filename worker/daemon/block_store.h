@@ -105,7 +105,8 @@ class BlockStore {
     uint32_t crc32c_ = 0;
     std::unique_ptr<std::string> own_;  // of a spilled block
   };
-  // NotFound; DataLoss when its file is damaged. Reads a spilled block while the caller waits.
+  // NotFound; DataLoss when its file is damaged; ResourceExhausted when it cannot be opened now.
+  // Reads a spilled block while the caller waits.
   absl::StatusOr<Reading> Read(const BlockKey& key);
   // The same without waiting: `done` is called at once unless the block is spilled, else on the
   // store's own thread.

@@ -127,7 +127,12 @@ void BlockTable::Announce(MonotonicTime now, const WorkerJob& job, Block& block,
   block.announced_at = now;
   Send send{job.driver, {}};
   auto* message = send.message.mutable_block_announce();
-  *message->mutable_block() = block.info;
+  if (block.holders.empty()) {  // the number alone
+    *message->mutable_block()->mutable_name() = block.info.name();
+    message->mutable_block()->set_reliable(block.info.reliable());
+  } else {
+    *message->mutable_block() = block.info;
+  }
   for (const auto& [holder, incarnation] : block.holders) {
     message->add_holders(holder);
     message->add_incarnations(incarnation);
@@ -173,6 +178,12 @@ void BlockTable::OnCopied(MonotonicTime now, const std::string& from,
   const bool awaited = block.copying.has_value() &&
                        (block.copying->worker_id == message.worker_id() ||
                         block.copying->address == from);
+  if (!message.ok()) {  // also unasked, of a copy that it had
+    const auto held = block.holders.find(message.worker_id());
+    const bool counts = held != block.holders.end() && held->second == message.incarnation();
+    if (counts) block.holders.erase(held);
+    if (block.copy_from == from) block.copy_from.clear();
+  }
   // One that was given up on may have taken its copy all the same.
   const bool known = job != nullptr && job->Has(message.worker_id(), message.incarnation());
   if (!awaited && (!message.ok() || !known)) return;
@@ -183,6 +194,7 @@ void BlockTable::OnCopied(MonotonicTime now, const std::string& from,
     return;
   }
   if (awaited) EndCopy(block);
+  if (!HasCopy(block)) return;  // given up here meanwhile
   const auto [held, fresh] =
       block.holders.try_emplace(message.worker_id(), message.incarnation());
   if (!fresh && held->second == message.incarnation() && !awaited) return;
@@ -225,14 +237,6 @@ void BlockTable::OnCopyStored(const worker::CopyStored& event, worker::Commands&
   out.push_back(std::move(send));
 }
 
-void BlockTable::OnCopyUnreadable(MonotonicTime now, const BlockKey& key, worker::Commands& out) {
-  auto found = blocks_.find(key);
-  if (found == blocks_.end() || !found->second.copying.has_value()) return;
-  out.push_back(worker::Say{"block " + BlockText(key) + " cannot be read and is not copied"});
-  EndCopy(found->second);
-  found->second.retry_at = now + kRetryAllUs;
-}
-
 void BlockTable::OnPeerDown(MonotonicTime now, const std::string& address, bool refused,
                             worker::Commands& out) {
   const std::vector<BlockKey> keys(active_.begin(), active_.end());
@@ -269,14 +273,14 @@ std::optional<ExecutorKey> BlockTable::OnVerdict(MonotonicTime now,
   const std::optional<ExecutorKey> receiver = block.receiver;
   block.tell_again = 0;
   if (block.stage == Stage::kLogged || block.stage == Stage::kHeld) return receiver;
-  if (verdict.accepted()) {
+  if (verdict.accepted() && HasCopy(block)) {
     block.stage = Stage::kLogged;
     block.tried.clear();
     incarnations_[IncarnationOf(key)].unlogged.erase(key.number);
     if (!block.copying.has_value()) active_.erase(key);
     settled_.push_back(key);
   } else {
-    Remove(found, /*at_peers=*/true, out);
+    Remove(found, /*at_peers=*/!verdict.accepted(), out);
   }
   AnnounceNext(now, IncarnationOf(key), out);
   return receiver;
@@ -333,7 +337,7 @@ void BlockTable::OnReplicate(MonotonicTime now, const proto::ReplicateBlock& mes
   if (found == blocks_.end() || message.target_worker() == config_.worker_id) return;
   Block& block = found->second;
   const WorkerJob* job = JobOf(key);
-  if (block.copying.has_value() || job == nullptr) return;
+  if (!HasCopy(block) || block.copying.has_value() || job == nullptr) return;
   const auto held = block.holders.find(message.target_worker());
   if (held != block.holders.end() && held->second == message.target_incarnation()) {
     Announce(now, *job, block, out);

@@ -4,12 +4,13 @@
 // Invariants:
 //   1. the blocks of one receiver incarnation are stored in the order of their numbers, and the
 //      next one is announced only when the verdict on the one before is in: the log never sees a
-//      number before a lower one. Of one that could not be sealed the number is announced alone;
+//      number before a lower one. Of one that could not be sealed, or cannot be read any more, the
+//      number is announced alone;
 //   2. a block is announced with the holders that said they have it, never with a hope;
 //   3. where the job has a received-data log, a block is in it before it is announced;
 //   4. an announcement is repeated until there is a verdict, and again in a new epoch;
-//   5. a block leaves only by release, refusal, the end of its job, or, of a reliable source whose
-//      receiver died, when no driver was ever told of it.
+//   5. a block leaves only by release, refusal, the end of its job, when it can never be read
+//      again, or, of a reliable source whose receiver died, when no driver was ever told of it.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +53,8 @@ class BlockTable {
   void OnCopyStored(const worker::CopyStored& event, worker::Commands& out);
   void OnCopied(MonotonicTime now, const std::string& from, const proto::BlockCopied& message,
                 worker::Commands& out);
-  void OnCopyUnreadable(MonotonicTime now, const BlockKey& key, worker::Commands& out);
+  void OnCopyUnreadable(MonotonicTime now, const worker::CopyUnreadable& event,
+                        worker::Commands& out);
 
   // ---- from the received-data log
   void OnBlockLogged(MonotonicTime now, const worker::BlockLogged& event, worker::Commands& out);
@@ -109,8 +111,8 @@ class BlockTable {
     std::optional<ExecutorKey> receiver;  // sealed here by it
     std::string copy_from;                // address of the daemon that sent it
     uint64_t copy_from_incarnation = 0;   // of that daemon, 0: not known
-    // By worker id, this one included, the incarnation of the daemon that has it; none: never
-    // sealed.
+    // By worker id, this one included, the incarnation of the daemon that has it; none: it was
+    // never sealed, or cannot be read.
     std::map<std::string, uint64_t> holders;
     std::set<std::string> tried;          // peers that did not take it
     std::optional<Copying> copying;
@@ -143,6 +145,7 @@ class BlockTable {
   std::map<std::string, uint64_t> HeldHere() const {
     return {{config_.worker_id, config_.incarnation}};
   }
+  bool HasCopy(const Block& block) const { return block.holders.contains(config_.worker_id); }
   static BlockKey IncarnationOf(const BlockKey& key) {
     BlockKey incarnation = key;
     incarnation.number = 0;
@@ -170,6 +173,8 @@ class BlockTable {
   const proto::ClusterMembers::Member* ChoosePeer(const WorkerJob& job, const Block& block) const;
   void CheckCopying(MonotonicTime now, const WorkerJob& job, const BlockKey& key,
                     worker::Commands& out);
+  void DropDamaged(MonotonicTime now, Blocks::iterator block, const std::string& error,
+                   worker::Commands& out);
   void Adopt(MonotonicTime now, const BlockKey& key, worker::Commands& out);
   void Remove(Blocks::iterator block, bool at_peers, worker::Commands& out);
   // The daemon that sent a copy, if it is a member and was not started anew since; or null.

@@ -1,6 +1,9 @@
-// What a change of the driver, of the workers or of this worker's own fate means for blocks.
+// What a change of the driver, of the workers or of this worker's own fate, or damage on its disk,
+// means for blocks.
 #include <algorithm>
 
+#include "common/delta_stream.h"
+#include "worker/daemon/block_names.h"
 #include "worker/daemon/block_table.h"
 
 namespace sluice {
@@ -70,10 +73,65 @@ const proto::ClusterMembers::Member* BlockTable::OriginOf(const WorkerJob& job,
   return another ? nullptr : member;
 }
 
+void BlockTable::OnCopyUnreadable(MonotonicTime now, const worker::CopyUnreadable& event,
+                                  worker::Commands& out) {
+  const auto found = blocks_.find(event.block);
+  if (found == blocks_.end()) return;
+  Block& block = found->second;
+  const std::string what = "the copy of block " + BlockText(event.block) + " here cannot be read";
+  if (event.damaged && HasCopy(block)) {
+    out.push_back(worker::Say{what + " and is dropped: " + event.error});
+    return DropDamaged(now, found, event.error, out);
+  }
+  if (!block.copying.has_value()) return;
+  out.push_back(worker::Say{what + " now and is not copied: " + event.error});
+  EndCopy(block);
+  block.retry_at = now + kRetryAllUs;
+}
+
+// Who counts on this copy is told: the job driver, and peers that have one as well.
+void BlockTable::DropDamaged(MonotonicTime now, Blocks::iterator found, const std::string& error,
+                             worker::Commands& out) {
+  const BlockKey key = found->first;
+  Block& block = found->second;
+  if (const WorkerJob* job = JobOf(key)) {
+    Send send{job->driver, {}};
+    auto* gone = send.message.mutable_block_copied();
+    *gone->mutable_name() = NameOf(key);
+    gone->set_error(error);
+    gone->set_worker_id(config_.worker_id);
+    gone->set_incarnation(config_.incarnation);
+    out.push_back(send);
+    for (const auto& member : job->members.workers()) {
+      if (member.worker_id() == config_.worker_id) continue;
+      send.to = member.address();
+      out.push_back(send);
+    }
+  }
+  const bool at_rest = block.stage == Stage::kLogged || block.stage == Stage::kHeld;
+  if (at_rest || key.stream == kDeltaStream) {  // the log does not count deltas
+    Remove(found, /*at_peers=*/false, out);
+    if (!at_rest) AnnounceNext(now, IncarnationOf(key), out);
+    return;
+  }
+  // Its source was told nothing yet, and the next one could not follow. Should the log have it all
+  // the same, from an announcement that is not answered, it keeps it.
+  EndCopy(block);
+  if (block.stage == Stage::kReplicating) {
+    block.holders.clear();  // they are too few, or it is not in the received-data log
+  } else {
+    block.holders.erase(config_.worker_id);
+  }
+  block.logging = false;
+  block.stage = Stage::kReady;
+  out.push_back(worker::DropBlock{key});
+  AnnounceNext(now, IncarnationOf(key), out);
+}
+
 void BlockTable::AppendInventory(uint64_t job_instance, proto::WorkerInventory* inventory) const {
   for (auto it = blocks_.lower_bound({.job_instance = job_instance});
        it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
-    if (!it->second.holders.empty()) *inventory->add_blocks() = it->second.info;
+    if (HasCopy(it->second)) *inventory->add_blocks() = it->second.info;
   }
 }
 
@@ -81,7 +139,7 @@ uint64_t BlockTable::Count(uint64_t job_instance) const {
   uint64_t count = 0;
   for (auto it = blocks_.lower_bound({.job_instance = job_instance});
        it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
-    if (!it->second.holders.empty()) ++count;
+    if (HasCopy(it->second)) ++count;
   }
   return count;
 }
@@ -99,7 +157,7 @@ uint64_t BlockTable::UnderReplicated() const {
 }
 
 bool BlockTable::SoleCopy(const WorkerJob& job, const Block& block) const {
-  if (block.holders.empty()) return false;
+  if (!HasCopy(block)) return false;
   const auto stays = [&](const proto::ClusterMembers::Member* member) {
     return member != nullptr && member->worker_id() != config_.worker_id && !member->draining();
   };

@@ -56,6 +56,10 @@ void AnswerFetch(Transport* transport, const std::string& to, const proto::Fetch
   } while (at < end);
 }
 
+worker::CopyUnreadable Unreadable(const BlockKey& key, const absl::Status& status) {
+  return {key, std::string(Message(status)), absl::IsDataLoss(status)};
+}
+
 }  // namespace
 
 void DataPlane::Do(worker::StoreSlice command) {
@@ -89,7 +93,7 @@ void DataPlane::Do(const worker::SendCopy& command) {
   store_->ReadThen(key, [transport = transport_, post = post_, command,
                          key](absl::StatusOr<BlockStore::Reading> reading) {
     if (reading.ok()) return SendChunks(transport, command, reading->bytes());
-    post(worker::CopyUnreadable{key, std::string(Message(reading.status()))});
+    post(Unreadable(key, reading.status()));
   });
 }
 
@@ -151,9 +155,11 @@ void DataPlane::Take(const std::string& from, const proto::BlockInfo& info,
 }
 
 void DataPlane::OnFetch(const std::string& from, const proto::FetchBlock& fetch) {
-  store_->ReadThen(KeyOf(fetch.name()), [transport = transport_, from, fetch](
-                                            absl::StatusOr<BlockStore::Reading> reading) {
+  const BlockKey key = KeyOf(fetch.name());
+  store_->ReadThen(key, [transport = transport_, post = post_, from, fetch,
+                         key](absl::StatusOr<BlockStore::Reading> reading) {
     AnswerFetch(transport, from, fetch, reading);
+    if (absl::IsDataLoss(reading.status())) post(Unreadable(key, reading.status()));
   });
 }
 

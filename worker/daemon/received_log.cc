@@ -73,10 +73,14 @@ absl::StatusOr<std::shared_ptr<ObjectStore>> ReceivedLog::StoreOf(uint64_t job_i
 absl::Status ReceivedLog::Write(const worker::LogBlock& command) {
   ASSIGN_OR_RETURN(const std::shared_ptr<ObjectStore> store,
                    StoreOf(command.block.job_instance, command.store));
-  ASSIGN_OR_RETURN(const BlockStore::Reading reading, blocks_->Read(command.block));
+  const absl::StatusOr<BlockStore::Reading> reading = blocks_->Read(command.block);
+  if (absl::IsDataLoss(reading.status())) {
+    post_(worker::CopyUnreadable{command.block, std::string(Message(reading.status())), true});
+  }
+  RETURN_IF_ERROR(reading.status());
   Pass(KillPoint::kReceivedBegun);
   const absl::Status put =
-      store->PutIfAbsent(ObjectOf(command.block), EncodeReceived(reading.bytes()));
+      store->PutIfAbsent(ObjectOf(command.block), EncodeReceived(reading->bytes()));
   Pass(KillPoint::kReceivedStored);
   return absl::IsAlreadyExists(put) ? absl::OkStatus() : put;
 }

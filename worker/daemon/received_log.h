@@ -27,7 +27,8 @@ class ReceivedLog {
   ~ReceivedLog();  // waits for what is under way; the rest is dropped
 
   // Both are for one thread, and return at once.
-  void Do(const worker::LogBlock& command);    // answered by BlockLogged
+  // Answered by BlockLogged; behind CopyUnreadable, where the copy here is damaged.
+  void Do(const worker::LogBlock& command);
   void Do(const worker::ReadLogged& command);  // answered by LoggedRead
   void Forget(uint64_t job_instance);          // the job has ended
 

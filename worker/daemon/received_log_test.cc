@@ -2,10 +2,14 @@
 
 #include <condition_variable>
 #include <deque>
+#include <filesystem>
+#include <fstream>
+#include <future>
 #include <optional>
 
 #include "checkpoint/memory_object_store.h"
 #include "checkpoint/received_objects.h"
+#include "common/crc32c.h"
 #include "gtest/gtest.h"
 #include "worker/daemon/block_names.h"
 #include "worker/daemon/store_blocks.h"
@@ -144,6 +148,39 @@ TEST_F(ReceivedLogTest, AStoreThatIsAwayIsAnErrorThatPasses) {
   const auto read = Await<worker::LoggedRead>();
   EXPECT_FALSE(read.ok);
   EXPECT_FALSE(read.gone);
+}
+
+// It was tried again for ever, and nothing behind it was announced.
+TEST(ReceivedLogDiskTest, ABlockThatIsDamagedOnDiskIsSaidToBe) {
+  const auto dir = std::filesystem::path(testing::TempDir()) / "received-log-spilled";
+  BlockStore::Options options;
+  options.shared = false;
+  options.memory_max = 1;
+  options.spill_dir = dir;
+  const auto blocks = *BlockStore::Open(options);
+  for (uint64_t number = 1; number <= 2; ++number) {  // one may stay in memory
+    BlockKey key = kKey;
+    key.number = number;
+    ASSERT_TRUE(blocks->PutCopy(key, "bytes", Crc32c("bytes")).ok());
+  }
+  blocks->AwaitDisk();
+  for (const auto& file : std::filesystem::directory_iterator(dir)) {
+    std::ofstream(file.path()) << "other";
+  }
+  MemoryObjectStore objects;
+  ASSERT_TRUE(objects.PutIfAbsent(JobMark(kJob), "job").ok());
+  std::promise<worker::Event> first, second;
+  std::deque<std::promise<worker::Event>*> events{&first, &second};
+  ReceivedLog log(
+      blocks.get(), [&](const std::string&) { return std::make_unique<Shared>(&objects); },
+      [&](worker::Event event) {
+        events.front()->set_value(std::move(event));
+        events.pop_front();
+      });
+  log.Do(worker::LogBlock{kKey, "url"});
+  const worker::Event damaged = first.get_future().get(), answer = second.get_future().get();
+  EXPECT_TRUE(std::get<worker::CopyUnreadable>(damaged).damaged);
+  EXPECT_NE(std::get<worker::BlockLogged>(answer).error, "");
 }
 
 TEST_F(ReceivedLogTest, AMissingAndADamagedObjectAreGone) {

@@ -38,6 +38,9 @@ absl::Status WriteSpillFile(const std::string& path, std::string_view bytes) {
 absl::StatusOr<std::string> ReadSpillFile(const std::string& path, uint64_t bytes,
                                           uint32_t crc32c) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok() && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+    return absl::ResourceExhaustedError("the spill file " + path + " cannot be opened now");
+  }
   if (!fd.ok()) return absl::DataLossError("the spill file " + path + " cannot be opened");
   std::string content(bytes, '\0');
   uint64_t at = 0;

@@ -334,6 +334,54 @@ TEST_F(WorkerCoreTest, OfABlockThatCannotBeSealedTheNumberIsAnnounced) {
   EXPECT_EQ(Done(), (Words{"drop 1", "verdict to ex:1"}));
 }
 
+// The job driver went on naming it as a holder, and the batch waited for ever.
+TEST_F(WorkerCoreTest, ACopyThatIsDamagedIsDroppedAndSaidToBe) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 2);
+  Copied("w3", 1);
+  Verdict(1);
+  Done();
+  Step(worker::CopyUnreadable{Key(1), "too many open files"});
+  EXPECT_EQ(Done(), Words{});  // it may be read later
+  for (int i = 0; i < 2; ++i) FindDamaged(1);
+  EXPECT_EQ(Done(), (Words{"not copied to jd:1", "not copied to w2:1", "not copied to w3:1",
+                           "drop 1"}));
+  Session(1, kThree);
+  EXPECT_EQ(Done(), (Words{"inventory of 1 epoch 1 to jd:1"}));
+}
+
+// Each half a second it was sent again, and nothing behind it was announced.
+TEST_F(WorkerCoreTest, OfABlockThatIsDamagedBeforeItIsCopiedTheNumberIsAnnounced) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 2, /*reliable=*/true);
+  Done();
+  FindDamaged(1);
+  EXPECT_EQ(Done().back(), "announce 1 to jd:1");
+  Copied("w3", 1);  // it came too late to count
+  Copied("w3", 2);
+  After(150);
+  EXPECT_EQ(Done(), (Words{"announce 1 to jd:1"}));
+  Verdict(1, false);
+  EXPECT_EQ(Done(), (Words{"drop 1", "announce 2 w1 w3 to jd:1", "verdict to ex:1"}));
+}
+
+TEST_F(WorkerCoreTest, ABlockThatIsDamagedBehindAnotherIsAnnouncedWithWhoeverHasIt) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 2);
+  Copied("w3", 2);
+  FindDamaged(2);
+  Done();
+  Copied("w3", 1);
+  Verdict(1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:1", "announce 2 w3 to jd:1",
+                           "verdict to ex:1"}));
+  Verdict(2);
+  EXPECT_EQ(Done(), (Words{"drop 2", "verdict to ex:1"}));
+}
+
 TEST_F(WorkerCoreTest, AnExecutorSealsOnlyItsOwnIncarnations) {
   Session(1, kThree);
   RunExecutor(1, "receivers");

@@ -95,7 +95,7 @@ void WorkerCore::On(MonotonicTime, worker::CopyStored& event, worker::Commands& 
 }
 
 void WorkerCore::On(MonotonicTime now, worker::CopyUnreadable& event, worker::Commands& out) {
-  blocks_.OnCopyUnreadable(now, event.block, out);
+  blocks_.OnCopyUnreadable(now, event, out);
 }
 
 void WorkerCore::On(MonotonicTime now, worker::BlockLogged& event, worker::Commands& out) {

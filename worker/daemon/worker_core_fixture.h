@@ -139,6 +139,11 @@ class WorkerCoreTest : public testing::Test {
       }
     }
   }
+  // Its file is not what was written.
+  void FindDamaged(uint64_t number) {
+    Step(worker::CopyUnreadable{Key(number), "damaged", /*damaged=*/true});
+  }
+  // Peers say this unasked, too.
   void Copied(const std::string& peer, uint64_t number, bool ok = true) {
     Receive(peer + ":1", [&](proto::Envelope& e) {
       auto* copied = e.mutable_block_copied();

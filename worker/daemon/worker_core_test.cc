@@ -333,6 +333,19 @@ TEST_F(WorkerCoreTest, ADrainCountsOnNoPeerThatWasStartedAnew) {
   EXPECT_EQ(Done().back(), "copy 1 to w3:1");
 }
 
+TEST_F(WorkerCoreTest, ADrainCountsOnNoCopyThatWasFoundDamaged) {
+  Session(1, kFirstDrains);
+  RunExecutor(1, "tasks");
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  info.set_reliable(true);
+  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Copied("w3", 1, /*ok=*/false);
+  Step(worker::DrainRequested{now_ + 30'000 * kMs});
+  After(20);
+  EXPECT_EQ(Done().back(), "copy 1 to w3:1");
+}
+
 TEST_F(WorkerCoreTest, ACopyFromAPeerThatDrainsAsWellIsHandedOn) {
   Session(1, kThree);
   proto::BlockInfo info;

@@ -13,8 +13,10 @@
 #include <thread>
 #include <vector>
 
+#include "common/crc32c.h"
 #include "common/crypto.h"
 #include "common/net/grpc_transport.h"
+#include "worker/daemon/block_names.h"
 
 namespace sluice {
 namespace {
@@ -131,6 +133,40 @@ class WorkerDaemonTest : public testing::Test {
       return m.has_executor_exited() && m.executor_exited().executor() == id;
     };
     return inbox_.Await(ended).executor_exited();
+  }
+
+  // A peer's block comes, and is stored.
+  void CopyTo(uint64_t number) {
+    const std::string bytes(600'000, 'x');
+    proto::Envelope e;
+    auto* copy = e.mutable_block_copy();
+    *copy->mutable_block()->mutable_name() = NameOf({.job_instance = 7, .number = number});
+    copy->mutable_block()->set_bytes(bytes.size());
+    copy->mutable_block()->set_crc32c(Crc32c(bytes));
+    copy->set_data(bytes);
+    copy->set_last(true);
+    transport_->Send(daemon_->address(), e);
+    inbox_.Await([&](const auto& m) {
+      return m.has_block_copied() && m.block_copied().name().number() == number;
+    });
+  }
+  bool Fetch(uint64_t number, uint64_t request) {
+    proto::Envelope e;
+    *e.mutable_fetch_block()->mutable_name() = NameOf({.job_instance = 7, .number = number});
+    e.mutable_fetch_block()->set_length(1);
+    e.mutable_fetch_block()->set_request(request);
+    transport_->Send(daemon_->address(), e);
+    const auto answers = [&](const proto::Envelope& m) {
+      return m.has_fetched_block() && m.fetched_block().request() == request;
+    };
+    return inbox_.Await(answers).fetched_block().found();
+  }
+  void DamageSpilled() {
+    for (const auto& file : fs::recursive_directory_iterator(dir_)) {
+      if (file.path().extension() != ".block") continue;
+      std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+      bytes.put('!');
+    }
   }
 
   fs::path dir_;
@@ -304,6 +340,21 @@ TEST_F(WorkerDaemonTest, AnExecutorIsNotStartedWithoutAFileOfTheJobAndTheCauseIs
   EXPECT_FALSE(fs::exists(dir_ / "work" / "escaped"));
   EXPECT_FALSE(fs::exists(dir_ / "work" / "wc" / "seen"));
   EXPECT_EQ(RunExecutor(DigestOf(binary_), {{"words.txt", digest}}).cause(), "exit 3");
+}
+
+TEST_F(WorkerDaemonTest, ASpilledBlockThatIsDamagedIsSaidToBeGoneWhenItIsAskedFor) {
+  StartDaemon();
+  OpenSession();
+  CopyTo(1);
+  uint64_t next = 2;
+  do {  // more than the memory takes
+    CopyTo(next);
+    DamageSpilled();
+  } while (Fetch(1, next++) && next < 1000);
+  const auto gone = inbox_.Await([](const auto& m) {
+    return m.has_block_copied() && !m.block_copied().ok();
+  });
+  EXPECT_EQ(gone.block_copied().name().number(), 1u);
 }
 
 TEST_F(WorkerDaemonTest, DrainsAndEndsWithZero) {

@@ -76,10 +76,11 @@ struct CopyStored {
   bool ok = false;
   std::string error;
 };
-// SendCopy found that this daemon's own copy cannot be read.
+// This daemon's own copy could not be read.
 struct CopyUnreadable {
   BlockKey block;
   std::string error;
+  bool damaged = false;  // and never can be
 };
 // The answer to LogBlock.
 struct BlockLogged {

@@ -68,6 +68,28 @@ TEST_F(LoggedBlocksTest, AStoreThatIsAwayHoldsTheAnnouncementAndIsTriedAgain) {
   EXPECT_EQ(Done(), (Words{"announce 1 in store w1 w3 to jd:1"}));
 }
 
+TEST_F(LoggedBlocksTest, OfABlockThatIsDamagedBeforeItIsWrittenTheNumberIsAnnounced) {
+  Seal(1, 1);
+  Copied("w3", 1);
+  Done();
+  FindDamaged(1);
+  Logged(1, "damaged");
+  EXPECT_EQ(Done().back(), "announce 1 to jd:1");
+  After(200);
+  for (const auto& word : Done()) EXPECT_EQ(word, "announce 1 to jd:1");
+}
+
+// It announced what it could not give.
+TEST_F(LoggedBlocksTest, ACopyThatIsDamagedIsReadFromTheStoreWhereItWas) {
+  Restore(4);
+  Read(4, true);
+  Verdict(4);
+  FindDamaged(4);
+  Done();
+  Restore(4);
+  EXPECT_EQ(Done(), (Words{"read 4 from store"}));
+}
+
 TEST_F(LoggedBlocksTest, ABlockIsNotWrittenTwiceAtATime) {
   Seal(1, 1);
   Done();
