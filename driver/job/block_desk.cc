@@ -37,6 +37,7 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
                         !state_->Forgotten(key.stream, key.incarnation);
     UpdateHolders(*block, key, HoldersIn(announce), stored);
     replicating_.erase(key);
+    restoring_.erase(key);
     SendVerdict(from, announce.block(), true, out);
     return;
   }
@@ -254,7 +255,7 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
 void BlockDesk::Release(const std::vector<BlockId>& blocks) {
   for (const BlockId& key : blocks) {
     replicating_.erase(key);
-    gone_from_store_.erase(key);
+    restoring_.erase(key);
     for (auto& [worker, held] : held_) {
       if (held.erase(key) != 0) releases_.Add(worker, key);
     }

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "driver/job/block_releases.h"
@@ -91,9 +93,20 @@ class BlockDesk {
   void CheckUnlogged(std::vector<DriverCommand>& out);
   bool NoWorkerHas(MonotonicTime now, const BlockId& key) const;
   bool Needed(const LoggedBlock& block) const;
-  void Restore(MonotonicTime now, const BlockId& key, const LoggedBlock& block,
-               std::vector<DriverCommand>& out);
+  // By the batches that need them, the oldest first.
+  using Lacking = std::vector<std::pair<int64_t, BlockId>>;
+  void Restore(MonotonicTime now, Lacking lacking, std::vector<DriverCommand>& out);
   bool CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out);
+
+  // Read back from the received-data log.
+  struct Restoring {
+    std::optional<MonotonicTime> asked;  // and not answered
+    std::string worker;                  // that was asked last
+    std::set<std::string> gone_at;       // workers that did not find it there, or not whole
+  };
+  // The worker that is to read it; empty: there is none that has not found it gone.
+  std::string RestorerOf(const Restoring& restoring) const;
+  bool GoneFromStore(const BlockId& key) const;
 
   struct HeldBack {
     std::string from;
@@ -126,13 +139,12 @@ class BlockDesk {
   std::set<BlockId> dropped_;                           // released without having been logged
   struct Asked {
     MonotonicTime at = 0;
-    std::string source;  // the holder that is to copy it; empty: it is restored
+    std::string source;  // the holder that is to copy it
     uint64_t bytes = 0;
   };
-  std::map<BlockId, Asked> replicating_;                // and restored
-  std::set<BlockId> gone_from_store_;                   // the received-data log has them no more
-  uint32_t restores_ = 0;                               // under way, as this check counts them
-  size_t next_restorer_ = 0;                            // turns through the workers
+  std::map<BlockId, Asked> replicating_;
+  std::map<BlockId, Restoring> restoring_;
+  std::string last_restorer_;                           // the next block is another worker's turn
   uint64_t under_replicated_ = 0;
   bool check_copies_ = true;
   bool refuse_former_ = false;

@@ -8,7 +8,9 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kReplicateAgainUs = 3'000'000;
-constexpr uint32_t kRestoresMax = 64;  // under way at a time
+constexpr size_t kRestoresMax = 64;  // under way at a time
+// One worker's word may be for itself alone: it sees the store as it was, or its memory is bad.
+constexpr size_t kWordsThatItIsGone = 2;
 // Copies that one holder is asked for at a time; a single block may be larger.
 constexpr uint64_t kCopiesMax = 256;
 constexpr uint64_t kCopyBytesMax = uint64_t{64} << 20;
@@ -31,13 +33,12 @@ struct UnderWay {
 // True when some block has too few copies and a worker that could take one, or none at all.
 bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) {
   under_replicated_ = 0;
-  restores_ = 0;
   bool waiting = false;
   std::map<std::string, UnderWay> under_way;  // by source
   for (const auto& [key, asked] : replicating_) {
-    const bool open = !asked.source.empty() && now - asked.at < kReplicateAgainUs;
-    if (open) under_way[asked.source].Add(asked.bytes);
+    if (now - asked.at < kReplicateAgainUs) under_way[asked.source].Add(asked.bytes);
   }
+  Lacking lacking;
   for (const auto& [key, block] : state_->blocks()) {
     if (block.lost) continue;
     const std::vector<std::string> holders = HoldersOf(key);
@@ -45,7 +46,9 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
       if (!Needed(block)) continue;
       ++under_replicated_;
       waiting = true;
-      if (block.info.in_store() && NoWorkerHas(now, key)) Restore(now, key, block, out);
+      const int64_t batch_ms = block.batch_ms == 0 ? INT64_MAX : block.batch_ms;
+      const bool stored = block.info.in_store() && NoWorkerHas(now, key);
+      if (stored) lacking.emplace_back(batch_ms, key);
       continue;
     }
     // One that drains counts on a copy elsewhere, and two that drain would count on each other.
@@ -77,39 +80,58 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
     replicate.set_epoch(epoch_);
     out.push_back(std::move(send));
   }
+  Restore(now, std::move(lacking), out);
   return waiting;
 }
 
-// By a worker each, in turn. Blocks are in order of stream and receiver, not of batches: those that
-// are asked for at a time are few.
-void BlockDesk::Restore(MonotonicTime now, const BlockId& key, const LoggedBlock& block,
-                        std::vector<DriverCommand>& out) {
-  if (gone_from_store_.contains(key)) return;
-  const auto asked = replicating_.find(key);
-  if (asked != replicating_.end() && now - asked->second.at < kReplicateAgainUs) {
-    ++restores_;
-    return;
+// By a worker each, in turn; again by the next one: where one cannot read the store, others may.
+void BlockDesk::Restore(MonotonicTime now, Lacking lacking, std::vector<DriverCommand>& out) {
+  const auto open = [&](const Restoring& restoring) {
+    return restoring.asked.has_value() && now - *restoring.asked < kReplicateAgainUs;
+  };
+  size_t under_way = std::count_if(restoring_.begin(), restoring_.end(),
+                                   [&](const auto& entry) { return open(entry.second); });
+  for (const auto& [batch_ms, key] : lacking) {
+    if (under_way >= kRestoresMax) return;
+    if (GoneFromStore(key)) continue;
+    Restoring& restoring = restoring_[key];
+    const std::string worker = open(restoring) ? "" : RestorerOf(restoring);
+    if (worker.empty()) continue;
+    ++under_way;
+    restoring.asked = now;
+    restoring.worker = last_restorer_ = worker;
+    Send send{members_->AddressOf(worker), {}};
+    auto& restore = *send.message.mutable_restore_block();
+    *restore.mutable_block() = state_->FindBlock(key)->info;
+    restore.set_store(options_.received_log);
+    restore.set_epoch(epoch_);
+    out.push_back(std::move(send));
   }
-  std::vector<std::string> workers;
+}
+
+std::string BlockDesk::RestorerOf(const Restoring& restoring) const {
+  const std::string& last = restoring.worker.empty() ? last_restorer_ : restoring.worker;
+  std::string first;
   for (const auto& [id, worker] : members_->workers()) {
-    if (members_->WorkerServes(id)) workers.push_back(id);
+    if (!members_->WorkerServes(id) || restoring.gone_at.contains(id)) continue;
+    if (id > last) return id;
+    if (first.empty()) first = id;
   }
-  if (workers.empty() || restores_ >= kRestoresMax) return;
-  ++restores_;
-  replicating_[key] = {now, "", 0};
-  Send send{members_->AddressOf(workers[next_restorer_++ % workers.size()]), {}};
-  auto& restore = *send.message.mutable_restore_block();
-  *restore.mutable_block() = block.info;
-  restore.set_store(options_.received_log);
-  restore.set_epoch(epoch_);
-  out.push_back(std::move(send));
+  return first;
+}
+
+bool BlockDesk::GoneFromStore(const BlockId& key) const {
+  const auto restoring = restoring_.find(key);
+  if (restoring == restoring_.end() || restoring->second.gone_at.empty()) return false;
+  return restoring->second.gone_at.size() >= kWordsThatItIsGone ||
+         RestorerOf(restoring->second).empty();
 }
 
 bool BlockDesk::IsLost(MonotonicTime now, const BlockId& key) const {
   const auto it = state_->blocks().find(key);
   if (it == state_->blocks().end()) return false;
   return NoWorkerHas(now, key) &&
-         (!it->second.info.in_store() || gone_from_store_.contains(key));
+         (!it->second.info.in_store() || GoneFromStore(key));
 }
 
 bool BlockDesk::NoWorkerHas(MonotonicTime now, const BlockId& key) const {
@@ -143,7 +165,10 @@ void BlockDesk::OnNotRestored(const proto::BlockNotRestored& failed,
                               std::vector<DriverCommand>& out) {
   const BlockId key = BlockIdOf(failed.name());
   if (state_->FindBlock(key) == nullptr || !HoldersOf(key).empty()) return;
-  if (failed.gone()) gone_from_store_.insert(key);
+  if (failed.gone()) {
+    restoring_[key].gone_at.insert(failed.worker_id());
+    restoring_[key].asked.reset();
+  }
   out.push_back(Say{failed.gone() ? Say::Level::kError : Say::Level::kWarning,
                     absl::StrCat("worker ", failed.worker_id(), " cannot read ", ToString(key),
                                  " from the received-data log: ", failed.error())});

@@ -157,18 +157,24 @@ class Books {
     while (!log_.idle()) log_.OnDurable({slot_++, 0}, out);
     Take(out);
   }
-  // A checkpoint covers it.
-  void Cover(uint64_t number) {
+  // They are the input of a batch.
+  void Plan(int64_t batch_ms, const std::vector<uint64_t>& numbers) {
     proto::Entry planned;
     auto& composition = *planned.mutable_planned()->mutable_composition();
-    composition.set_batch_ms(static_cast<int64_t>(1000 * number));
-    *composition.add_sources()->add_tasks()->add_pieces()->mutable_block() = Block(number);
+    composition.set_batch_ms(batch_ms);
+    auto& task = *composition.add_sources()->add_tasks();
+    for (const uint64_t number : numbers) *task.add_pieces()->mutable_block() = Block(number);
     log_.Enqueue(planned);
+  }
+  // A checkpoint covers it.
+  void Cover(uint64_t number) {
+    const auto batch_ms = static_cast<int64_t>(1000 * number);
+    Plan(batch_ms, {number});
     proto::Entry decided;
-    decided.mutable_decided()->set_batch_ms(composition.batch_ms());
+    decided.mutable_decided()->set_batch_ms(batch_ms);
     log_.Enqueue(decided);
     proto::Entry sealed;
-    sealed.mutable_sealed()->set_batch_ms(composition.batch_ms());
+    sealed.mutable_sealed()->set_batch_ms(batch_ms);
     log_.Enqueue(sealed);
     MakeDurable();
     blocks_.Release(state_.TakeCoveredBlocks());
@@ -198,9 +204,17 @@ class Books {
     }
     return numbers;
   }
-  void NotRestored(uint64_t number, bool gone) {
+  std::string RestorerOf(uint64_t number) const {
+    for (const Send& send : sent) {
+      if (!send.message.has_restore_block()) continue;
+      if (send.message.restore_block().block().name().number() == number) return send.to;
+    }
+    return "";
+  }
+  void NotRestored(const std::string& worker, uint64_t number, bool gone) {
     proto::BlockNotRestored failed;
     *failed.mutable_name() = Block(number).name();
+    failed.set_worker_id(worker);
     failed.set_gone(gone);
     std::vector<DriverCommand> out;
     blocks_.OnNotRestored(failed, out);

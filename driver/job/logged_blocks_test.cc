@@ -51,7 +51,7 @@ TEST_F(LoggedBlocksTest, ABlockWhoseOnlyCopyIsDamagedIsReadFromTheStore) {
 TEST_F(LoggedBlocksTest, AReadThatFailsIsAskedForAgain) {
   books_.Announce(1, {"w0"});
   LoseAll();
-  books_.NotRestored(1, /*gone=*/false);
+  books_.NotRestored("w0", 1, /*gone=*/false);
   EXPECT_FALSE(books_.Lost(1));
   for (int i = 0; i < 40 && books_.Restored().empty(); ++i) {
     books_.Pass(100'000);
@@ -64,7 +64,7 @@ TEST_F(LoggedBlocksTest, AReadThatFailsIsAskedForAgain) {
 TEST_F(LoggedBlocksTest, AnObjectThatIsGoneIsALossAndIsNotAskedForAgain) {
   books_.Announce(1, {"w0"});
   LoseAll();
-  books_.NotRestored(1, /*gone=*/true);
+  for (const char* worker : {"w0", "w1"}) books_.NotRestored(worker, 1, /*gone=*/true);
   EXPECT_TRUE(books_.Lost(1));
   for (int i = 0; i < 40; ++i) {
     books_.Pass(100'000);
@@ -72,6 +72,36 @@ TEST_F(LoggedBlocksTest, AnObjectThatIsGoneIsALossAndIsNotAskedForAgain) {
     books_.Beat("w1");
     EXPECT_EQ(books_.Restored(), Numbers{});
   }
+}
+
+// One that did not see the store mounted made each block lost that it was asked for.
+TEST_F(LoggedBlocksTest, WhatOneWorkerDoesNotFindIsAskedOfAnotherBeforeItIsLost) {
+  books_.Announce(1, {"w0"});
+  LoseAll();
+  const std::string first = books_.RestorerOf(1);
+  books_.NotRestored(first, 1, /*gone=*/true);
+  EXPECT_FALSE(books_.Lost(1));
+  books_.Pass(200'000);
+  const std::string second = books_.RestorerOf(1);
+  ASSERT_NE(second, "");
+  EXPECT_NE(second, first);
+  books_.NotRestored(second, 1, /*gone=*/true);
+  EXPECT_TRUE(books_.Lost(1));
+}
+
+// By turns of all blocks together the same worker got the same ones each time.
+TEST_F(LoggedBlocksTest, WhatOneWorkerCannotReadIsAskedOfAnotherNext) {
+  for (const uint64_t number : {1, 2}) books_.Announce(number, {"w0"});
+  LoseAll();
+  const std::string first = books_.RestorerOf(1), other = books_.RestorerOf(2);
+  EXPECT_NE(first, other);
+  for (int i = 0; i < 40 && (i == 0 || books_.Restored().empty()); ++i) {
+    books_.Pass(100'000);
+    books_.Beat("w0");
+    books_.Beat("w1");
+  }
+  EXPECT_EQ(books_.RestorerOf(1), other);
+  EXPECT_EQ(books_.RestorerOf(2), first);
 }
 
 TEST_F(LoggedBlocksTest, SixtyFourBlocksAreReadAtATime) {

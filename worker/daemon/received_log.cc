@@ -89,8 +89,11 @@ worker::LoggedRead ReceivedLog::Read(const worker::ReadLogged& command) {
   worker::LoggedRead read{command.info, false, false, ""};
   const BlockKey key = KeyOf(command.info.name());
   const auto store = StoreOf(key.job_instance, command.store);
-  absl::StatusOr<std::string> bytes =
-      store.ok() ? (*store)->Get(ObjectOf(key)) : absl::StatusOr<std::string>(store.status());
+  if (!store.ok()) {
+    read.error = std::string(Message(store.status()));
+    return read;
+  }
+  absl::StatusOr<std::string> bytes = (*store)->Get(ObjectOf(key));
   if (bytes.ok()) bytes = DecodeReceived(*std::move(bytes));
   if (bytes.ok() && bytes->size() != command.info.bytes()) {
     bytes = absl::DataLossError("the received block has another size than was logged");
@@ -98,7 +101,7 @@ worker::LoggedRead ReceivedLog::Read(const worker::ReadLogged& command) {
   if (!bytes.ok()) {
     read.gone = absl::IsNotFound(bytes.status()) || absl::IsDataLoss(bytes.status());
     // A directory may have been unmounted since it was looked at.
-    if (store.ok() && absl::IsNotFound(bytes.status()) &&
+    if (absl::IsNotFound(bytes.status()) &&
         !(*store)->Get(JobMark(key.job_instance)).ok()) {
       read.gone = false;
       Forget(key.job_instance);

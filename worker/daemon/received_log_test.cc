@@ -46,7 +46,10 @@ class ReceivedLogTest : public testing::Test {
   ReceivedLogTest()
       : blocks_(OnHeap()),
         log_(blocks_.get(),
-             [this](const std::string&) { return std::make_unique<Shared>(&objects_); },
+             [this](const std::string&) -> absl::StatusOr<std::unique_ptr<ObjectStore>> {
+               if (!opens_.ok()) return opens_;
+               return std::make_unique<Shared>(&objects_);
+             },
              [this](worker::Event event) {
                std::lock_guard lock(mutex_);
                events_.push_back(std::move(event));
@@ -84,6 +87,7 @@ class ReceivedLogTest : public testing::Test {
   std::string Object() const { return ObjectOf(ReceivedName{kJob, 2, 5, 1}); }
 
   MemoryObjectStore objects_;
+  absl::Status opens_;
   std::unique_ptr<BlockStore> blocks_;
   std::mutex mutex_;
   std::condition_variable came_;
@@ -205,6 +209,16 @@ TEST_F(ReceivedLogTest, AStoreThatIsNoLongerTheJobsHasLostNothing) {
   blocks_->Drop(kKey);
   ASSERT_TRUE(objects_.Delete(JobMark(kJob)).ok());  // as when it is unmounted
   ASSERT_TRUE(objects_.Delete(Object()).ok());
+  log_.Do(worker::ReadLogged{info, "url"});
+  const auto read = Await<worker::LoggedRead>();
+  EXPECT_FALSE(read.ok);
+  EXPECT_FALSE(read.gone);
+}
+
+TEST_F(ReceivedLogTest, AStoreThatIsNotMountedHereHasLostNothing) {
+  const proto::BlockInfo info = Keep();
+  blocks_->Drop(kKey);
+  opens_ = absl::NotFoundError("no such directory: is it mounted here?");
   log_.Do(worker::ReadLogged{info, "url"});
   const auto read = Await<worker::LoggedRead>();
   EXPECT_FALSE(read.ok);
