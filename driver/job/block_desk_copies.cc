@@ -91,6 +91,7 @@ void BlockDesk::Restore(MonotonicTime now, Lacking lacking, std::vector<DriverCo
   };
   size_t under_way = std::count_if(restoring_.begin(), restoring_.end(),
                                    [&](const auto& entry) { return open(entry.second); });
+  std::sort(lacking.begin(), lacking.end());
   for (const auto& [batch_ms, key] : lacking) {
     if (under_way >= kRestoresMax) return;
     if (GoneFromStore(key)) continue;

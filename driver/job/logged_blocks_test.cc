@@ -104,6 +104,17 @@ TEST_F(LoggedBlocksTest, WhatOneWorkerCannotReadIsAskedOfAnotherNext) {
   EXPECT_EQ(books_.RestorerOf(2), first);
 }
 
+TEST_F(LoggedBlocksTest, ThoseOfTheOldestBatchAreReadFirst) {
+  for (uint64_t number = 1; number <= 100; ++number) books_.Announce(number, {"w0"});
+  books_.Plan(1000, {98, 99});
+  books_.Plan(2000, {70, 71});
+  LoseAll();
+  Numbers asked = books_.Restored();
+  ASSERT_EQ(asked.size(), 64u);
+  asked.resize(5);
+  EXPECT_EQ(asked, (Numbers{98, 99, 70, 71, 1}));
+}
+
 TEST_F(LoggedBlocksTest, SixtyFourBlocksAreReadAtATime) {
   for (uint64_t number = 1; number <= 100; ++number) books_.Announce(number, {"w0"});
   LoseAll();
