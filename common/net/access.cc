@@ -110,6 +110,7 @@ bool JobMaySend(const proto::Envelope& message, std::string_view job) {
   switch (message.message_case()) {
     case M::kJobDriverRegister: return message.job_driver_register().job() == job;
     case M::kJobStatus: return message.job_status().job() == job;
+    case M::kJobSession: return message.job_session().job() == job;
     case M::kStartExecutor: return message.start_executor().job() == job;
     default: return JobMaySend(message.message_case());
   }

@@ -68,11 +68,12 @@ TEST(AccessTest, EveryMessageOfTheEnvelopeWasDecidedUpon) {
 }
 
 TEST(AccessTest, AJobNamesItselfOnly) {
-  proto::Envelope status, registered, start;
+  proto::Envelope status, registered, session, start;
   status.mutable_job_status()->set_job("wc");
   registered.mutable_job_driver_register()->set_job("wc");
+  session.mutable_job_session()->set_job("wc");
   start.mutable_start_executor()->set_job("wc");
-  for (const auto* message : {&status, &registered, &start}) {
+  for (const auto* message : {&status, &registered, &session, &start}) {
     EXPECT_TRUE(JobMaySend(*message, "wc"));
     EXPECT_FALSE(JobMaySend(*message, "other"));
   }

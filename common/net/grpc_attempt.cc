@@ -7,11 +7,11 @@ namespace sluice::internal {
 Attempt::Attempt(std::shared_ptr<LinkCore> core, std::shared_ptr<OutLink> link)
     : core_(std::move(core)), link_(std::move(link)) {
   const Security& security = core_->options().security;
-  const std::string job = core_->JobOf(link_->address());
-  channel_ = MakeChannel(link_->address(), security, job);
+  job_ = core_->JobOf(link_->address());
+  channel_ = MakeChannel(link_->address(), security, job_);
   stub_ = proto::Link::NewStub(channel_);
   context_.AddMetadata(kFromKey, core_->address());
-  Authorize(context_, security, job);
+  Authorize(context_, security, job_);
 }
 
 void Attempt::Start() {
@@ -27,6 +27,7 @@ void Attempt::OnReadInitialMetadataDone(bool ok) {
   // A refusal also comes with metadata; only a link server answers with this key.
   if (!ok || context_.GetServerInitialMetadata().count(kLinkKey) == 0) return;
   answered_ = true;
+  if (job_.empty()) core_->ProvedDaemon(link_->address());
   link_->Established(this);
 }
 

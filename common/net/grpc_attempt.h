@@ -38,6 +38,7 @@ class Attempt : public grpc::ClientBidiReactor<proto::Envelope, proto::Envelope>
  private:
   const std::shared_ptr<LinkCore> core_;
   const std::shared_ptr<OutLink> link_;
+  std::string job_;  // of the process that is called; empty: a daemon
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<proto::Link::Stub> stub_;
   grpc::ClientContext context_;

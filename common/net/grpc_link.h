@@ -32,8 +32,17 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
   void Send(const std::string& to, proto::Envelope message);
   // An incoming link ended: see whether its process did. Opens a link towards it if there is none.
   void Probe(const std::string& from);
-  // A process of this job is at `address`: what we send it carries that job's token.
-  void RememberJob(const std::string& address, const std::string& job);
+
+  // Whose process is at an address decides what we present there. Of a daemon's core only.
+  //
+  // Whoever calls proves by its token that it is of `job` (or, empty, a daemon); its address is but
+  // its word. False: somebody else is there, as far as is known, and this one is to be refused.
+  bool Claim(const std::string& address, const std::string& job);
+  void EndClaim(const std::string& address, const std::string& job);  // its link has ended
+  // A process of this job is there, by the word of somebody who is believed.
+  void Introduce(const std::string& address, const std::string& job);
+  // It has taken what only a daemon is presented with.
+  void ProvedDaemon(const std::string& address);
   std::string JobOf(const std::string& address);
 
   void OnMessage(const std::string& from, proto::Envelope message);
@@ -52,6 +61,13 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
   const GrpcTransportOptions& options() const { return options_; }
 
  private:
+  // What is known of the process at an address. It is forgotten when that process has ended.
+  struct Peer {
+    std::string job;       // empty: a daemon
+    int links = 0;         // open from there
+    bool doubted = false;  // the last link towards it failed: try what a daemon is presented with
+  };
+  void Missed(const std::string& address, bool refused);
   std::shared_ptr<OutLink> LinkTo(const std::string& address);  // null when closing
   bool AwaitNoAttempts(MonotonicTime deadline);
 
@@ -64,7 +80,7 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
   bool closing_ = false;
   int attempts_ = 0;
   std::map<std::string, std::shared_ptr<OutLink>> links_;
-  std::map<std::string, std::string> jobs_;
+  std::map<std::string, Peer> peers_;
   EventLoop loop_;
 };
 

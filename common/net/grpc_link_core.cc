@@ -45,15 +45,58 @@ void LinkCore::Probe(const std::string& from) {
   if (auto link = LinkTo(from)) link->Open();
 }
 
-void LinkCore::RememberJob(const std::string& address, const std::string& job) {
+bool LinkCore::Claim(const std::string& address, const std::string& job) {
   std::lock_guard lock(mutex_);
-  jobs_[address] = job;
+  if (!job.empty() && address == address_) return false;
+  auto [at, first] = peers_.try_emplace(address, Peer{job});
+  Peer& peer = at->second;
+  if (peer.job != job) {
+    // A daemon is believed before a job's process. Of two jobs the first is, while it is there.
+    if (!job.empty() && (peer.job.empty() || peer.links > 0)) return false;
+    peer = Peer{job};
+  }
+  ++peer.links;
+  peer.doubted = false;
+  return true;
+}
+
+void LinkCore::EndClaim(const std::string& address, const std::string& job) {
+  std::lock_guard lock(mutex_);
+  auto found = peers_.find(address);
+  if (found == peers_.end() || found->second.job != job || found->second.links == 0) return;
+  --found->second.links;
+}
+
+void LinkCore::Introduce(const std::string& address, const std::string& job) {
+  std::lock_guard lock(mutex_);
+  Peer& peer = peers_[address];
+  if (peer.links == 0 && peer.job != job) peer = Peer{job};
+}
+
+void LinkCore::ProvedDaemon(const std::string& address) {
+  std::lock_guard lock(mutex_);
+  Peer& peer = peers_[address];
+  if (!peer.job.empty()) peer = Peer{};
+}
+
+void LinkCore::Missed(const std::string& address, bool refused) {
+  std::lock_guard lock(mutex_);
+  auto found = peers_.find(address);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  // Without TLS a job's process would be handed the token of the cluster.
+  const bool may_try = refused || peer.job.empty() || options_.security.tls();
+  if (peer.links == 0 && may_try) {
+    peers_.erase(found);
+  } else if (may_try) {
+    peer.doubted = !peer.doubted;
+  }
 }
 
 std::string LinkCore::JobOf(const std::string& address) {
   std::lock_guard lock(mutex_);
-  auto found = jobs_.find(address);
-  return found == jobs_.end() ? "" : found->second;
+  auto found = peers_.find(address);
+  return found == peers_.end() || found->second.doubted ? "" : found->second.job;
 }
 
 void LinkCore::OnMessage(const std::string& from, proto::Envelope message) {
@@ -62,6 +105,7 @@ void LinkCore::OnMessage(const std::string& from, proto::Envelope message) {
 }
 
 void LinkCore::OnPeerDown(const std::string& address, bool refused) {
+  Missed(address, refused);
   std::shared_lock gate(gate_);
   if (handler_ != nullptr) handler_->OnPeerDown(address, refused);
 }

@@ -26,6 +26,7 @@ class InLink : public Reactor {
  public:
   InLink(LinkService* service, std::shared_ptr<LinkCore> core, std::string from, std::string job)
       : service_(service), core_(std::move(core)), from_(std::move(from)), job_(std::move(job)) {}
+  ~InLink() override { core_->EndClaim(from_, job_); }
 
   void Start() {
     StartSendInitialMetadata();
@@ -62,8 +63,10 @@ class InLink : public Reactor {
 
   void OnDone() override {
     service_->Forget(this);
-    core_->Probe(from_);
+    const std::shared_ptr<LinkCore> core = core_;
+    const std::string from = from_;
     delete this;
+    core->Probe(from);
   }
 
  private:
@@ -84,9 +87,13 @@ Reactor* LinkService::Open(grpc::CallbackServerContext* context) {
   const std::string address(from->second.data(), from->second.size());
   const Security& security = core_->options().security;
   const Caller caller = CallerOf(*context, security);
-  const bool limited = !security.cluster_token.empty() && !caller.job.empty();
-  if (limited) core_->RememberJob(address, caller.job);
-  auto* link = new InLink(this, core_, address, limited ? caller.job : "");
+  const std::string job = security.cluster_token.empty() ? "" : caller.job;
+  if (!core_->Claim(address, job)) {
+    LOG(WARNING) << "link refused, another process is known there: job=" << job
+                 << " from=" << address;
+    return new Refusal(grpc::StatusCode::FAILED_PRECONDITION, "another process is at that address");
+  }
+  auto* link = new InLink(this, core_, address, job);
   {
     std::lock_guard lock(mutex_);
     if (closing_) {

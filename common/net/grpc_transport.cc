@@ -82,7 +82,7 @@ void GrpcTransport::Send(const std::string& to, proto::Envelope message) {
 }
 
 void GrpcTransport::Introduce(const std::string& address, const std::string& job) {
-  core_->RememberJob(address, job);
+  core_->Introduce(address, job);
 }
 
 void GrpcTransport::Shutdown(int64_t deadline_us) {

@@ -180,6 +180,84 @@ TEST(SecureTransportTest, OverTlsADaemonReachesAJobsProcessThatHasNotCalledIt) {
   EXPECT_THAT(job_driver.Await(1), ElementsAre(daemon.address() + " 1"));
 }
 
+// A link that says of itself where its process is.
+class ClaimingLink {
+ public:
+  ClaimingLink(const std::string& to, const Security& security, const std::string& from)
+      : stub_(proto::Link::NewStub(MakeChannel(to, security))) {
+    context_.AddMetadata("sluice-from", from);
+    Authorize(context_, security, "");
+    stream_ = stub_->Open(&context_);
+    stream_->WaitForInitialMetadata();
+    taken_ = context_.GetServerInitialMetadata().count("sluice-link") != 0;
+  }
+  ~ClaimingLink() {
+    context_.TryCancel();
+    (void)stream_->Finish();
+  }
+  bool taken() const { return taken_; }
+
+ private:
+  std::unique_ptr<proto::Link::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<proto::Envelope, proto::Envelope>> stream_;
+  bool taken_ = false;
+};
+
+TEST(SecureTransportTest, NoProcessOfAJobIsAtTheAddressOfADaemon) {
+  const Security cluster = ClusterWithTls();
+  TestNode caller(With(cluster)), called(With(cluster)), self(With(cluster));
+  caller.transport->Send(self.address(), Beat(1));
+  EXPECT_THAT(self.Await(1), ElementsAre(caller.address() + " 1"));
+  self.transport->Send(called.address(), Beat(1));
+  EXPECT_THAT(called.Await(1), ElementsAre(self.address() + " 1"));
+  const Security job = StartedAsJob(cluster, "wc");
+  for (const std::string& address : {caller.address(), called.address(), self.address()}) {
+    EXPECT_FALSE(ClaimingLink(self.address(), job, address).taken()) << address;
+  }
+  EXPECT_TRUE(ClaimingLink(self.address(), cluster, called.address()).taken());
+}
+
+// It parted two daemons until one of them was started anew.
+TEST(SecureTransportTest, ADaemonIsReachedThoughAProcessOfAJobSaysThatItIsThere) {
+  const Security cluster = ClusterWithTls();
+  TestNode a(With(cluster)), b(With(cluster));
+  const ClaimingLink claim(a.address(), StartedAsJob(cluster, "wc"), b.address());
+  EXPECT_TRUE(claim.taken()) << "nothing is known there";
+  a.transport->Send(b.address(), Beat(1));
+  EXPECT_THAT(a.Await(1), ElementsAre(b.address() + " broken"));
+  a.transport->Send(b.address(), Beat(2));
+  EXPECT_THAT(b.Await(1), ElementsAre(a.address() + " 2"));
+}
+
+TEST(SecureTransportTest, AProcessOfAnotherJobDoesNotTakeTheAddressOfOne) {
+  const Security cluster = ClusterWithTls();
+  TestNode daemon(With(cluster)), executor(With(StartedAsJob(cluster, "wc")));
+  executor.transport->Send(daemon.address(), Beat(1));
+  EXPECT_THAT(daemon.Await(1), ElementsAre(executor.address() + " 1"));
+  const Security other = StartedAsJob(cluster, "other");
+  EXPECT_FALSE(ClaimingLink(daemon.address(), other, executor.address()).taken());
+  daemon.transport->Send(executor.address(), Beat(2));
+  EXPECT_THAT(executor.Await(1), ElementsAre(daemon.address() + " 2"));
+}
+
+TEST(SecureTransportTest, ADaemonIsReachedAtAPortThatAnExecutorHad) {
+  TestNode daemon(With(Cluster()));
+  GrpcTransportOptions there = With(Cluster());
+  {
+    TestNode executor(With(Job("wc")));
+    executor.transport->Send(daemon.address(), Beat(1));
+    EXPECT_THAT(daemon.Await(1), ElementsAre(executor.address() + " 1"));
+    there.port = std::stoi(executor.address().substr(executor.address().rfind(':') + 1));
+  }
+  EXPECT_EQ(daemon.Await(2)[1], "127.0.0.1:" + std::to_string(there.port) + " refused");
+  TestNode later(there);
+  proto::Envelope copy;  // that is not taken from a job's process
+  copy.mutable_block_copy()->set_data("x");
+  daemon.transport->Send(later.address(), copy);
+  EXPECT_THAT(later.Await(1), ElementsAre(daemon.address() + " copy 1"));
+}
+
 TEST(SecureTransportTest, AJobsProcessHoldsNoKeyOfTheCluster) {
   const Security cluster = ClusterWithTls();
   const Security process = StartedAsJob(cluster, "wc");
