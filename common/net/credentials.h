@@ -26,8 +26,10 @@ std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const std::string
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Security& security,
                                            const std::string& job = "");
 
-// Puts what this process presents to a process of `job` (or, empty, a daemon) on a call.
-void Authorize(grpc::ClientContext& context, const Security& security, const std::string& job);
+// Puts what this process presents to a process of `job` (or, empty, a daemon) at `address` on a
+// call. Without TLS a token stays on this machine: nothing is presented beyond loopback.
+void Authorize(grpc::ClientContext& context, const std::string& address, const Security& security,
+               const std::string& job);
 
 // Who makes this call. Only for calls that the door let through.
 Caller CallerOf(const grpc::ServerContextBase& context, const Security& security);

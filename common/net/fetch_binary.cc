@@ -19,7 +19,7 @@ absl::Status FetchBinary(const std::string& driver_address, const Security& secu
   auto stub = proto::Driver::NewStub(MakeChannel(driver_address, security));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kFetchMax);
-  Authorize(context, security, "");
+  Authorize(context, driver_address, security, "");
   proto::BinaryRequest request;
   request.set_digest(digest);
   auto stream = stub->FetchBinary(&context, request);

@@ -11,7 +11,7 @@ Attempt::Attempt(std::shared_ptr<LinkCore> core, std::shared_ptr<OutLink> link)
   channel_ = MakeChannel(link_->address(), security, job_);
   stub_ = proto::Link::NewStub(channel_);
   context_.AddMetadata(kFromKey, core_->address());
-  Authorize(context_, security, job_);
+  Authorize(context_, link_->address(), security, job_);
 }
 
 void Attempt::Start() {

@@ -93,7 +93,7 @@ grpc::StatusCode List(const Daemon& daemon, const Security& security) {
   auto stub = proto::Driver::NewStub(MakeChannel(daemon.node.address(), security));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
-  Authorize(context, security, "");
+  Authorize(context, daemon.node.address(), security, "");
   proto::JobList reply;
   return stub->ListJobs(&context, proto::ListRequest(), &reply).error_code();
 }

@@ -1,5 +1,9 @@
 // Links and calls behind the door: tokens on loopback without TLS, and TLS.
+#include <grpcpp/server_builder.h>
+
+#include <atomic>
 #include <fstream>
+#include <memory>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -48,7 +52,7 @@ grpc::StatusCode List(const std::string& address, const Security& security) {
   auto stub = proto::Driver::NewStub(MakeChannel(address, security));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
-  Authorize(context, security, "");
+  Authorize(context, address, security, "");
   proto::JobList reply;
   return stub->ListJobs(&context, proto::ListRequest(), &reply).error_code();
 }
@@ -123,6 +127,39 @@ TEST(SecureTransportTest, ServicesStandBehindTheSameDoor) {
   EXPECT_EQ(List(daemon.address(), Job("wc")), grpc::StatusCode::PERMISSION_DENIED);
 }
 
+// Listens without any security, and notes what callers present.
+class Listener : public proto::Driver::CallbackService {
+ public:
+  Listener() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("0.0.0.0:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  std::string At(const std::string& host) const { return host + ":" + std::to_string(port_); }
+  size_t tokens() const { return tokens_; }
+
+ private:
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
+                                     const proto::ListRequest*, proto::JobList*) override {
+    tokens_ += context->client_metadata().count("authorization");
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  int port_ = 0;
+  std::atomic<size_t> tokens_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST(SecureTransportTest, WithoutTlsATokenStaysOnThisMachine) {
+  Listener listener;
+  EXPECT_EQ(List(listener.At("0.0.0.0"), Cluster()), grpc::StatusCode::OK);
+  EXPECT_EQ(listener.tokens(), 0u);
+  EXPECT_EQ(List(listener.At("127.0.0.1"), Cluster()), grpc::StatusCode::OK);
+  EXPECT_EQ(listener.tokens(), 1u);
+}
+
 TEST(SecureTransportTest, WithoutATokenAnybodyOnTheMachineMayCall) {
   FakeDriver service;
   GrpcTransportOptions options;
@@ -186,7 +223,7 @@ class ClaimingLink {
   ClaimingLink(const std::string& to, const Security& security, const std::string& from)
       : stub_(proto::Link::NewStub(MakeChannel(to, security))) {
     context_.AddMetadata("sluice-from", from);
-    Authorize(context_, security, "");
+    Authorize(context_, to, security, "");
     stream_ = stub_->Open(&context_);
     stream_->WaitForInitialMetadata();
     taken_ = context_.GetServerInitialMetadata().count("sluice-link") != 0;

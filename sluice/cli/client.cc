@@ -171,8 +171,11 @@ struct Client::Grpc {
 
 // One call's context, with what we present to the door.
 struct Call {
-  explicit Call(const Security& security) { Authorize(context, security, ""); }
-  Call(const Security& security, int64_t timeout_ms) : Call(security) {
+  Call(const std::string& address, const Security& security) {
+    Authorize(context, address, security, "");
+  }
+  Call(const std::string& address, const Security& security, int64_t timeout_ms)
+      : Call(address, security) {
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
   }
   grpc::ClientContext context;
@@ -206,7 +209,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Typed& typed) {
 }
 
 absl::Status Client::AskWhoLeads(std::string* leader) {
-  Call call(security_, kAskMs);
+  Call call(address_, security_, kAskMs);
   proto::LeaderReply reply;
   const grpc::Status status = grpc_->stub->Leader(&call.context, {}, &reply);
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
@@ -256,17 +259,17 @@ absl::Status Client::Await(int64_t timeout_ms) {
 }
 
 absl::Status Client::ListJobs(proto::JobList* jobs) {
-  Call call(security_, timeout_ms_);
+  Call call(address_, security_, timeout_ms_);
   return FromGrpc(grpc_->stub->ListJobs(&call.context, {}, jobs), address_);
 }
 
 absl::Status Client::ListWorkers(proto::WorkerList* workers) {
-  Call call(security_, timeout_ms_);
+  Call call(address_, security_, timeout_ms_);
   return FromGrpc(grpc_->stub->ListWorkers(&call.context, {}, workers), address_);
 }
 
 absl::StatusOr<proto::JobInfo> Client::JobStatus(const std::string& name) {
-  Call call(security_, timeout_ms_);
+  Call call(address_, security_, timeout_ms_);
   proto::JobRequest request;
   request.set_name(name);
   proto::JobReply reply;
@@ -277,7 +280,7 @@ absl::StatusOr<proto::JobInfo> Client::JobStatus(const std::string& name) {
 
 absl::StatusOr<proto::Outcome> Client::Ask(Wish wish, const std::string& name,
                                            uint64_t deadline_ms) {
-  Call call(security_, timeout_ms_);
+  Call call(address_, security_, timeout_ms_);
   proto::JobRequest request;
   request.set_name(name);
   request.set_deadline_ms(deadline_ms);
@@ -293,7 +296,7 @@ absl::StatusOr<proto::Outcome> Client::Ask(Wish wish, const std::string& name,
 }
 
 absl::StatusOr<proto::CheckpointList> Client::Checkpoints(const std::string& job) {
-  Call call(security_, timeout_ms_);
+  Call call(address_, security_, timeout_ms_);
   proto::JobRequest request;
   request.set_name(job);
   proto::CheckpointList list;
@@ -304,7 +307,7 @@ absl::StatusOr<proto::CheckpointList> Client::Checkpoints(const std::string& job
 
 absl::Status Client::Letters(const std::string& job,
                              const std::function<void(const proto::LetterReply&)>& seen) {
-  Call call(security_);
+  Call call(address_, security_);
   proto::JobRequest request;
   request.set_name(job);
   auto reader = grpc_->stub->JobLetters(&call.context, request);
@@ -317,7 +320,7 @@ absl::Status Client::Letters(const std::string& job,
 }
 
 absl::StatusOr<proto::Outcome> Client::Replay(const proto::ReplayRequest& request) {
-  Call call(security_, timeout_ms_);
+  Call call(address_, security_, timeout_ms_);
   proto::JobReply reply;
   RETURN_IF_ERROR(
       FromGrpc(grpc_->stub->ReplayLettersOf(&call.context, request, &reply), address_));
@@ -327,7 +330,7 @@ absl::StatusOr<proto::Outcome> Client::Replay(const proto::ReplayRequest& reques
 absl::StatusOr<std::string> Client::ReadBlock(const std::string& job,
                                               const proto::BlockInfo& block,
                                               const std::vector<std::string>& holders) {
-  Call call(security_);
+  Call call(address_, security_);
   proto::BlockRequest request;
   request.set_job(job);
   *request.mutable_block() = block;
@@ -345,7 +348,7 @@ absl::StatusOr<std::string> Client::ReadBlock(const std::string& job,
 }
 
 absl::Status Client::DrainWorker(const std::string& id, uint64_t deadline_ms) {
-  Call call(security_, timeout_ms_);
+  Call call(address_, security_, timeout_ms_);
   proto::WorkerRequest request;
   request.set_id(id);
   request.set_deadline_ms(deadline_ms);
@@ -357,7 +360,7 @@ absl::Status Client::DrainWorker(const std::string& id, uint64_t deadline_ms) {
 absl::Status Client::Watch(const std::string& name,
                            const std::function<bool(const proto::JobInfo&)>& seen) {
   while (true) {
-    Call call(security_);
+    Call call(address_, security_);
     proto::JobRequest request;
     request.set_name(name);
     auto reader = grpc_->stub->WatchJob(&call.context, request);
@@ -378,7 +381,7 @@ absl::Status Client::Watch(const std::string& name,
 
 absl::Status Client::Logs(const std::string& name, bool follow,
                           const std::function<void(const proto::LogChunk&)>& seen) {
-  Call call(security_);
+  Call call(address_, security_);
   proto::LogRequest request;
   request.set_name(name);
   request.set_follow(follow);
@@ -393,7 +396,7 @@ absl::Status Client::Logs(const std::string& name, bool follow,
 
 absl::StatusOr<proto::FindStreamReply> Client::FindStream(const std::string& job,
                                                           const std::string& stream) {
-  Call call(security_, timeout_ms_);
+  Call call(address_, security_, timeout_ms_);
   proto::FindStreamRequest request;
   request.set_job(job);
   request.set_stream(stream);
@@ -408,7 +411,7 @@ absl::StatusOr<proto::FindStreamReply> Client::FindStream(const std::string& job
 absl::StatusOr<proto::Outcome> Client::Submit(
     const proto::JobSpec& spec, const std::vector<std::string>& paths,
     const std::function<void(uint64_t, uint64_t)>& progress) {
-  Call call(security_);
+  Call call(address_, security_);
   auto stream = grpc_->stub->Submit(&call.context);
   proto::SubmitChunk chunk;
   *chunk.mutable_header() = spec;

@@ -50,7 +50,7 @@ class Session {
         find_(find),
         window_(window),
         channel_(MakeChannel(address, options.security, options.job)) {
-    Authorize(context_, options.security, options.job);
+    Authorize(context_, address, options.security, options.job);
     hello_.set_stream(options.stream);
     hello_.set_producer(options.producer);
   }
