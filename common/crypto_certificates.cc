@@ -61,6 +61,10 @@ KeyAndCertificate ToPem(X509* certificate, EVP_PKEY* key) {
           })};
 }
 
+std::string InWords(const ASN1_TIME* time) {
+  return Pem([&](BIO* bio) { ASN1_TIME_print(bio, time); });
+}
+
 template <class T, class Read>
 T* FromPem(const std::string& pem, Read read) {
   BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
@@ -105,14 +109,17 @@ KeyAndCertificate AuthorityOf(std::string_view secret, const std::string& name) 
 
 KeyAndCertificate IssueCertificate(const KeyAndCertificate& authority, const std::string& name,
                                    const std::vector<std::string>& hosts,
-                                   const std::string& end) {
+                                   const Validity& validity) {
   const Certificate issuer(FromPem<X509>(authority.certificate_pem, PEM_read_bio_X509), X509_free);
   const Key issuer_key(FromPem<EVP_PKEY>(authority.key_pem, PEM_read_bio_PrivateKey),
                        EVP_PKEY_free);
   const Key key(EVP_EC_gen("P-256"), EVP_PKEY_free);
   const Certificate certificate = Blank(name, key.get());
   X509* x = certificate.get();
-  if (!end.empty()) ASN1_TIME_set_string(X509_getm_notAfter(x), end.c_str());
+  if (!validity.begin.empty()) {
+    ASN1_TIME_set_string(X509_getm_notBefore(x), validity.begin.c_str());
+  }
+  if (!validity.end.empty()) ASN1_TIME_set_string(X509_getm_notAfter(x), validity.end.c_str());
   uint64_t serial = 0;
   RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial);
   ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1);
@@ -134,12 +141,18 @@ std::string ProblemOf(const KeyAndCertificate& own) {
   } else if (X509_check_private_key(certificate.get(), key.get()) != 1) {
     problem = "does not fit its key";
   } else if (X509_cmp_current_time(X509_get0_notAfter(certificate.get())) < 0) {
-    problem = "has run out on " + Pem([&](BIO* bio) {
-      ASN1_TIME_print(bio, X509_get0_notAfter(certificate.get()));
-    });
+    problem = "has run out on " + InWords(X509_get0_notAfter(certificate.get()));
   }
   ERR_clear_error();
   return problem;
+}
+
+std::string BeginsLater(const std::string& certificate_pem) {
+  const Certificate certificate(FromPem<X509>(certificate_pem, PEM_read_bio_X509), X509_free);
+  ERR_clear_error();
+  if (certificate == nullptr) return "";
+  const ASN1_TIME* begin = X509_get0_notBefore(certificate.get());
+  return X509_cmp_current_time(begin) > 0 ? "is not valid before " + InWords(begin) : "";
 }
 
 bool HasCertificate(const std::string& pem) {

@@ -16,15 +16,24 @@ struct KeyAndCertificate {
 // one, byte for byte, and so can both trust and issue.
 KeyAndCertificate AuthorityOf(std::string_view secret, const std::string& name);
 
-// A new key, and its certificate as a server on `hosts` (names or numeric addresses). `end` is the
-// last second in which it is good: ASN.1's "YYYYMMDDHHMMSSZ", or empty for the authority's own.
+// The first and the last second in which a certificate is good: ASN.1's "YYYYMMDDHHMMSSZ", or empty
+// for the authority's own.
+struct Validity {
+  std::string begin = "";
+  std::string end = "";
+};
+
+// A new key, and its certificate as a server on `hosts` (names or numeric addresses).
 KeyAndCertificate IssueCertificate(const KeyAndCertificate& authority, const std::string& name,
                                    const std::vector<std::string>& hosts,
-                                   const std::string& end = "");
+                                   const Validity& validity = {});
 
 // Why nobody could be served with these, as the end of a sentence: "has run out on ...". Empty:
 // they can be used.
 std::string ProblemOf(const KeyAndCertificate& own);
+
+// "is not valid before ..." of a certificate whose time has not come. Empty: it has.
+std::string BeginsLater(const std::string& certificate_pem);
 
 // Whether a text holds a certificate to trust.
 bool HasCertificate(const std::string& pem);

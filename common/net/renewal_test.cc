@@ -1,4 +1,5 @@
 // TLS files that are renewed under processes that run: F63 of docs/faults.md.
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -56,8 +57,8 @@ class Folder {
   const std::string path_;
 };
 
-KeyAndCertificate Issue(const KeyAndCertificate& ca, const std::string& end = "") {
-  return IssueCertificate(ca, "node", {"127.0.0.1"}, end);
+KeyAndCertificate Issue(const KeyAndCertificate& ca, const Validity& validity = {}) {
+  return IssueCertificate(ca, "node", {"127.0.0.1"}, validity);
 }
 
 std::string InSeconds(int seconds) {
@@ -117,17 +118,51 @@ TEST(RenewalTest, TakesFilesOnceTheyFitTogetherAndKeepsTheFormerUntilThen) {
   folder.PutPair(first);
   folder.Put("key", first.key_pem, 0644);
   EXPECT_EQ(TlsOf(security).key, second.key_pem);
-  folder.PutPair(Issue(ca, "20250102030405Z"));
+  folder.PutPair(Issue(ca, {.end = "20250102030405Z"}));
   EXPECT_EQ(TlsOf(security).cert, second.certificate_pem);
   std::filesystem::remove(folder.Path("ca"));
   EXPECT_EQ(TlsOf(security).ca, ca.certificate_pem);
+}
+
+TEST(RenewalTest, FilesThatCouldNotBeReadOnceAreReadAgain) {
+  Folder folder("not_read");
+  const KeyAndCertificate ca = AuthorityOf("secret", "ca"), first = Issue(ca), second = Issue(ca);
+  folder.Put("ca", ca.certificate_pem);
+  folder.PutPair(first);
+  const Security security = folder.Load();
+  EXPECT_EQ(TlsOf(security).cert, first.certificate_pem);
+  folder.PutPair(second);
+  rlimit descriptors{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+  rlimit none = descriptors;
+  none.rlim_cur = 0;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_EQ(TlsOf(security).cert, first.certificate_pem);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
+  EXPECT_EQ(TlsOf(security).cert, second.certificate_pem);
+}
+
+TEST(RenewalTest, ACertificateIsTakenWhenItsTimeHasCome) {
+  Folder folder("early");
+  const KeyAndCertificate ca = AuthorityOf("secret", "ca"), first = Issue(ca);
+  folder.Put("ca", ca.certificate_pem);
+  folder.PutPair(first);
+  const Security security = folder.Load();
+  folder.PutPair(Issue(ca, {.begin = InSeconds(3600)}));
+  EXPECT_EQ(TlsOf(security).cert, first.certificate_pem);
+  const KeyAndCertificate soon = Issue(ca, {.begin = InSeconds(2)});
+  folder.PutPair(soon);
+  EXPECT_EQ(TlsOf(security).cert, first.certificate_pem);
+  while (TlsOf(security).cert == first.certificate_pem) {
+  }
+  EXPECT_EQ(TlsOf(security).cert, soon.certificate_pem);
 }
 
 TEST(RenewalTest, ACertificateThatRanOutIsRefusedUntilItIsRenewedWithoutARestart) {
   Folder folder("runs_out");
   const KeyAndCertificate ca = AuthorityOf("secret", "ca");
   folder.Put("ca", ca.certificate_pem);
-  folder.PutPair(Issue(ca, InSeconds(3)));
+  folder.PutPair(Issue(ca, {.end = InSeconds(3)}));
   const Security security = folder.Load();
   Daemon daemon(security);
   TestNode other(Daemon::Options(security, nullptr));

@@ -174,7 +174,8 @@ TEST(LoadSecurityTest, RefusesACertificateThatNobodyCouldBeServedWith) {
     return LoadSecurity(options).status().ToString();
   };
   const KeyAndCertificate good = IssueCertificate(ca, "node", {"localhost"});
-  const KeyAndCertificate old = IssueCertificate(ca, "node", {"localhost"}, "20250102030405Z");
+  const KeyAndCertificate old = IssueCertificate(ca, "node", {"localhost"},
+                                                 {.end = "20250102030405Z"});
   EXPECT_EQ(says(good, good.key_pem), "OK");
   EXPECT_THAT(says(good, old.key_pem), HasSubstr("does not fit its key"));
   EXPECT_THAT(says(old, old.key_pem), HasSubstr("has run out on Jan  2 03:04:05 2025 GMT"));

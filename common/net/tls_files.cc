@@ -95,17 +95,27 @@ std::shared_ptr<const TlsTexts> TlsFiles::Current() {
   return current_;
 }
 
+absl::StatusOr<TlsTexts> TlsFiles::Read() const {
+  ASSIGN_OR_RETURN(TlsTexts texts, ReadTlsFiles(paths_));
+  const std::string problem = BeginsLater(texts.cert);
+  if (problem.empty()) return texts;
+  return absl::FailedPreconditionError("the certificate " + problem + ": " + paths_.cert);
+}
+
 void TlsFiles::LookAgain() {
   std::string marks = MarksOf(paths_);
   if (marks == seen_) return;
-  absl::StatusOr<TlsTexts> read = ReadTlsFiles(paths_);
+  absl::StatusOr<TlsTexts> read = Read();
   if (MarksOf(paths_) != marks) return;  // somebody is about it: the next call looks again
-  seen_ = std::move(marks);
   if (!read.ok()) {
+    // The reason may pass while the files stay as they are.
+    std::string why = marks + " " + std::string(Message(read.status()));
+    if (std::exchange(said_, why) == why) return;
     LOG(WARNING) << "renewed TLS files are not taken, what they held before stays: "
                  << Message(read.status());
     return;
   }
+  seen_ = std::move(marks);
   auto next = std::make_shared<TlsTexts>(*current_);
   if (!paths_.ca.empty()) next->ca = std::move(read->ca);
   if (!paths_.cert.empty()) {

@@ -33,9 +33,9 @@ class TlsFiles {
   // Files without a path keep what `start` has for them.
   TlsFiles(TlsTexts paths, TlsTexts start);
 
-  // What the files hold now. As long as that cannot be used, what they held before, and the log
-  // says so once for each change of theirs: so cert and key may be replaced one after the other.
-  // It says so, too, when what is used has run out.
+  // What the files hold now. As long as that cannot be read or used (yet), what they held before;
+  // it is looked at again each time, and the log says why once: so cert and key may be replaced
+  // one after the other. It says so, too, when what is used has run out.
   std::shared_ptr<const TlsTexts> Current();
 
   const TlsTexts& paths() const { return paths_; }
@@ -45,7 +45,10 @@ class TlsFiles {
 
   const TlsTexts paths_;
   std::mutex mutex_;  // guards all below
-  std::string seen_;  // marks of the files that were read last
+  absl::StatusOr<TlsTexts> Read() const;
+
+  std::string seen_;  // marks of the files that were taken last
+  std::string said_;  // why later ones were not
   bool said_that_it_ran_out_ = false;
   std::shared_ptr<const TlsTexts> current_;
 };
