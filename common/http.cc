@@ -1,8 +1,11 @@
 #include "common/http.h"
 
 #include <errno.h>
+#include <glog/logging.h>
 #include <httplib.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -15,6 +18,7 @@ namespace {
 constexpr size_t kRequestBodyMax = 4096;
 constexpr int kThreads = 4;
 constexpr int kIdleSeconds = 5;
+constexpr auto kListenAgain = std::chrono::milliseconds(100);
 
 bool IsSegment(const std::string& text) {
   return !text.empty() && text.size() <= 100 && text.front() != '.' &&
@@ -116,7 +120,22 @@ struct HttpServer::Impl {
   std::vector<HttpRoute> routes;
   Security security;
   std::unique_ptr<httplib::Server> server;
+  std::string host;
+  int port = 0;
+  std::atomic<bool> ending = false;
+  std::atomic<bool> over = false;
   std::thread thread;
+
+  // The library closes its listener for good when it cannot accept, but for two reasons.
+  void Serve() {
+    bool bound = true;
+    while (!(bound && server->listen_after_bind()) && !ending) {
+      LOG_IF(ERROR, bound) << "cannot accept for pages, listening anew: port=" << port;
+      std::this_thread::sleep_for(kListenAgain);
+      bound = server->bind_to_port(host, port);
+    }
+    over = true;
+  }
 };
 
 HttpServer::HttpServer() : impl_(std::make_unique<Impl>()) {}
@@ -151,10 +170,12 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(HttpOptions option
     return httplib::Server::HandlerResponse::Handled;
   });
 
-  std::string host = options.host;
+  std::string& host = impl->host;
+  host = options.host;
   if (host.front() == '[') host = host.substr(1, host.size() - 2);
   errno = 0;
-  int port = options.port;
+  int& port = impl->port;
+  port = options.port;
   if (port == 0) {
     port = server.bind_to_any_port(host);
   } else if (!server.bind_to_port(host, port)) {
@@ -168,13 +189,16 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(HttpOptions option
   const bool bare_v6 = options.host.find(':') != std::string::npos && options.host[0] != '[';
   http->address_ = (bare_v6 ? "[" + options.host + "]" : options.host) + ":" +
                    std::to_string(port);
-  impl->thread = std::thread([impl] { impl->server->listen_after_bind(); });
-  while (!server.is_running()) std::this_thread::yield();  // or stop() would be lost
+  impl->thread = std::thread([impl] { impl->Serve(); });
   return http;
 }
 
 HttpServer::~HttpServer() {
   if (!impl_->thread.joinable()) return;
+  impl_->ending = true;
+  while (!impl_->server->is_running() && !impl_->over) {  // or stop() would be lost
+    std::this_thread::yield();
+  }
   impl_->server->stop();
   impl_->thread.join();
 }

@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include <atomic>
+#include <filesystem>
 
 #include <gtest/gtest.h>
 
@@ -120,6 +121,33 @@ TEST_F(HttpTest, SpeaksTls) {
   auto result = client.Get("/livez");
   ASSERT_TRUE(result);
   EXPECT_EQ(result->status, 200);
+}
+
+// The descriptor of this process that listens on the port.
+int ListenerOf(int port) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    int listens = 0;
+    socklen_t flag_size = sizeof(listens);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &flag_size) == 0 && listens == 1 &&
+        getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
+        ntohs(address.sin_port) == port) {
+      return fd;
+    }
+  }
+  return -1;
+}
+
+// The listener was closed for good; the daemon served on without its pages.
+TEST_F(HttpTest, ListensAnewWhenItCouldNotAcceptOnce) {
+  Start();
+  EXPECT_EQ(Status("/livez"), 200);
+  const int port = std::stoi(server_->address().substr(server_->address().find(':') + 1));
+  ASSERT_EQ(shutdown(ListenerOf(port), SHUT_RD), 0);  // accept fails with EINVAL
+  while (Status("/livez") != 200) {
+  }
 }
 
 TEST_F(HttpTest, BindErrorsAreTyped) {
