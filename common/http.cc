@@ -76,31 +76,45 @@ void Fill(httplib::Response& response, HttpReply reply) {
   if (reply.status == 405) response.set_header("Allow", "GET, HEAD");
 }
 
-template <class T, class Read>
-T* FromPem(const std::string& pem, Read read) {
-  BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
-  T* value = read(bio, nullptr, nullptr, nullptr);
-  BIO_free(bio);
-  return value;
-}
-
 // The types of OpenSSL come with the library, whose interface they are.
+using Text = std::unique_ptr<BIO, decltype(&BIO_free)>;
 using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
 using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 
+Text TextOf(const std::string& pem) {
+  return Text(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+}
+
+Certificate NextCertificate(const Text& text) {
+  return Certificate(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr), X509_free);
+}
+
+// A server's certificate, its key, and what follows in its file: those of authorities between it
+// and the one that clients trust.
 struct Pair {
-  explicit Pair(const TlsTexts& tls)
-      : certificate(FromPem<X509>(tls.cert, PEM_read_bio_X509), X509_free),
-        key(FromPem<EVP_PKEY>(tls.key, PEM_read_bio_PrivateKey), EVP_PKEY_free) {}
-  Certificate certificate;
-  Key key;
+  explicit Pair(const TlsTexts& tls) {
+    const Text text = TextOf(tls.cert);
+    certificate = NextCertificate(text);
+    while (Certificate next = NextCertificate(text)) chain.push_back(std::move(next));
+    key.reset(PEM_read_bio_PrivateKey(TextOf(tls.key).get(), nullptr, nullptr, nullptr));
+    ERR_clear_error();  // of the end of the file
+  }
+  Certificate certificate{nullptr, X509_free};
+  Key key{nullptr, EVP_PKEY_free};
+  std::vector<Certificate> chain;
 };
 
 // Called by OpenSSL within each handshake: the certificate may have been renewed.
 int GiveCertificate(SSL* connection, void* security) {
   const Pair now(TlsOf(*static_cast<const Security*>(security)));
-  return SSL_use_certificate(connection, now.certificate.get()) == 1 &&
-         SSL_use_PrivateKey(connection, now.key.get()) == 1;
+  if (SSL_use_certificate(connection, now.certificate.get()) != 1 ||
+      SSL_use_PrivateKey(connection, now.key.get()) != 1) {
+    return 0;
+  }
+  for (const Certificate& next : now.chain) {
+    if (SSL_add1_chain_cert(connection, next.get()) != 1) return 0;
+  }
+  return 1;
 }
 
 // `security` outlives the server.

@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <memory>
 
 #include <gtest/gtest.h>
 
@@ -120,6 +122,67 @@ TEST_F(HttpTest, SpeaksTls) {
   client.enable_server_certificate_verification(false);
   auto result = client.Get("/livez");
   ASSERT_TRUE(result);
+  EXPECT_EQ(result->status, 200);
+}
+
+struct Issued {
+  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{EVP_EC_gen("P-256"), EVP_PKEY_free};
+  std::unique_ptr<X509, decltype(&X509_free)> certificate{X509_new(), X509_free};
+};
+
+// By `issuer`; null: by itself.
+Issued Issue(const char* name, const Issued* issuer, int extension, const char* value) {
+  Issued made;
+  X509* x = made.certificate.get();
+  X509_set_version(x, 2);
+  ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+  ASN1_TIME_set_string(X509_getm_notBefore(x), "20200101000000Z");
+  ASN1_TIME_set_string(X509_getm_notAfter(x), "20991231235959Z");
+  X509_set_pubkey(x, made.key.get());
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
+  const Issued& by = issuer == nullptr ? made : *issuer;
+  X509_set_issuer_name(x, X509_get_subject_name(by.certificate.get()));
+  X509_EXTENSION* added = X509V3_EXT_conf_nid(nullptr, nullptr, extension, value);
+  X509_add_ext(x, added, -1);
+  X509_EXTENSION_free(added);
+  X509_sign(x, by.key.get(), EVP_sha256());
+  return made;
+}
+
+template <class Write>
+std::string Pem(Write write) {
+  BIO* bio = BIO_new(BIO_s_mem());
+  write(bio);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio, &data);
+  std::string text(data, size);
+  BIO_free(bio);
+  return text;
+}
+
+std::string PemOf(const Issued& issued) {
+  return Pem([&](BIO* bio) { PEM_write_bio_X509(bio, issued.certificate.get()); });
+}
+
+// Links sent them, pages did not.
+TEST_F(HttpTest, SendsTheCertificatesOfAuthoritiesBetween) {
+  const Issued root = Issue("root", nullptr, NID_basic_constraints, "critical,CA:TRUE");
+  const Issued between = Issue("between", &root, NID_basic_constraints, "critical,CA:TRUE");
+  const Issued node = Issue("node", &between, NID_subject_alt_name, "IP:127.0.0.1");
+  HttpOptions options;
+  options.security.cert_pem = PemOf(node) + PemOf(between);
+  options.security.key_pem = Pem([&](BIO* bio) {
+    PEM_write_bio_PrivateKey(bio, node.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  });
+  options.security.ca_pem = PemOf(root);
+  Start(options);
+  const std::string trusted = testing::TempDir() + "/root.pem";
+  std::ofstream(trusted) << PemOf(root);
+  httplib::Client client("https://" + server_->address());
+  client.set_ca_cert_path(trusted.c_str());
+  auto result = client.Get("/livez");
+  ASSERT_TRUE(result) << result.error();
   EXPECT_EQ(result->status, 200);
 }
 
