@@ -217,8 +217,8 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
                                                        : program.flags.checkpoint;
   store_options.log_url = program.config.Text("log_url");
   store_options.sync = program.config.On("log_sync");
-  store_options.fresh = program.flags.fresh;
-  store_options.discard_checkpoint = program.flags.discard_checkpoint;
+  store_options.fresh = program.flags.fresh && !role.resumes;
+  store_options.discard_checkpoint = program.flags.discard_checkpoint && !role.resumes;
   store_options.must_exist = role.resumes;
   absl::StatusOr<JobStore> store = OpenJobStore(store_options);
   if (!store.ok()) return FromStatus(store.status());

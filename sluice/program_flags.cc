@@ -1,5 +1,6 @@
 #include "sluice/program_flags.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -75,6 +76,7 @@ absl::StatusOr<ProgramFlags> TakeProgramFlags(std::vector<std::string>* words) {
       continue;
     }
     const Word word = Split(text);
+    if (IsOwnFlag(word.name)) flags.typed.push_back(word.name);
     if (bool* on = Switch(flags, word.name)) {
       if (word.value.has_value()) return Usage("--" + word.name + " takes no value");
       *on = true;
@@ -91,6 +93,28 @@ absl::StatusOr<ProgramFlags> TakeProgramFlags(std::vector<std::string>* words) {
   rest.insert(rest.end(), words->begin() + static_cast<ptrdiff_t>(i), words->end());
   *words = std::move(rest);
   return flags;
+}
+
+bool ProgramFlags::Typed(std::string_view name) const {
+  return std::find(typed.begin(), typed.end(), name) != typed.end();
+}
+
+bool IsOwnFlag(const std::string& name) {
+  ProgramFlags flags;
+  return Switch(flags, name) != nullptr || TakesValue(name);
+}
+
+absl::Status CheckSubmittedWords(std::vector<std::string> words) {
+  ASSIGN_OR_RETURN(const ProgramFlags flags, TakeProgramFlags(&words));
+  for (const std::string& name : flags.typed) {
+    if (name == "conf" || name == "conf-file") continue;
+    const bool of_submit = name == "checkpoint" || name == "log" || name == "fresh" ||
+                           name == "discard-checkpoint";
+    return Usage("--" + name + (of_submit ? " is a flag of `sluice submit`: it goes before the "
+                                            "binary"
+                                          : " is for a job that is not submitted"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace sluice

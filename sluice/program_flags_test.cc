@@ -26,5 +26,16 @@ TEST(ProgramFlagsTest, RefusesWhatIsMalformed) {
   }
 }
 
+// A job driver has its words at every relaunch: `--fresh` among them would begin anew each time.
+TEST(ProgramFlagsTest, WhatASubmissionSaysIsNoWordOfItsJob) {
+  for (const char* word :
+       {"--fresh", "--discard-checkpoint", "--checkpoint=rocksdb:/d", "--log=rocksdb:/d",
+        "--http=a:1", "--slots=2", "--explain", "--help", "--version"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(CheckSubmittedWords({"--host=web1", word}))) << word;
+    EXPECT_TRUE(CheckSubmittedWords({"--host=web1", "--", word}).ok()) << word;
+  }
+  EXPECT_TRUE(CheckSubmittedWords({"--conf", "partitions=2", "--conf-file=f", "--freshly"}).ok());
+}
+
 }  // namespace
 }  // namespace sluice

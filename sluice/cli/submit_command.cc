@@ -14,6 +14,7 @@
 #include "sluice/cli/commands.h"
 #include "sluice/cli/table.h"
 #include "sluice/cli/values.h"
+#include "sluice/program_flags.h"
 
 namespace sluice::cli {
 namespace {
@@ -91,6 +92,7 @@ absl::StatusOr<Submission> ReadTyped(const Typed& typed) {
   spec.set_fresh(typed.Has("fresh"));
   spec.set_discard_checkpoint(typed.Has("discard-checkpoint"));
   RETURN_IF_ERROR(AddFiles(typed, &submission));
+  RETURN_IF_ERROR(CheckSubmittedWords(typed.rest));
   for (const std::string& word : typed.rest) spec.add_args(word);
   return submission;
 }
