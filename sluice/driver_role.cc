@@ -209,12 +209,11 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
 
   const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
   if (!logged.ok()) return logged;
-  const ExitStatus queues =
-      CheckQueueStreams(program.context->graph(), program.flags.checkpoint);
-  if (!queues.ok()) return queues;
   DriverStoreOptions store_options;
   store_options.url = program.flags.checkpoint.empty() ? "rocksdb:" + role.data + "/store"
                                                        : program.flags.checkpoint;
+  const ExitStatus queues = CheckQueueStreams(program.context->graph(), store_options.url);
+  if (!queues.ok()) return queues;
   store_options.log_url = program.config.Text("log_url");
   store_options.sync = program.config.On("log_sync");
   store_options.fresh = program.flags.fresh && !role.resumes;

@@ -61,14 +61,14 @@ ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint)
           "received_log=on needs --checkpoint: its store is where received blocks are kept"};
 }
 
-ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& checkpoint) {
+ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& store) {
   for (const Node& node : graph.nodes()) {
     const bool recoverable = node.kind != NodeKind::kSource ||
                              node.source.kind != SourceKind::kQueue ||
                              node.source.queue->test_only();
-    if (recoverable || checkpoint.empty()) continue;
-    return {kExitRefused, "a QueueStream cannot be recovered, so it cannot be used with a "
-                          "checkpoint unless it is marked test_only"};
+    if (recoverable || store.empty()) continue;
+    return {kExitRefused, "a QueueStream cannot be recovered, so it cannot be used on a cluster or "
+                          "with a checkpoint unless it is marked test_only"};
   }
   return {};
 }

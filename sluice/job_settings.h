@@ -19,9 +19,9 @@ ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, C
 // Refused (3) when the received-data log is on and there is no checkpoint URL to keep it in.
 ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint);
 
-// Refused (3) when a queue is not marked test_only and there is a checkpoint URL: its batches are
-// gone with the process.
-ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& checkpoint);
+// Refused (3) when a queue is not marked test_only and the job has a store that outlives it:
+// state is taken up from there, and the queue begins anew.
+ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& store);
 
 // What the job driver takes from it; names and addresses are left to the caller.
 JobDriverOptions DriverOptionsFrom(const Config& config);

@@ -16,6 +16,7 @@ void BuildJob(sluice::StreamingContext& ssc) {
   if (misfit == "build") throw std::runtime_error("no such table");
   static int built = 0;
   if (misfit == "graphs" && ++built % 2 == 0) lines.Count().Print();
+  if (misfit == "queue") ssc.QueueStream<int64_t>({{1}, {2}}).Print();
   if (misfit == "window") lines.Window({.length = 250ms}).Count().Print();
   lines
       .Map([misfit](std::string_view line) {

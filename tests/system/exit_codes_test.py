@@ -95,6 +95,9 @@ class Cases:
         self.expect(3, "a window that is no multiple, submitted",
                     [s, "submit", to, "--name=bad-window", self.misfit, "--", *where,
                      "--misfit=window"], "multiple")
+        self.expect(3, "a queue that begins anew with each job driver",
+                    [s, "submit", to, "--name=queue", self.misfit, "--", *where,
+                     "--misfit=queue"], "a QueueStream cannot be recovered")
         shared = self.cluster.path("shared-tmp")
         os.makedirs(shared)
         os.symlink(self.cluster.path("input"), os.path.join(shared, f"sluice-{os.geteuid()}"))
