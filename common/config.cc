@@ -207,8 +207,7 @@ ExitStatus Config::ReadEnvironment(char** environment) {
     for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (FindKey(key) == nullptr) {
       // Two edits of a long name are a slip; a short one may well be another variable.
-      const std::string nearest = key.size() < 6 ? "" : NearestName(key.substr(0, 200), Names());
-      if (nearest.empty()) continue;
+      if (key.size() < 6 || NearestName(key.substr(0, 200), Names(), 2).empty()) continue;
     }
     ExitStatus status = Set(ConfSource::kEnvironment, key, entry.substr(equals + 1));
     if (!status.ok()) {

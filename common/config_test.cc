@@ -164,6 +164,10 @@ TEST(ConfigTest, TheEnvironmentIsReadByKey) {
   char slip[] = "SLUICE_WORKER_LEAS=9s";
   char* slipped[] = {slip, nullptr};
   EXPECT_EQ(config.ReadEnvironment(slipped).code, kExitRefused);
+  // Of our own unit of systemd; four edits away from worker_lease.
+  char flags[] = "SLUICE_WORKER_FLAGS=--slots=2";
+  char* unit[] = {flags, nullptr};
+  EXPECT_TRUE(config.ReadEnvironment(unit).ok());
 }
 
 }  // namespace

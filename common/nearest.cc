@@ -24,8 +24,13 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string NearestName(std::string_view word, const std::vector<std::string>& candidates) {
+  return NearestName(word, candidates, std::max<size_t>(2, word.size() / 3));
+}
+
+std::string NearestName(std::string_view word, const std::vector<std::string>& candidates,
+                        size_t edits_max) {
   std::string best;
-  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  size_t best_distance = edits_max + 1;
   for (const std::string& candidate : candidates) {
     const size_t distance = EditDistance(word, candidate);
     if (distance < best_distance) best = candidate, best_distance = distance;

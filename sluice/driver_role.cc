@@ -47,10 +47,11 @@ ExitStatus TakeShape(const proto::JobBegun& shape, Config* config) {
 }
 
 ExitStatus Resolve(const ProgramFlags& flags, const JobOptions& options,
-                   const proto::JobBegun* shape, Config* config) {
+                   const BuildSettings& settings, Config* config) {
   *config = Config();
-  const ExitStatus resolved = ResolveConfig(flags, options, config);
-  return resolved.ok() && shape != nullptr ? TakeShape(*shape, config) : resolved;
+  const ExitStatus resolved = ResolveConfig(flags, options, config, settings.environment);
+  const bool shaped = resolved.ok() && settings.shape != nullptr;
+  return shaped ? TakeShape(*settings.shape, config) : resolved;
 }
 
 // State that is made of batches, and would not be found again because its operator slides by
@@ -104,7 +105,7 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
 ExitStatus BuildContext(const JobOptions& given, BuildFunction build,
                         const BuildSettings& settings, BuiltProgram* built) {
   JobOptions options = given;
-  ExitStatus resolved = Resolve(built->flags, options, settings.shape, &built->config);
+  ExitStatus resolved = Resolve(built->flags, options, settings, &built->config);
   if (!resolved.ok()) return resolved;
   const int64_t interval_ms = built->config.DurationMs("batch_interval");
   options.batch_interval = std::chrono::milliseconds(interval_ms);
@@ -115,7 +116,7 @@ ExitStatus BuildContext(const JobOptions& given, BuildFunction build,
   if (!checked.ok()) return {checked.exit_code, checked.message};
   JobOptions set = given;  // with what the build function has set
   set.conf = built->context->options().conf;
-  resolved = Resolve(built->flags, set, settings.shape, &built->config);
+  resolved = Resolve(built->flags, set, settings, &built->config);
   if (!resolved.ok()) return resolved;
   if (built->config.DurationMs("batch_interval") != interval_ms) {
     return {kExitRefused, "batch_interval cannot be set by the build function, whose streams are "
@@ -202,9 +203,10 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   const Security security = TakeJobSecurity({role.host});
   absl::StatusOr<std::vector<JobFile>> files = ReadJobFiles(role.data);
   if (!files.ok()) return FromStatus(files.status());
-  DropEnvironmentSettings();
+  constexpr Environment kEnvironment = Environment::kOfDaemon;
   BuiltProgram program;
-  ExitStatus built = BuildProgram(words, options, build, {}, &program);
+  ExitStatus built =
+      BuildProgram(words, options, build, {.environment = kEnvironment}, &program);
   if (!built.ok()) return built;
 
   const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
@@ -248,7 +250,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
       former, role.resumes && former.program().binary_digest() == role.digest,
       program.context->constants());
   if (logged_constants.has_value()) {
-    built = build_again({.constants = logged_constants});
+    built = build_again({.constants = logged_constants, .environment = kEnvironment});
     if (!built.ok()) return built;
   }
   const Resume resume = CheckResume(
@@ -258,7 +260,9 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   if (resume.finish_first) {
     const proto::JobBegun shape = (*driver)->recovered().state.job();
     const uint64_t fingerprint = (*driver)->recovered().state.program().graph_fingerprint();
-    built = build_again({.constants = program.context->constants(), .shape = &shape});
+    built = build_again({.constants = program.context->constants(),
+                         .shape = &shape,
+                         .environment = kEnvironment});
     if (!built.ok()) return built;
     if (program.context->graph().Fingerprint() != fingerprint) {
       return {kExitRefused, "the job has batches that were planned every " +

@@ -38,6 +38,7 @@ struct BuildSettings {
   bool complete = true;                       // false: required flags may lack
   std::optional<ConstantValues> constants{};  // in place of those that the program computes
   const proto::JobBegun* shape = nullptr;     // in place of the configured partitions and interval
+  Environment environment = Environment::kOfUser;
 };
 ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions options,
                         BuildFunction build, const BuildSettings& settings, BuiltProgram* built);

@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <cctype>
-#include <cstdlib>
 #include <exception>
 
 #include "common/units.h"
@@ -21,7 +19,8 @@ ExitStatus RunBuild(BuildFunction build, StreamingContext& context) {
   return {};
 }
 
-ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config) {
+ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config,
+                         Environment environment) {
   ExitStatus status = config->Set(ConfSource::kProgram, "batch_interval",
                                   FormatDurationMs(program.batch_interval.count()));
   if (!status.ok()) return status;
@@ -33,7 +32,7 @@ ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, C
     status = config->ReadFile(flags.conf_file);
     if (!status.ok()) return status;
   }
-  status = config->ReadEnvironment(environ);
+  status = config->ReadEnvironment(environment == Environment::kOfUser ? environ : nullptr);
   if (!status.ok()) return status;
   for (const auto& [key, value] : flags.conf) {
     status = config->Set(ConfSource::kFlag, key, value);
@@ -43,16 +42,6 @@ ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, C
     return {kExitRefused, "replication_min is above replication"};
   }
   return {};
-}
-
-void DropEnvironmentSettings() {
-  for (const ConfKey& key : ConfKeys()) {
-    std::string variable = "SLUICE_";
-    for (const char c : key.name) {
-      variable += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    }
-    unsetenv(variable.c_str());
-  }
 }
 
 ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint) {

@@ -13,8 +13,12 @@ namespace sluice {
 // Runs the program's build function. What it throws ends in words (1).
 ExitStatus RunBuild(BuildFunction build, StreamingContext& context);
 
+// Whose SLUICE_KEY count. Those of a submission come as flags; a job driver's own are its daemon's.
+enum class Environment { kOfUser, kOfDaemon };
+
 // Resolves the configuration of a job program, the program's own settings included.
-ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config);
+ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config,
+                         Environment environment = Environment::kOfUser);
 
 // Refused (3) when the received-data log is on and there is no checkpoint URL to keep it in.
 ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint);
@@ -25,10 +29,6 @@ ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& store
 
 // What the job driver takes from it; names and addresses are left to the caller.
 JobDriverOptions DriverOptionsFrom(const Config& config);
-
-// Takes all SLUICE_KEY out of the environment. Those of a submission came as flags; a job driver's
-// own are its daemon's.
-void DropEnvironmentSettings();
 
 // Settings that travel to executors, and the one extra that only processes of the job exchange.
 inline constexpr char kStoreUrlKey[] = "@store";

@@ -260,7 +260,9 @@ TEST_F(CliTest, AJobFromItsSubmissionToItsEnd) {
 // It was the other way round.
 TEST_F(CliTest, TheEnvironmentOfASubmissionCountsAndThatOfTheDriverDoesNot) {
   setenv("SLUICE_BATCH_INTERVAL", "700ms", 1);
+  setenv("SLUICE_PARTITION", "3", 1);  // a slip, that no submission has made
   StartDriver();
+  unsetenv("SLUICE_PARTITION");
   setenv("SLUICE_BATCH_INTERVAL", "300ms", 1);
   const std::string args = std::string(kJob) + " -- --push=lines --output=" + root_ + "/out";
   const std::string typed = "--conf batch_interval=400ms ";
