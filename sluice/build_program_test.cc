@@ -51,5 +51,27 @@ TEST(BuildProgramTest, ABuildFunctionCannotSetTheBatchInterval) {
   EXPECT_EQ(typed.context->batch_interval(), std::chrono::seconds(3));
 }
 
+// "a port must be between 1 and 65535; it is 0", where no flag was needed.
+TEST(BuildProgramTest, ToBeExplainedAGraphNeedsNoRequiredFlag) {
+  const auto build = [](StreamingContext& ssc) {
+    Args& args = ssc.args();
+    const std::chrono::seconds window(args.GetInt("window"));
+    const auto length = static_cast<uint32_t>(args.GetInt("length"));
+    ssc.SocketTextStream(args.Get("host"), static_cast<int>(args.GetInt("port")))
+        .Union(ssc.PushStream(args.Get("stream")))
+        .Union(ssc.BinaryRecordsStream(args.Get("dir"), length))
+        .Window({.length = window})
+        .Print();
+    ssc.Remember(window);
+  };
+  BuiltProgram shown, run, wrong;
+  const ExitStatus status = BuildProgram({}, {.name = "test"}, build, {.complete = false}, &shown);
+  EXPECT_TRUE(status.ok()) << status.message;
+  EXPECT_EQ(BuildProgram({}, {.name = "test"}, build, {}, &run).message, "missing flag --window");
+  const std::vector<std::string> all = {"--window=0", "--host=h", "--port=1",
+                                        "--stream=s", "--dir=/d", "--length=1"};
+  EXPECT_FALSE(BuildProgram(all, {.name = "test"}, build, {.complete = false}, &wrong).ok());
+}
+
 }  // namespace
 }  // namespace sluice

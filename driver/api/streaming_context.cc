@@ -251,6 +251,8 @@ Outcome StreamingContext::Check(bool complete) const {
   const bool all_asked = !state_->constants_given || state_->constants.empty();
   const Outcome flags = state_->options.args.Check(complete, all_asked);
   if (!flags.ok()) return flags;
+  // Where an answer lacks, that may be all that is wrong with the graph.
+  if (!complete && !state_->options.args.Check(true, all_asked).ok()) return CheckGraph();
   if (!graph_->error().ok()) return graph_->error();
   for (const Output& output : graph().outputs()) {
     if (!complete || !WritesFiles(output.kind) || !output.prefix.empty()) continue;
@@ -260,6 +262,10 @@ Outcome StreamingContext::Check(bool complete) const {
   if (graph_->lacks_remember()) {
     return {3, "a Slice between times that a function chooses needs StreamingContext::Remember"};
   }
+  return CheckGraph();
+}
+
+Outcome StreamingContext::CheckGraph() const {
   std::string wrong = graph().Validate();
   if (!wrong.empty()) return {3, std::move(wrong)};
   return {};

@@ -279,7 +279,8 @@ class StreamingContext {
 
   // ---- for what runs the job ----------------------------------------------------------------
 
-  // What the program or its command line got wrong. `complete` false: required flags may lack.
+  // What the program or its command line got wrong. `complete` false: required flags may lack, and
+  // where one does, what depends on it may be wrong.
   Outcome Check(bool complete = true) const;
   const LineageGraph& graph() const { return graph_->graph(); }
   const JobOptions& options() const;
@@ -310,6 +311,7 @@ class StreamingContext {
       : graph_(std::move(graph)), state_(std::move(state)) {}
   static std::weak_ptr<State>& ActiveState();
   JobRunner* Runner() const;  // null before Start
+  Outcome CheckGraph() const;
   internal::StreamPlace AddSocket(std::string label, std::string record_type, std::string host,
                                   int port, internal::FramerFactory framers);
   internal::StreamPlace AddFiles(std::string label, std::string record_type,
