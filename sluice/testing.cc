@@ -59,6 +59,7 @@ Outcome TestContext::State::Start() {
   flags.conf = {{"worker_lease", "24h"}, {"partitions", std::to_string(options.partitions)}};
   ExitStatus resolved = ResolveConfig(flags, context.options(), &local.config);
   if (!resolved.ok()) return {resolved.code, resolved.message};
+  context.Freeze();
   auto started = LocalJob::Start(context, std::move(local));
   if (!started.ok()) return {3, std::string(started.status().message())};
   job = *std::move(started);
@@ -79,6 +80,8 @@ Outcome TestContext::RunBatchAfter(int ticks) {
     Outcome started = state_->Start();
     if (!started.ok()) return started;
   }
+  const Outcome declared = state_->context.Check();
+  if (!declared.ok()) return declared;
   {
     std::lock_guard lock(state_->mutex);
     state_->printed.clear();

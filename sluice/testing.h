@@ -10,7 +10,8 @@
 //     EXPECT_THAT(*counts.last(), UnorderedElementsAre(Pair("to", 2), Pair("be", 2), ...));
 //   }
 //
-// Inputs, outputs and the code under test are declared before the first batch runs, on one thread.
+// Inputs, outputs and the code under test are declared before the first batch runs, on one thread;
+// of what comes later RunBatch says that it is too late.
 // It is in the library that jobs link; `pkg-config sluice` finds it too.
 #pragma once
 

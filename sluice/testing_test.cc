@@ -154,6 +154,24 @@ TEST(TestContextTest, ALaterContextTakesUpLogAndState) {
   std::filesystem::remove_all(directory);
 }
 
+// It was a race with the threads that read the graph, or an output to which nothing ever came.
+TEST(TestContextTest, WhatIsDeclaredBehindTheFirstBatchIsSaidToBeTooLate) {
+  TestContext late_stream, late_setting;
+  TestInput<std::string> lines(late_stream), others(late_setting);
+  lines.stream().Print();
+  others.stream().Print();
+  ASSERT_TRUE(late_stream.RunBatch().ok());
+  ASSERT_TRUE(late_setting.RunBatch().ok());
+  late_stream.ssc().TextFileStream(testing::TempDir()).Print();
+  Outcome ran = late_stream.RunBatch();
+  EXPECT_EQ(ran.exit_code, 3);
+  EXPECT_THAT(ran.message, HasSubstr("the graph is fixed once the job has started"));
+  late_setting.ssc().Set("replication", "1");
+  ran = late_setting.RunBatch();
+  EXPECT_EQ(ran.exit_code, 3);
+  EXPECT_THAT(ran.message, HasSubstr("settings are fixed"));
+}
+
 // The first driver of a job gave its output operations another job instance than later ones did.
 TEST(TestContextTest, TheIdentityOfAnOutputSurvivesARelaunch) {
   const std::string directory = testing::TempDir() + "identity";

@@ -217,7 +217,7 @@ std::chrono::milliseconds StreamingContext::batch_interval() const {
   return state_->options.batch_interval;
 }
 void StreamingContext::Set(std::string key, std::string value) {
-  if (state_->Now() != ContextState::kInitialized) {
+  if (state_->Now() != ContextState::kInitialized || graph_->frozen()) {
     return graph_->Fail(3, "settings are fixed once the job has started: " + key);
   }
   state_->options.conf.emplace_back(std::move(key), std::move(value));
