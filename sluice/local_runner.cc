@@ -18,14 +18,7 @@
 namespace sluice {
 namespace {
 
-// Nobody starts a local job again but its user.
-int CodeForPeople(int code) { return code == kExitStartAgain ? kExitFailed : code; }
-
-ExitStatus FromStatus(const absl::Status& status) {
-  const int code = ExitCodeOf(status);
-  if (code != 0) return {CodeForPeople(code), std::string(status.message())};
-  return ToExit(status);
-}
+ExitStatus ToStatus(const Outcome& outcome) { return {outcome.exit_code, outcome.message}; }
 
 // What a context with this graph can run on, without a cluster.
 absl::Status CheckLocal(const LineageGraph& graph) {
@@ -79,10 +72,7 @@ class LocalRunner : public JobRunner {
     }
     absl::StatusOr<std::unique_ptr<LocalJob>> job =
         StartLocal(context, flags, config, std::move(build_again));
-    if (!job.ok()) {
-      const ExitStatus status = FromStatus(job.status());
-      return {status.code, status.message};
-    }
+    if (!job.ok()) return OfUser(job.status());
     job_ = *std::move(job);
     return {};
   }
@@ -90,7 +80,7 @@ class LocalRunner : public JobRunner {
     const std::optional<JobEnding> ending =
         job_->Await(timeout.has_value() ? timeout->count() : -1);
     if (!ending.has_value()) return std::nullopt;
-    return Outcome{CodeForPeople(ending->exit_code), ending->message};
+    return OfUser(*ending);
   }
   Outcome Stop(StopOptions options) override {
     StopRequested stop;
@@ -112,6 +102,17 @@ bool InstallLocalRunner() {
 }
 }  // namespace internal
 
+Outcome OfUser(const absl::Status& status) {
+  const int code = ExitCodeOf(status);
+  if (code != 0) return OfUser(JobEnding{code, "", std::string(status.message())});
+  const ExitStatus exit = ToExit(status);
+  return {exit.code, exit.message};
+}
+
+Outcome OfUser(const JobEnding& ending) {
+  return {ending.exit_code == kExitStartAgain ? kExitFailed : ending.exit_code, ending.message};
+}
+
 uint32_t LocalSlots(const ProgramFlags& flags) {
   return flags.slots != 0 ? flags.slots : std::max(1u, std::thread::hardware_concurrency());
 }
@@ -125,13 +126,13 @@ ExitStatus RunLocal(BuiltProgram program, BuildWithConstants build_again) {
   std::unique_ptr<LocalPages> pages;
   if (program.flags.http.has_value()) {
     auto started = LocalPages::Start(*program.flags.http);
-    if (!started.ok()) return FromStatus(started.status());
+    if (!started.ok()) return ToStatus(OfUser(started.status()));
     pages = *std::move(started);
     std::cerr << name << ": pages at http://" << pages->address() << std::endl;
   }
   absl::StatusOr<std::unique_ptr<LocalJob>> job =
       StartLocal(*program.context, program.flags, program.config, std::move(build_again));
-  if (!job.ok()) return FromStatus(job.status());
+  if (!job.ok()) return ToStatus(OfUser(job.status()));
   if (pages != nullptr) {
     pages->Show(job->get(), LocalSlots(program.flags), program.flags.checkpoint);
   }
@@ -154,7 +155,7 @@ ExitStatus RunLocal(BuiltProgram program, BuildWithConstants build_again) {
     std::cerr << name << ": " << ending.message << std::endl;
     _exit(kExitDeadline);
   }
-  const ExitStatus end{CodeForPeople(ending.exit_code), ending.message};
+  const ExitStatus end = ToStatus(OfUser(ending));
   std::optional<EndInTime> in_time;
   if (!end.ok()) {
     in_time.emplace(kEndPatience, end.code,

@@ -4,6 +4,7 @@
 #include "glog/logging.h"
 #include "sluice/job_settings.h"
 #include "sluice/local_job.h"
+#include "sluice/local_runner.h"
 
 namespace sluice {
 namespace {
@@ -28,7 +29,7 @@ struct TestContext::State {
   Outcome Start();
   Outcome Ending() const {
     const std::optional<JobEnding> ending = job->Await(-1);
-    return {ending->exit_code, ending->message};
+    return OfUser(*ending);
   }
 
   const TestOptions options;
@@ -61,7 +62,7 @@ Outcome TestContext::State::Start() {
   if (!resolved.ok()) return {resolved.code, resolved.message};
   context.Freeze();
   auto started = LocalJob::Start(context, std::move(local));
-  if (!started.ok()) return {3, std::string(started.status().message())};
+  if (!started.ok()) return OfUser(started.status());
   job = *std::move(started);
   if (!job->AwaitSettled()) return Ending();
   const int64_t last_ms = job->Status().last_decided_batch_ms();

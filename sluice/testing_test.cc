@@ -172,6 +172,17 @@ TEST(TestContextTest, WhatIsDeclaredBehindTheFirstBatchIsSaidToBeTooLate) {
   EXPECT_THAT(ran.message, HasSubstr("settings are fixed"));
 }
 
+TEST(TestContextTest, WhatKeepsAJobFromStartingHasTheCodeThatItsUserSees) {
+  const std::string directory = testing::TempDir() + "owned";
+  std::filesystem::remove_all(directory);
+  TestContext first({.checkpoint = directory}), second({.checkpoint = directory});
+  TestInput<std::string> lines(first), same(second);
+  lines.stream().Print();
+  same.stream().Print();
+  ASSERT_TRUE(first.RunBatch().ok());
+  EXPECT_EQ(second.RunBatch().exit_code, 7);
+}
+
 // The first driver of a job gave its output operations another job instance than later ones did.
 TEST(TestContextTest, TheIdentityOfAnOutputSurvivesARelaunch) {
   const std::string directory = testing::TempDir() + "identity";
