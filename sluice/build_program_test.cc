@@ -51,6 +51,24 @@ TEST(BuildProgramTest, ABuildFunctionCannotSetTheBatchInterval) {
   EXPECT_EQ(typed.context->batch_interval(), std::chrono::seconds(3));
 }
 
+TEST(BuildProgramTest, TheProgramsCheckpointCountsWhereNoneWasTyped) {
+  const JobOptions options{.name = "test", .checkpoint = "rocksdb:/d"};
+  const auto build = [](StreamingContext& ssc) {
+    ssc.ConstantStream(std::vector<int64_t>{1}).Print();
+  };
+  BuiltProgram built, typed;
+  ASSERT_TRUE(BuildProgram({}, options, build, {}, &built).ok());
+  EXPECT_EQ(built.flags.checkpoint, "rocksdb:/d");
+  EXPECT_EQ(built.context->options().checkpoint, "rocksdb:/d");
+  ASSERT_TRUE(BuildProgram({"--checkpoint=rocksdb:/e"}, options, build, {}, &typed).ok());
+  EXPECT_EQ(typed.flags.checkpoint, "rocksdb:/e");
+
+  const ExitStatus unknown = CheckCheckpointTyped(built.flags, options);
+  EXPECT_EQ(unknown.code, kExitRefused) << "its daemon would know of none";
+  EXPECT_THAT(unknown.message, HasSubstr("--checkpoint=rocksdb:/d"));
+  EXPECT_TRUE(CheckCheckpointTyped(typed.flags, options).ok());
+}
+
 // "a port must be between 1 and 65535; it is 0", where no flag was needed.
 TEST(BuildProgramTest, ToBeExplainedAGraphNeedsNoRequiredFlag) {
   const auto build = [](StreamingContext& ssc) {

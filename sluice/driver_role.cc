@@ -98,6 +98,7 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
   built->flags = *std::move(flags);
   built->program_words = rest;
   options.args = Args::Parse(rest);
+  if (built->flags.checkpoint.empty()) built->flags.checkpoint = options.checkpoint;
   options.checkpoint = built->flags.checkpoint;
   return BuildContext(options, build, settings, built);
 }
@@ -209,6 +210,8 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
       BuildProgram(words, options, build, {.environment = kEnvironment}, &program);
   if (!built.ok()) return built;
 
+  const ExitStatus typed = CheckCheckpointTyped(program.flags, options);
+  if (!typed.ok()) return typed;
   const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
   if (!logged.ok()) return logged;
   DriverStoreOptions store_options;

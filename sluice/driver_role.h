@@ -28,7 +28,7 @@ void LeaveWord(const DriverRoleFlags& role, const ExitStatus& status);
 // The configuration and the graph of a program, built twice and compared: a build function that
 // gives two different graphs is refused.
 struct BuiltProgram {
-  ProgramFlags flags;
+  ProgramFlags flags;  // the checkpoint is the program's where none was typed
   Config config;
   std::unique_ptr<StreamingContext> context;
   std::vector<std::string> program_words;  // for executors

@@ -50,6 +50,12 @@ ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint)
           "received_log=on needs --checkpoint: its store is where received blocks are kept"};
 }
 
+ExitStatus CheckCheckpointTyped(const ProgramFlags& flags, const JobOptions& program) {
+  if (program.checkpoint.empty() || flags.Typed("checkpoint")) return {};
+  return {kExitRefused, "the program has a checkpoint, which the driver must know of; give it to "
+                        "`sluice submit` as well: --checkpoint=" + program.checkpoint};
+}
+
 ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& store) {
   for (const Node& node : graph.nodes()) {
     const bool recoverable = node.kind != NodeKind::kSource ||

@@ -20,6 +20,10 @@ enum class Environment { kOfUser, kOfDaemon };
 ExitStatus ResolveConfig(const ProgramFlags& flags, const JobOptions& program, Config* config,
                          Environment environment = Environment::kOfUser);
 
+// Refused (3) where the program names a checkpoint and the command line does not, from which alone
+// the driver daemon knows it.
+ExitStatus CheckCheckpointTyped(const ProgramFlags& flags, const JobOptions& program);
+
 // Refused (3) when the received-data log is on and there is no checkpoint URL to keep it in.
 ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint);
 

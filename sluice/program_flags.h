@@ -18,7 +18,7 @@ struct ProgramFlags {
   bool version = false;
   bool fresh = false;
   bool discard_checkpoint = false;
-  std::string checkpoint;  // URL; empty: none
+  std::string checkpoint;  // URL; empty: none, or that of the program
   std::string conf_file;
   std::optional<HostPort> http;
   uint32_t slots = 0;      // 0: the machine's cores
