@@ -69,6 +69,22 @@ TEST(BuildProgramTest, TheProgramsCheckpointCountsWhereNoneWasTyped) {
   EXPECT_TRUE(CheckCheckpointTyped(typed.flags, options).ok());
 }
 
+TEST(BuildProgramTest, ARelativeDirectoryIsOfNoOtherProcess) {
+  const auto build = [](StreamingContext& ssc) {
+    ssc.TextFileStream(ssc.args().Get("dir")).Print();
+  };
+  for (const std::string dir : {"in", ".", "in/../other"}) {
+    BuiltProgram built;
+    ASSERT_TRUE(BuildProgram({"--dir=" + dir}, {.name = "test"}, build, {}, &built).ok());
+    const ExitStatus status = CheckDirectories(built.context->graph());
+    EXPECT_EQ(status.code, kExitUsage) << dir;
+    EXPECT_THAT(status.message, HasSubstr("must be an absolute path"));
+  }
+  BuiltProgram absolute;
+  ASSERT_TRUE(BuildProgram({"--dir=/in"}, {.name = "test"}, build, {}, &absolute).ok());
+  EXPECT_TRUE(CheckDirectories(absolute.context->graph()).ok());
+}
+
 // "a port must be between 1 and 65535; it is 0", where no flag was needed.
 TEST(BuildProgramTest, ToBeExplainedAGraphNeedsNoRequiredFlag) {
   const auto build = [](StreamingContext& ssc) {

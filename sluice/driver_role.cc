@@ -209,6 +209,8 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   ExitStatus built =
       BuildProgram(words, options, build, {.environment = kEnvironment}, &program);
   if (!built.ok()) return built;
+  const ExitStatus directories = CheckDirectories(program.context->graph());
+  if (!directories.ok()) return directories;
 
   const ExitStatus typed = CheckCheckpointTyped(program.flags, options);
   if (!typed.ok()) return typed;

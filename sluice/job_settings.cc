@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <exception>
+#include <filesystem>
 
 #include "common/units.h"
 
@@ -64,6 +65,18 @@ ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& store
     if (recoverable || store.empty()) continue;
     return {kExitRefused, "a QueueStream cannot be recovered, so it cannot be used on a cluster or "
                           "with a checkpoint unless it is marked test_only"};
+  }
+  return {};
+}
+
+ExitStatus CheckDirectories(const LineageGraph& graph) {
+  std::error_code error;
+  const std::string here = std::filesystem::current_path(error).string() + "/";
+  for (const Node& node : graph.nodes()) {
+    const std::string& directory = node.source.directory;
+    if (error || !directory.starts_with(here)) continue;
+    return {kExitUsage, node.label + ": the directory must be an absolute path that all nodes "
+                        "see: ./" + directory.substr(here.size())};
   }
   return {};
 }

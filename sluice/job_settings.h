@@ -31,6 +31,10 @@ ExitStatus CheckReceivedLog(const Config& config, const std::string& checkpoint)
 // state is taken up from there, and the queue begins anew.
 ExitStatus CheckQueueStreams(const LineageGraph& graph, const std::string& store);
 
+// A usage error (2) when a source has a directory below the one that this process works in: it was
+// typed relative to that, and no other process of a cluster works there.
+ExitStatus CheckDirectories(const LineageGraph& graph);
+
 // What the job driver takes from it; names and addresses are left to the caller.
 JobDriverOptions DriverOptionsFrom(const Config& config);
 

@@ -210,6 +210,7 @@ TEST_F(CliTest, WhatNoJobCanBeIsRefusedByTheDriver) {
          {"submit --name=wc --conf=received_log=on " + std::string(kJob), 3, "received_log"},
          {"submit --name=wc --conf=nope=1 " + std::string(kJob) + " -- --output=/tmp/x", 3, "nope"},
          {"submit --name=wc " + std::string(kJob) + " -- --push=s --outptu=/tmp/x", 2, "--output"},
+         {"submit --name=wc " + std::string(kJob) + " -- --dir=in --output=/tmp/x", 2, "see: ./in"},
          {"submit --name=wc --conf=recovery=never " + std::string(kJob), 2, "rollback|deltas"},
          {"conf explain " + std::string(kJob) + " --conf=recovery=delta", 2, "rollback|deltas"},
          {"conf explain " + std::string(kJob) + " --conf=recovery=deltas", 0, "recovery = deltas"},
