@@ -1,7 +1,12 @@
 // A source of one's own: the lines that are appended to a file, each exactly once, whatever dies.
-// docs/adding_a_source.md goes through it.
+// The file only ever grows, and all workers see it under its path: what is written to a local file
+// of one node, or to a log that is rotated, needs another source. docs/adding_a_source.md goes
+// through it.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <utility>
@@ -16,10 +21,15 @@ class FollowFile : public sluice::Receiver<std::string> {
 
   void Run(sluice::Receiving<std::string>& receiving) override {
     std::ifstream file(path_);
-    if (!file) throw std::runtime_error("cannot open " + path_);
+    // Another file that takes its place is another producer, whose lines are numbered anew.
+    struct stat status;
+    if (!file || stat(path_.c_str(), &status) != 0) {
+      throw std::runtime_error("cannot open " + path_);
+    }
+    const std::string producer = path_ + "#" + std::to_string(status.st_ino);
     // Lines are numbered from 1: those that were logged, by this receiver or a former one, are
     // passed over.
-    const std::optional<int64_t> logged = receiving.LastLogged(path_);
+    const std::optional<int64_t> logged = receiving.LastLogged(producer);
     if (!logged.has_value()) return;
     std::vector<std::string> lines;
     for (int64_t number = 0; !receiving.stopping();) {
@@ -28,12 +38,16 @@ class FollowFile : public sluice::Receiver<std::string> {
         if (++number > *logged) lines.push_back(std::move(line));
       }
       if (lines.empty()) {
+        const auto read = static_cast<std::uintmax_t>(file.tellg());
+        if (number < *logged || std::filesystem::file_size(path_) < read) {
+          throw std::runtime_error("what was read is no longer in " + path_);
+        }
         receiving.WaitStopping(50);
         continue;
       }
       const int64_t first = number - static_cast<int64_t>(lines.size()) + 1;
       const std::span<const std::string> records(lines);
-      if (!receiving.Store(records, {.producer = path_, .first = first})) return;
+      if (!receiving.Store(records, {.producer = producer, .first = first})) return;
     }
   }
 

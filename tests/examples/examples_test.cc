@@ -1,6 +1,8 @@
 // The examples, tested as their readers would test their own jobs: with sluice/testing.h.
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <mutex>
 #include <random>
 
 #include "examples/follow_file.h"
@@ -146,6 +148,55 @@ TEST(FollowFile, EveryAppendedLineOnceAlsoOverARestart) {
   }
   EXPECT_THAT(all, ElementsAre("one", "two", "three", "four", "five"));
   std::filesystem::remove_all(checkpoint);
+}
+
+// Its first lines, as many as its predecessor had, were passed over as stored.
+TEST(FollowFile, AFileThatTakesTheOthersPlaceIsReadFromItsBeginning) {
+  const std::string path = testing::TempDir() + "replaced";
+  const std::string checkpoint = testing::TempDir() + "replaced-checkpoint";
+  std::filesystem::remove_all(checkpoint);
+  std::ofstream(path) << "one\ntwo\n";
+  for (const auto& expected : {std::vector<std::string>{"one", "two"}, {"a", "b", "c"}}) {
+    TestContext test({.checkpoint = checkpoint});
+    TestOutput lines(test, test.ssc().ReceiverStream(FollowFile(path)));
+    for (int batch = 0; lines.all().size() < expected.size() && batch < 100'000; ++batch) {
+      ASSERT_TRUE(test.RunBatch().ok());
+    }
+    EXPECT_EQ(lines.all(), expected);
+    std::ofstream(path + ".new") << "a\nb\nc\n";
+    std::filesystem::rename(path + ".new", path);
+  }
+  std::filesystem::remove_all(checkpoint);
+}
+
+// It waited for the file to be as long as before, without a word.
+TEST(FollowFile, AFileThatIsCutIsAnError) {
+  struct Errors : sluice::StreamingListener {
+    void OnReceiverError(const sluice::ReceiverInfo& receiver) override {
+      const std::lock_guard lock(mutex);
+      error = receiver.error;
+    }
+    std::string Last() {
+      const std::lock_guard lock(mutex);
+      return error;
+    }
+    std::mutex mutex;
+    std::string error;
+  };
+  const std::string path = testing::TempDir() + "cut";
+  std::ofstream(path) << "one\ntwo\n";
+  const auto errors = std::make_shared<Errors>();
+  TestContext test;
+  test.ssc().AddListener(errors);
+  TestOutput lines(test, test.ssc().ReceiverStream(FollowFile(path)));
+  for (int batch = 0; lines.all().size() < 2 && batch < 100'000; ++batch) {
+    ASSERT_TRUE(test.RunBatch().ok());
+  }
+  std::filesystem::resize_file(path, 0);
+  for (int batch = 0; errors->Last().empty() && batch < 100'000; ++batch) {
+    ASSERT_TRUE(test.RunBatch().ok());
+  }
+  EXPECT_THAT(errors->Last(), testing::HasSubstr("what was read is no longer in"));
 }
 
 }  // namespace
