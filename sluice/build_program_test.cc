@@ -107,5 +107,17 @@ TEST(BuildProgramTest, ToBeExplainedAGraphNeedsNoRequiredFlag) {
   EXPECT_FALSE(BuildProgram(all, {.name = "test"}, build, {.complete = false}, &wrong).ok());
 }
 
+// "missing flag --slots", though it was typed.
+TEST(BuildProgramTest, AProgramThatAsksForAFlagOfSluicesOwnIsRefusedByName) {
+  const auto build = [](StreamingContext& ssc) {
+    ssc.TextFileStream(ssc.args().Get("log")).Print();
+  };
+  BuiltProgram built;
+  const ExitStatus status =
+      BuildProgram({"--log=rocksdb:/logs"}, {.name = "test"}, build, {}, &built);
+  EXPECT_EQ(status.code, kExitRefused);
+  EXPECT_THAT(status.message, HasSubstr("asks for --log"));
+}
+
 }  // namespace
 }  // namespace sluice

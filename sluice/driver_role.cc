@@ -100,7 +100,14 @@ ExitStatus BuildProgram(const std::vector<std::string>& words, JobOptions option
   options.args = Args::Parse(rest);
   if (built->flags.checkpoint.empty()) built->flags.checkpoint = options.checkpoint;
   options.checkpoint = built->flags.checkpoint;
-  return BuildContext(options, build, settings, built);
+  const ExitStatus status = BuildContext(options, build, settings, built);
+  if (built->context == nullptr) return status;
+  for (const std::string& name : built->context->options().args.asked()) {
+    if (!IsOwnFlag(name)) continue;
+    return {kExitRefused, "the program asks for --" + name + ", which is Sluice's own flag; it has "
+                          "to choose another name"};
+  }
+  return status;
 }
 
 ExitStatus BuildContext(const JobOptions& given, BuildFunction build,
