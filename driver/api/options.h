@@ -71,13 +71,13 @@ struct SliceTimes {
 struct SaveOptions {
   bool overwrite = false;  // replace a batch that another job left there
   // Not 0: what batches save is gathered until there is so much of it, and appears as one file
-  // `prefix-FIRSTMS-LASTMS-JOB[.suffix]` (docs/sinks.md).
+  // `prefix-FIRSTMS-LASTMS-JOB[.suffix]` (docs/file_outputs.md).
   uint64_t roll_bytes = 0;
   // Then no record waits much longer than this, as batch times tell it.
   std::chrono::milliseconds roll_after = std::chrono::minutes(1);
 };
 
-// What TextFileStream does with files that are there when the job first starts.
+// What a stream of files does with those that are there when the job first starts.
 enum class Existing { kTake, kIgnore };
 
 struct FileOptions {

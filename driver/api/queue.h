@@ -11,7 +11,9 @@
 namespace sluice {
 
 struct QueueOptions {
-  bool test_only = false;  // may be used with a checkpoint, though its batches are not replayable
+  // May be used with a checkpoint and on a cluster, though its batches come again from the first
+  // when the job, or its driver, is started anew.
+  bool test_only = false;
 };
 
 namespace internal {

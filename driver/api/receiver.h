@@ -64,12 +64,13 @@ class Receiving {
     return sink_.StoreReliably(std::move(batch), numbering.producer, numbering.first);
   }
 
-  // The last logged number of a producer, 0 for a new one.
+  // The last logged number of a producer, 0 for a new one. Nothing: the receiver is to return from
+  // Run.
   std::optional<int64_t> LastLogged(std::string_view producer) {
     return sink_.LastLogged(producer);
   }
   bool stopping() const { return sink_.stopping(); }
-  // Blocks until the receiver is to stop or the time is over; true when it is to stop.
+  // Blocks until the receiver is to stop or so many milliseconds are over; true when it is to stop.
   bool WaitStopping(int64_t milliseconds) { return sink_.WaitStopping(milliseconds); }
   // Shows a problem; the receiver goes on.
   void ReportError(std::string_view message) { sink_.ReportError(message); }

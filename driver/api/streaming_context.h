@@ -43,7 +43,9 @@ using BuildFunction = void (*)(StreamingContext&);
 struct JobOptions {
   std::string name;
   std::chrono::milliseconds batch_interval{1000};
-  std::string checkpoint{};                                 // a URL; empty: none
+  // A URL; empty: none. With RunJob that of the command line wins, and a job that is submitted must
+  // have it there.
+  std::string checkpoint{};
   std::vector<std::pair<std::string, std::string>> conf{};  // set by the program
   Args args{};
 };
@@ -57,7 +59,7 @@ class JobRunner {
  public:
   virtual ~JobRunner() = default;
   virtual Outcome Start(StreamingContext& context) = 0;
-  // How the job ended; nothing when `timeout` came first.
+  // How the job ended, once Start was ok; nothing when `timeout` came first.
   virtual std::optional<Outcome> Await(std::optional<std::chrono::milliseconds> timeout) = 0;
   virtual Outcome Stop(StopOptions options) = 0;
 };
@@ -156,8 +158,8 @@ class StreamingContext {
         std::make_shared<internal::UserReceiverFactory<R>>(std::move(receiver))));
   }
 
-  // One entry of the queue per batch; an empty dataset when there is none. A job with a checkpoint
-  // refuses it unless it is marked test_only.
+  // One entry of the queue per batch; an empty dataset when there is none. A job with a checkpoint,
+  // or on a cluster, refuses it unless it is marked test_only.
   template <Record T>
   DStream<T> QueueStream(RecordQueue<T> queue) {
     return internal::StreamAccess::Stream<T>(AddQueue(RecordName<T>(), queue.source()));
@@ -267,7 +269,8 @@ class StreamingContext {
   // stopped before, or while another context of this process is active. The graph is fixed then:
   // what is declared later is not added, and Check says so.
   Outcome Start();
-  // Blocks until the job has ended, and says how; an error of the job is the outcome.
+  // Blocks until the job has ended, and says how; an error of the job is the outcome, and so is (3)
+  // that it has not been started.
   Outcome AwaitTermination();
   // Nothing: the time was over first. Without a timeout it waits as long as it takes.
   std::optional<Outcome> AwaitTerminationOrTimeout(
@@ -282,6 +285,8 @@ class StreamingContext {
   // What the program or its command line got wrong. `complete` false: required flags may lack, and
   // where one does, what depends on it may be wrong.
   Outcome Check(bool complete = true) const;
+  // As Start does: nothing is declared or set from here on, and Check says what tried to be.
+  void Freeze() { graph_->Freeze(); }
   const LineageGraph& graph() const { return graph_->graph(); }
   const JobOptions& options() const;
   const ConstantValues& constants() const;
