@@ -160,6 +160,16 @@ TEST(Lifecycle, NothingIsAddedAfterStart) {
   EXPECT_TRUE(ssc.Stop().ok());
 }
 
+TEST(Lifecycle, PersistAfterStartIsAnError) {
+  StreamingContext ssc(Options("test"));
+  const auto numbers = ssc.QueueStream(RecordQueue<int64_t>());
+  numbers.Print();
+  ASSERT_TRUE(ssc.Start().ok());
+  numbers.Persist();
+  EXPECT_EQ(ssc.Check().exit_code, 3);
+  EXPECT_TRUE(ssc.Stop().ok());
+}
+
 TEST(Lifecycle, NothingIsAddedAfterStop) {
   StreamingContext ssc = Context();
   ASSERT_TRUE(ssc.Stop().ok());
