@@ -127,7 +127,8 @@ Command DriverCommand() {
                    {"port-file", "PATH", "receives HOST:PORT once it accepts"},
                    {"http-port-file", "PATH", "the same for HTTP"},
                    {"stop-jobs", "", "on SIGTERM drain all jobs first"},
-                   {"conf", "K=V", "worker_lease, driver_lease, drain_deadline; repeated", true}};
+                   {"conf", "K=V",
+                    "worker_lease, driver_lease, drain_deadline, slow_workers; repeated", true}};
   for (Flag& flag : SecurityFlags()) command.flags.push_back(flag);
   command.run = RunDriver;
   return command;
