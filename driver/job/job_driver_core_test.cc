@@ -342,6 +342,35 @@ TEST(JobDriverCoreTest, ADirectoryThatDoesNotAnswerIsNamedOnce) {
   EXPECT_EQ(said(), 1);
 }
 
+TEST(JobDriverCoreTest, ABatchThatRunsWhenItsInputIsFoundDamagedGoesOnWhenTheLossIsAccepted) {
+  Cluster cluster(1);
+  cluster.Announce();
+  cluster.hold_reports = true;
+  cluster.PushBlock(9, 1, 1, 10);
+  const auto runs = [&] {
+    return std::any_of(cluster.granted.begin(), cluster.granted.end(), [](const auto& grant) {
+      const auto& stages = grant.second.stages();
+      return std::any_of(stages.begin(), stages.end(), [](const auto& stage) {
+        return stage.tasks_size() > 0 && stage.tasks(0).pieces_size() > 0;
+      });
+    });
+  };
+  ASSERT_TRUE(cluster.RunUntil(runs));
+  proto::Envelope gone;
+  *gone.mutable_block_copied()->mutable_name() = cluster.verdicts.at(0).name();
+  gone.mutable_block_copied()->set_worker_id("w0");
+  gone.mutable_block_copied()->set_incarnation(1);
+  cluster.Deliver("w0", gone);
+  ASSERT_TRUE(cluster.RunUntil([&] {
+    return cluster.core().Status().failure().find("1 received blocks are lost") == 0;
+  }, 2000));
+  const size_t generations = cluster.grants.size();
+  proto::Envelope accept;
+  accept.mutable_accept_loss();
+  cluster.Deliver("daemon", accept);
+  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.grants.size() > generations; }));
+}
+
 TEST(JobDriverCoreTest, ALogThatDoesNotAnswerIsNamedOnceAndInTheStatus) {
   JobDriverOptions options;
   options.daemon_address = "daemon";

@@ -292,6 +292,7 @@ void JobDriverCore::AcceptLosses(MonotonicTime now) {
     *entry.mutable_lost()->mutable_name() = NameOf(state_.job().job_instance(), key);
     log_.Enqueue(std::move(entry));
     out_.push_back(Say{Say::Level::kError, absl::StrCat("loss accepted: ", ToString(key))});
+    new_generation_wanted_ = true;  // whoever runs its batch by now would wait for it on
   }
   failure_.clear();
 }
