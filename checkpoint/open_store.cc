@@ -72,21 +72,34 @@ absl::Status LostLog(const std::string& where) {
                       " as this node sees it");
 }
 
+// Unavailable when nobody can tell: a mount whose server is away has lost nothing.
+absl::StatusOr<bool> IsThere(const std::string& path) {
+  std::error_code error;
+  const bool there = fs::exists(path, error);
+  if (error) return absl::UnavailableError("cannot look for " + path + ": " + error.message());
+  return there;
+}
+
 absl::StatusOr<LocalLog> OpenLocalLog(const std::string& directory,
                                       const DriverStoreOptions& options) {
-  std::error_code error;
-  if (options.must_exist && !fs::exists(directory + kMarker, error)) return LostLog(directory);
-  fs::create_directories(directory, error);
-  if (error) return RefusedError("cannot make " + directory + ": " + error.message());
   LocalLog opened;
-  opened.known = fs::exists(directory + kMarker, error);
-  if (error) return RefusedError("cannot look into " + directory + ": " + error.message());
+  if (options.must_exist) {
+    ASSIGN_OR_RETURN(opened.known, IsThere(directory + kMarker));
+    if (!opened.known) return LostLog(directory);
+  } else {
+    std::error_code error;
+    fs::create_directories(directory, error);
+    if (error) return RefusedError("cannot make " + directory + ": " + error.message());
+    opened.known = fs::exists(directory + kMarker, error);
+    if (error) return RefusedError("cannot look into " + directory + ": " + error.message());
+  }
   if (opened.known && options.fresh && !options.discard_checkpoint) {
     return RefusedError("a checkpoint exists in " + directory +
                         "; --fresh needs --discard-checkpoint to give it up");
   }
-  if (opened.known && !options.fresh && !fs::exists(directory + kCurrent, error)) {
-    return LostLog(directory);
+  if (opened.known && !options.fresh) {
+    ASSIGN_OR_RETURN(const bool log_there, IsThere(directory + kCurrent));
+    if (!log_there) return LostLog(directory);
   }
   // The log's lock is taken first, so that a live job is never discarded under its feet; what is
   // discarded need not be whole.
@@ -175,12 +188,7 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjectStore(const std::string& 
     return OpenS3Objects(std::move(bucket), parsed);
   }
   // Not made here: a directory that is mounted elsewhere only would be another one.
-  std::error_code error;
-  const bool there = fs::exists(parsed.objects_path(), error);
-  if (error) {
-    return absl::UnavailableError("cannot look for " + parsed.objects_path() + ": " +
-                                  error.message());
-  }
+  ASSIGN_OR_RETURN(const bool there, IsThere(parsed.objects_path()));
   if (!there) {
     return absl::NotFoundError("no job has a checkpoint in " + parsed.directory +
                                " as this node sees it; is it mounted here?");

@@ -155,6 +155,21 @@ TEST(OpenStoreTest, ADirectoryThatCannotBeLookedIntoIsOutOfReach) {
   std::filesystem::remove(loop);
 }
 
+// A job driver that was relaunched meanwhile ended its job for good, with 8.
+TEST(OpenStoreTest, ALogThatCannotBeLookedForIsOutOfReach) {
+  const std::string loop = testing::TempDir() + "loop_of_log_" + std::to_string(::getpid());
+  std::filesystem::create_symlink(loop, loop);
+  EXPECT_TRUE(absl::IsUnavailable(
+      OpenDriverStore({.url = "rocksdb:" + loop + "/x", .must_exist = true}).status()));
+  std::filesystem::remove(loop);
+  const std::string folder = StoreWithAJob("looped");
+  std::filesystem::remove_all(folder + "/log");
+  std::filesystem::create_symlink("log", folder + "/log");
+  EXPECT_TRUE(absl::IsUnavailable(
+      OpenDriverStore({.url = "rocksdb:" + folder, .must_exist = true}).status()));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(OpenStoreTest, WhatIsNoUrlOpensNothing) {
   EXPECT_EQ(ExitCodeOf(OpenObjectStore("").status()), kExitUsage);
   EXPECT_EQ(ExitCodeOf(OpenObjectStore("/a/b").status()), kExitUsage);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -106,6 +107,10 @@ class RocksDbLogStore : public LogStore {
     LengthWitness witness(options_.files, directory_ + "/log.witness");
     RETURN_IF_ERROR(witness.Load());
     const bool exists = ::access((path_ + "/CURRENT").c_str(), F_OK) == 0;
+    if (!exists && errno != ENOENT && errno != ENOTDIR) {
+      return absl::UnavailableError("cannot look for " + path_ + "/CURRENT: " +
+                                    std::strerror(errno));
+    }
     if (!exists && witness.length().value_or(0) > 0) {
       return DamagedError("driver log damaged: " + path_ + "/CURRENT is missing; slots up to " +
                           std::to_string(*witness.length()) + " were synced");
