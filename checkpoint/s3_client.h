@@ -35,7 +35,7 @@ class S3Client {
 
   // An answer of 2xx; 404, when the bucket is there; or 412. Errors:
   // refused (exit 3)   the bucket is missing or elsewhere, or the store does not know the request
-  // PermissionDenied   the keys, or what they may do
+  // PermissionDenied   the keys, or what they may do; the server's certificate
   // ResourceExhausted  the store is full
   // Unavailable        all else: what the request did is unknown
   absl::StatusOr<S3Answer> Call(const S3Request& request);

@@ -156,7 +156,11 @@ class HttpTransport : public S3Transport {
     SetLimits(curl, timeout_ms);
     const CURLcode code = curl_easy_perform(curl);
     const std::string what = request.method + " " + settings_.base + path;
-    if (code != CURLE_OK) return Failed(what, code, detail, incoming);
+    if (code != CURLE_OK) {
+      const absl::Status failed = Failed(what, code, detail, incoming);
+      // It may have run out, and be renewed.
+      return absl::IsUnavailable(failed) ? failed : absl::PermissionDeniedError(failed.message());
+    }
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     incoming.answer.status = static_cast<int>(status);

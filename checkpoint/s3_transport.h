@@ -44,7 +44,7 @@ class S3Transport {
 
   // Signs with `keys` as of `signed_at_s` (seconds since 1970). Unavailable when no whole answer
   // came within the time, which ends early when nothing moves: whether the request took effect is
-  // then unknown. Refused (errors.h) when the server's certificate is not to be trusted. Never logs
+  // then unknown. PermissionDenied when the server's certificate is not to be trusted. Never logs
   // or returns a key.
   virtual absl::StatusOr<S3Answer> Send(const S3Request& request, const S3Keys& keys,
                                         int64_t signed_at_s, int64_t timeout_ms) = 0;

@@ -157,6 +157,16 @@ TEST(S3TransportTest, ARedirectIsNotFollowedAndAnErrorIsAnAnswer) {
   EXPECT_EQ(answer->Header("x-amz-bucket-region"), "eu-west-1");
 }
 
+// A job driver that was relaunched while it had run out ended its job for good, with 3.
+TEST(S3TransportTest, ACertificateThatIsNotTrustedIsADenialThatMayPass) {
+  Server server("", true);
+  S3Settings settings = server.settings();
+  settings.base = "https" + settings.base.substr(4);
+  settings.ca_bundle = "/nowhere/authorities.pem";
+  const auto answer = NewS3HttpTransport(settings)->Send({"GET", "key"}, kKeys, 0, 5'000);
+  EXPECT_TRUE(absl::IsPermissionDenied(answer.status())) << answer.status();
+}
+
 TEST(S3TransportTest, AServiceOfKeysIsFetched) {
   Server server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", false);
   EXPECT_EQ(*FetchUrl(server.settings().base, {{"authorization", "token"}}), "{}");
