@@ -59,6 +59,17 @@ TEST_F(S3BucketTest, AnotherWriterBetweenTwoTriesWins) {
   EXPECT_TRUE(absl::IsAlreadyExists(bucket_->PutIfAbsent("a", "ours"))) << "even with these bytes";
 }
 
+// The default page of a proxy, which was taken for an object that is gone.
+TEST_F(S3BucketTest, ANotFoundThatIsNotTheStoresIsTriedAgain) {
+  EXPECT_TRUE(bucket_->PutIfAbsent("a", "ours").ok());
+  s3_.Add(2, {.method = "GET", .status = 404});
+  EXPECT_EQ(bucket_->Get("a").value_or("none"), "ours");
+  s3_.Add(100, {.method = "GET", .status = 404});
+  EXPECT_TRUE(absl::IsUnavailable(bucket_->Get("a").status()));
+  s3_.ClearFaults();
+  EXPECT_TRUE(absl::IsNotFound(bucket_->Get("b").status()));
+}
+
 TEST_F(S3BucketTest, AConflictIsTriedAgain) {
   s3_.Add(2, {.method = "PUT", .status = 409, .code = "ConditionalRequestConflict"});
   EXPECT_TRUE(bucket_->PutIfAbsent("a", "ours").ok());

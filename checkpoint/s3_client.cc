@@ -87,7 +87,9 @@ S3Client::Verdict S3Client::Judge(const S3Request& request, const S3Answer& answ
     if (status != 500) return Verdict::kAnswer;
   }
   if ((status >= 200 && status < 300) || status == 412) return Verdict::kAnswer;
-  if (status == 404 && code != "NoSuchBucket") return Verdict::kAnswer;
+  // One without an error of S3's is not the store's, but that of a proxy before it.
+  const bool from_store = !code.empty() || request.method == "HEAD";
+  if (status == 404 && from_store && code != "NoSuchBucket") return Verdict::kAnswer;
   trying->what = absl::StrCat(request.method, " ", request.key, ": the store answered ", status,
                               code.empty() ? "" : " ", code, code.empty() ? "" : ": ",
                               trying->error_body.message);
@@ -99,7 +101,8 @@ S3Client::Verdict S3Client::Judge(const S3Request& request, const S3Answer& answ
     return Verdict::kEnd;
   }
   const bool soon = status == 307;  // a new bucket, whose name is not known everywhere yet
-  if (soon || status == 408 || status == 409 || status == 429 || (status > 501 || status == 500)) {
+  if (soon || (status == 404 && !from_store) || status == 408 || status == 409 || status == 429 ||
+      status > 501 || status == 500) {
     return Verdict::kAgain;
   }
   const std::string region = answer.Header("x-amz-bucket-region");
