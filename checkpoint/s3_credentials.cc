@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kFileBytesMax = 64 << 10;
 constexpr int64_t kRenewBeforeS = 300;
+constexpr int64_t kAskAgainS = 30;  // while the keys are good
 
 // A key of these bytes can neither end a header early nor begin another.
 bool IsKeyText(std::string_view text) {
@@ -129,12 +130,12 @@ class KeysOfService : public S3KeySource {
 
   absl::StatusOr<S3Keys> Get() override {
     std::lock_guard lock(mutex_);
-    const int64_t now_s = clock_->WallMs() / 1000;
-    if (keys_.has_value() && now_s < renew_at_s_) return *keys_;
+    if (keys_.has_value() && NowS() < std::min(renew_at_s_, expire_at_s_)) return *keys_;
     absl::Status asked = Ask();
-    if (asked.ok()) return *keys_;
-    // The old ones may last a little longer than the service is away.
-    if (keys_.has_value() && now_s < renew_at_s_ + kRenewBeforeS) return *keys_;
+    // Keys may be given for less than that, and the service may be away, or not answer, while the
+    // old ones last: it is not to be asked by each request.
+    renew_at_s_ = std::max(renew_at_s_, NowS() + kAskAgainS);
+    if (asked.ok() || (keys_.has_value() && NowS() < expire_at_s_)) return *keys_;
     return asked;
   }
 
@@ -144,6 +145,8 @@ class KeysOfService : public S3KeySource {
   }
 
  private:
+  int64_t NowS() const { return clock_->WallMs() / 1000; }
+
   static bool MayBeAsked(const std::string& url) {
     if (url.starts_with("https://")) return true;
     if (!url.starts_with("http://")) return false;
@@ -192,10 +195,10 @@ class KeysOfService : public S3KeySource {
     }
     ASSIGN_OR_RETURN(S3Keys keys, Checked({text("AccessKeyId"), text("SecretAccessKey"),
                                            text("Token")}, "the answer of the service"));
-    renew_at_s_ = INT64_MAX / 2;
+    renew_at_s_ = expire_at_s_ = INT64_MAX / 2;
     if (const std::string expires = text("Expiration"); !expires.empty()) {
-      ASSIGN_OR_RETURN(const int64_t at_s, ParseIsoTime(expires));
-      renew_at_s_ = at_s - kRenewBeforeS;
+      ASSIGN_OR_RETURN(expire_at_s_, ParseIsoTime(expires));
+      renew_at_s_ = expire_at_s_ - kRenewBeforeS;
     }
     keys_ = std::move(keys);
     return absl::OkStatus();
@@ -208,6 +211,7 @@ class KeysOfService : public S3KeySource {
   std::mutex mutex_;
   std::optional<S3Keys> keys_;
   int64_t renew_at_s_ = 0;
+  int64_t expire_at_s_ = 0;  // of keys_
 };
 
 }  // namespace

@@ -128,6 +128,33 @@ TEST_F(S3CredentialsTest, AServiceIsAskedAgainBeforeItsKeysRunOut) {
   }
 }
 
+// One that hangs held up each request of the process for five seconds, one after the other.
+TEST_F(S3CredentialsTest, AServiceThatIsAwayIsNotAskedByEachRequestWhileItsKeysAreGood) {
+  clock_.SetWallMs(1'000'000'000);
+  int asked = 0;
+  bool away = false;
+  const auto source = NewS3KeySource(
+      Of({{"HOME", folder_},
+          {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/keys"}}),
+      &clock_, [&](const std::string&, const auto&) -> absl::StatusOr<std::string> {
+        ++asked;
+        if (away) return absl::UnavailableError("away");
+        return R"({"AccessKeyId":"A","SecretAccessKey":"S","Token":"T",
+                   "Expiration":"1970-01-12T13:50:00Z"})";  // in 200 s
+      });
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(source->Get().ok());
+  EXPECT_EQ(asked, 1);
+  away = true;
+  clock_.Advance(int64_t{31} * 1'000'000);
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(source->Get().ok());
+  EXPECT_EQ(asked, 2);
+  clock_.Advance(int64_t{31} * 1'000'000);
+  EXPECT_TRUE(source->Get().ok());
+  EXPECT_EQ(asked, 3);
+  clock_.Advance(int64_t{138} * 1'000'000);
+  EXPECT_FALSE(source->Get().ok());
+}
+
 TEST_F(S3CredentialsTest, AServiceOfAnotherHostIsNotAskedInTheClear) {
   for (const char* url : {"http://keys.lan/", "http://127.0.0.1.lan/", "http://localhost.lan/",
                           "http://127.0.0.1@keys.lan/", "file:///etc/keys"}) {
