@@ -63,6 +63,8 @@ absl::StatusOr<S3Answer> S3Client::Call(const S3Request& request) {
     if (!answer.ok() && !absl::IsUnavailable(answer.status())) return answer.status();
     Verdict verdict = Verdict::kAgain;
     if (answer.ok()) {
+      const absl::StatusOr<int64_t> date_s = ParseHttpTime(answer->Header("date"));
+      if (date_s.ok()) answered_at_s_ = *date_s;
       verdict = Judge(request, *answer, &trying);
     } else {
       trying.error = answer.status();

@@ -46,6 +46,11 @@ class S3Client {
   std::string NewNonce();
   // Now, by the store's clock as far as its answers have shown it.
   int64_t StoreTimeS() const { return clock_->WallMs() / 1000 + offset_s_; }
+  // When the last answer was made, by the store's own clock; StoreTimeS() before there was one.
+  int64_t AnsweredAtS() const {
+    const int64_t answered_at_s = answered_at_s_;
+    return answered_at_s != 0 ? answered_at_s : StoreTimeS();
+  }
 
  private:
   struct Trying;
@@ -60,6 +65,7 @@ class S3Client {
   const S3ClientOptions options_;
   Clock* const clock_;
   std::atomic<int64_t> offset_s_ = 0;  // of the store's clock from ours
+  std::atomic<int64_t> answered_at_s_ = 0;
   std::mutex mutex_;                   // of the generator
   std::mt19937_64 generator_;
 };

@@ -111,7 +111,8 @@ absl::Status DeleteLife(S3Bucket* bucket, const S3Place& place, bool* all) {
   for (const S3Object& object : rest) {
     if (place.SlotOf(object.key)) last = object;
   }
-  const bool keep = last && bucket->client().StoreTimeS() - last->modified_s < kFenceKeptS;
+  // By the store's clock both: this host's may be minutes ahead, and the fence just put.
+  const bool keep = last && bucket->client().AnsweredAtS() - last->modified_s < kFenceKeptS;
   std::vector<std::string> keys;
   for (const S3Object& object : rest) {
     if (!keep || object.key != last->key) keys.push_back(object.key);

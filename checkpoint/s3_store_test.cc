@@ -235,8 +235,19 @@ TEST_F(S3StoreTest, ADriverOfACheckpointThatWasGivenUpIsFenced) {
   };
   EXPECT_EQ(old_keys(), 2u) << "the slot that fences, and its marker";
   clock_.Advance(int64_t{601} * 1'000'000);
+  s3_.SetTime(1'700'000'601);
   EXPECT_TRUE(Started().known);
   EXPECT_EQ(old_keys(), 0u);
+}
+
+// By this host's time the fence was old enough to go at once.
+TEST_F(S3StoreTest, AFenceStaysWhereThisHostsClockIsAhead) {
+  clock_.Advance(int64_t{660} * 1'000'000);  // by less than the store refuses
+  S3JobStore old_store = Started();
+  auto old_driver = OpenLog(old_store.log.get(), 7, true);
+  ASSERT_TRUE(old_driver->Append({"a"}).ok());
+  Started({.fresh = true, .discard_checkpoint = true});
+  EXPECT_TRUE(IsFenced(old_driver->Append({"late"}).status()));
 }
 
 TEST_F(S3StoreTest, LivesWithTheDigitInFrontAreGivenUpWhole) {
