@@ -24,9 +24,8 @@ uint64_t SeedOf(uint64_t given) {
 }
 
 int64_t TryMs(int64_t least_ms, const S3Request& request) {
-  const uint64_t bytes = std::max<uint64_t>(
-      request.body.size(), request.method == "GET" ? request.answer_bytes_max : 0);
-  return least_ms + static_cast<int64_t>(std::min<uint64_t>(bytes >> 20, 3'600) * 1'000);
+  const uint64_t more_s = std::min<uint64_t>(request.body.size() >> 20, 3'600);
+  return least_ms + static_cast<int64_t>(more_s * 1'000);
 }
 
 bool IsOneOf(const std::string& code, std::initializer_list<const char*> codes) {

@@ -3,7 +3,9 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <ctime>
 #include <mutex>
 #include <utility>
@@ -20,6 +22,7 @@ namespace {
 constexpr long kConnectMs = 5'000;
 constexpr size_t kIdleMax = 32;
 constexpr size_t kHeaderBytesMax = 64 << 10;
+constexpr curl_off_t kLongerMaxS = 3'600;
 
 struct CloseHandle {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -43,7 +46,9 @@ void InitCurlOnce() {
 
 // What is coming in.
 struct Incoming {
+  using Clock = std::chrono::steady_clock;
   S3Answer answer;
+  Clock::time_point end = {};  // of the time for an answer of no length
   uint64_t bytes_max = 0;
   size_t header_bytes = 0;
   bool head_ended = false;
@@ -56,6 +61,12 @@ struct Incoming {
                           answer.headers.contains("transfer-encoding"));
   }
 };
+
+// libcurl asks each second, too, when nothing moves. `bytes` is what the head says.
+int OutOfTime(void* to, curl_off_t bytes, curl_off_t, curl_off_t, curl_off_t) {
+  const auto more = std::chrono::seconds(std::min<curl_off_t>(bytes >> 20, kLongerMaxS));
+  return Incoming::Clock::now() < static_cast<Incoming*>(to)->end + more ? 0 : 1;
+}
 
 size_t TakeBody(char* bytes, size_t, size_t size, void* to) {
   auto& incoming = *static_cast<Incoming*>(to);
@@ -117,6 +128,9 @@ absl::Status Failed(const std::string& what, CURLcode code, const char* detail,
   if (incoming.too_large) {
     return absl::UnavailableError(what + ": the answer is larger than it may be");
   }
+  if (code == CURLE_ABORTED_BY_CALLBACK) {
+    return absl::UnavailableError(what + ": no whole answer in time");
+  }
   const std::string why = what + ": " + (*detail != 0 ? detail : curl_easy_strerror(code));
   if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
     return RefusedError("S3: the server's certificate is not to be trusted; AWS_CA_BUNDLE names "
@@ -153,7 +167,11 @@ class HttpTransport : public S3Transport {
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, TakeBody);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &incoming);
     SetMethod(curl, request);
-    SetLimits(curl, timeout_ms);
+    SetLimits(curl);
+    incoming.end = Incoming::Clock::now() + std::chrono::milliseconds(timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, OutOfTime);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &incoming);
     const CURLcode code = curl_easy_perform(curl);
     const std::string what = request.method + " " + settings_.base + path;
     if (code != CURLE_OK) {
@@ -202,12 +220,11 @@ class HttpTransport : public S3Transport {
     }
   }
 
-  void SetLimits(CURL* curl, int64_t timeout_ms) const {
+  void SetLimits(CURL* curl) const {
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, kConnectMs);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_ms));
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings_.stalled_s));
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);

@@ -43,9 +43,9 @@ class S3Transport {
   virtual ~S3Transport() = default;
 
   // Signs with `keys` as of `signed_at_s` (seconds since 1970). Unavailable when no whole answer
-  // came within the time, which ends early when nothing moves: whether the request took effect is
-  // then unknown. PermissionDenied when the server's certificate is not to be trusted. Never logs
-  // or returns a key.
+  // came within the time, and a second more for each MiB that its head says it has; that ends
+  // early when nothing moves: whether the request took effect is then unknown. PermissionDenied
+  // when the server's certificate is not to be trusted. Never logs or returns a key.
   virtual absl::StatusOr<S3Answer> Send(const S3Request& request, const S3Keys& keys,
                                         int64_t signed_at_s, int64_t timeout_ms) = 0;
 };

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -135,6 +136,24 @@ TEST(S3TransportTest, WhatIsNoWholeAnswerIsUnavailable) {
     const auto answer = Ask(server, request);
     EXPECT_TRUE(absl::IsUnavailable(answer.status())) << c.what << ": " << answer.status();
     EXPECT_EQ(answer.status().ToString().find("not-to-be-seen"), std::string::npos);
+  }
+}
+
+// A server that dripped had an hour for a small object, by the size that one may have.
+TEST(S3TransportTest, AnAnswerHasTheTimeOfItsOwnSizeAndNotOfTheLargest) {
+  using Clock = std::chrono::steady_clock;
+  for (const int megabytes : {0, 3}) {
+    const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: ";
+    Server server(head + std::to_string((megabytes << 20) + 10) + "\r\n\r\nhel", false);
+    S3Settings settings = server.settings();
+    settings.stalled_s = 30;
+    S3Request request{"GET", "key"};
+    request.answer_bytes_max = uint64_t{1} << 40;
+    const Clock::time_point begun = Clock::now();
+    const auto answer = NewS3HttpTransport(settings)->Send(request, kKeys, 0, 100);
+    EXPECT_TRUE(absl::IsUnavailable(answer.status())) << answer.status();
+    EXPECT_NE(answer.status().ToString().find("in time"), std::string::npos) << answer.status();
+    EXPECT_GE(Clock::now() - begun, std::chrono::seconds(megabytes));
   }
 }
 
