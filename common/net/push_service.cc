@@ -68,7 +68,8 @@ class PushService::Impl::Call {
     }
     stream_id_ = *id;
     producer_ = request.producer();
-    const auto last = host_->LastLogged(stream_id_, producer_);
+    const auto last = host_->LastLogged(stream_id_, producer_,
+                                        [this] { return context_->IsCancelled(); });
     if (!last.has_value()) return;
     acknowledged_ = *last;
     proto::PushReply first;

@@ -33,8 +33,10 @@ class PushBackend {
                               const std::string& producer, int64_t first, Done done) = 0;
   // Afterwards `done` is not called and the records may go.
   virtual void Cancel(uint32_t stream, uint64_t id) = 0;
-  // Waits for the job driver. Nothing: the backend is stopping.
-  virtual std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer) = 0;
+  // Waits for the job driver. Nothing: the backend is stopping, or nobody waits any more, which is
+  // asked from time to time.
+  virtual std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer,
+                                            const std::function<bool()>& gone) = 0;
   // What it does not store now, its successor will.
   virtual bool Stopping() = 0;
 };

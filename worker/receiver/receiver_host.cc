@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kBackoffFirstMs = 100;
 constexpr int64_t kBackoffMaxMs = 10'000;
 constexpr int64_t kReportPauseUs = 100'000;
+constexpr auto kLookForAsker = std::chrono::milliseconds(100);
 constexpr size_t kReportBytesMax = 4096;
 
 ReceiverCore::Options CoreOptions(const ReceiverHostOptions& options) {
@@ -55,7 +56,7 @@ class ReceiverHost::Sink : public ReceiverSink {
     return host_->StoreReliably(stream_.id, std::move(records), producer, first);
   }
   std::optional<int64_t> LastLogged(std::string_view producer) override {
-    return host_->LastLogged(stream_.id, std::string(producer));
+    return host_->LastLogged(stream_.id, std::string(producer), [] { return false; });
   }
   bool stopping() const override {
     std::lock_guard lock(host_->mutex_);
@@ -265,13 +266,16 @@ std::optional<int64_t> ReceiverHost::StoreReliably(uint32_t stream, EncodedBatch
   return std::nullopt;
 }
 
-std::optional<int64_t> ReceiverHost::LastLogged(uint32_t stream, const std::string& producer) {
+std::optional<int64_t> ReceiverHost::LastLogged(uint32_t stream, const std::string& producer,
+                                                const std::function<bool()>& gone) {
   std::unique_lock lock(mutex_);
   const uint64_t id = next_id_++;
   std::optional<int64_t> last;
   waiting_[id] = [&](std::optional<int64_t> l) { last = l; };
   Step(receiver::Ask{id, stream, producer});
-  changed_.wait(lock, [&] { return last.has_value() || stopping_; });
+  const auto over = [&] { return last.has_value() || stopping_; };
+  while (!changed_.wait_for(lock, kLookForAsker, over) && !gone()) {
+  }
   waiting_.erase(id);
   return last;
 }

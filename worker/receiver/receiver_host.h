@@ -66,7 +66,8 @@ class ReceiverHost : public PushBackend {
   uint64_t StoreLater(uint32_t stream, const BatchView& records, const std::string& producer,
                       int64_t first, Done done) override;
   void Cancel(uint32_t stream, uint64_t id) override;
-  std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer) override;
+  std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer,
+                                    const std::function<bool()>& gone) override;
   bool Stopping() override;
 
  private:

@@ -42,7 +42,7 @@ class TestJobDriver : public Transport::Handler {
       }
       verdict->set_accepted(accepted);
       transport->Send(from, std::move(reply));
-    } else if (message.has_producer_query()) {
+    } else if (message.has_producer_query() && answers) {
       const auto& query = message.producer_query();
       proto::Envelope reply;
       auto* answer = reply.mutable_producer_answer();
@@ -73,6 +73,7 @@ class TestJobDriver : public Transport::Handler {
     last_[producer] = last;
   }
   Transport* transport = nullptr;
+  std::atomic<bool> answers = true;  // to who asks for a last number
 
  private:
   std::mutex mutex_;
@@ -278,6 +279,16 @@ TEST_F(ReceiverTest, ABodyThatThrowsRunsAgainAfterAVisibleBackOff) {
   std::lock_guard lock(report_mutex_);
   EXPECT_NE(reports_[0].find("no connection"), std::string::npos);
   EXPECT_NE(reports_[1].find("runs again in 200 ms"), std::string::npos);
+}
+
+// Each producer that gave up left a thread behind while the worker or its job driver was away.
+TEST_F(ReceiverTest, NobodyWaitsForTheLastNumberOfAProducerThatIsGone) {
+  driver_.answers = false;
+  StartHost(nullptr);
+  int looks = 0;
+  EXPECT_EQ(host_->LastLogged(kStream, "p", [&] { return ++looks == 2; }), std::nullopt);
+  driver_.answers = true;
+  EXPECT_EQ(host_->LastLogged(kStream, "p", [] { return false; }), 0);
 }
 
 class PushTest : public ReceiverTest {
