@@ -10,7 +10,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
 from outputs import latest  # noqa: E402
 
 ROUNDS = 3
@@ -25,11 +25,11 @@ def lines_of(rounds):
     return [f"all w{i % 97} line{i}" for i in range(LINES * rounds)]
 
 
-def start(cluster, wordcount, output, conf=CONF):
+def start(cluster, wordcount, output, conf=CONF, flags=()):
     cluster.address = None
     cluster.start_driver("--conf=worker_lease=1s")
     for name in WORKERS:
-        cluster.start_worker(name)
+        cluster.start_worker(name, flags=flags)
     return cluster.submit(wordcount, "kept", ["--push=words", f"--output={output}/totals"],
                           conf=conf)
 
@@ -148,6 +148,32 @@ def a_damaged_checkpoint(cluster, wordcount, output):
     print(f"exact: {LINES * turn} lines, with the newest checkpoint damaged")
 
 
+def spilled(cluster):
+    return [os.path.join(folder, name) for worker in WORKERS
+            for folder, _, names in os.walk(cluster.path(worker))
+            for name in names if name.endswith(".block")]
+
+
+def damaged_copies(cluster, wordcount, output):
+    """All that has been spilled is damaged, and read from the store when it is needed again."""
+    start(cluster, wordcount, output, flags=["--conf=block_memory=1MiB"])
+    lines = [f"{line} {'x' * 20_000}" for line in lines_of(1)]
+    push(cluster, lines)
+    wait_until(lambda: totals(output) == expected(lines), "the totals")
+    for path in spilled(cluster):
+        flip(path)
+    for _, pid in cluster.executors("kept"):
+        kill(pid)  # those that follow run all batches again
+    dropped = "here cannot be read and is dropped"
+    wait_until(lambda: any(dropped in cluster.workers[name].tail(10_000) for name in WORKERS),
+               "a worker that finds its copy damaged", seconds=60)
+    push(cluster, lines + ["all the rest"])
+    finish(cluster)
+    if totals(output) != expected(lines + ["all the rest"]):
+        raise Failure(f"other totals than those of the input: all={totals(output).get('all')}")
+    print("exact: every spilled copy damaged")
+
+
 def a_lost_object(cluster, wordcount, output):
     """An object that is gone, too, is said to be lost; the rest goes on when that is accepted."""
     start(cluster, wordcount, output)
@@ -168,7 +194,7 @@ def a_lost_object(cluster, wordcount, output):
 
 def main():
     sluice, wordcount = (os.path.abspath(p) for p in sys.argv[1:3])
-    for case in (every_node, a_lost_object, a_damaged_checkpoint):
+    for case in (every_node, damaged_copies, a_lost_object, a_damaged_checkpoint):
         with Cluster(sluice) as cluster:
             output = cluster.path("out")
             os.makedirs(output)
