@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <set>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,11 +15,19 @@
 namespace sluice {
 namespace {
 
-absl::Status Complete(S3Bucket* bucket, const S3OpenUpload& upload, bool overwrite) {
-  const absl::Status status = bucket->CompleteUpload(upload);
-  if (!absl::IsAlreadyExists(status) || !overwrite) return status;
-  RETURN_IF_ERROR(bucket->Delete({upload.key}));
-  return bucket->CompleteUpload(upload);
+constexpr char kSuccess[] = "_SUCCESS";
+
+// Deletes what another job left in the folder of a batch, but for objects of the keys in `parts`:
+// `_SUCCESS` first, so that nobody takes a mixture for a whole batch.
+absl::Status ClearOthers(S3Bucket* bucket, const std::string& folder,
+                         const std::set<std::string>& parts) {
+  RETURN_IF_ERROR(bucket->Delete({folder + kSuccess}));
+  ASSIGN_OR_RETURN(const std::vector<S3Object> objects, bucket->List(folder));
+  std::vector<std::string> others;
+  for (const S3Object& object : objects) {
+    if (!parts.contains(object.key)) others.push_back(object.key);
+  }
+  return others.empty() ? absl::OkStatus() : bucket->Delete(others);
 }
 
 absl::Status OfAnotherJob(const std::string& target) {
@@ -41,17 +50,32 @@ absl::Status PublishUploads(OutputBuckets* buckets, const PublishOutput& publish
                             bool overwrite) {
   const proto::StagedOutput& staged = publish.staged;
   ASSIGN_OR_RETURN(const OutputBuckets::Place place,
-                   buckets->Find(staged.target_path() + "/_SUCCESS"));
+                   buckets->Find(staged.target_path() + "/" + kSuccess));
+  const std::string folder = place.key.substr(0, place.key.rfind('/') + 1);
+  std::set<std::string> parts;
+  for (const auto& open : staged.uploads()) parts.insert(open.key());
+  bool cleared = false;
   for (const auto& open : staged.uploads()) {
     const S3OpenUpload upload{open.key(), open.id(), {open.etags().begin(), open.etags().end()},
                               open.nonce()};
-    const absl::Status status = Complete(place.bucket.get(), upload, overwrite);
+    absl::Status status = place.bucket->CompleteUpload(upload);
+    if (absl::IsAlreadyExists(status) && overwrite) {
+      if (!std::exchange(cleared, true)) {
+        RETURN_IF_ERROR(ClearOthers(place.bucket.get(), folder, parts));
+      }
+      RETURN_IF_ERROR(place.bucket->Delete({upload.key}));
+      status = place.bucket->CompleteUpload(upload);
+    }
     if (absl::IsAlreadyExists(status)) return OfAnotherJob(staged.target_path());
     RETURN_IF_ERROR(status);
   }
   const std::string nonce = Nonce(publish.job_instance, publish.batch_ms, staged.output());
-  const absl::Status status = place.bucket->PutOnce(place.key, "", nonce);
-  // All its parts are ours: what else is there has their names.
+  absl::Status status = place.bucket->PutOnce(place.key, "", nonce);
+  if (absl::IsAlreadyExists(status) && overwrite) {
+    RETURN_IF_ERROR(ClearOthers(place.bucket.get(), folder, parts));
+    status = place.bucket->PutOnce(place.key, "", nonce);
+  }
+  // All parts are ours. Of another job there may be the word that its parts were whole.
   return absl::IsAlreadyExists(status) ? absl::OkStatus() : status;
 }
 

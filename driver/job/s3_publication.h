@@ -13,9 +13,10 @@
 
 namespace sluice {
 
-// Completes the uploads of a batch, in order, and puts `_SUCCESS` last. AlreadyExists: an object is
-// another job's and `overwrite` is off. DataLoss: an upload is gone, and its object not there.
-// Anything else may pass; try again.
+// Completes the uploads of a batch, in order, and puts `_SUCCESS` last. With `overwrite` all that
+// another job left of the batch goes before the first of its objects is replaced. AlreadyExists: an
+// object is another job's and `overwrite` is off. DataLoss: an upload is gone, and its object not
+// there. Anything else may pass; try again.
 absl::Status PublishUploads(OutputBuckets* buckets, const PublishOutput& publish, bool overwrite);
 
 // As MakeRolledFile (rolled_files.h). The bytes go through this process.

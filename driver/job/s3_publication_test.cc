@@ -108,6 +108,30 @@ TEST_F(S3PublicationTest, AnotherJobsObjectIsNeverReplacedUnasked) {
   EXPECT_EQ(*bucket_->Get("p/out-1000/part-00000"), std::string(90, 'a'));
 }
 
+// They stayed among ours, and its `_SUCCESS` said that all of it was whole.
+TEST_F(S3PublicationTest, OfABatchThatIsOverwrittenNoFurtherPartsStay) {
+  StageTwoParts();
+  for (const char* name : {"part-00001", "part-00002", "_SUCCESS"}) {
+    ASSERT_TRUE(bucket_->PutIfAbsent(std::string("p/out-1000/") + name, "theirs").ok());
+  }
+  ASSERT_TRUE(Publish(/*overwrite=*/true).ok());
+  EXPECT_EQ(s3_.Keys(), (std::vector<std::string>{"p/out-1000/_SUCCESS", "p/out-1000/part-00000",
+                                                  "p/out-1000/part-00001"}));
+  EXPECT_EQ(*bucket_->Get("p/out-1000/_SUCCESS"), "");
+}
+
+// What was deleted is not waited for, and what is ours already stays.
+TEST_F(S3PublicationTest, AnOverwriteThatIsCutShortIsDoneAgain) {
+  StageTwoParts();
+  for (const char* name : {"part-00001", "part-00002", "_SUCCESS"}) {
+    ASSERT_TRUE(bucket_->PutIfAbsent(std::string("p/out-1000/") + name, "theirs").ok());
+  }
+  s3_.Add({.method = "PUT", .key_part = "_SUCCESS", .status = 404, .code = "NoSuchBucket"});
+  EXPECT_FALSE(Publish(/*overwrite=*/true).ok());
+  ASSERT_TRUE(Publish(/*overwrite=*/true).ok());
+  EXPECT_EQ(s3_.Keys().size(), 3u);
+}
+
 TEST_F(S3PublicationTest, AnUploadThatIsGoneIsNotTakenForPublished) {
   StageTwoParts();
   ASSERT_TRUE(bucket_->AbortUploads("p/", [](const S3Upload&) { return true; }).ok());
