@@ -38,7 +38,7 @@ class DriverService : public proto::Driver::Service {
                             proto::JobReply* reply) override;
   grpc::Status JobCheckpoints(grpc::ServerContext* context, const proto::JobRequest* request,
                               proto::CheckpointList* reply) override;
-  grpc::Status JobLetters(grpc::ServerContext* context, const proto::JobRequest* request,
+  grpc::Status JobLetters(grpc::ServerContext* context, const proto::LettersRequest* request,
                           grpc::ServerWriter<proto::LetterReply>* writer) override;
   grpc::Status ReplayLettersOf(grpc::ServerContext* context, const proto::ReplayRequest* request,
                                proto::JobReply* reply) override;

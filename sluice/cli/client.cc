@@ -305,11 +305,9 @@ absl::StatusOr<proto::CheckpointList> Client::Checkpoints(const std::string& job
   return list;
 }
 
-absl::Status Client::Letters(const std::string& job,
+absl::Status Client::Letters(const proto::LettersRequest& request,
                              const std::function<void(const proto::LetterReply&)>& seen) {
   Call call(address_, security_);
-  proto::JobRequest request;
-  request.set_name(job);
   auto reader = grpc_->stub->JobLetters(&call.context, request);
   proto::LetterReply reply;
   while (reader->Read(&reply)) {

@@ -47,7 +47,7 @@ class Client {
   absl::Status Watch(const std::string& name,
                      const std::function<bool(const proto::JobInfo&)>& seen);
   absl::StatusOr<proto::CheckpointList> Checkpoints(const std::string& job);
-  absl::Status Letters(const std::string& job,
+  absl::Status Letters(const proto::LettersRequest& request,
                        const std::function<void(const proto::LetterReply&)>& seen);
   absl::StatusOr<proto::Outcome> Replay(const proto::ReplayRequest& request);
   // The encoded record batch, from one of the workers with these ids. Checked to be the block's.

@@ -76,13 +76,16 @@ absl::Status List(const Typed& typed, const Which& which) {
   ASSIGN_OR_RETURN(const bool json, WantsJson(typed));
   ASSIGN_OR_RETURN(auto client, Client::Connect(typed));
   std::vector<Row> rows = {{"LETTER", "OPERATOR", "FROM", "RECORD", "ERROR"}};
-  RETURN_IF_ERROR(client->Letters(typed.positional[0], [&](const proto::LetterReply& reply) {
+  proto::LettersRequest request;
+  request.set_name(typed.positional[0]);
+  request.set_batch_ms(which.batch_ms);
+  const absl::Status status = client->Letters(request, [&](const proto::LetterReply& reply) {
     if (!which.Has(reply.letter())) return;
     if (json) std::cout << daemon::LetterJson(reply.letter()) << "\n";
     else rows.push_back(RowOf(reply.letter()));
-  }));
-  if (!json) PrintTable(rows, std::cout);
-  return absl::OkStatus();
+  });
+  if (!json && (status.ok() || rows.size() > 1)) PrintTable(rows, std::cout);
+  return status;
 }
 
 // The wish is repeated until the job driver's answer to it is seen: it takes each letter once.

@@ -18,14 +18,16 @@ constexpr int64_t kReplayEveryUs = 400'000;
 // Everybody asks for the letters of the oldest batch that has some, again and again, and each
 // wish may reach a driver that was replaced meanwhile.
 void Cluster::AskForReplay() {
-  const auto letters = ReadLetters(&site_->objects, 0, 0);
-  if (letters.ok() && !letters->empty()) {
-    proto::Envelope message;
-    proto::ReplayLetters& replay = *message.mutable_replay_letters();
+  proto::Envelope message;
+  proto::ReplayLetters& replay = *message.mutable_replay_letters();
+  const absl::Status read = ForLetters(&site_->objects, 0, 0, [&](const proto::Letter& letter) {
+    const bool first = replay.letters().empty();
+    if (!first && replay.letters(0).batch_ms() != letter.batch_ms()) return false;
+    *replay.add_letters() = letter;
+    return true;
+  });
+  if (read.ok() && !replay.letters().empty()) {
     replay.set_request(chaos_->Next() | 1);
-    for (const proto::Letter& letter : *letters) {
-      if (letter.batch_ms() == letters->front().batch_ms()) *replay.add_letters() = letter;
-    }
     for (const std::string& driver : registered_) site_->world.Send(address_, driver, message);
   }
   Later(kReplayEveryUs, [this] { AskForReplay(); });
