@@ -57,8 +57,11 @@ Outcome TestContext::State::Start() {
   };
   ProgramFlags flags;
   // Whoever answers in real time must not be judged by a clock that jumps.
-  flags.conf = {{"worker_lease", "24h"}, {"partitions", std::to_string(options.partitions)}};
-  ExitStatus resolved = ResolveConfig(flags, context.options(), &local.config);
+  flags.conf = {{"worker_lease", "24h"}};
+  ExitStatus resolved = local.config.Set(ConfSource::kDefault, "partitions",
+                                         std::to_string(options.partitions));
+  if (!resolved.ok()) return {resolved.code, resolved.message};
+  resolved = ResolveConfig(flags, context.options(), &local.config);
   if (!resolved.ok()) return {resolved.code, resolved.message};
   context.Freeze();
   auto started = LocalJob::Start(context, std::move(local));

@@ -30,10 +30,10 @@ namespace sluice {
 
 struct TestOptions {
   std::chrono::milliseconds batch_interval{1000};
-  uint32_t partitions = 2;  // of shuffles that do not say how many
+  uint32_t partitions = 2;  // of shuffles that do not say how many, where no `partitions` is set
   uint32_t slots = 2;       // tasks at a time, and tasks of a source
   Args args{};              // what the code under test asks StreamingContext::args for
-  // As set by the program; partitions, worker_lease, log_sync and log_url have no effect here.
+  // As set by the program; worker_lease, log_sync and log_url have no effect here.
   std::vector<std::pair<std::string, std::string>> conf{};
   std::string checkpoint{};  // absolute directory: log and state outlive the context, which a
                              // later one with the same directory takes up

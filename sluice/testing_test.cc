@@ -62,6 +62,24 @@ TEST(TestContextTest, AnotherIntervalThanThatOfTheGraphIsRefused) {
   EXPECT_THAT(ran.message, HasSubstr("500ms, but the context was made with 1s"));
 }
 
+// All ran with two, so that a test saw another order than the job has, or missed a mistake.
+TEST(TestContextTest, ThePartitionsThatAProgramSetsAreThoseThatItRunsWith) {
+  const auto partitions_of = [](TestContext& test) {
+    TestInput<std::string> lines(test);
+    TestOutput partitions(test, CountWords(lines.stream()).Glom());
+    lines.Push({"to be or not"});
+    EXPECT_TRUE(test.RunBatch().ok());
+    return partitions.last()->size();
+  };
+  TestContext by_conf({.conf = {{"partitions", "7"}}});
+  EXPECT_EQ(partitions_of(by_conf), 7u);
+  TestContext by_program;
+  by_program.ssc().Set("partitions", "1");
+  EXPECT_EQ(partitions_of(by_program), 1u);
+  TestContext by_none;
+  EXPECT_EQ(partitions_of(by_none), 2u);
+}
+
 TEST(TestContextTest, BatchTimesCountFromZeroAndMissedTicksAreNone) {
   TestContext test({.batch_interval = std::chrono::milliseconds(250)});
   TestInput<std::string> lines(test);
