@@ -242,6 +242,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   parts.objects = store->objects.get();
   parts.codec = store->codec.get();
   parts.known_job = store->known;
+  parts.overwrite = program.flags.overwrite;
   parts.random = RandomId;
   parts.listeners = program.context->listeners();
   parts.print = [](const std::string& text) { std::cout << text << std::flush; };

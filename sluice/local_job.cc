@@ -108,6 +108,7 @@ absl::Status LocalJob::Begin(const StreamingContext& given) {
   }
   ASSIGN_OR_RETURN(store_, OpenJobStore(options_.store));
   JobDriverParts parts;
+  parts.overwrite = options_.overwrite;
   parts.listeners = given.listeners();
   parts.log_store = store_.log.get();
   parts.objects = store_.objects.get();

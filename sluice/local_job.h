@@ -29,6 +29,7 @@ struct LocalJobOptions {
   std::string name;
   uint32_t slots = 1;
   DriverStoreOptions store;
+  bool overwrite = false;  // as JobDriverParts has it
   Config config;
   std::function<void(const std::string&)> print;  // of Print; empty: standard output
   Clock* clock = &RealClock();                    // of the job driver: ticks follow it

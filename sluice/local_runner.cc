@@ -47,6 +47,7 @@ absl::StatusOr<std::unique_ptr<LocalJob>> StartLocal(const StreamingContext& con
   options.build_again = std::move(build_again);
   options.store.log_url = config.Text("log_url");
   options.store.sync = config.On("log_sync");
+  options.overwrite = flags.overwrite;
   options.store.fresh = flags.fresh;
   options.store.discard_checkpoint = flags.discard_checkpoint;
   options.store.url = flags.checkpoint;

@@ -29,6 +29,7 @@ bool* Switch(ProgramFlags& flags, const std::string& name) {
   if (name == "version") return &flags.version;
   if (name == "fresh") return &flags.fresh;
   if (name == "discard-checkpoint") return &flags.discard_checkpoint;
+  if (name == "overwrite") return &flags.overwrite;
   return nullptr;
 }
 
@@ -107,7 +108,7 @@ bool IsOwnFlag(const std::string& name) {
 absl::Status CheckSubmittedWords(std::vector<std::string> words) {
   ASSIGN_OR_RETURN(const ProgramFlags flags, TakeProgramFlags(&words));
   for (const std::string& name : flags.typed) {
-    if (name == "conf" || name == "conf-file") continue;
+    if (name == "conf" || name == "conf-file" || name == "overwrite") continue;
     const bool of_submit = name == "checkpoint" || name == "log" || name == "fresh" ||
                            name == "discard-checkpoint";
     return Usage("--" + name + (of_submit ? " is a flag of `sluice submit`: it goes before the "

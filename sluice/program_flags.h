@@ -18,6 +18,7 @@ struct ProgramFlags {
   bool version = false;
   bool fresh = false;
   bool discard_checkpoint = false;
+  bool overwrite = false;  // what another job left where output goes
   std::string checkpoint;  // URL; empty: none, or that of the program
   std::string conf_file;
   std::optional<HostPort> http;

@@ -7,10 +7,11 @@ namespace {
 
 TEST(ProgramFlagsTest, TakesItsOwnAndLeavesTheRest) {
   std::vector<std::string> words = {"--explain", "--host=web1", "--slots", "3", "in.txt",
-                                    "--conf=partitions=8", "--", "--fresh"};
+                                    "--overwrite", "--conf=partitions=8", "--", "--fresh"};
   const auto flags = TakeProgramFlags(&words);
   ASSERT_TRUE(flags.ok()) << flags.status();
   EXPECT_TRUE(flags->explain);
+  EXPECT_TRUE(flags->overwrite);
   EXPECT_FALSE(flags->fresh);
   EXPECT_EQ(flags->slots, 3u);
   ASSERT_EQ(flags->conf.size(), 1u);
@@ -35,6 +36,7 @@ TEST(ProgramFlagsTest, WhatASubmissionSaysIsNoWordOfItsJob) {
     EXPECT_TRUE(CheckSubmittedWords({"--host=web1", "--", word}).ok()) << word;
   }
   EXPECT_TRUE(CheckSubmittedWords({"--conf", "partitions=2", "--conf-file=f", "--freshly"}).ok());
+  EXPECT_TRUE(CheckSubmittedWords({"--overwrite"}).ok());
 }
 
 }  // namespace

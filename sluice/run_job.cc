@@ -28,6 +28,7 @@ constexpr char kFlagHelp[] =
     "                         rocksdb:/absolute/dir or s3://bucket/prefix\n"
     "  --log=URL              rocksdb:/absolute/dir: the log alone, of a checkpoint in s3://\n"
     "  --fresh                start anew; with --discard-checkpoint also where a checkpoint is\n"
+    "  --overwrite            replace batches of output that another job left\n"
     "  --slots=N              tasks at a time (local)\n"
     "  --http=HOST:PORT       serve health and metrics (local)\n"
     "  --help, --version\n";

@@ -18,9 +18,10 @@ constexpr uint64_t kPublishedPerSweep = 100;
 
 PublishDone FileOutputs::Publish(const PublishOutput& publish, const Output& output) {
   PublishDone done{publish.batch_ms, output.id, "", false};
+  const bool overwrite = output.overwrite || overwrite_;
   const absl::Status status = IsBucketUrl(output.prefix)
-                                  ? PublishUploads(&buckets_, publish, output.overwrite)
-                                  : PublishTextFiles(publish.staged, output.overwrite);
+                                  ? PublishUploads(&buckets_, publish, overwrite)
+                                  : PublishTextFiles(publish.staged, overwrite);
   if (status.ok()) {
     Sweep(output, publish.staged.staged_path(), publish.job_instance, publish.batch_ms);
   } else {

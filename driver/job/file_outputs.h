@@ -14,7 +14,9 @@ namespace sluice {
 // Not thread-safe.
 class FileOutputs {
  public:
-  explicit FileOutputs(uint64_t epoch) : epoch_(epoch) {}
+  // With `overwrite` every output replaces batches that another job left, as those do that say so.
+  explicit FileOutputs(uint64_t epoch, bool overwrite = false)
+      : epoch_(epoch), overwrite_(overwrite) {}
 
   PublishDone Publish(const PublishOutput& publish, const Output& output);
   PublishDone Roll(const RollOutput& roll, const Output& output);
@@ -30,6 +32,7 @@ class FileOutputs {
              int64_t batch_ms);
 
   const uint64_t epoch_;
+  const bool overwrite_;
   OutputBuckets buckets_;
   std::map<OutputId, Published> published_;
 };

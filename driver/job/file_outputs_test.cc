@@ -26,13 +26,17 @@ class FileOutputsTest : public testing::Test {
     fs::create_directory(path);
     return path;
   }
-  void Publish(int64_t batch_ms, const std::string& maker) {
+  std::string Publish(int64_t batch_ms, const std::string& maker) {
+    return PublishBy(outputs_, batch_ms, maker);
+  }
+  // Why it cannot be.
+  std::string PublishBy(FileOutputs& outputs, int64_t batch_ms, const std::string& maker) {
     PublishOutput publish;
     publish.batch_ms = batch_ms;
     publish.job_instance = 7;
     publish.staged.set_staged_path(Staged(batch_ms, maker));
     publish.staged.set_target_path(root_ + "/out-" + std::to_string(batch_ms));
-    EXPECT_EQ(outputs_.Publish(publish, output_).error, "");
+    return outputs.Publish(publish, output_).error;
   }
 
   std::string root_;
@@ -45,11 +49,11 @@ TEST_F(FileOutputsTest, LooksForWhatIsLeftBehindAGenerationAndThenSeldom) {
   int64_t batch_ms = 0;
   const auto left_after = [&](int publications, const std::string& maker) {
     const std::string left = Staged(1, "e1g1");
-    for (int i = 0; i < publications; ++i) Publish(batch_ms += 100, maker);
+    for (int i = 0; i < publications; ++i) EXPECT_EQ(Publish(batch_ms += 100, maker), "");
     return fs::exists(left);
   };
   EXPECT_FALSE(left_after(1, "e1g2"));
-  for (int i = 0; i < 30; ++i) Publish(batch_ms += 100, "e1g2");
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(Publish(batch_ms += 100, "e1g2"), "");
   EXPECT_TRUE(left_after(10, "e1g2"));
   EXPECT_FALSE(left_after(100, "e1g2"));
   EXPECT_FALSE(left_after(1, "e1g3"));
@@ -58,10 +62,20 @@ TEST_F(FileOutputsTest, LooksForWhatIsLeftBehindAGenerationAndThenSeldom) {
 TEST_F(FileOutputsTest, WhatFormerJobDriversMarkedFoldersWithGoes) {
   const std::string marker = root_ + "/.sluice-probe-0000000000000007-e";
   for (const char* left : {"0", "1", "1x4"}) std::ofstream(marker + left) << "a marker";
-  Publish(100, "e1g1");
+  EXPECT_EQ(Publish(100, "e1g1"), "");
   EXPECT_FALSE(fs::exists(marker + "0"));
   EXPECT_TRUE(fs::exists(marker + "1"));  // its own
   EXPECT_FALSE(fs::exists(marker + "1x4"));
+}
+
+// It named no way to be allowed that whoever runs the job has.
+TEST_F(FileOutputsTest, WhoeverRunsTheJobMayHaveAnothersBatchReplaced) {
+  fs::create_directory(root_ + "/out-100");
+  std::ofstream(root_ + "/out-100/part-00009") << "theirs";
+  EXPECT_NE(Publish(100, "e1g1").find("give the program --overwrite"), std::string::npos);
+  FileOutputs overwrites(1, /*overwrite=*/true);
+  EXPECT_EQ(PublishBy(overwrites, 100, "e1g2"), "");
+  EXPECT_FALSE(fs::exists(root_ + "/out-100/part-00009"));
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ JobDriver::JobDriver(JobDriverParts parts, OpenedJob opened)
       opened_(std::move(opened)),
       checkpoints_(parts_.objects, parts_.codec),
       collector_(&checkpoints_),
-      files_(opened_.job.epoch),
+      files_(opened_.job.epoch, parts_.overwrite),
       folders_(parts_.graph, opened_.job.epoch),
       loop_({.name = "job-core", .clock = parts_.clock}),
       log_loop_({.name = "job-log"}),

@@ -32,6 +32,7 @@ struct JobDriverParts {
   internal::ListenerBus* listeners = nullptr;     // hears of batches and receivers; may be null
   std::function<uint64_t()> random;
   bool known_job = false;
+  bool overwrite = false;  // batches of other jobs, of every output
   Clock* clock = &RealClock();
 };
 

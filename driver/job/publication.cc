@@ -64,7 +64,7 @@ absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite)
     }
     if (!overwrite) {
       return absl::AlreadyExistsError("output " + to + " is there already, from another job; "
-                                      "choose another prefix or allow it to be overwritten");
+                                      "choose another prefix or give the program --overwrite");
     }
     std::error_code removed;
     fs::remove_all(to, removed);

@@ -32,7 +32,7 @@ absl::Status ClearOthers(S3Bucket* bucket, const std::string& folder,
 
 absl::Status OfAnotherJob(const std::string& target) {
   return absl::AlreadyExistsError("output " + target + " is there already, from another job; "
-                                  "choose another prefix or allow it to be overwritten");
+                                  "choose another prefix or give the program --overwrite");
 }
 
 std::string Nonce(uint64_t job_instance, int64_t batch_ms, uint32_t output) {
