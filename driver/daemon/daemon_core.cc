@@ -156,9 +156,18 @@ void DaemonCore::EndExecutorsOfEndedJobs(const std::string& worker,
       over.insert(executor.job_instance());
     }
   }
-  if (over.empty()) return;
+  // Of one that has finished the blocks go, too, where the word of its job driver did not come.
+  std::set<uint64_t> finished;
+  for (const uint64_t instance : heartbeat.silent_jobs()) {
+    const bool known = std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
+      return job->HasFinished(instance);
+    });
+    if (known) finished.insert(instance);
+  }
+  if (over.empty() && finished.empty()) return;
   Send send{worker, {}};
   for (const uint64_t job : over) send.message.mutable_jobs_over()->add_job_instances(job);
+  for (const uint64_t job : finished) send.message.mutable_jobs_over()->add_finished(job);
   out_.push_back(std::move(send));
 }
 

@@ -189,6 +189,29 @@ TEST_F(ExecutorsLeftTest, OfAnInstanceWhoseNameIsTakenAgainAreEnded) {
   EXPECT_EQ(Over({{"wc", 70}, {"wc", 71}}), Instances{70}) << "the next daemon knows it too";
 }
 
+TEST_F(ExecutorsLeftTest, BlocksOfAFinishedJobOnlyAreNobodysAnyMore) {
+  for (const char* name : {"finished", "failed", "runs"}) Submit(name, {{"driver_restarts", "0"}});
+  StartUp("finished", 10, 70);
+  StartUp("failed", 11, 80);
+  StartUp("runs", 12, 90);
+  Kill("failed", 11);
+  Status("finished", 10, "FINISHED");
+  Exit("finished", 10, 0);
+  ASSERT_EQ(State("finished"), "FINISHED");
+  proto::Envelope message;
+  message.mutable_worker_heartbeat()->set_worker_id("a");
+  message.mutable_worker_heartbeat()->set_incarnation(1);
+  for (const uint64_t instance : {70, 80, 90, 100}) {
+    message.mutable_worker_heartbeat()->add_silent_jobs(instance);
+  }
+  Do(Received{"a:1", message});
+  ASSERT_EQ(Last<Send>().size(), 1u);
+  const proto::JobsOver over = Last<Send>()[0].message.jobs_over();
+  ASSERT_EQ(over.finished_size(), 1);
+  EXPECT_EQ(over.finished(0), 70u);
+  EXPECT_EQ(over.job_instances_size(), 0);
+}
+
 // What the program itself had set was shown, and not gone by.
 TEST_F(DaemonTest, AJobDriverSaysHowOftenAndHowLong) {
   settings_.emplace();

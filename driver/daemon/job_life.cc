@@ -184,6 +184,10 @@ bool JobLife::IsOver(uint64_t instance) const {
   return ended() || (record_.job_instance() != 0 && record_.job_instance() != instance);
 }
 
+bool JobLife::HasFinished(uint64_t instance) const {
+  return ended() && record_.job_instance() == instance && record_.status().state() == "FINISHED";
+}
+
 bool JobLife::OnStatus(MonotonicTime now, const std::string& from, const proto::JobStatus& status,
                        Commands* out) {
   if (ended() || status.epoch() < record_.status().epoch()) return false;

@@ -117,6 +117,40 @@ TEST_F(WorkerCoreTest, APeerThatWasStartedAnewHasNothingOfWhatItHad) {
   EXPECT_EQ(Done(), Words{"copy 1 to w3:1"});
 }
 
+// It was cut off when the job ended, and its memory stayed full of blocks that nobody would read.
+TEST_F(WorkerCoreTest, TheBlocksOfAJobThatFinishedWhileItWasAwayGo) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  const auto finished = [&] {
+    Done();
+    Receive("driver:1", [](proto::Envelope& e) { e.mutable_jobs_over()->add_finished(kJob); });
+    return Done();
+  };
+  const auto silent_after = [&](int64_t ms) {
+    Receive("driver:1", [](proto::Envelope& e) {
+      e.mutable_worker_registered()->set_lease_ms(1000);
+    });
+    Done();
+    After(ms);
+    int jobs = -1;
+    for (const auto& command : done_) {
+      const auto* send = std::get_if<Send>(&command);
+      if (send == nullptr || !send->message.has_worker_heartbeat()) continue;
+      jobs = send->message.worker_heartbeat().silent_jobs_size();
+    }
+    return jobs;
+  };
+  EXPECT_EQ(silent_after(600), 0);
+  EXPECT_EQ(finished(), Words{});  // somebody has taken it up again
+  silent_after(600);
+  EXPECT_EQ(silent_after(600), 1);
+  const Words done = finished();
+  EXPECT_EQ(std::count(done.begin(), done.end(), "drop job"), 1);
+  EXPECT_EQ(core_.blocks().Count(kJob), 0u);
+  EXPECT_EQ(silent_after(600), 0);
+}
+
 TEST_F(WorkerCoreTest, BelowTheMinimumNothingIsAnnounced) {
   Session(1, {{"w1", "h1"}}, 2, 2);
   RunExecutor(1, "receivers");

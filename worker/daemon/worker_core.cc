@@ -51,6 +51,9 @@ void WorkerCore::On(MonotonicTime now, worker::Tick& event, worker::Commands& ou
   beat.set_blocks_bytes(blocks_bytes_);
   beat.set_under_replicated_blocks(blocks_.UnderReplicated());
   if (drain_deadline_ != 0) beat.set_drain("draining");
+  for (const auto& [instance, job] : jobs_) {
+    if (job.silent) beat.add_silent_jobs(instance);
+  }
   executors_.AppendStatus(&beat);
   driver_.Tick(now, beat, out);
   executors_.Tick(now, out);

@@ -65,6 +65,7 @@ class WorkerCore {
   void OnSealTick(const proto::SealTick& tick, worker::Commands& out);
   void OnProducerAnswer(const proto::ProducerAnswer& answer, worker::Commands& out);
   void OnJobEnded(MonotonicTime now, const proto::JobEnded& message, worker::Commands& out);
+  void OnFinished(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
   // From an executor.
   void OnFromExecutor(MonotonicTime now, worker::Received& event, worker::Commands& out);
   void OnSealSlices(const std::string& from, proto::SealSlices message, worker::Commands& out);

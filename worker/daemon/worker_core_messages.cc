@@ -35,6 +35,7 @@ void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands
       for (const uint64_t instance : message.jobs_over().job_instances()) {
         executors_.StopJob(now, instance, "its job has ended", out);
       }
+      for (const uint64_t instance : message.jobs_over().finished()) OnFinished(now, instance, out);
       return;
     case Kind::kBlockCopied:
       return blocks_.OnCopied(now, event.from, message.block_copied(), out);
@@ -301,6 +302,17 @@ void WorkerCore::OnJobEnded(MonotonicTime now, const proto::JobEnded& message,
   executors_.ForgetExits(message.job_instance());
   blocks_.OnJobEnded(message.job_instance(), message.epoch(), out);
   if (job != jobs_.end()) jobs_.erase(job);
+}
+
+// By the driver daemon's word: its job driver's own did not come. One that a new job driver has
+// taken up meanwhile is not silent.
+void WorkerCore::OnFinished(MonotonicTime now, uint64_t job_instance, worker::Commands& out) {
+  const auto job = jobs_.find(job_instance);
+  if (job == jobs_.end() || !job->second.silent) return;
+  proto::JobEnded ended;
+  ended.set_job_instance(job_instance);
+  ended.set_epoch(job->second.epoch);
+  OnJobEnded(now, ended, out);
 }
 
 void WorkerCore::OnFromExecutor(MonotonicTime now, worker::Received& event,
