@@ -124,7 +124,9 @@ class Books {
     beat.set_epoch(kEpoch);
     beat.set_releases(releases);
     beat.set_blocks(blocks);
-    members_.OnBeat(now_, beat);
+    MembershipNews news;
+    std::vector<DriverCommand> out;
+    members_.OnBeat(now_, beat, news, out);
     blocks_.OnBeat(now_, beat);
   }
   void Announce(uint64_t number, std::vector<std::string> holders,

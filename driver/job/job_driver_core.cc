@@ -237,7 +237,7 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
       }
       break;
     case proto::Envelope::kLeaseBeat:
-      members_.OnBeat(now, m.lease_beat());
+      members_.OnBeat(now, m.lease_beat(), news, out_);
       blocks_.OnBeat(now, m.lease_beat());
       losses_.OnBeat(m.lease_beat());
       break;

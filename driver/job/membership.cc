@@ -71,11 +71,12 @@ void Membership::OnInventory(MonotonicTime now, const proto::WorkerInventory& in
   for (const auto& live : inventory.receivers()) AdoptReceiver(now, worker, live, news);
 }
 
-void Membership::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat) {
+void Membership::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat, MembershipNews& news,
+                        std::vector<DriverCommand>& out) {
   const auto it = workers_.find(beat.worker_id());
-  if (it != workers_.end() && it->second.member.incarnation() == beat.incarnation()) {
-    it->second.heard = now;
-  }
+  if (it == workers_.end() || it->second.member.incarnation() != beat.incarnation()) return;
+  it->second.heard = now;
+  if (beat.epoch() == epoch_) CompareReceivers(now, beat, news, out);
 }
 
 void Membership::Heard(MonotonicTime now, const std::string& address) {
@@ -102,15 +103,19 @@ void Membership::OnReady(MonotonicTime now, const proto::ExecutorReady& ready,
     news.refused = {it->first, ready.refused()};
     return;
   }
-  if (it->second.phase == ExecutorEntry::Phase::kReady) return;
-  it->second.phase = ExecutorEntry::Phase::kReady;
-  it->second.started = now;
-  backoff_.erase(BackoffKey(it->second));
-  failed_starts_.erase(BackoffKey(it->second));
-  news.executors_changed |= !it->second.receivers;
-  if (!it->second.receivers) return;
-  for (const auto& [stream, incarnation] : it->second.streams) {
-    news.receivers_up.emplace_back(stream, it->second.worker_id);
+  BecomeReady(now, it->second, news);
+}
+
+void Membership::BecomeReady(MonotonicTime now, ExecutorEntry& executor, MembershipNews& news) {
+  if (executor.phase == ExecutorEntry::Phase::kReady) return;
+  executor.phase = ExecutorEntry::Phase::kReady;
+  executor.started = now;
+  backoff_.erase(BackoffKey(executor));
+  failed_starts_.erase(BackoffKey(executor));
+  news.executors_changed |= !executor.receivers;
+  if (!executor.receivers) return;
+  for (const auto& [stream, incarnation] : executor.streams) {
+    news.receivers_up.emplace_back(stream, executor.worker_id);
   }
 }
 

@@ -39,6 +39,7 @@ struct ExecutorEntry {
   bool receivers = false;           // role
   bool adopted = false;             // a receiver executor of a former epoch
   bool apart = false;               // has only what is to be tried alone
+  MonotonicTime named = 0;          // of receivers: when its daemon last said that it receives
   std::string worker_id;
   uint64_t worker_incarnation = 0;
   std::string address;
@@ -82,7 +83,8 @@ class Membership {
   void OnMembers(MonotonicTime now, const proto::ClusterMembers& members, MembershipNews& news);
   void OnInventory(MonotonicTime now, const proto::WorkerInventory& inventory,
                    MembershipNews& news);
-  void OnBeat(MonotonicTime now, const proto::LeaseBeat& beat);
+  void OnBeat(MonotonicTime now, const proto::LeaseBeat& beat, MembershipNews& news,
+              std::vector<DriverCommand>& out);
   void Heard(MonotonicTime now, const std::string& address);
   void OnHello(MonotonicTime now, const proto::ExecutorHello& hello,
                std::vector<DriverCommand>& out);
@@ -158,6 +160,9 @@ class Membership {
   // Executors that share it wait for each other's restarts: of one worker and role.
   static std::string BackoffKey(const ExecutorEntry& executor);
   void SendInit(const ExecutorEntry& executor, std::vector<DriverCommand>& out);
+  void BecomeReady(MonotonicTime now, ExecutorEntry& executor, MembershipNews& news);
+  void CompareReceivers(MonotonicTime now, const proto::LeaseBeat& beat, MembershipNews& news,
+                        std::vector<DriverCommand>& out);
   void NoteStart(const ExecutorEntry& executor, const proto::ExecutorExited& exited);
   void LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news);
   void LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news);

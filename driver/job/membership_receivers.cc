@@ -27,9 +27,31 @@ void Membership::AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
   executor.worker_id = worker.member.worker_id();
   executor.worker_incarnation = worker.member.incarnation();
   executor.push_address = live.push_address();
-  executor.started = now;
+  executor.started = executor.named = now;
   executor.streams[live.stream()] = live.incarnation();
   news.receivers_up.emplace_back(live.stream(), executor.worker_id);
+}
+
+// A receiver says a few times that it is up, and its daemon that it has ended; all of that may get
+// lost. Each beat of the daemon names those that receive. A beat may be late, so one that is not
+// named is given up after a lease only, and stopped in case it lives.
+void Membership::CompareReceivers(MonotonicTime now, const proto::LeaseBeat& beat,
+                                  MembershipNews& news, std::vector<DriverCommand>& out) {
+  std::set<std::pair<uint32_t, uint64_t>> live;
+  for (const auto& receiver : beat.taken()) live.emplace(receiver.stream(), receiver.incarnation());
+  std::vector<uint32_t> gone;
+  for (auto& [id, executor] : executors_) {
+    if (!executor.receivers || executor.worker_id != beat.worker_id()) continue;
+    const bool lives = std::all_of(executor.streams.begin(), executor.streams.end(),
+                                   [&](const auto& stream) { return live.contains(stream); });
+    if (lives) {
+      executor.named = now;
+      BecomeReady(now, executor, news);
+    } else if (executor.named != 0 && now - executor.named > options_.lease_us) {
+      gone.push_back(id);
+    }
+  }
+  for (const uint32_t id : gone) Evict(now, id, news, out);
 }
 
 void Membership::PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out) {

@@ -14,6 +14,7 @@ constexpr int64_t kPatienceLeases = 2;
 
 void ReceiverLosses::OnBeat(const proto::LeaseBeat& beat) {
   for (const proto::ReceiverTaken& told : beat.taken()) {
+    if (told.records() == 0) continue;
     Taken& taken = taken_[{told.stream(), told.incarnation()}];
     taken.records = std::max(taken.records, told.records());
     taken.worker = beat.worker_id();

@@ -306,8 +306,18 @@ void ExecutorTable::AppendStatus(proto::WorkerHeartbeat* beat) const {
 
 void ExecutorTable::AppendTaken(uint64_t job_instance, proto::LeaseBeat* beat) const {
   for (const auto& [key, executor] : executors_) {
-    if (key.job_instance != job_instance) continue;
-    for (const proto::ReceiverTaken& taken : executor.taken) *beat->add_taken() = taken;
+    if (key.job_instance != job_instance || !executor.receives() || !executor.attached()) continue;
+    const auto& request = executor.request;
+    for (int i = 0; i < request.streams_size() && i < request.incarnations_size(); ++i) {
+      proto::ReceiverTaken& receiver = *beat->add_taken();
+      receiver.set_stream(request.streams(i));
+      receiver.set_incarnation(request.incarnations(i));
+      for (const proto::ReceiverTaken& taken : executor.taken) {
+        if (taken.incarnation() == receiver.incarnation() && taken.stream() == receiver.stream()) {
+          receiver.set_records(taken.records());
+        }
+      }
+    }
   }
 }
 

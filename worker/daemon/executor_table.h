@@ -78,6 +78,7 @@ class ExecutorTable {
   // Attached receiver executors of a job.
   std::vector<ExecutorKey> Receivers(uint64_t job_instance) const;
   void AppendStatus(proto::WorkerHeartbeat* beat) const;
+  // Of each receiver that is attached and not reaped, also where it has taken nothing.
   void AppendTaken(uint64_t job_instance, proto::LeaseBeat* beat) const;
 
  private:

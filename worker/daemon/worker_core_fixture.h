@@ -110,6 +110,23 @@ class WorkerCoreTest : public testing::Test {
   void Beat(uint32_t id) {
     Receive("ex:" + std::to_string(id), [](proto::Envelope& e) { e.mutable_executor_beat(); });
   }
+  // “stream/incarnation: records” of each receiver in the last beat to the job driver.
+  std::vector<std::string> ToldOfReceivers() {
+    done_.clear();
+    After(200);
+    std::vector<std::string> told;
+    for (const auto& command : done_) {
+      const auto* send = std::get_if<Send>(&command);
+      if (send == nullptr || !send->message.has_lease_beat()) continue;
+      told.clear();
+      for (const auto& receiver : send->message.lease_beat().taken()) {
+        told.push_back(std::to_string(receiver.stream()) + "/" +
+                       std::to_string(receiver.incarnation()) + ": " +
+                       std::to_string(receiver.records()));
+      }
+    }
+    return told;
+  }
   // The job driver asks receivers to seal at a batch.
   void SealTick() {
     Receive("jd:1", [](proto::Envelope& e) {

@@ -1,0 +1,121 @@
+// What the job driver asks of workers and executors, and what it believes of them, where messages
+// get lost.
+#include "driver/job/membership.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint64_t kEpoch = 3;
+constexpr uint32_t kStream = 4;
+
+// Worker w0 of a job with one receiver; it has answered its first session. What is sent to it stays
+// in `sent`, and is answered by the test only.
+class MembershipTest : public testing::Test {
+ protected:
+  MembershipTest() : members_(options_, kEpoch, {kStream}, [this] { return ++random_; }) {
+    proto::ClusterMembers listed;
+    auto& member = *listed.add_workers();
+    member.set_worker_id("w0");
+    member.set_address("w0");
+    member.set_incarnation(1);
+    member.set_slots(1);
+    members_.OnMembers(now_, listed, news_);
+    Pass(0);
+  }
+
+  void Pass(int64_t ms) {
+    now_ += 1'000 * ms;
+    members_.OnTimer(now_, news_, sent_);
+  }
+  // The last session's. `live`: a receiver of a former epoch goes on.
+  void Inventory(std::optional<uint32_t> live = std::nullopt) {
+    proto::WorkerInventory inventory;
+    inventory.set_worker_id("w0");
+    inventory.set_incarnation(1);
+    inventory.set_epoch(kEpoch);
+    inventory.set_session(members_.SessionOf("w0"));
+    if (live.has_value()) {
+      auto& receiver = *inventory.add_receivers();
+      receiver.set_executor(*live);
+      receiver.set_stream(kStream);
+      receiver.set_incarnation(9);
+    }
+    members_.OnInventory(now_, inventory, news_);
+    Pass(0);
+  }
+  // Its daemon names these incarnations of receivers.
+  void Beat(const std::vector<uint64_t>& live, uint64_t epoch = kEpoch) {
+    proto::LeaseBeat beat;
+    beat.set_worker_id("w0");
+    beat.set_incarnation(1);
+    beat.set_epoch(epoch);
+    for (const uint64_t incarnation : live) {
+      beat.add_taken()->set_stream(kStream);
+      beat.mutable_taken()->rbegin()->set_incarnation(incarnation);
+    }
+    members_.OnBeat(now_, beat, news_, sent_);
+  }
+  template <typename Has>
+  std::vector<proto::Envelope> Sent(Has has) const {
+    std::vector<proto::Envelope> found;
+    for (const DriverCommand& command : sent_) {
+      const auto* send = std::get_if<Send>(&command);
+      if (send != nullptr && has(send->message)) found.push_back(send->message);
+    }
+    return found;
+  }
+  std::vector<uint32_t> Started(const std::string& role) const {
+    std::vector<uint32_t> ids;
+    for (const auto& m : Sent([](const auto& m) { return m.has_start_executor(); })) {
+      if (m.start_executor().role() == role) ids.push_back(m.start_executor().executor());
+    }
+    return ids;
+  }
+  uint64_t Incarnation() const { return members_.ReceiverOf(kStream)->streams.at(kStream); }
+
+  JobDriverOptions options_;
+  uint64_t random_ = 100;
+  Membership members_;
+  MonotonicTime now_ = 1'000'000;
+  MembershipNews news_;
+  std::vector<DriverCommand> sent_;
+};
+
+// Its stream stood still for good.
+TEST_F(MembershipTest, AReceiverWhoseEndWasNotHeardIsReplacedWhenItsDaemonNamesItNoMore) {
+  Inventory(7);
+  ASSERT_EQ(Incarnation(), 9u);
+  Beat({}, kEpoch - 1);  // of before the session
+  Pass(options_.lease_us / 2'000);
+  Beat({9});
+  Beat({});  // it may be late
+  Pass(options_.lease_us / 2'000);
+  Beat({});
+  EXPECT_EQ(Incarnation(), 9u);
+  Pass(options_.lease_us / 2'000);
+  Pass(1);
+  Beat({});
+  Pass(100);
+  ASSERT_EQ(Started("receivers").size(), 1u);
+  EXPECT_NE(Incarnation(), 9u);
+  EXPECT_EQ(news_.dead_receivers, (std::vector<std::pair<uint32_t, uint64_t>>{{kStream, 9}}));
+}
+
+TEST_F(MembershipTest, AReceiverIsUpWhenItsDaemonNamesItAndNotGoneBeforeItDoes) {
+  Inventory();
+  ASSERT_EQ(Started("receivers").size(), 1u);
+  Beat({});
+  EXPECT_FALSE(members_.ReceiversUp());
+  Beat({Incarnation()});
+  EXPECT_TRUE(members_.ReceiversUp());
+}
+
+}  // namespace
+}  // namespace sluice
