@@ -186,6 +186,7 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
   if (command.keep_state && state_ != nullptr) {
     return Post(ExecutorEvent(StateLoaded{generation, ""}));
   }
+  if (state_ != nullptr) state_->GiveUp();  // its load would stand before the next one
   InBackground([former = std::move(state_)] {});  // it may have a database to close
   state_ = std::make_shared<StateStore>(plan_.get(), setup_.key_groups, backend_);
   InBackground([this, generation, state = state_, grant = std::move(command.grant)] {
@@ -193,6 +194,7 @@ void Executor::Impl::Do(DropAllAndLoad& command) {
     const absl::Status loaded =
         state->Load(grant, PlaceUnder(grant, options_.executor), OwnersUnder(grant),
                     options_.objects, options_.codec, setup_.blocks);
+    if (state->given_up()) return;
     if (!loaded.ok()) LOG(ERROR) << "the state cannot be loaded: " << loaded;
     Post(ExecutorEvent(StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded),
                                    absl::IsAborted(loaded)}));

@@ -54,6 +54,41 @@ class Driver : public Transport::Handler {
   std::vector<proto::Envelope> inbox_;
 };
 
+// Keeps whoever reads waiting while it is held.
+class HeldObjects : public MemoryObjectStore {
+ public:
+  absl::StatusOr<std::string> Get(const std::string& name) override {
+    {
+      std::unique_lock lock(mutex_);
+      reads_.push_back(name);
+      changed_.notify_all();
+      changed_.wait(lock, [&] { return !held_; });
+    }
+    return MemoryObjectStore::Get(name);
+  }
+  void Hold(bool held) {
+    std::lock_guard lock(mutex_);
+    held_ = held;
+    if (held) reads_.clear();
+    changed_.notify_all();
+  }
+  void AwaitReads(size_t many) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return reads_.size() >= many; });
+  }
+  // Since it was held.
+  std::vector<std::string> reads() {
+    std::lock_guard lock(mutex_);
+    return reads_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> reads_;
+  bool held_ = false;
+};
+
 class ExecutorTest : public testing::Test {
  protected:
   explicit ExecutorTest(uint32_t slots = 2)
@@ -104,6 +139,10 @@ class ExecutorTest : public testing::Test {
   }
 
   void Grant(uint64_t generation, int64_t manifest_ms = 0) {
+    SendGrant(generation, manifest_ms);
+    AwaitGrantDone();
+  }
+  void SendGrant(uint64_t generation, int64_t manifest_ms) {
     generation_ = generation;
     previous_ms_ = manifest_ms;
     proto::Envelope message;
@@ -125,6 +164,8 @@ class ExecutorTest : public testing::Test {
       member.set_slots(slots_);
     }
     for (uint32_t e = 1; e <= 2; ++e) driver_link_->Send(AddressOf(e), message);
+  }
+  void AwaitGrantDone() {
     for (uint32_t e = 1; e <= 2; ++e) {
       const auto done = driver_.Await([&](const proto::Envelope& m) {
         return m.has_grant_done() && m.grant_done().executor() == e &&
@@ -212,7 +253,7 @@ class ExecutorTest : public testing::Test {
   LocalHub hub_;
   Driver driver_;
   std::unique_ptr<Transport> driver_link_;
-  MemoryObjectStore objects_;
+  HeldObjects objects_;
   std::unique_ptr<StatePartCodec> codec_;
   PosixOutputStager stager_;
   std::map<uint32_t, std::unique_ptr<Executor>> executors_;
@@ -257,6 +298,35 @@ TEST_F(ExecutorTest, ANewGenerationGoesOnFromTheCheckpoint) {
   Grant(2, 200);
   Batch(300, {"d"}, 200);
   EXPECT_EQ(Printed(300), (std::vector<std::string>{"a 4", "b 2", "c 2", "d 2"}));
+}
+
+// Each load ran to its end before the next one began.
+TEST_F(ExecutorTest, LoadsForGenerationsThatAreOverAreGivenUp) {
+  Grant(1);
+  Batch(100, {"a", "b", "c", "d", "e", "f"}, 0, true);
+  Printed(100);
+  for (uint32_t e = 1; e <= 2; ++e) driver_link_->Send(AddressOf(e), Inform(100));
+  TakeCheckpoint(100);
+  const auto checkpoint = chains_;
+  objects_.Hold(true);
+  SendGrant(2, 100);
+  objects_.AwaitReads(2);  // one of each executor
+  for (auto& [partition, parts] : chains_) parts = {"of-an-abandoned-load"};
+  SendGrant(3, 100);
+  chains_ = checkpoint;
+  SendGrant(4, 100);
+  for (uint32_t e = 1; e <= 2; ++e) {  // who says so in generation 4 has heard of it
+    loop_.PostNow([this, e] { executors_[e]->OnPeerDown(AddressOf(3 - e), true); });
+    driver_.Await([&](const proto::Envelope& m) {
+      return m.has_suspect_peer() && m.suspect_peer().executor() == e &&
+             m.suspect_peer().generation().number() == 4;
+    });
+  }
+  objects_.Hold(false);
+  AwaitGrantDone();
+  for (const std::string& name : objects_.reads()) EXPECT_NE(name, "of-an-abandoned-load");
+  Batch(200, {"a"}, 100);
+  EXPECT_EQ(Printed(200), (std::vector<std::string>{"a 4", "b 2", "c 2", "d 2", "e 2", "f 2"}));
 }
 
 class OneSlotTest : public ExecutorTest {

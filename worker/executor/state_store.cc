@@ -49,10 +49,15 @@ std::unique_ptr<PartitionState> StateStore::NewTable(uint64_t cached_bytes) {
                                      backend_.part_bytes);
 }
 
+absl::Status StateStore::Wanted() const {
+  return given_up_ ? absl::CancelledError("another generation has begun") : absl::OkStatus();
+}
+
 // What a grant names of the state of one operator.
 class StateStore::Former {
  public:
-  Former(const proto::Grant& grant, PartCache parts) : parts_(std::move(parts)) {
+  Former(const StateStore* store, const proto::Grant& grant, PartCache parts)
+      : store_(store), parts_(std::move(parts)) {
     for (const auto& chain : grant.chains()) {
       chains_[{chain.operator_name(), chain.partition()}] = &chain;
       partitions_[chain.operator_name()] = chain.partitions();
@@ -74,6 +79,7 @@ class StateStore::Former {
                           const std::set<std::pair<std::string, uint32_t>>& own) {
     for (const auto& delta : grant.deltas()) {
       if (blocks == nullptr) return absl::InternalError("nothing reads blocks here");
+      RETURN_IF_ERROR(store_->Wanted());
       if (kMutationDeltaLeftOut && &delta == &*grant.deltas().rbegin()) break;
       auto bytes = blocks->Read(delta.block(), delta.holders());
       if (!bytes.ok()) return Lost(bytes.status());
@@ -87,6 +93,7 @@ class StateStore::Former {
   }
   // A partition without a chain or changes is empty.
   absl::Status Read(const std::string& operator_name, uint32_t partition, PartitionState& table) {
+    RETURN_IF_ERROR(store_->Wanted());
     const auto chain = chains_.find({operator_name, partition});
     if (chain != chains_.end()) RETURN_IF_ERROR(ReadChain(*chain->second, parts_, table));
     const auto changes = changes_.find({operator_name, partition});
@@ -108,6 +115,7 @@ class StateStore::Former {
     return absl::AbortedError(absl::StrCat("changes of decided batches: ", why.message()));
   }
 
+  const StateStore* store_;
   PartCache parts_;
   // Entries by operator and partition, oldest batch first.
   std::map<std::pair<std::string, uint32_t>, std::vector<std::string>> changes_;
@@ -118,6 +126,7 @@ class StateStore::Former {
 absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
                               ObjectStore* objects, const StatePartCodec* codec,
                               BlockReader* blocks) {
+  RETURN_IF_ERROR(Wanted());
   if (backend_.open != nullptr) {
     ASSIGN_OR_RETURN(db_, backend_.open());
   }
@@ -138,7 +147,7 @@ absl::Status StateStore::Load(const proto::Grant& grant, uint32_t member, const 
   }
   for (auto& [id, cell] : cells_) cell.table = NewTable(backend_.cached_bytes / cells_.size());
   const uint64_t open_bytes = db_ == nullptr ? UINT64_MAX : backend_.open_bytes;
-  Former former(grant, PartCache(objects, codec, open_bytes, backend_.read_ahead));
+  Former former(this, grant, PartCache(objects, codec, open_bytes, backend_.read_ahead));
   RETURN_IF_ERROR(former.ReadDeltas(grant, blocks, names));
   merge_limit_ = std::max(grant.manifest_batch_ms(), grant.state_ms());
   for (const auto& [id, own] : all_own) {
@@ -255,7 +264,10 @@ absl::StatusOr<WrittenPart> StateStore::Write(int64_t batch_ms, const std::strin
     cell.table->BeginSnapshot();
     cell.written_ms = batch_ms;
   }
-  for (auto& [key, cell] : cells_) RETURN_IF_ERROR(WriteTable(cell, batch_ms, parts));
+  for (auto& [key, cell] : cells_) {
+    RETURN_IF_ERROR(Wanted());
+    RETURN_IF_ERROR(WriteTable(cell, batch_ms, parts));
+  }
   return parts.Finish();
 }
 

@@ -45,6 +45,11 @@ class StateStore {
                       StateBackend backend = {})
       : plan_(plan), key_groups_(key_groups), backend_(std::move(backend)) {}
 
+  // Nobody wants anything of it any more: Load and Write end before the next partition, CANCELLED.
+  // Callable at any time, from any thread.
+  void GiveUp() { given_up_ = true; }
+  bool given_up() const { return given_up_; }
+
   // Makes the tables of `member`'s partitions and fills them with what the grant names; state that
   // was in another number of partitions is divided anew by its operator. UNAVAILABLE: a delta
   // cannot be had, with which another grant may do without. `blocks` reads them.
@@ -103,6 +108,7 @@ class StateStore {
   };
 
   class Former;
+  absl::Status Wanted() const;
   absl::Status Divide(const Stage& stage, const std::vector<uint32_t>& own, Former& former,
                       uint32_t former_partitions, int64_t batch_ms);
   void CatchUp(Cell& cell);
@@ -119,6 +125,7 @@ class StateStore {
   std::map<std::pair<StageId, uint32_t>, Cell> cells_;
   std::atomic<int64_t> merge_limit_ = 0;
   std::atomic<int64_t> barrier_ = 0;
+  std::atomic<bool> given_up_ = false;
 };
 
 }  // namespace sluice
