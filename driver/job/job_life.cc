@@ -311,6 +311,9 @@ std::string JobDriverCore::StateName() const {
 std::string JobDriverCore::Problem() const {
   if (ended_ || !failure_.empty()) return failure_;
   if (log_late_) return kLogLate;
+  if (auto starts = members_.NothingStarts(options_.task_max_failures); !starts.empty()) {
+    return starts;
+  }
   return loads_.problem().empty() ? checkpointer_.problem() : loads_.problem();
 }
 

@@ -116,7 +116,7 @@ class Membership {
   void EndApart(MonotonicTime now, std::vector<DriverCommand>& out);
   // Not empty: on every worker so many executors of one role ended by themselves in a row before
   // they were ready, and this says how (membership_starts.cc).
-  std::string NothingStarts(uint32_t times);
+  std::string NothingStarts(uint32_t times) const;
   void StopReceivers(std::vector<DriverCommand>& out);
   // Ends all executors; blocks stay with their daemons.
   void StopExecutors(std::vector<DriverCommand>& out);

@@ -88,12 +88,13 @@ void Membership::GiveUp(MonotonicTime now, const MembershipNews::Refusal& refuse
 }
 
 // Of a worker that is away nothing is known: the others decide.
-std::string Membership::NothingStarts(uint32_t times) {
+std::string Membership::NothingStarts(uint32_t times) const {
   for (const char* role : {"/t", "/r"}) {
     const FailedStarts* last = nullptr;
     bool all = true;
-    for (const WorkerEntry* worker : Serving()) {
-      const auto it = failed_starts_.find(worker->member.worker_id() + role);
+    for (const auto& [id, worker] : workers_) {
+      if (!WorkerServes(id)) continue;
+      const auto it = failed_starts_.find(id + role);
       all &= it != failed_starts_.end() && it->second.in_a_row >= times;
       if (it != failed_starts_.end()) last = &it->second;
     }

@@ -4,7 +4,6 @@
 
 namespace sluice {
 
-// A job that has not come up must not wait for ever for executors that cannot.
 void JobDriverCore::JudgeStart(const proto::ExecutorExited& exited) {
   if (exited.refused() && state_.last_decided_ms() == 0) return Fail(3, exited.cause());
   JudgeStarts();
@@ -16,10 +15,13 @@ void JobDriverCore::OnRefused(MonotonicTime now, const MembershipNews::Refusal& 
   MembershipNews news;
   members_.GiveUp(now, refused, news, out_);
   TakeNews(now, news);
-  if (!ever_up_ && !ended_) JudgeStarts();
+  if (!ended_) JudgeStarts();
 }
 
+// A job that has not come up must not wait for ever for executors that cannot. One that has decided
+// batches, under this driver or a former one, goes on trying, and its status says why.
 void JobDriverCore::JudgeStarts() {
+  if (ever_up_ || state_.last_decided_ms() != 0) return;
   const std::string nothing = members_.NothingStarts(options_.task_max_failures);
   if (!nothing.empty()) Fail(1, nothing);
 }

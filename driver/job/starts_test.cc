@@ -58,6 +58,31 @@ TEST(StartsTest, AJobThatWasUpGoesOnTrying) {
   EXPECT_TRUE(cluster.RunUntil([&] { return cluster.grants.size() > grants; }, 2000));
 }
 
+// It ended for good, a second after it had been started again: 1 is not relaunched.
+TEST(StartsTest, AJobThatWasUpGoesOnTryingAfterItsDriverWasRelaunched) {
+  for (const bool unfit : {false, true}) {
+    RecoveredJob recovered;
+    Cluster first(1);
+    first.Announce();
+    ASSERT_TRUE(first.RunUntil([&] { return first.core().state().decided_batches() > 3; }));
+    for (const auto& entry : first.log) ASSERT_TRUE(recovered.state.Apply(entry).ok());
+    recovered.next_slot = 100;
+    Cluster second(1, std::move(recovered));
+    (unfit ? second.unfit : second.broken) = {"w0"};
+    second.Announce();
+    second.RunUntil([&] { return second.end.has_value(); }, 5000);
+    ASSERT_FALSE(second.end.has_value()) << second.end->message;
+    EXPECT_NE(second.core().Status().failure().find(unfit ? "another one on w0" : "exit 9"),
+              std::string::npos);
+    second.unfit.clear();
+    second.broken.clear();
+    const uint64_t decided = second.core().state().decided_batches();
+    EXPECT_TRUE(second.RunUntil(
+        [&] { return second.core().state().decided_batches() > decided; }, 5000));
+    EXPECT_EQ(second.core().Status().failure(), "");
+  }
+}
+
 TEST(StartsTest, ABinaryThatANodeCannotRunIsRefusedByNameBeforeTheJobHasRun) {
   Cluster cluster(2);
   cluster.broken = {"w1"};
