@@ -166,55 +166,6 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
   if (!receivers_stopped_) PlaceReceivers(now, out);
 }
 
-void Membership::SendSession(MonotonicTime now, WorkerEntry& worker,
-                             std::vector<DriverCommand>& out) {
-  worker.session_sent = now;
-  worker.session_due = false;
-  worker.session = ++last_session_;
-  worker.session_taken = false;
-  Send send{worker.member.address(), {}};
-  auto& session = *send.message.mutable_job_session();
-  session.set_job(options_.job);
-  session.set_job_instance(job_instance_);
-  session.set_epoch(epoch_);
-  session.set_number(worker.session);
-  session.set_lease_ms(options_.lease_us / 1000);
-  session.set_durable_slot(durable_slot_);
-  session.set_address(options_.own_address);
-  session.set_replication(options_.replication);
-  session.set_replication_min(options_.replication_min);
-  session.set_received_log(options_.received_log);
-  for (const auto& [id, other] : workers_) {
-    if (!other.lost) *session.mutable_members()->add_workers() = other.member;
-  }
-  out.push_back(std::move(send));
-}
-
-void Membership::SendBeat(MonotonicTime now, WorkerEntry& worker,
-                          std::vector<DriverCommand>& out) {
-  worker.beat_sent = now;
-  Send send{worker.member.address(), {}};
-  auto& beat = *send.message.mutable_lease_beat();
-  beat.set_job_instance(job_instance_);
-  beat.set_epoch(epoch_);
-  beat.set_durable_slot(durable_slot_);
-  out.push_back(std::move(send));
-  for (const uint32_t executor : worker.zombies) {
-    SendStop(worker.member.worker_id(), executor, out);
-  }
-  if (++worker.zombie_sends >= 5) worker.zombies.clear();  // by then one has arrived
-}
-
-void Membership::SendStop(const std::string& worker_id, uint32_t executor,
-                          std::vector<DriverCommand>& out) {
-  Send send{AddressOf(worker_id), {}};
-  auto& stop = *send.message.mutable_stop_executor();
-  stop.set_job_instance(job_instance_);
-  stop.set_epoch(epoch_);
-  stop.set_executor(executor);
-  out.push_back(std::move(send));
-}
-
 void Membership::LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news) {
   worker.gone = gone_for_good;
   worker.lost = true;
@@ -228,8 +179,7 @@ void Membership::LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipN
     }
   }
   for (const uint32_t id : gone) LoseExecutor(worker.heard, id, news);
-  worker.zombies = gone;
-  worker.zombie_sends = 0;
+  for (const uint32_t id : gone) AskToStop(worker, id);
   for (auto& [id, other] : workers_) other.session_due = !other.lost;
 }
 
@@ -282,9 +232,9 @@ void Membership::StartMissing(MonotonicTime now, std::vector<DriverCommand>& out
     SendStart(now, executors_[executor.id] = executor, out);
   }
   for (auto& [id, executor] : executors_) {
-    if (executor.phase == ExecutorEntry::Phase::kStarting && now - executor.asked > kAskAgainUs) {
-      SendStart(now, executor, out);
-    }
+    const bool wanted = !(executor.receivers && receivers_stopped_);
+    const bool starting = executor.phase == ExecutorEntry::Phase::kStarting;
+    if (wanted && starting && now - executor.asked > kAskAgainUs) SendStart(now, executor, out);
   }
 }
 
@@ -323,6 +273,7 @@ void Membership::Evict(MonotonicTime now, uint32_t executor, MembershipNews& new
   const auto it = executors_.find(executor);
   if (it == executors_.end()) return;
   SendStop(it->second.worker_id, executor, out);
+  AskToStop(workers_.at(it->second.worker_id), executor);
   LoseExecutor(now, executor, news);
 }
 
@@ -342,13 +293,6 @@ void Membership::EndJob(std::vector<DriverCommand>& out) {
 bool Membership::InventoriesIn() const {
   return members_known_ && std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
            return worker.second.answered || worker.second.lost;
-         });
-}
-
-bool Membership::SessionsTaken() const {
-  return InventoriesIn() && std::all_of(workers_.begin(), workers_.end(), [](const auto& entry) {
-           const WorkerEntry& worker = entry.second;
-           return worker.lost || (worker.session_taken && !worker.session_due);
          });
 }
 
@@ -375,19 +319,9 @@ std::vector<const ExecutorEntry*> Membership::ReadyTaskExecutors() const {
   return ready;
 }
 
-uint64_t Membership::SessionOf(const std::string& worker_id) const {
-  const auto it = workers_.find(worker_id);
-  return it == workers_.end() ? 0 : it->second.session;
-}
-
 uint64_t Membership::IncarnationOf(const std::string& worker_id) const {
   const auto it = workers_.find(worker_id);
   return it == workers_.end() ? 0 : it->second.member.incarnation();
-}
-
-void Membership::AskInventory(const std::string& worker_id) {
-  const auto it = workers_.find(worker_id);
-  if (it != workers_.end()) it->second.session_due = !it->second.lost;
 }
 
 bool Membership::WorkerServes(const std::string& worker_id) const {

@@ -28,7 +28,7 @@ struct WorkerEntry {
   bool lost = false;                // silent for a lease, or replaced by a new incarnation
   bool gone = false;                // its process is known to have ended
   bool session_due = false;         // the members have changed since it was told
-  std::vector<uint32_t> zombies;    // executors given up while it was away; to be stopped
+  std::set<uint32_t> zombies;       // executors that were given up; asked to end with each beat
   int zombie_sends = 0;
 };
 
@@ -168,6 +168,8 @@ class Membership {
   void LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news);
   void SendSession(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);
   void SendBeat(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);
+  // Also with the next beats.
+  static void AskToStop(WorkerEntry& worker, uint32_t executor);
   void SendStop(const std::string& worker_id, uint32_t executor, std::vector<DriverCommand>& out);
   void Resize(MonotonicTime now, MembershipNews& news, std::vector<DriverCommand>& out);
   void StartMissing(MonotonicTime now, std::vector<DriverCommand>& out);

@@ -13,12 +13,10 @@ void Membership::AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
                                MembershipNews& news) {
   if (ReceiverAlive(live.stream(), live.incarnation())) return;
   next_executor_ = std::max(next_executor_, live.executor() + 1);
-  std::erase(worker.zombies, live.executor());
+  worker.zombies.erase(live.executor());
   if (receivers_stopped_ || forgotten_(live.stream(), live.incarnation()) ||
       ReceiverOf(live.stream()) != nullptr || executors_.contains(live.executor())) {
-    worker.zombies.push_back(live.executor());
-    worker.zombie_sends = 0;
-    return;
+    return AskToStop(worker, live.executor());
   }
   ExecutorEntry& executor = executors_[live.executor()];
   executor.id = live.executor();

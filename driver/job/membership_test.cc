@@ -78,6 +78,18 @@ class MembershipTest : public testing::Test {
     }
     return ids;
   }
+  std::vector<uint32_t> Stopped() const {
+    std::vector<uint32_t> ids;
+    for (const auto& m : Sent([](const auto& m) { return m.has_stop_executor(); })) {
+      ids.push_back(m.stop_executor().executor());
+    }
+    return ids;
+  }
+  void Ready(uint32_t executor) {
+    proto::ExecutorReady ready;
+    ready.set_executor(executor);
+    members_.OnReady(now_, ready, news_);
+  }
   uint64_t Incarnation() const { return members_.ReceiverOf(kStream)->streams.at(kStream); }
 
   JobDriverOptions options_;
@@ -106,6 +118,47 @@ TEST_F(MembershipTest, AReceiverWhoseEndWasNotHeardIsReplacedWhenItsDaemonNamesI
   ASSERT_EQ(Started("receivers").size(), 1u);
   EXPECT_NE(Incarnation(), 9u);
   EXPECT_EQ(news_.dead_receivers, (std::vector<std::pair<uint32_t, uint64_t>>{{kStream, 9}}));
+}
+
+// One word was lost, and the drain took until its deadline.
+TEST_F(MembershipTest, ADrainAsksReceiversToEndUntilTheyHave) {
+  Inventory(7);
+  members_.StopReceivers(sent_);
+  for (int i = 0; i < 100; ++i) {
+    sent_.clear();  // nothing arrives
+    Pass(500);
+    members_.Heard(now_, "w0");
+    EXPECT_EQ(Stopped(), std::vector<uint32_t>{7});
+  }
+  proto::ExecutorExited exited;
+  exited.set_executor(7);
+  members_.OnExited(now_, exited, news_);
+  sent_.clear();
+  Pass(500);
+  EXPECT_TRUE(Stopped().empty());
+  EXPECT_TRUE(members_.ReceiverWorkers().empty());
+}
+
+TEST_F(MembershipTest, AReceiverThatNobodyHasHeardOfIsNotStartedInADrain) {
+  Inventory();
+  ASSERT_EQ(Started("receivers").size(), 1u);
+  members_.StopReceivers(sent_);
+  sent_.clear();
+  Pass(1'100);
+  EXPECT_TRUE(Started("receivers").empty());
+  EXPECT_EQ(Started("tasks").size(), 1u);
+}
+
+// It lived beside its replacement until the job ended.
+TEST_F(MembershipTest, AnExecutorThatIsGivenUpIsAskedToEndAgain) {
+  Inventory();
+  const std::vector<uint32_t> started = Started("tasks");
+  ASSERT_EQ(started.size(), 1u);
+  Ready(started[0]);
+  members_.Evict(now_, started[0], news_, sent_);
+  sent_.clear();  // it does not arrive
+  Pass(500);
+  EXPECT_EQ(Stopped(), started);
 }
 
 TEST_F(MembershipTest, AReceiverIsUpWhenItsDaemonNamesItAndNotGoneBeforeItDoes) {
