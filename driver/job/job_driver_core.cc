@@ -377,7 +377,10 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
 }
 
 void JobDriverCore::Advance(MonotonicTime now) {
-  if (!begun_ && wall_ms_ != 0 && members_.ClusterSlots() > 0) BeginJob();
+  // A new one is in so many partitions as it has slots for. One that goes on has receivers before
+  // it has a slot, and they need to be told what to begin with.
+  const bool known = state_.begun() || members_.ClusterSlots() > 0;
+  if (!begun_ && wall_ms_ != 0 && known) BeginJob();
   if (begun_) {
     if (!cancel_) {
       AdvanceMarks();

@@ -68,7 +68,7 @@ class Cluster {
       member.set_incarnation(1);
       member.set_address(id);
       member.set_host(id);
-      member.set_slots(2);
+      member.set_slots(slots);
     }
     Advance(0);
     Deliver("daemon", m);
@@ -113,6 +113,7 @@ class Cluster {
   }
 
   JobDriverCore& core() { return *core_; }
+  uint32_t slots = 2;  // of each worker that is announced
   std::vector<proto::BlockVerdict> verdicts;
   std::vector<proto::ReceiverRates> rates;
   std::vector<PublishOutput> published;
@@ -151,7 +152,7 @@ class Cluster {
   bool hold_marks = false;        // marks are not made until MakeMarks
   int marks = 0;                  // made, less those taken away
   std::vector<MarkOutputs> asked_marks;
-  std::vector<proto::ExecutorInit> inits;  // of executors of tasks
+  std::vector<proto::ExecutorInit> inits, receiver_inits;  // of executors of either role
   bool poisoned = false;          // whatever has input fails
   std::map<std::string, std::string> objects;  // kept aside, by name
   std::deque<KeepAside> puts;     // not in the store yet
@@ -374,7 +375,7 @@ class Cluster {
     Deliver("e", hello);
   }
   void SayReady(uint32_t executor, const proto::ExecutorInit& init) {
-    if (tasks_.contains(executor)) inits.push_back(init);
+    (tasks_.contains(executor) ? inits : receiver_inits).push_back(init);
     proto::Envelope ready;
     ready.mutable_executor_ready()->set_executor(executor);
     const std::string& worker = start_workers_[executor];

@@ -83,6 +83,27 @@ TEST(StartsTest, AJobThatWasUpGoesOnTryingAfterItsDriverWasRelaunched) {
   }
 }
 
+// They were told of no binary, refused to be another one, and the job ended.
+TEST(StartsTest, ReceiversOfAJobThatGoesOnWithoutASlotAreToldAllTheyNeed) {
+  RecoveredJob recovered;
+  Cluster first(1);
+  first.Announce();
+  for (const auto& entry : first.log) ASSERT_TRUE(recovered.state.Apply(entry).ok());
+  recovered.next_slot = 100;
+  JobDriverOptions options;
+  options.binary_digest = "digest";
+  Cluster second(1, std::move(recovered), options);
+  second.slots = 0;
+  second.Announce();
+  ASSERT_TRUE(second.RunUntil([&] { return !second.receiver_inits.empty(); }));
+  EXPECT_EQ(second.receiver_inits[0].binary_digest(), "digest");
+  EXPECT_NE(second.receiver_inits[0].partitions(), 0u);
+  EXPECT_EQ(second.core().Status().state(), "WAITING");
+  second.slots = 2;
+  second.Announce();
+  EXPECT_TRUE(second.RunUntil([&] { return second.core().state().decided_batches() > 0; }));
+}
+
 TEST(StartsTest, ABinaryThatANodeCannotRunIsRefusedByNameBeforeTheJobHasRun) {
   Cluster cluster(2);
   cluster.broken = {"w1"};
