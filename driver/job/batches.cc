@@ -17,6 +17,8 @@ constexpr int kImbalancesMax = 3;
 // A map task that is run twice should not be all that its slot has to do.
 constexpr uint32_t kTasksPerSlotCopied = 3;
 constexpr MonotonicTime kTellAgainUs = 1'000'000;
+constexpr MonotonicTime kTryUnsealedUs = 60'000'000;
+constexpr int64_t kUnsealedIntervals = 3;
 constexpr MonotonicTime kSourcesPatienceUs = 5'000'000;
 
 // What a tick asks outside: directories, queues, the functions of batch values.
@@ -44,7 +46,7 @@ void JobDriverCore::AdvanceTick(MonotonicTime now) {
         state_.planned().upper_bound(log_.durable().last_decided_ms()), state_.planned().end());
     const size_t unpublished = std::max(publisher_.behind(), roller_.behind());
     const uint32_t most = options_.batches_undecided_max;
-    const bool room = undecided < most && unpublished < most;
+    const bool room = undecided < most && unpublished < most && MayLagFurther(now);
     if (due == 0 || room) {
       held_since_ = 0;
     } else if (held_since_ == 0) {
@@ -55,6 +57,20 @@ void JobDriverCore::AdvanceTick(MonotonicTime now) {
   if (tick_.batch_ms != 0 && !tick_.listed) WarnOfLateSources(now);
   if (tick_.batch_ms == 0 || !tick_.listed) return;
   if (tick_.seals_waiting.empty() || now >= tick_.deadline) FreezeBatch(now);
+}
+
+bool JobDriverCore::TooFarFromCheckpoint() const {
+  const int64_t usual =
+      kUnsealedIntervals * options_.checkpoint_interval_ms / options_.batch_interval_ms;
+  const int64_t most = std::max<int64_t>(options_.batches_unsealed_max, usual);
+  return std::ssize(state_.planned()) >= most;
+}
+
+// A checkpoint needs a batch to be taken of, and a drain its last one.
+bool JobDriverCore::MayLagFurther(MonotonicTime now) const {
+  if (stopping_ || !TooFarFromCheckpoint()) return true;
+  const bool tries = phase_ == Phase::kRunning && checkpointer_.WantsNext(now);
+  return tries && now - frozen_at_ >= kTryUnsealedUs;
 }
 
 void JobDriverCore::BeginTick(MonotonicTime now, int64_t batch_ms) {
@@ -125,7 +141,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
       tick_.batch_ms - std::max(state_.last_planned_ms(), state_.job().zero_ms());
   rates_.OnPlanned(now, *plan_, entry.planned().composition(), span_ms);
   ticks_.Take(tick_.batch_ms, tick_.in_time);
-  planned_at_[tick_.batch_ms] = now;
+  planned_at_[tick_.batch_ms] = frozen_at_ = now;
   log_.Enqueue(std::move(entry));
   events_->Submitted(now, state_.planned().at(tick_.batch_ms), out_);
   // Every daemon has announced what receivers had sealed there. Until then the drain goes on, a

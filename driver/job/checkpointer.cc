@@ -11,6 +11,7 @@ namespace {
 // For the parts, from the decision on: much more than those of a large state take.
 constexpr int64_t kPatienceUs = 300'000'000;
 constexpr int64_t kPatienceIntervals = 3;
+constexpr int64_t kPutPatienceUs = 120'000'000;
 
 }  // namespace
 
@@ -50,13 +51,16 @@ void Checkpointer::OnPart(const proto::CheckpointPart& part, std::vector<DriverC
 }
 
 void Checkpointer::Advance(MonotonicTime now, std::vector<DriverCommand>& out) {
-  if (batch_ms_ == 0 || putting_) return;
+  if (batch_ms_ == 0) return;
+  if (putting_) return SayLate(now, out);
   const auto it = log_->durable().decided().find(batch_ms_);
   if (it == log_->durable().decided().end()) return;
   if (decided_at_ == 0) decided_at_ = now;
   if (!waiting_for_.empty()) return GiveUpLate(now, out);
   if (Fires(FaultPoint::kManifestLater)) return;
   putting_ = true;
+  put_at_ = now;
+  put_late_ = false;
   PutManifest put;
   put.batch_ms = batch_ms_;
   put.decided_slot = it->second.position.slot;
@@ -111,6 +115,15 @@ void Checkpointer::GiveUpLate(MonotonicTime now, std::vector<DriverCommand>& out
                       " executors have not written their parts, the first of worker ",
                       waiting_for_.begin()->second),
          out);
+}
+
+// It is not tried beside the one that hangs: whichever came last would count as the other.
+void Checkpointer::SayLate(MonotonicTime now, std::vector<DriverCommand>& out) {
+  if (put_late_ || now - put_at_ < kPutPatienceUs) return;
+  put_late_ = true;
+  problem_ = absl::StrCat("the store has not taken the manifest of batch ", batch_ms_, " for ",
+                          (now - put_at_) / 1'000'000, " s; no checkpoint is taken until it does");
+  out.push_back(Say{Say::Level::kWarning, problem_});
 }
 
 void Checkpointer::Abandon(MonotonicTime now) {

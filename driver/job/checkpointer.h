@@ -66,6 +66,7 @@ class Checkpointer {
  private:
   void GiveUp(MonotonicTime now, const std::string& why, std::vector<DriverCommand>& out);
   void GiveUpLate(MonotonicTime now, std::vector<DriverCommand>& out);
+  void SayLate(MonotonicTime now, std::vector<DriverCommand>& out);
 
   const JobDriverOptions& options_;
   JobState* state_;
@@ -80,6 +81,8 @@ class Checkpointer {
   int64_t abandoned_ms_ = 0;
   std::map<uint32_t, std::string> waiting_for_;
   bool putting_ = false;
+  MonotonicTime put_at_ = 0;
+  bool put_late_ = false;           // that it takes too long was said
   bool forced_ = false;
   MonotonicTime last_ = 0;
   bool ever_ = false;

@@ -134,6 +134,8 @@ class JobDriverCore {
   void SayLetters(const proto::Decided& decided);
   // Ticks and batches (batches.cc).
   void AdvanceTick(MonotonicTime now);
+  bool TooFarFromCheckpoint() const;
+  bool MayLagFurther(MonotonicTime now) const;
   void BeginTick(MonotonicTime now, int64_t batch_ms);
   void FreezeBatch(MonotonicTime now);
   void WarnOfLateSources(MonotonicTime now);
@@ -210,6 +212,7 @@ class JobDriverCore {
   Progress told_;  // what executors know
   MonotonicTime told_at_ = 0;
   std::map<int64_t, MonotonicTime> planned_at_;
+  MonotonicTime frozen_at_ = 0;  // when the last batch was planned
   int64_t scheduling_delay_ms_ = 0;
   Blame blame_;
   Suspicions suspicions_;       // of executors about each other

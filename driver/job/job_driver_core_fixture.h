@@ -164,6 +164,7 @@ class Cluster {
   std::set<std::string> unannounced;  // workers that hold sealed blocks which wait for copies
   std::set<std::string> mute;     // workers that answer no question for a block
   std::set<std::string> spoiled;  // workers whose copies are damaged
+  bool hold_manifests = false;    // their puts hang
   int fail_manifests = 0;         // so many are not put
   std::vector<PutManifest> manifests;
   bool deltas = false;            // reports name a delta
@@ -251,6 +252,7 @@ class Cluster {
       if (!hold_rolls) Feed(PublishDone{roll->to_ms, roll->output, publish_error, false});
     } else if (auto* put = std::get_if<PutManifest>(&command)) {
       manifests.push_back(*put);
+      if (hold_manifests) return;
       const bool fails = fail_manifests > 0 && fail_manifests-- > 0;
       Feed(ManifestPut{put->batch_ms, "m" + std::to_string(put->batch_ms), fails ? "full" : ""});
     } else if (auto* keep = std::get_if<KeepAside>(&command)) {

@@ -314,7 +314,10 @@ std::string JobDriverCore::Problem() const {
   if (auto starts = members_.NothingStarts(options_.task_max_failures); !starts.empty()) {
     return starts;
   }
-  return loads_.problem().empty() ? checkpointer_.problem() : loads_.problem();
+  if (!loads_.problem().empty()) return loads_.problem();
+  if (!TooFarFromCheckpoint()) return checkpointer_.problem();
+  return absl::StrCat("intake is held: ", state_.planned().size(),
+                      " batches have no checkpoint yet; ", checkpointer_.problem());
 }
 
 proto::JobStatus JobDriverCore::Status() const {

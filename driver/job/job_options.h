@@ -49,6 +49,10 @@ struct JobDriverOptions {
   // Not durably decided, or decided and not published: beyond it a later batch takes all waiting
   // input.
   uint32_t batches_undecided_max = 64;
+  // Batches behind the last sealed checkpoint, all of which the driver holds and a rollback may run
+  // again; or those of three checkpoint intervals, if they are more. Beyond it there is one a
+  // minute, for the checkpoint that is then tried.
+  uint32_t batches_unsealed_max = 100'000;
 };
 
 }  // namespace sluice

@@ -90,6 +90,46 @@ TEST_F(StoreAwayTest, APartThatIsNeverWrittenIsNamedAndTheNextCheckpointBegun) {
   EXPECT_EQ(Failure(), "");
 }
 
+// The driver, its log and the next manifest grew without bound.
+TEST_F(StoreAwayTest, SoManyBatchesWithoutACheckpointAreThereAndNoMore) {
+  JobDriverOptions options;
+  options.batches_unsealed_max = 1'000;
+  Begin(2, options);
+  cluster_->fail_manifests = 1 << 30;
+  cluster_->RunUntil([] { return false; }, 20 * kMinute);
+  EXPECT_GE(cluster_->core().state().planned().size(), 1'000u);
+  EXPECT_LE(cluster_->core().state().planned().size(), 1'030u);
+  EXPECT_TRUE(Has(Failure(), "batches have no checkpoint yet")) << Failure();
+  EXPECT_TRUE(Has(Failure(), "full")) << Failure();
+  cluster_->fail_manifests = 0;
+  EXPECT_TRUE(cluster_->RunUntil([&] { return Failure().empty(); }, 2 * kMinute));
+  EXPECT_TRUE(DecidesMore());
+}
+
+TEST_F(StoreAwayTest, ADrainIsNotHeldByWhatHasNoCheckpoint) {
+  JobDriverOptions options;
+  options.checkpoint_interval_ms = 1'000;
+  options.batches_unsealed_max = 1;
+  Begin(2, options);
+  cluster_->fail_manifests = 1 << 30;
+  ASSERT_TRUE(cluster_->RunUntil([&] { return Has(Failure(), "intake is held"); }, kMinute));
+  cluster_->fail_manifests = 0;
+  cluster_->Feed(StopRequested{});
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->end.has_value(); }));
+  EXPECT_EQ(cluster_->end->state, "FINISHED");
+}
+
+TEST_F(StoreAwayTest, AManifestWhosePutHangsIsNamed) {
+  Begin(2, {});
+  cluster_->hold_manifests = true;
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !cluster_->manifests.empty(); }));
+  EXPECT_TRUE(cluster_->RunUntil([&] { return Has(Failure(), "has not taken the manifest"); },
+                                 3 * kMinute));
+  EXPECT_EQ(cluster_->manifests.size(), 1u);
+  cluster_->Feed(ManifestPut{cluster_->manifests[0].batch_ms, "m", ""});
+  EXPECT_EQ(Failure(), "");
+}
+
 TEST(LoadWatchTest, WhereMoreWorkersFailThanHaveLoadedItIsNotTheirs) {
   LoadWatch watch(5'000'000);
   proto::Grant grant;
