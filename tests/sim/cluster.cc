@@ -19,6 +19,7 @@ namespace sluice::sim {
 namespace {
 
 constexpr int64_t kTellUs = 200'000;
+constexpr uint64_t kDaemonLeaseMs = 1'000;
 constexpr int64_t kRelaunchUs = 100'000;
 constexpr int64_t kReplyPatienceUs = 1'500'000;
 constexpr int64_t kFileEveryUs = 700'000;
@@ -73,6 +74,10 @@ Cluster::Cluster(Site* site, Random* chaos) : site_(site), chaos_(chaos) {
   if (site_->knobs.bad_records_aside) AskForReplay();
   TellMembers();
   LaunchDriver();
+  if (site_->knobs.drained) {
+    Later(site_->knobs.faults_until_us - site_->world.random.Between(0, 2'000'000),
+          [this] { Drain(); });
+  }
   NextDisaster();
 }
 
@@ -81,8 +86,14 @@ Cluster::~Cluster() { site_->world.Detach(address_); }
 // ---- membership and the job driver -------------------------------------------------------------
 
 void Cluster::OnMessage(const std::string& from, proto::Envelope message) {
-  if (!message.has_job_driver_register() || members_down_) return;
-  registered_.insert(from);
+  if (members_down_) return;
+  if (message.has_job_driver_register()) registered_.insert(from);
+  if (message.has_worker_register()) {
+    proto::Envelope answer;
+    answer.mutable_worker_registered()->set_lease_ms(kDaemonLeaseMs);
+    site_->world.Send(address_, from, std::move(answer));
+  }
+  if (message.has_worker_heartbeat()) TellOver(from, message.worker_heartbeat());
 }
 
 void Cluster::TellMembers() {
@@ -94,6 +105,7 @@ void Cluster::TellMembers() {
       }
     }
     for (const std::string& driver : registered_) site_->world.Send(address_, driver, message);
+    TellStop();
   }
   Later(kTellUs, [this] { TellMembers(); });
 }
@@ -128,13 +140,17 @@ void Cluster::DriverEnded(DriverProcess* driver, int code, const std::string& me
     Later(kRelaunchUs, [this] { LaunchDriver(); });
     return;
   }
+  if (code == 0 && draining_ && newest) return Drained(*driver);
+  // One that was paused before it had planned anything ends as a job that has not run; the driver
+  // daemon goes by the word of the newest epoch.
+  if (code == 0 && draining_ && !newest) return;
   ended_ = true;
   site_->Break("the job has ended with " + std::to_string(code) + ": " + message);
 }
 
 void Cluster::StartWorker(size_t index) {
   Slot& slot = workers_[index];
-  slot.process = std::make_unique<WorkerProcess>(site_, slot.host, slot.worker_id);
+  slot.process = std::make_unique<WorkerProcess>(site_, slot.host, slot.worker_id, address_);
 }
 
 std::string Cluster::HeldBlocks() const {
@@ -257,6 +273,7 @@ int64_t Cluster::TickClockMs(int64_t last_planned_ms) {
 
 std::string Cluster::Unfinished() {
   if (ended_) return "";
+  if (draining_) return "the job is drained";
   for (const Producer& producer : producers_) {
     if (producer.acknowledged < producer.made) return "producer " + producer.name;
   }

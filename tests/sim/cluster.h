@@ -37,6 +37,7 @@ class Cluster : private Process {
   bool Finished() { return Unfinished().empty(); }
   std::string Unfinished();        // why it is not
   std::string HeldBlocks() const;  // the first one and how many there are; empty: none
+  std::string ExecutorsLeft() const;  // by a job that has ended
 
  private:
   struct Slot {
@@ -62,6 +63,12 @@ class Cluster : private Process {
   void OnReply(size_t index, uint64_t attempt, std::optional<int64_t> last, bool asked);
   void AddFile();
   void AskForReplay();  // letters.cc
+
+  // drain.cc
+  void Drain();
+  void TellStop();
+  void TellOver(const std::string& worker, const proto::WorkerHeartbeat& heartbeat);
+  void Drained(const DriverProcess& driver);
 
   // disasters.cc
   void NextDisaster();
@@ -90,6 +97,7 @@ class Cluster : private Process {
   int64_t seen_planned_ms_ = 0;     // at the last look,
   int64_t seen_at_ms_ = 0;          // since then
   bool producing_ = true;
+  bool draining_ = false;
   bool ended_ = false;
   std::set<std::string> registered_;
   std::vector<Slot> workers_;

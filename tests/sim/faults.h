@@ -80,6 +80,7 @@ struct Knobs {
   bool state_on_disk = false;      // of executors, in a database in memory
   bool received_log = false;       // and then nodes take the last copies of blocks along
   int64_t faults_until_us = 6'000'000;
+  bool drained = false;            // before the faults end
   bool bad_records_aside = false;  // else the batch of a bad record is skipped
 };
 

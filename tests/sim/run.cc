@@ -28,6 +28,7 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   Random chaos(seed ^ 0x5eed);
   site.knobs = RandomKnobs(chaos);
   site.knobs.state_on_disk = Random(seed ^ 0xd15c).Chance(0.1);
+  site.knobs.drained = Random(seed ^ 0xd2a1).Chance(0.3);
   site.any_interval = job.batch_interval_ms == 0;
   if (job.batch_interval_ms != 0) site.knobs.batch_interval_ms = job.batch_interval_ms;
   site.graph = job.graph;
@@ -63,6 +64,9 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
     if (site.broken.empty() && !cluster.HeldBlocks().empty()) {
       site.Break("I14: copies of blocks are kept: " + cluster.HeldBlocks());
     }
+    if (site.broken.empty() && !cluster.ExecutorsLeft().empty()) {
+      site.Break("I14: the job has ended, and there are executors:" + cluster.ExecutorsLeft());
+    }
     if (site.broken.empty()) CheckOutcome(site);
   }
   result.broken = site.broken;
@@ -88,6 +92,7 @@ const std::vector<std::string>& ExpectedCounters() {
         "disaster: cut in both directions",
         "disaster: log full", "disaster: torn append", "disaster: wall clock jumped",
         "disaster: driver daemon crashed", "disaster: links reset",
+        "drain: asked for", "drain: ended in order",
         "recovery: job driver restored from a manifest", "recovery: append tried again",
         "recovery: publication done again", "recovery: printed again",
         "recovery: checkpoints collected", "recovery: grant taken",

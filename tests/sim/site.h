@@ -96,6 +96,7 @@ struct Site {
   uint64_t epoch = 0;                                          // the newest of a job driver
   std::set<uint64_t> marked;                                   // epochs that marked the outputs
   bool calm = false;                                           // no faults any more
+  bool drained = false;                                        // the job has ended in order
   bool killed = false;                                         // an executor with its state
 
   int64_t WallMs() const { return world.now() / 1000 + wall_offset_ms; }

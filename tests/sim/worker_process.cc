@@ -14,12 +14,14 @@ constexpr int64_t kTickUs = 20'000;
 
 }  // namespace
 
-WorkerProcess::WorkerProcess(Site* site, const std::string& host, std::string worker_id)
+WorkerProcess::WorkerProcess(Site* site, const std::string& host, std::string worker_id,
+                             std::string daemon_address)
     : site_(site) {
   config_.worker_id = std::move(worker_id);
   config_.incarnation = site->world.random.Next();
   config_.address = site->world.Attach(host, "-daemon", this);
   config_.host = host;
+  config_.driver_address = std::move(daemon_address);
   config_.slots = site->knobs.slots;
   config_.starts_processes = false;
   config_.tick_us = kTickUs;
@@ -35,8 +37,12 @@ WorkerProcess::WorkerProcess(Site* site, const std::string& host, std::string wo
 
 WorkerProcess::~WorkerProcess() {
   site_->world.Detach(config_.address);
-  for (auto& [id, block] : site_->blocks) block.holders.erase(config_.worker_id);
+  LoseBlocks();
   site_->daemons.erase(config_.worker_id);
+}
+
+void WorkerProcess::LoseBlocks() {
+  for (auto& [id, block] : site_->blocks) block.holders.erase(config_.worker_id);
 }
 
 void WorkerProcess::Tick() {

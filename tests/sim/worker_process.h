@@ -14,7 +14,8 @@ namespace sluice::sim {
 
 class WorkerProcess : public Process {
  public:
-  WorkerProcess(Site* site, const std::string& host, std::string worker_id);
+  WorkerProcess(Site* site, const std::string& host, std::string worker_id,
+                std::string daemon_address);
   // Its executors end with it, and so do the blocks in its memory.
   ~WorkerProcess() override;
   void OnMessage(const std::string& from, proto::Envelope message) override;
@@ -41,7 +42,7 @@ class WorkerProcess : public Process {
   void Do(worker::LogBlock& command);
   void Do(worker::ReadLogged& command);
   void Do(worker::DropBlock& command);
-  void Do(worker::DropJob&) {}
+  void Do(worker::DropJob&) { LoseBlocks(); }  // there is one job
   void Do(worker::FetchBinary&) {}
   void Do(worker::KeepBinaries&) {}
   void Do(worker::StartProcess& command);
@@ -49,6 +50,7 @@ class WorkerProcess : public Process {
   void Do(worker::ForgetExecutor&) {}
   void Do(worker::Say& command) { site_->world.Trace(address(), command.line); }
   void Do(worker::Exit&) {}
+  void LoseBlocks();
   void AnswerFetch(const std::string& from, const proto::FetchBlock& fetch);
   void TakeCopy(const std::string& from, proto::BlockCopy& copy);
   void Keep(const proto::BlockInfo& info, const std::string& bytes);
