@@ -162,7 +162,12 @@ void DaemonCore::EndExecutorsOfEndedJobs(const std::string& worker,
     const bool known = std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
       return job->HasFinished(instance);
     });
-    if (known) finished.insert(instance);
+    // It may go on under another name; of a job whose driver has not registered nobody knows yet.
+    const bool taken_up = std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
+      const uint64_t other = job->record().job_instance();
+      return !job->ended() && (other == 0 || other == instance);
+    });
+    if (known && !taken_up) finished.insert(instance);
   }
   if (over.empty() && finished.empty()) return;
   Send send{worker, {}};

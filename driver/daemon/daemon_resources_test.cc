@@ -210,6 +210,13 @@ TEST_F(ExecutorsLeftTest, BlocksOfAFinishedJobOnlyAreNobodysAnyMore) {
   ASSERT_EQ(over.finished_size(), 1);
   EXPECT_EQ(over.finished(0), 70u);
   EXPECT_EQ(over.job_instances_size(), 0);
+  // What a job goes on with is not judged by the row of another name.
+  Submit("goes on");
+  Do(Received{"a:1", message});
+  EXPECT_TRUE(Last<Send>().empty()) << "it may be that one";
+  StartUp("goes on", 13, 70);
+  Do(Received{"a:1", message});
+  EXPECT_TRUE(Last<Send>().empty());
 }
 
 // What the program itself had set was shown, and not gone by.
