@@ -11,6 +11,7 @@ namespace {
 // How long a generation waits for executors that are on their way up.
 constexpr MonotonicTime kStartPatienceUs = 3'000'000;
 constexpr MonotonicTime kAskAgainUs = 1'000'000;
+constexpr int64_t kSessionPauseMaxUs = 60'000'000;
 constexpr MonotonicTime kBackoffFirstUs = 100'000;
 constexpr MonotonicTime kBackoffLastUs = 10'000'000;
 
@@ -129,12 +130,14 @@ void Membership::OnExited(MonotonicTime now, const proto::ExecutorExited& exited
 }
 
 void Membership::OnPeerDown(MonotonicTime now, const PeerDown& down, MembershipNews& news) {
-  if (!down.refused) return;  // a broken connection alone proves nothing: the lease runs
   for (auto& [id, worker] : workers_) {
     if (worker.member.address() != down.address) continue;
+    worker.session_pause = kSessionPauseUs;  // what was asked may be lost
+    if (!down.refused) continue;  // a broken connection alone proves nothing: the lease runs
     if (!worker.lost) LoseWorker(worker, true, news);
     worker.gone = true;
   }
+  if (!down.refused) return;
   std::vector<uint32_t> gone;
   for (const auto& [id, executor] : executors_) {
     if (executor.address == down.address && !executor.address.empty()) gone.push_back(id);
@@ -152,8 +155,12 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
     if (!worker.lost && now - worker.heard > options_.lease_us) LoseWorker(worker, false, news);
     // Repeated until it is answered: a lost one would leave a worker without its new peers.
     const bool open = !worker.answered || !worker.session_taken;
-    const bool again = open && now - worker.session_sent >= kAskAgainUs / 2;
+    // Less and less often: an inventory that takes long would be asked for anew, whole, for ever.
+    const bool again = open && now - worker.session_sent >= worker.session_pause;
     if (worker.session_due || again || Fires(FaultPoint::kSessionAgain)) {
+      const bool longer = again && !worker.session_due && !worker.lost;
+      worker.session_pause =
+          longer ? std::min(2 * worker.session_pause, kSessionPauseMaxUs) : kSessionPauseUs;
       SendSession(now, worker, out);
     }
     if (worker.answered && now - worker.beat_sent >= options_.lease_us / 10) {

@@ -17,19 +17,21 @@ namespace sluice {
 
 using MonotonicTime = int64_t;  // microseconds
 
+inline constexpr int64_t kSessionPauseUs = 500'000;  // at first
+
 struct WorkerEntry {
   proto::ClusterMembers::Member member;
   bool answered = false;            // its inventory of this epoch is in
   MonotonicTime heard = 0;
   MonotonicTime session_sent = 0;
+  int64_t session_pause = kSessionPauseUs;  // until it is sent again, if there is no answer
   uint64_t session = 0;             // number of the last session sent, 0: none
   bool session_taken = false;       // an inventory has answered that one
   MonotonicTime beat_sent = 0;
   bool lost = false;                // silent for a lease, or replaced by a new incarnation
   bool gone = false;                // its process is known to have ended
   bool session_due = false;         // the members have changed since it was told
-  std::set<uint32_t> zombies;       // executors that were given up; asked to end with each beat
-  int zombie_sends = 0;
+  std::map<uint32_t, int> zombies;  // given up executors, asked to end with so many beats
 };
 
 struct ExecutorEntry {

@@ -46,10 +46,10 @@ void Membership::SendBeat(MonotonicTime now, WorkerEntry& worker,
   beat.set_epoch(epoch_);
   beat.set_durable_slot(durable_slot_);
   out.push_back(std::move(send));
-  for (const uint32_t executor : worker.zombies) {
-    SendStop(worker.member.worker_id(), executor, out);
+  for (auto it = worker.zombies.begin(); it != worker.zombies.end();) {
+    SendStop(worker.member.worker_id(), it->first, out);
+    it = ++it->second >= kStopRepeats ? worker.zombies.erase(it) : std::next(it);
   }
-  if (++worker.zombie_sends >= kStopRepeats) worker.zombies.clear();
   for (const auto& [id, executor] : executors_) {
     const bool ends = receivers_stopped_ && executor.receivers;
     const bool here = executor.worker_id == worker.member.worker_id();
@@ -58,8 +58,7 @@ void Membership::SendBeat(MonotonicTime now, WorkerEntry& worker,
 }
 
 void Membership::AskToStop(WorkerEntry& worker, uint32_t executor) {
-  worker.zombies.insert(executor);
-  worker.zombie_sends = 0;
+  worker.zombies[executor] = 0;
 }
 
 void Membership::SendStop(const std::string& worker_id, uint32_t executor,

@@ -3,6 +3,7 @@
 #include "driver/job/membership.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,13 +35,13 @@ class MembershipTest : public testing::Test {
     now_ += 1'000 * ms;
     members_.OnTimer(now_, news_, sent_);
   }
-  // The last session's. `live`: a receiver of a former epoch goes on.
-  void Inventory(std::optional<uint32_t> live = std::nullopt) {
+  // `live`: a receiver of a former epoch goes on. `session`: the last one where it is 0.
+  void Inventory(std::optional<uint32_t> live = std::nullopt, uint64_t session = 0) {
     proto::WorkerInventory inventory;
     inventory.set_worker_id("w0");
     inventory.set_incarnation(1);
     inventory.set_epoch(kEpoch);
-    inventory.set_session(members_.SessionOf("w0"));
+    inventory.set_session(session != 0 ? session : members_.SessionOf("w0"));
     if (live.has_value()) {
       auto& receiver = *inventory.add_receivers();
       receiver.set_executor(*live);
@@ -120,6 +121,40 @@ TEST_F(MembershipTest, AReceiverWhoseEndWasNotHeardIsReplacedWhenItsDaemonNamesI
   EXPECT_EQ(news_.dead_receivers, (std::vector<std::pair<uint32_t, uint64_t>>{{kStream, 9}}));
 }
 
+// Each was asked for anew before the last one had arrived, for ever.
+TEST_F(MembershipTest, AnInventoryThatIsLongOnItsWayIsAskedForAFewTimesOnly) {
+  Inventory();
+  ASSERT_TRUE(members_.SessionsTaken());
+  members_.AskInventory("w0");
+  std::vector<std::pair<uint64_t, int64_t>> asked;  // which session, and when
+  for (int64_t ms = 0; ms < 20'000; ms += 100) {
+    sent_.clear();
+    Pass(100);
+    members_.Heard(now_, "w0");
+    for (const auto& m : Sent([](const auto& m) { return m.has_job_session(); })) {
+      asked.emplace_back(m.job_session().number(), ms);
+    }
+    for (const auto& [session, when] : asked) {
+      if (ms - when == 2'500) Inventory(std::nullopt, session);
+    }
+  }
+  EXPECT_TRUE(members_.SessionsTaken());
+  EXPECT_LE(asked.size(), 4u);
+}
+
+TEST_F(MembershipTest, AWorkerThatDoesNotAnswerIsAskedAgainSoonWhenTheLinkToItBroke) {
+  const auto asked_within = [&](int64_t ms) {
+    sent_.clear();
+    Pass(ms);
+    members_.Heard(now_, "w0");
+    return Sent([](const auto& m) { return m.has_job_session(); }).size();
+  };
+  EXPECT_EQ(asked_within(600), 1u);
+  EXPECT_EQ(asked_within(600), 0u);
+  members_.OnPeerDown(now_, {"w0", false}, news_);
+  EXPECT_EQ(asked_within(1), 1u);
+}
+
 // One word was lost, and the drain took until its deadline.
 TEST_F(MembershipTest, ADrainAsksReceiversToEndUntilTheyHave) {
   Inventory(7);
@@ -159,6 +194,28 @@ TEST_F(MembershipTest, AnExecutorThatIsGivenUpIsAskedToEndAgain) {
   sent_.clear();  // it does not arrive
   Pass(500);
   EXPECT_EQ(Stopped(), started);
+}
+
+// All that was ever given up was asked to end with every beat.
+TEST_F(MembershipTest, AnExecutorThatIsGivenUpIsAskedToEndForAWhileOnly) {
+  Inventory();
+  size_t given_up = 0, most = 0;
+  for (int round = 0; round < 100; ++round) {
+    const std::map<uint32_t, ExecutorEntry> all = members_.executors();
+    for (const auto& [id, executor] : all) {
+      if (executor.receivers) continue;
+      members_.Evict(now_, id, news_, sent_);
+      ++given_up;
+    }
+    for (int beat = 0; beat < 12; ++beat) {
+      sent_.clear();
+      Pass(500);
+      members_.Heard(now_, "w0");
+      most = std::max(most, Stopped().size());
+    }
+  }
+  EXPECT_GT(given_up, 40u);
+  EXPECT_LE(most, 3u);
 }
 
 TEST_F(MembershipTest, AReceiverIsUpWhenItsDaemonNamesItAndNotGoneBeforeItDoes) {
