@@ -338,12 +338,10 @@ void BlockTable::OnReplicate(MonotonicTime now, const proto::ReplicateBlock& mes
   Block& block = found->second;
   const WorkerJob* job = JobOf(key);
   if (!HasCopy(block) || block.copying.has_value() || job == nullptr) return;
-  const auto held = block.holders.find(message.target_worker());
-  if (held != block.holders.end() && held->second == message.target_incarnation()) {
-    Announce(now, *job, block, out);
-    return;
-  }
   if (!MayCopyTo(message.target_address(), block)) return;  // the driver asks again
+  // Who asks does not count on a copy there: it may have been dropped as damaged, and the word of
+  // it been lost. Where there is one its daemon says so.
+  block.holders.erase(message.target_worker());
   proto::ClusterMembers::Member peer;
   peer.set_worker_id(message.target_worker());
   peer.set_address(message.target_address());

@@ -93,6 +93,21 @@ TEST_F(WorkerCoreTest, ACopyThatWasGivenUpOnAndTakenCounts) {
   EXPECT_EQ(Done(), Words{});  // known
 }
 
+// The word that it had dropped its copy was lost, and each request for another one was answered by
+// an announcement of what was not there.
+TEST_F(WorkerCoreTest, WhoIsAskedForACopyDoesNotCountOnOneThere) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Copied("w3", 1);
+  Verdict(1);
+  Done();
+  Replicate(1, "w3", 1);
+  EXPECT_EQ(Done(), Words{"copy 1 to w3:1"});
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), Words{"announce 1 w1 w3 to jd:1"});
+}
+
 // By its name alone it went on as a holder: for the log a block had two copies when it had one.
 TEST_F(WorkerCoreTest, APeerThatWasStartedAnewHasNothingOfWhatItHad) {
   Session(1, kThree);
@@ -106,14 +121,7 @@ TEST_F(WorkerCoreTest, APeerThatWasStartedAnewHasNothingOfWhatItHad) {
   EXPECT_EQ(Done().front(), "announce 1 w1 to jd:1");
   Verdict(1);
   Done();
-  Receive("jd:1", [](proto::Envelope& e) {
-    auto& replicate = *e.mutable_replicate_block();
-    *replicate.mutable_name() = NameOf(Key(1));
-    replicate.set_target_worker("w3");
-    replicate.set_target_address("w3:1");
-    replicate.set_target_incarnation(2);
-    replicate.set_epoch(1);
-  });
+  Replicate(1, "w3", 2);
   EXPECT_EQ(Done(), Words{"copy 1 to w3:1"});
 }
 
