@@ -12,7 +12,7 @@
 namespace sluice {
 
 // The protocol that job binaries and daemons speak. A daemon refuses a binary of another one.
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 inline constexpr char kReleaseVersion[] = "0.1.0";
 
 // `<binary> --sluice-describe` prints one line of JSON (DescribeLine below) and exits with 0
@@ -91,7 +91,7 @@ std::vector<std::string> FormatRoleFlags(const ExecutorRoleFlags& flags);
 std::string ProcessTitle(const std::string& program, const DriverRoleFlags& flags);
 std::string ProcessTitle(const std::string& program, const ExecutorRoleFlags& flags);
 
-// {"sluice":"0.1.0","protocol":1,"machine":"x86_64"}
+// {"sluice":"0.1.0","protocol":2,"machine":"x86_64"}
 std::string DescribeLine();
 
 // The protocol number of a describe line; InvalidArgument when it is none.
