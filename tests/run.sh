@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests. Usage: tests/run.sh [PART ...]; without names, every part in the order below.
 #
-# A test's tags say which part it belongs to: sim, kills, crash, install, fuzz, soak, system; none
+# A test's tags say which part it belongs to: sim, kills, crash, fuzz, soak, system; none
 # of them means unit. A test tagged asan runs once more under the address sanitizer; one tagged
 # needs_root is skipped for others, one tagged needs_s3 where tests/s3_server.sh has no S3 server,
 # one tagged needs_etcd where tests/etcd_server.sh finds no etcd, one tagged needs_postgres where
@@ -20,7 +20,6 @@ part_sim() { run_part "simulator" sim "${alone[@]}"; }
 part_kills() { run_part "real kills" kills "${alone[@]}"; }
 part_crash() { run_part "crash loops" crash "${alone[@]}"; }
 part_install() {
-  run_part "install and compile" install "${alone[@]}"
   run_script "install and compile" tests/install_test.sh
   run_script "systemd units" tests/systemd_test.sh
   run_script "quickstart" tests/quickstart_test.sh

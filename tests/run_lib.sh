@@ -3,7 +3,7 @@
 passed=0
 failed_names=()
 skipped_names=()
-known_tags='sim|kills|crash|install|fuzz|soak|system'
+known_tags='sim|kills|crash|fuzz|soak|system'
 
 # find_targets WHAT QUERY: labels into `targets`. None at all, as where a BUILD file cannot be
 # loaded, is a failure that WHAT names: a run without tests must not end well.

@@ -53,7 +53,7 @@ def sluice_cc_binary(name, copts = None, linkopts = None, **kwargs):
     )
 
 def sluice_cc_test(name, deps = None, copts = None, linkopts = None, size = "small", **kwargs):
-    """A GoogleTest with its main. Tags: sim kills crash install fuzz soak needs_root; none is a unit test."""
+    """A GoogleTest with its main. Tags: sim kills crash fuzz soak system needs_root; none is a unit test."""
     native.cc_test(
         name = name,
         size = size,
