@@ -110,6 +110,8 @@ class Session {
       lock.unlock();
       const absl::StatusOr<std::string> now = find_();
       lock.lock();
+      if (ended_) return;
+      if (!OwesAnswer()) continue;  // it came meanwhile, whatever has become of the job
       if (now.ok() && (now->empty() || *now == address_)) continue;
       if (replies_ != heard && now.ok()) continue;
       not_found_ = now.status();

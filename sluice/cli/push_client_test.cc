@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/client.grpc.pb.h"
@@ -32,16 +33,33 @@ class Receiver : public proto::Push::Service {
   grpc::Status Push(grpc::ServerContext*, Stream* stream) override {
     proto::PushRequest request;
     proto::PushReply reply;
-    for (int replies = 0; stream->Read(&request); ++replies) {
+    int replies = 0;
+    for (; stream->Read(&request); ++replies) {
       if (request.records_size() > 0) reply.set_last(request.first() + request.records_size() - 1);
-      if (replies < replies_max_) stream->Write(reply);
+      if (replies < replies_max_) {
+        stream->Write(reply);
+      } else if (answers_late_) {
+        released_.WaitForNotification();
+        stream->Write(reply);
+      }
     }
+    if (answers_late_) ended_.Notify();
     return grpc::Status::OK;
   }
   const std::string& address() const { return address_; }
 
+  // Replies beyond the first ones come when this is called, which returns when the client has had
+  // them all. One call, of one batch.
+  void AnswerLate() { answers_late_ = true; }
+  void AnswerNow() {
+    released_.Notify();
+    ended_.WaitForNotification();
+  }
+
  private:
   const int replies_max_;  // of each call
+  bool answers_late_ = false;
+  absl::Notification released_, ended_;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -97,6 +115,20 @@ TEST(PushClient, GoesOnAtTheSuccessorOfAReceiverThatTakesRecordsAndNeverAnswers)
     ASSERT_TRUE(pushed.ok()) << pushed.status();
     EXPECT_EQ(*pushed, 3) << "a receiver of " << replies << " replies";
   }
+}
+
+// All was acknowledged while the driver was asked, and what it said of the job counted.
+TEST(PushClient, WhatHasBecomeOfTheJobIsNothingToOneWhoseLinesAreAllAcknowledged) {
+  Receiver slow(2 << 20, 1);
+  slow.AnswerLate();
+  int asked = 0;
+  const auto pushed = Push("a\n", [&]() -> absl::StatusOr<std::string> {
+    if (asked++ == 0) return slow.address();
+    slow.AnswerNow();
+    return absl::NotFoundError("the job has ended");
+  });
+  ASSERT_TRUE(pushed.ok()) << pushed.status();
+  EXPECT_EQ(*pushed, 1);
 }
 
 TEST(PushClient, EndsWithAJobWhoseReceiverNeverAnswers) {
