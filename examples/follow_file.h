@@ -6,7 +6,6 @@
 
 #include <sys/stat.h>
 
-#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <utility>
@@ -20,13 +19,14 @@ class FollowFile : public sluice::Receiver<std::string> {
   explicit FollowFile(std::string path) : path_(std::move(path)) {}
 
   void Run(sluice::Receiving<std::string>& receiving) override {
-    std::ifstream file(path_);
     // Another file that takes its place is another producer, whose lines are numbered anew.
-    struct stat status;
-    if (!file || stat(path_.c_str(), &status) != 0) {
+    struct stat found, now;
+    const bool there = stat(path_.c_str(), &found) == 0;
+    std::ifstream file(path_);
+    if (!there || !file || stat(path_.c_str(), &now) != 0 || now.st_ino != found.st_ino) {
       throw std::runtime_error("cannot open " + path_);
     }
-    const std::string producer = path_ + "#" + std::to_string(status.st_ino);
+    const std::string producer = path_ + "#" + std::to_string(found.st_ino);
     // Lines are numbered from 1: those that were logged, by this receiver or a former one, are
     // passed over.
     const std::optional<int64_t> logged = receiving.LastLogged(producer);
@@ -38,8 +38,9 @@ class FollowFile : public sluice::Receiver<std::string> {
         if (++number > *logged) lines.push_back(std::move(line));
       }
       if (lines.empty()) {
-        const auto read = static_cast<std::uintmax_t>(file.tellg());
-        if (number < *logged || std::filesystem::file_size(path_) < read) {
+        const bool same = stat(path_.c_str(), &now) == 0 && now.st_ino == found.st_ino;
+        if (!same) throw std::runtime_error("another file has taken the place of " + path_);
+        if (number < *logged || now.st_size < static_cast<off_t>(file.tellg())) {
           throw std::runtime_error("what was read is no longer in " + path_);
         }
         receiving.WaitStopping(50);

@@ -169,8 +169,8 @@ TEST(FollowFile, AFileThatTakesTheOthersPlaceIsReadFromItsBeginning) {
   std::filesystem::remove_all(checkpoint);
 }
 
-// It waited for the file to be as long as before, without a word.
-TEST(FollowFile, AFileThatIsCutIsAnError) {
+// It waited for the file to be as long as before, or read the former one for ever, without a word.
+TEST(FollowFile, AFileThatIsCutOrReplacedIsAnError) {
   struct Errors : sluice::StreamingListener {
     void OnReceiverError(const sluice::ReceiverInfo& receiver) override {
       const std::lock_guard lock(mutex);
@@ -184,19 +184,27 @@ TEST(FollowFile, AFileThatIsCutIsAnError) {
     std::string error;
   };
   const std::string path = testing::TempDir() + "cut";
-  std::ofstream(path) << "one\ntwo\n";
-  const auto errors = std::make_shared<Errors>();
-  TestContext test;
-  test.ssc().AddListener(errors);
-  TestOutput lines(test, test.ssc().ReceiverStream(FollowFile(path)));
-  for (int batch = 0; lines.all().size() < 2 && batch < 100'000; ++batch) {
-    ASSERT_TRUE(test.RunBatch().ok());
+  for (const bool replaced : {false, true}) {
+    std::ofstream(path) << "one\ntwo\n";
+    const auto errors = std::make_shared<Errors>();
+    TestContext test;
+    test.ssc().AddListener(errors);
+    TestOutput lines(test, test.ssc().ReceiverStream(FollowFile(path)));
+    for (int batch = 0; lines.all().size() < 2 && batch < 100'000; ++batch) {
+      ASSERT_TRUE(test.RunBatch().ok());
+    }
+    if (replaced) {
+      std::ofstream(path + ".new") << "a\nb\nc\n";
+      std::filesystem::rename(path + ".new", path);
+    } else {
+      std::filesystem::resize_file(path, 0);
+    }
+    for (int batch = 0; errors->Last().empty() && batch < 100'000; ++batch) {
+      ASSERT_TRUE(test.RunBatch().ok());
+    }
+    EXPECT_THAT(errors->Last(), testing::HasSubstr(replaced ? "another file has taken the place"
+                                                            : "what was read is no longer in"));
   }
-  std::filesystem::resize_file(path, 0);
-  for (int batch = 0; errors->Last().empty() && batch < 100'000; ++batch) {
-    ASSERT_TRUE(test.RunBatch().ok());
-  }
-  EXPECT_THAT(errors->Last(), testing::HasSubstr("what was read is no longer in"));
 }
 
 }  // namespace
