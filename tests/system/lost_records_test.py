@@ -1,4 +1,5 @@
-"""Lines of a plain socket that are lost with the worker that took them: counted, and shown.
+"""Lines of a plain socket that are lost with the worker that took them: counted, and shown. Of a
+receiver that ends while its worker lives none is lost.
 
 usage: lost_records_test.py SLUICE WORDCOUNT
 """
@@ -10,7 +11,7 @@ import threading
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, wait_until  # noqa: E402
+from cluster import Cluster, Failure, kill, wait_until  # noqa: E402
 from outputs import latest  # noqa: E402
 
 ROUND = 500  # lines, each a word of its own
@@ -55,6 +56,35 @@ def metric(cluster, name):
     return int(re.search(name + r'\{job="lossy"\} (\d+)', text).group(1))
 
 
+def take_round(cluster, source, sent):
+    """The receiver that comes up next takes a round of lines; the worker that it is on, its pid."""
+    wait_until(lambda: taken(cluster) == 0, "a receiver", 60)
+    source.send([f"word{sent + i}" for i in range(ROUND)])
+    wait_until(lambda: taken(cluster) == ROUND, "all lines to be taken")
+    (receiver,) = cluster.executors("lossy", "receivers")
+    return receiver
+
+
+def await_next(cluster, source, came):
+    wait_until(lambda: source.came > came, "the next receiver", 60)
+    before = cluster.job("lossy")["decided_batches"]
+    cluster.decided("lossy", before + 2)
+
+
+def receiver_dies(cluster, source, output):
+    """What was in its buffers, the open one too, is with its worker."""
+    came = wait_until(lambda: source.came, "a receiver", 60)
+    _, pid = take_round(cluster, source, 0)
+    if not kill(pid):
+        raise Failure("the receiver had ended by itself")
+    await_next(cluster, source, came)
+    wait_until(lambda: counted(output) == ROUND, f"{ROUND} lines to be counted", 20)
+    lost = cluster.job("lossy")["lost_records"]
+    if lost != 0:
+        raise Failure(f"{lost} lines were lost with a receiver whose worker lives")
+    print(f"killed a receiver: {ROUND} lines sent, all counted")
+
+
 def run(cluster, wordcount):
     cluster.start_driver("--conf=worker_lease=1s")
     for name in ("w0", "w1"):
@@ -66,21 +96,18 @@ def run(cluster, wordcount):
     cluster.submit(wordcount, "lossy",
                    ["--host=127.0.0.1", f"--port={source.port}", f"--output={output}/totals"],
                    conf=["batch_interval=3s", "block_interval=3s", "worker_lease=1s"])
-    sent = 0
+    receiver_dies(cluster, source, output)
+    sent = ROUND
     lost = 0
-    for turn in range(ROUNDS_MAX):
-        wait_until(lambda: source.came == turn + 1 and taken(cluster) == 0, "a receiver", 60)
-        source.send([f"word{sent + i}" for i in range(ROUND)])
+    for _ in range(ROUNDS_MAX):
+        came = source.came
+        home, _ = take_round(cluster, source, sent)
         sent += ROUND
-        wait_until(lambda: taken(cluster) == ROUND, "all lines to be taken")
-        (home, _), = cluster.executors("lossy", "receivers")
         name = next(n for n, p in cluster.workers.items()
                     if any(w["id"] == home and w["pid"] == p.pid for w in cluster.worker_list()))
         cluster.workers[name].kill()
         cluster.start_worker(name)
-        wait_until(lambda: source.came == turn + 2, "the next receiver", 60)
-        before = cluster.job("lossy")["decided_batches"]
-        cluster.decided("lossy", before + 2)
+        await_next(cluster, source, came)
         lost = wait_until(lambda: (cluster.job("lossy")["lost_records"] + counted(output) == sent
                                    and [cluster.job("lossy")["lost_records"]]),
                           f"{sent} lines to be counted or lost; counted {counted(output)}, lost "
