@@ -53,8 +53,10 @@ class Rows:
             raise Failure(f"{len(ids)} rows of {count}; missing {len(missing)}: {missing[:5]}")
 
     def left_over(self):
-        """What was staged and is still there. A bucket has no directories of its own."""
-        staged = [name for name in os.listdir(self.folder) if name.startswith(".sluice-")]
+        """What was staged and is still there. A bucket has no directories of its own, and the mark
+        of a job that has uploads there stays."""
+        staged = [name for name in os.listdir(self.folder) if name.startswith(".sluice-")
+                  and not name.startswith(".sluice-uploads-")]
         if not self.url.startswith("s3:"):
             return staged
         return [name for name in staged if any(
