@@ -7,6 +7,10 @@
 namespace sluice {
 namespace {
 
+// Threads of gRPC may be in the middle of a handshake when the process ends, and what OpenSSL would
+// take down beside them goes with the process anyway. Before main(), as its first use decides.
+[[maybe_unused]] const bool kOpenSslStays = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+
 std::string Hex(const unsigned char* bytes, unsigned size) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string hex;
