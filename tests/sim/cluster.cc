@@ -96,8 +96,9 @@ void Cluster::OnMessage(const std::string& from, proto::Envelope message) {
   if (message.has_worker_heartbeat()) TellOver(from, message.worker_heartbeat());
 }
 
+// A driver that was replaced and has not noticed hears nothing any more when the job has ended.
 void Cluster::TellMembers() {
-  if (!members_down_) {
+  if (!members_down_ && !ended_) {
     proto::Envelope message;
     for (const Slot& slot : workers_) {
       if (slot.process != nullptr) {
