@@ -8,12 +8,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/protocol_version.h"
 
 namespace sluice {
-
-// The protocol that job binaries and daemons speak. A daemon refuses a binary of another one.
-inline constexpr uint32_t kProtocolVersion = 2;
-inline constexpr char kReleaseVersion[] = "0.1.0";
 
 // `<binary> --sluice-describe` prints one line of JSON (DescribeLine below) and exits with 0
 // before it does anything else: the proof that a file is a job binary which loads on this machine.

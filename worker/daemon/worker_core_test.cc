@@ -15,7 +15,9 @@ TEST_F(WorkerCoreTest, RegistersWithBackOffSaysOnceThatTheDriverIsAwayAndNeverEx
         away += say->line.starts_with("driver is away") ? 1 : 0;
       }
       const auto* send = std::get_if<Send>(&command);
-      registers += send != nullptr && send->message.has_worker_register() ? 1 : 0;
+      if (send == nullptr || !send->message.has_worker_register()) continue;
+      ++registers;
+      EXPECT_EQ(send->message.worker_register().protocol(), kProtocolVersion);
     }
   }
   EXPECT_EQ(away, 1);

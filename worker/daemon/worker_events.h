@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/net/send.h"
+#include "common/protocol_version.h"
 #include "proto/cluster.pb.h"
 #include "worker/shm/block_key.h"
 
@@ -22,7 +23,7 @@ struct WorkerConfig {
   std::string host;
   uint32_t slots = 1;
   std::string machine = "x86_64";
-  uint32_t protocol = 1;
+  uint32_t protocol = kProtocolVersion;
   int64_t pid = 0;                 // of the daemon, for people
   // Of the driver daemon, or several joined by commas, one of which leads; empty: local mode, there
   // is none.
