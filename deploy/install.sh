@@ -54,8 +54,8 @@ for header in examples/*.h; do
   put 644 "$header" "$prefix/include/sluice/$header"
 done
 
-version=$(sed -n 's/.*kReleaseVersion\[\] = "\(.*\)".*/\1/p' common/role_flags.h)
-[ -n "$version" ] || { echo "install.sh: no version in common/role_flags.h" >&2; exit 1; }
+version=$(sed -n 's/.*kReleaseVersion\[\] = "\(.*\)".*/\1/p' common/protocol_version.h)
+[ -n "$version" ] || { echo "install.sh: no version in common/protocol_version.h" >&2; exit 1; }
 link_flags=$(cat "$built/deploy/libsluice.link_flags")
 fill() {  # fill TEMPLATE TARGET
   mkdir -p "$(dirname "$2")"
