@@ -20,6 +20,8 @@ namespace sluice {
 // staged.
 using ReadPart = std::function<absl::StatusOr<std::string>(const std::string& directory,
                                                            const std::string& name)>;
+// The one for parts on a path.
+absl::StatusOr<std::string> ReadStagedFile(const std::string& directory, const std::string& name);
 using ByteSink = std::function<absl::Status(std::string_view bytes)>;
 absl::Status GatherRolled(const RollOutput& roll, const Output& output, const ReadPart& read,
                           const ByteSink& sink);
@@ -28,7 +30,6 @@ absl::Status GatherRolled(const RollOutput& roll, const Output& output, const Re
 // made before. Where nothing was staged there is no file. `epoch` keeps the files apart that two
 // incarnations of the job driver are making. Data loss: parts are missing, and no file is there.
 // Anything else may pass; try again.
-absl::StatusOr<std::string> ReadStagedFile(const std::string& directory, const std::string& name);
 absl::Status MakeRolledFile(const RollOutput& roll, const Output& output, uint64_t epoch,
                             const ReadPart& read = ReadStagedFile);
 
