@@ -16,14 +16,6 @@ namespace {
 constexpr size_t kLinesMax = 450;
 constexpr size_t kColumnsMax = 100;
 
-// Files that may be longer, each with its reason.
-const std::map<std::string, std::string>& LongFiles() {
-  static const auto* files = new std::map<std::string, std::string>{
-      {"worker/daemon/worker_core_test.cc", "tables of one core, read from top to bottom"},
-  };
-  return *files;
-}
-
 bool StartsWithAny(std::string_view text, const std::vector<std::string>& prefixes) {
   return std::any_of(prefixes.begin(), prefixes.end(),
                      [&](const std::string& prefix) { return text.starts_with(prefix); });
@@ -185,7 +177,6 @@ Complaints CheckFileSizes(const std::vector<SourceFile>& files) {
   Complaints complaints;
   for (const SourceFile& file : files) {
     if (!IsCode(file.path) || file.lines.size() <= kLinesMax) continue;
-    if (LongFiles().contains(file.path)) continue;
     complaints.push_back(At(file, file.lines.size() - 1,
                             "more than 450 lines; look for the state machine to split"));
   }
