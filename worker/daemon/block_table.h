@@ -6,7 +6,8 @@
 //      next one is announced only when the verdict on the one before is in: the log never sees a
 //      number before a lower one. Of one that could not be sealed, or cannot be read any more, the
 //      number is announced alone;
-//   2. a block is announced with the holders that said they have it, never with a hope;
+//   2. a block is announced with the holders that said they have it since the session with this job
+//      driver began, or before any was told of the block, never with a hope;
 //   3. where the job has a received-data log, a block is in it before it is announced;
 //   4. an announcement is repeated until there is a verdict, and again in a new epoch;
 //   5. a block leaves only by release, refusal, the end of its job, when it can never be read
@@ -74,7 +75,8 @@ class BlockTable {
                                                           worker::Commands& out);
   void OnReplicate(MonotonicTime now, const proto::ReplicateBlock& message, worker::Commands& out);
   void OnRestore(MonotonicTime now, const proto::RestoreBlock& message, worker::Commands& out);
-  void OnNewEpoch(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
+  // Before the members of its session.
+  void OnNewEpoch(uint64_t job_instance);
   void OnMembers(MonotonicTime now, uint64_t job_instance, worker::Commands& out);
   // `epoch`: the last of the job's life that ended. A later one takes it up again.
   void OnJobEnded(uint64_t job_instance, uint64_t epoch, worker::Commands& out);
@@ -111,6 +113,7 @@ class BlockTable {
     std::optional<ExecutorKey> receiver;  // sealed here by it
     std::string copy_from;                // address of the daemon that sent it
     uint64_t copy_from_incarnation = 0;   // of that daemon, 0: not known
+    bool sender_may_lack = false;         // there was another job driver since it sent it
     // By worker id, this one included, the incarnation of the daemon that has it; none: it was
     // never sealed, or cannot be read.
     std::map<std::string, uint64_t> holders;

@@ -8,22 +8,20 @@
 
 namespace sluice {
 
-void BlockTable::OnNewEpoch(MonotonicTime now, uint64_t job_instance, worker::Commands& out) {
-  std::set<BlockKey> waiting;
-  for (auto& [name, incarnation] : incarnations_) {
-    if (name.job_instance != job_instance) continue;
-    for (uint64_t number : incarnation.unlogged) {
-      BlockKey key = name;
-      key.number = number;
-      Block& block = blocks_.at(key);
-      if (block.stage == Stage::kAnnounced) block.stage = Stage::kReady;
-      block.retry_at = 0;
-      waiting.insert(key);
+// What peers said of their copies they said under a former job driver: they may have let them go
+// since, while the release of the one here was lost. So they are asked again before that counts.
+void BlockTable::OnNewEpoch(uint64_t job_instance) {
+  for (auto it = blocks_.lower_bound({.job_instance = job_instance});
+       it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
+    Block& block = it->second;
+    block.sender_may_lack = true;
+    block.tell_again = 0;
+    block.retry_at = 0;
+    const bool told = block.stage == Stage::kHeld || block.announced_ever;
+    if (told && HasCopy(block)) block.holders = HeldHere();
+    if (block.stage == Stage::kAnnounced) {
+      block.stage = HasCopy(block) ? Stage::kReplicating : Stage::kReady;
     }
-  }
-  for (const BlockKey& key : waiting) {
-    Replicate(now, key, out);
-    AnnounceNext(now, IncarnationOf(key), out);
   }
 }
 
@@ -53,7 +51,7 @@ void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Com
         !session.Has(block.copying->worker_id, block.copying->incarnation)) {
       EndCopy(block);
     }
-    if (block.stage == Stage::kReplicating) touched.push_back(it->first);
+    if (block.stage < Stage::kAnnounced) touched.push_back(it->first);
     if (block.stage != Stage::kHeld) continue;
     if (const auto* origin = OriginOf(session, block)) {
       block.copy_from_incarnation = origin->incarnation();
@@ -62,7 +60,10 @@ void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Com
     }
   }
   for (const BlockKey& key : adopted) Adopt(now, key, out);
-  for (const BlockKey& key : touched) Replicate(now, key, out);
+  for (const BlockKey& key : touched) {
+    Replicate(now, key, out);
+    AnnounceNext(now, IncarnationOf(key), out);
+  }
 }
 
 const proto::ClusterMembers::Member* BlockTable::OriginOf(const WorkerJob& job,
@@ -161,7 +162,8 @@ bool BlockTable::SoleCopy(const WorkerJob& job, const Block& block) const {
   const auto stays = [&](const proto::ClusterMembers::Member* member) {
     return member != nullptr && member->worker_id() != config_.worker_id && !member->draining();
   };
-  if (block.stage == Stage::kHeld && stays(OriginOf(job, block))) return false;
+  const bool sender_has = block.stage == Stage::kHeld && !block.sender_may_lack;
+  if (sender_has && stays(OriginOf(job, block))) return false;
   return std::none_of(block.holders.begin(), block.holders.end(), [&](const auto& holder) {
     return stays(job.MemberById(holder.first));
   });

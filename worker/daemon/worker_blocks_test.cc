@@ -182,7 +182,9 @@ TEST_F(WorkerCoreTest, RepeatsAnAnnouncementUntilTheVerdictAndInANewEpoch) {
   EXPECT_EQ(Done().front(), "announce 1 w1 w3 to jd:1");
   Session(2, kThree);
   const Words done = Done();
-  EXPECT_EQ(done, (Words{"inventory of 1 epoch 2 to jd:2", "announce 1 w1 w3 to jd:2"}));
+  EXPECT_EQ(done, (Words{"inventory of 1 epoch 2 to jd:2", "copy 1 to w3:1"}));
+  Copied("w3", 1);
+  EXPECT_EQ(Done(), (Words{"announce 1 w1 w3 to jd:2"}));
   Verdict(1, true, 1);  // of the driver that was replaced
   EXPECT_EQ(Done(), Words{});
   Verdict(1, true, 2);

@@ -171,14 +171,15 @@ class WorkerCoreTest : public testing::Test {
     });
   }
   // The job driver asks for one more copy, on `peer`.
-  void Replicate(uint64_t number, const std::string& peer, uint64_t incarnation) {
-    Receive("jd:1", [&](proto::Envelope& e) {
+  void Replicate(uint64_t number, const std::string& peer, uint64_t incarnation,
+                 uint64_t epoch = 1) {
+    Receive("jd:" + std::to_string(epoch), [&](proto::Envelope& e) {
       auto& replicate = *e.mutable_replicate_block();
       *replicate.mutable_name() = NameOf(Key(number));
       replicate.set_target_worker(peer);
       replicate.set_target_address(peer + ":1");
       replicate.set_target_incarnation(incarnation);
-      replicate.set_epoch(1);
+      replicate.set_epoch(epoch);
     });
   }
   void Verdict(uint64_t number, bool accepted = true, uint64_t epoch = 1) {

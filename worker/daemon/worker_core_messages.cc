@@ -151,8 +151,8 @@ void WorkerCore::OnSession(MonotonicTime now, const proto::JobSession& message,
   job.silent = false;
   if (newer) executors_.StopOldTasks(now, job.instance, job.epoch, out);
   SendInventory(job, job.driver, out);
+  if (newer) blocks_.OnNewEpoch(job.instance);
   blocks_.OnMembers(now, job.instance, out);
-  if (newer) blocks_.OnNewEpoch(now, job.instance, out);
 }
 
 void WorkerCore::SendInventory(const WorkerJob& job, const std::string& to,

@@ -54,6 +54,22 @@ TEST_F(WorkerCoreTest, AHigherEpochEndsOldTasksKeepsReceiversAndALowerOneIsRefus
   EXPECT_EQ(core_.jobs().at(kJob).epoch, 2u);
 }
 
+// The peer had let go of it by a release that was lost on its way here; then the job driver was
+// relaunched and fell back to a checkpoint that needs the block.
+TEST_F(WorkerCoreTest, ANewJobDriverIsToldOfNoCopyThatAPeerHasLetGo) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Copied("w3", 1);
+  Verdict(1);
+  Session(2, kThree);
+  Done();
+  Replicate(1, "w2", 1, /*epoch=*/2);
+  EXPECT_EQ(Done(), Words{"copy 1 to w2:1"});
+  Copied("w2", 1);
+  EXPECT_EQ(Done(), Words{"announce 1 w1 w2 to jd:2"});
+}
+
 TEST_F(WorkerCoreTest, ASessionThatWasOvertakenDoesNotTakeANewPeerAway) {
   Session(1, kThree, 2, 1, /*number=*/2);
   Session(1, {{"w1", "h1"}}, 2, 1, /*number=*/1);

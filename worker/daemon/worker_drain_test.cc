@@ -63,6 +63,24 @@ TEST_F(WorkerCoreTest, ADrainCountsOnNoPeerThatWasStartedAnew) {
   EXPECT_EQ(Done().back(), "copy 1 to w3:1");
 }
 
+TEST_F(WorkerCoreTest, ADrainCountsOnNoWordFromUnderAFormerJobDriver) {
+  Session(1, kFirstDrains);
+  RunExecutor(1, "receivers");
+  Seal(1, 1);
+  Copied("w3", 1);
+  Verdict(1);
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(2));
+  info.set_reliable(true);
+  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Session(2, kFirstDrains);
+  Step(worker::DrainRequested{now_ + 30'000 * kMs});
+  Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
+  Done();
+  After(20);
+  EXPECT_EQ(Done(), (Words{"copy 1 to w3:1", "copy 2 to w3:1"}));
+}
+
 TEST_F(WorkerCoreTest, ADrainCountsOnNoCopyThatWasFoundDamaged) {
   Session(1, kFirstDrains);
   RunExecutor(1, "tasks");
