@@ -219,8 +219,8 @@ void WorkerCore::OnLeaseBeat(MonotonicTime now, const std::string& from,
     return;
   }
   WorkerJob& job = found->second;
-  job.durable_slot = std::max(job.durable_slot, beat.durable_slot());
   if (beat.epoch() == job.epoch && job.driver == from) {
+    job.durable_slot = std::max(job.durable_slot, beat.durable_slot());
     job.heard = now;
     job.silent = false;
   }

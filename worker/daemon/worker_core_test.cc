@@ -70,6 +70,18 @@ TEST_F(WorkerCoreTest, ANewJobDriverIsToldOfNoCopyThatAPeerHasLetGo) {
   EXPECT_EQ(Done(), Words{"announce 1 w1 w2 to jd:2"});
 }
 
+// One that was replaced and had not noticed had a session with a worker that was started anew, was
+// told of slots of its successor's, and ended the job: its log seemed to have lost them.
+TEST_F(WorkerCoreTest, AJobDriverIsNotToldHowLongTheLogOfItsSuccessorIs) {
+  Session(1, kThree);
+  Receive("jd:2", [](proto::Envelope& e) {
+    e.mutable_lease_beat()->set_job_instance(kJob);
+    e.mutable_lease_beat()->set_epoch(2);
+    e.mutable_lease_beat()->set_durable_slot(100);
+  });
+  EXPECT_EQ(core_.jobs().at(kJob).durable_slot, 0u);
+}
+
 TEST_F(WorkerCoreTest, ASessionThatWasOvertakenDoesNotTakeANewPeerAway) {
   Session(1, kThree, 2, 1, /*number=*/2);
   Session(1, {{"w1", "h1"}}, 2, 1, /*number=*/1);
