@@ -138,7 +138,9 @@ void Cluster::CrashDaemon(bool node) {
   site_->world.Trace("chaos", slot.worker_id + " crashes");
   slot.process.reset();
   if (node) site_->world.SetHost(slot.host, false);
-  Later(chaos_->Between(100'000, 1'500'000), [this, index] {
+  // A daemon alone is back on its port at once, or later.
+  const int64_t down = node || chaos_->Chance(0.5) ? 1'500'000 : 100'000;
+  Later(chaos_->Between(down / 15, down), [this, index] {
     site_->world.SetHost(workers_[index].host, true);
     if (workers_[index].process == nullptr) StartWorker(index);
   });

@@ -28,6 +28,7 @@ struct Faults {
   double objects_slow = 0.03;
   double objects_unread = 0.05;    // per start, load of state and block: the first read of it fails
   double block_store_full = 0.01;  // a daemon has no room for a block; later it has
+  double block_store_slow = 0.02;  // its disk takes long for a replica
 
   double outputs_away = 0.05;      // per look of a job driver at their folders
   double outputs_unseen = 0.03;    // by a new executor, of a job that has decided batches

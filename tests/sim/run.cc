@@ -79,11 +79,11 @@ const std::vector<std::string>& ExpectedCounters() {
   static const std::vector<std::string> all = [] {
     std::vector<std::string> names = {
         "network: message lost", "network: message delayed", "network: message twice",
-        "network: message twice, long after",
+        "network: message twice, long after", "network: message of a former life",
         "network: message out of order", "network: message into a cut", "log: append failed",
         "log: append of unknown outcome", "log: append slow", "objects: put failed",
         "objects: put slow", "objects: read failed", "blocks: no room",
-        "blocks: no room for a replica", "task: slow",
+        "blocks: no room for a replica", "blocks: replica stored late", "task: slow",
         "task: output cannot be written", "producer: acknowledgement lost",
         "disaster: job driver crashed", "disaster: job driver paused and replaced",
         "disaster: executor crashed", "disaster: receiver crashed",

@@ -19,7 +19,8 @@ WorkerProcess::WorkerProcess(Site* site, const std::string& host, std::string wo
     : site_(site) {
   config_.worker_id = std::move(worker_id);
   config_.incarnation = site->world.random.Next();
-  config_.address = site->world.Attach(host, "-daemon", this);
+  config_.address = host + ":daemon";
+  site->world.AttachAt(config_.address, this);
   config_.host = host;
   config_.driver_address = std::move(daemon_address);
   config_.slots = site->knobs.slots;
@@ -108,6 +109,7 @@ void WorkerProcess::Do(worker::SendCopy& command) {
   *copy.mutable_block() = command.info;
   copy.set_data(block->second.bytes);
   copy.set_last(true);
+  copy.set_incarnation(command.incarnation);
   site_->world.Send(address(), command.to, std::move(message));
 }
 
@@ -168,8 +170,13 @@ void WorkerProcess::AnswerFetch(const std::string& from, const proto::FetchBlock
 }
 
 void WorkerProcess::TakeCopy(const std::string& from, proto::BlockCopy& copy) {
-  After(site_->world.random.Between(50, 1'000), [this, from, copy = std::move(copy)] {
-    worker::CopyStored stored{from, copy.block(), true, ""};
+  int64_t delay = site_->world.random.Between(50, 1'000);
+  if (site_->Chance(site_->world.faults.block_store_slow)) {
+    site_->world.Count("blocks: replica stored late");
+    delay = site_->world.random.Between(10'000, 1'500'000);
+  }
+  After(delay, [this, from, copy = std::move(copy)] {
+    worker::CopyStored stored{from, copy.incarnation(), copy.block(), true, ""};
     if (site_->Chance(site_->world.faults.block_store_full)) {
       site_->world.Count("blocks: no room for a replica");
       stored.ok = false;

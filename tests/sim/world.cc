@@ -12,8 +12,18 @@ void World::Trace(const std::string& who, const std::string& text) {
 }
 
 void World::After(const std::string& owner, int64_t delay_us, std::function<void()> act) {
+  const uint64_t life = LifeAt(owner);
+  if (owner.empty() || life != 0) Enqueue(delay_us, {owner, life, std::move(act)});
+}
+
+void World::Enqueue(int64_t delay_us, Event event) {
   events_.emplace(std::make_pair(now_ + std::max<int64_t>(delay_us, 0), sequence_++),
-                  Event{owner, std::move(act)});
+                  std::move(event));
+}
+
+uint64_t World::LifeAt(const std::string& address) const {
+  const auto place = processes_.find(address);
+  return place == processes_.end() ? 0 : place->second.life;
 }
 
 bool World::Step(int64_t until) {
@@ -27,6 +37,7 @@ bool World::Step(int64_t until) {
   }
   const auto place = processes_.find(event.owner);
   if (place == processes_.end()) return true;
+  if (event.life != 0 && event.life != place->second.life) return true;
   if (place->second.paused) {
     place->second.waiting.push_back(std::move(event));
   } else {
@@ -37,8 +48,15 @@ bool World::Step(int64_t until) {
 
 std::string World::Attach(const std::string& host, const std::string& kind, Process* process) {
   std::string address = host + ":" + std::to_string(next_port_++) + kind;
-  processes_[address].process = process;
+  AttachAt(address, process);
   return address;
+}
+
+void World::AttachAt(const std::string& address, Process* process) {
+  processes_[address] = {process, next_life_++, false, {}};
+  std::erase_if(last_arrival_, [&](const auto& link) {  // new links, which wait for no old one
+    return link.first.first == address || link.first.second == address;
+  });
 }
 
 void World::Detach(const std::string& address) { processes_.erase(address); }
@@ -53,7 +71,7 @@ void World::Resume(const std::string& address) {
   if (place == processes_.end() || !place->second.paused) return;
   place->second.paused = false;
   for (Event& event : std::exchange(place->second.waiting, {})) {
-    After(event.owner, 0, std::move(event.act));
+    Enqueue(0, std::move(event));
   }
 }
 
@@ -127,10 +145,14 @@ void World::Send(const std::string& from, const std::string& to, proto::Envelope
 
 void World::Deliver(const std::string& from, const std::string& to, int64_t delay,
                     std::shared_ptr<const proto::Envelope> message) {
-  After(to, delay, [this, from, to, message = std::move(message)] {
+  const uint64_t sender = LifeAt(from);
+  auto arrive = [this, from, to, sender, message = std::move(message)] {
     if (!Reaches(HostOf(from), HostOf(to))) return;  // the cut came first
+    const uint64_t now_there = LifeAt(from);
+    if (now_there != 0 && now_there != sender) Count("network: message of a former life");
     processes_.at(to).process->OnMessage(from, *message);
-  });
+  };
+  Enqueue(delay, {to, 0, std::move(arrive)});
 }
 
 void World::ResetLinks(const std::string& host) {

@@ -15,7 +15,7 @@
 
 namespace sluice::sim {
 
-// One life of a process. Its address is never used again.
+// One life of a process. Another one may begin at its address when it has ended.
 class Process {
  public:
   virtual ~Process() = default;
@@ -38,13 +38,16 @@ class World {
   void Trace(const std::string& who, const std::string& text);
 
   // ---- time. `owner` is the address of a process, or empty for the world itself: what a dead
-  // process wanted to do is not done, what a paused one wants is done when it goes on.
+  // process wanted to do is not done, also where another one is at its address by then, what a
+  // paused one wants is done when it goes on.
   void After(const std::string& owner, int64_t delay_us, std::function<void()> act);
   // The next event, if there is one before `until`.
   bool Step(int64_t until);
 
-  // ---- processes
+  // ---- processes. Where each life has a port of its own: Attach; at an address that nobody has,
+  // as a daemon that is started again on its port: AttachAt.
   std::string Attach(const std::string& host, const std::string& kind, Process* process);
+  void AttachAt(const std::string& address, Process* process);
   void Detach(const std::string& address);
   bool alive(const std::string& address) const { return processes_.contains(address); }
   bool paused(const std::string& address) const {
@@ -79,13 +82,17 @@ class World {
  private:
   struct Event {
     std::string owner;
+    uint64_t life = 0;  // of the owner; 0: of whichever process is there then
     std::function<void()> act;
   };
   struct Place {
     Process* process = nullptr;
+    uint64_t life = 0;
     bool paused = false;
     std::vector<Event> waiting;
   };
+  void Enqueue(int64_t delay_us, Event event);
+  uint64_t LifeAt(const std::string& address) const;  // 0: nobody is there
   void Deliver(const std::string& from, const std::string& to, int64_t delay,
                std::shared_ptr<const proto::Envelope> message);
   void TellDown(const std::string& whom, const std::string& address, bool refused, int64_t delay);
@@ -95,6 +102,7 @@ class World {
   std::map<std::pair<int64_t, uint64_t>, Event> events_;
   std::map<std::string, Place> processes_;
   uint64_t next_port_ = 1;
+  uint64_t next_life_ = 1;
   std::set<std::string> down_;
   std::set<std::pair<std::string, std::string>> cuts_;
   std::map<std::pair<std::string, std::string>, int64_t> last_arrival_;  // keeps links in order

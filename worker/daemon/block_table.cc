@@ -86,7 +86,7 @@ void BlockTable::CopyTo(MonotonicTime now, Block& block,
   ++under_way.copies;
   under_way.bytes += block.info.bytes();
   block.copying = Copying{peer.worker_id(), peer.incarnation(), peer.address(), now};
-  out.push_back(worker::SendCopy{block.info, peer.address()});
+  out.push_back(worker::SendCopy{block.info, peer.address(), config_.incarnation});
 }
 
 void BlockTable::Replicate(MonotonicTime now, const BlockKey& key, worker::Commands& out) {
@@ -182,7 +182,9 @@ void BlockTable::OnCopied(MonotonicTime now, const std::string& from,
     const auto held = block.holders.find(message.worker_id());
     const bool counts = held != block.holders.end() && held->second == message.incarnation();
     if (counts) block.holders.erase(held);
-    if (block.copy_from == from) block.copy_from.clear();
+    if (block.copy_from == from && block.copy_from_incarnation == message.incarnation()) {
+      block.copy_from.clear();
+    }
   }
   // One that was given up on may have taken its copy all the same.
   const bool known = job != nullptr && job->Has(message.worker_id(), message.incarnation());
@@ -227,9 +229,7 @@ void BlockTable::OnCopyStored(const worker::CopyStored& event, worker::Commands&
       block.stage = Stage::kHeld;
       block.holders = HeldHere();
       block.copy_from = event.from;
-      const WorkerJob* job = JobOf(key);
-      const auto* member = job == nullptr ? nullptr : job->MemberAt(event.from);
-      if (member != nullptr) block.copy_from_incarnation = member->incarnation();
+      block.copy_from_incarnation = event.incarnation;
     }
   } else {
     reply->set_error(event.error);
@@ -256,7 +256,7 @@ void BlockTable::OnLinkReset(MonotonicTime now, const std::string& address,
     const WorkerJob* job = JobOf(key);
     if (block.copying.has_value() && block.copying->address == address) {
       block.copying->sent = now;
-      out.push_back(worker::SendCopy{block.info, address});
+      out.push_back(worker::SendCopy{block.info, address, config_.incarnation});
     } else if (job != nullptr && job->driver == address && block.stage == Stage::kAnnounced) {
       Announce(now, *job, block, out);
     }

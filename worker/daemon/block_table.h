@@ -112,7 +112,7 @@ class BlockTable {
     Stage stage = Stage::kReplicating;
     std::optional<ExecutorKey> receiver;  // sealed here by it
     std::string copy_from;                // address of the daemon that sent it
-    uint64_t copy_from_incarnation = 0;   // of that daemon, 0: not known
+    uint64_t copy_from_incarnation = 0;   // of that daemon
     bool sender_may_lack = false;         // there was another job driver since it sent it
     // By worker id, this one included, the incarnation of the daemon that has it; none: it was
     // never sealed, or cannot be read.

@@ -52,12 +52,8 @@ void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Com
       EndCopy(block);
     }
     if (block.stage < Stage::kAnnounced) touched.push_back(it->first);
-    if (block.stage != Stage::kHeld) continue;
-    if (const auto* origin = OriginOf(session, block)) {
-      block.copy_from_incarnation = origin->incarnation();
-    } else if (!block.info.reliable()) {
-      adopted.push_back(it->first);
-    }
+    const bool adopts = block.stage == Stage::kHeld && !block.info.reliable();
+    if (adopts && OriginOf(session, block) == nullptr) adopted.push_back(it->first);
   }
   for (const BlockKey& key : adopted) Adopt(now, key, out);
   for (const BlockKey& key : touched) {
@@ -69,9 +65,8 @@ void BlockTable::OnMembers(MonotonicTime now, uint64_t job_instance, worker::Com
 const proto::ClusterMembers::Member* BlockTable::OriginOf(const WorkerJob& job,
                                                           const Block& block) const {
   const auto* member = job.MemberAt(block.copy_from);
-  const bool another = member != nullptr && block.copy_from_incarnation != 0 &&
-                       block.copy_from_incarnation != member->incarnation();
-  return another ? nullptr : member;
+  const bool same = member != nullptr && member->incarnation() == block.copy_from_incarnation;
+  return same ? member : nullptr;
 }
 
 void BlockTable::OnCopyUnreadable(MonotonicTime now, const worker::CopyUnreadable& event,

@@ -23,6 +23,7 @@ void SendChunks(Transport* transport, const worker::SendCopy& command, std::stri
     copy->set_data(chunk.data(), chunk.size());
     at += chunk.size();
     copy->set_last(at == bytes.size());
+    copy->set_incarnation(command.incarnation);
     transport->Send(command.to, std::move(message));
   } while (at < bytes.size());
 }
@@ -117,7 +118,7 @@ void DataPlane::OnCopy(const std::string& from, proto::BlockCopy& copy) {
       incoming_bytes_ -= found->second.bytes.size();
       incoming_.erase(found);
     }
-    if (copy.last()) return Take(from, copy.block(), copy.data());
+    if (copy.last()) return Take(from, copy.incarnation(), copy.block(), copy.data());
     found = incoming_.emplace(where, Incoming{copy.block(), ""}).first;
     found->second.bytes.reserve(std::min(copy.block().bytes(), kReservedMax));
   }
@@ -128,7 +129,8 @@ void DataPlane::OnCopy(const std::string& from, proto::BlockCopy& copy) {
                     incoming.info.bytes() <= kBlockBytesMax &&
                     incoming_bytes_ + copy.data().size() <= kIncomingMax;
   if (!fits) {
-    emit_(worker::CopyStored{from, incoming.info, false, "a copy came in the wrong pieces"});
+    emit_(worker::CopyStored{from, copy.incarnation(), incoming.info, false,
+                             "a copy came in the wrong pieces"});
     incoming_bytes_ -= incoming.bytes.size();
     incoming_.erase(found);
     return;
@@ -139,11 +141,11 @@ void DataPlane::OnCopy(const std::string& from, proto::BlockCopy& copy) {
   const Incoming whole = std::move(incoming);
   incoming_bytes_ -= whole.bytes.size();
   incoming_.erase(found);
-  Take(from, whole.info, whole.bytes);
+  Take(from, copy.incarnation(), whole.info, whole.bytes);
 }
 
-void DataPlane::Take(const std::string& from, const proto::BlockInfo& info,
-                     std::string_view bytes) {
+void DataPlane::Take(const std::string& from, uint64_t incarnation,
+                     const proto::BlockInfo& info, std::string_view bytes) {
   absl::Status stored = absl::OkStatus();
   if (bytes.size() != info.bytes()) {
     stored = absl::DataLossError("a copy has the wrong size");
@@ -151,7 +153,7 @@ void DataPlane::Take(const std::string& from, const proto::BlockInfo& info,
     stored = store_->PutCopy(KeyOf(info.name()), bytes, info.crc32c());
   }
   if (absl::IsAlreadyExists(stored)) stored = absl::OkStatus();
-  emit_(worker::CopyStored{from, info, stored.ok(), std::string(Message(stored))});
+  emit_(worker::CopyStored{from, incarnation, info, stored.ok(), std::string(Message(stored))});
 }
 
 void DataPlane::OnFetch(const std::string& from, const proto::FetchBlock& fetch) {

@@ -45,7 +45,8 @@ class DataPlane {
     std::string bytes;
   };
   void OnCopy(const std::string& from, proto::BlockCopy& copy);
-  void Take(const std::string& from, const proto::BlockInfo& info, std::string_view bytes);
+  void Take(const std::string& from, uint64_t incarnation, const proto::BlockInfo& info,
+            std::string_view bytes);
   void OnFetch(const std::string& from, const proto::FetchBlock& fetch);
 
   BlockStore* const store_;

@@ -242,7 +242,7 @@ TEST_F(WorkerCoreTest, ACopyOfADeadPeersUnreliableBlockIsAnnouncedByItsHolder) {
   Session(1, kThree);
   proto::BlockInfo info;
   *info.mutable_name() = NameOf(Key(1));
-  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Step(worker::CopyStored{"w3:1", 1, info, true, ""});
   EXPECT_EQ(Done().back(), "copied to w3:1");
   Session(1, kThree);
   for (const auto& word : Done()) EXPECT_FALSE(word.starts_with("copy")) << word;

@@ -289,7 +289,7 @@ TEST_F(WorkerCoreTest, TheEndOfAJobDropsAllOfIt) {
   EXPECT_EQ(Done(), (Words{"kill 1", "drop job"}));
   proto::BlockInfo info;
   *info.mutable_name() = NameOf(Key(9));
-  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Step(worker::CopyStored{"w3:1", 1, info, true, ""});
   EXPECT_EQ(Done(), (Words{"drop 9", "not copied to w3:1"}));
 }
 

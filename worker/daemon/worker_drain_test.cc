@@ -56,9 +56,21 @@ TEST_F(WorkerCoreTest, ADrainCountsOnNoPeerThatWasStartedAnew) {
   proto::BlockInfo info;
   *info.mutable_name() = NameOf(Key(1));
   info.set_reliable(true);
-  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Step(worker::CopyStored{"w3:1", 1, info, true, ""});
   Step(worker::DrainRequested{now_ + 30'000 * kMs});
   Session(1, {{"w1", "h1", 1, true}, {"w2", "h1"}, {"w3", "h3", /*incarnation=*/2}});
+  After(20);
+  EXPECT_EQ(Done().back(), "copy 1 to w3:1");
+}
+
+// It was listed before the disk had what its former life had sent.
+TEST_F(WorkerCoreTest, ADrainCountsOnNoPeerThatWasStartedAnewWhileItsCopyCame) {
+  Session(1, {{"w1", "h1", 1, true}, {"w2", "h1"}, {"w3", "h3", /*incarnation=*/2}});
+  proto::BlockInfo info;
+  *info.mutable_name() = NameOf(Key(1));
+  info.set_reliable(true);
+  Step(worker::CopyStored{"w3:1", 1, info, true, ""});
+  Step(worker::DrainRequested{now_ + 30'000 * kMs});
   After(20);
   EXPECT_EQ(Done().back(), "copy 1 to w3:1");
 }
@@ -72,7 +84,7 @@ TEST_F(WorkerCoreTest, ADrainCountsOnNoWordFromUnderAFormerJobDriver) {
   proto::BlockInfo info;
   *info.mutable_name() = NameOf(Key(2));
   info.set_reliable(true);
-  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Step(worker::CopyStored{"w3:1", 1, info, true, ""});
   Session(2, kFirstDrains);
   Step(worker::DrainRequested{now_ + 30'000 * kMs});
   Step(worker::ProcessReaped{{kJob, 1, 1}, "exit 0", false, {}, {}});
@@ -87,7 +99,7 @@ TEST_F(WorkerCoreTest, ADrainCountsOnNoCopyThatWasFoundDamaged) {
   proto::BlockInfo info;
   *info.mutable_name() = NameOf(Key(1));
   info.set_reliable(true);
-  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Step(worker::CopyStored{"w3:1", 1, info, true, ""});
   Copied("w3", 1, /*ok=*/false);
   Step(worker::DrainRequested{now_ + 30'000 * kMs});
   After(20);
@@ -98,7 +110,7 @@ TEST_F(WorkerCoreTest, ACopyFromAPeerThatDrainsAsWellIsHandedOn) {
   Session(1, kThree);
   proto::BlockInfo info;
   *info.mutable_name() = NameOf(Key(1));
-  Step(worker::CopyStored{"w3:1", info, true, ""});
+  Step(worker::CopyStored{"w3:1", 1, info, true, ""});
   Step(worker::DrainRequested{now_ + 30'000 * kMs});
   Session(1, kTwoDrain);
   After(20);

@@ -73,6 +73,7 @@ struct SliceStored {
 // A peer's block has come whole, and was stored or not.
 struct CopyStored {
   std::string from;
+  uint64_t incarnation = 0;  // of the daemon that sent it
   proto::BlockInfo info;
   bool ok = false;
   std::string error;
@@ -140,6 +141,7 @@ struct StoreSlice {
 struct SendCopy {
   proto::BlockInfo info;
   std::string to;
+  uint64_t incarnation = 0;  // this daemon's
 };
 // Write a block to the checkpoint store there. A block is named once at a time.
 struct LogBlock {
