@@ -190,8 +190,25 @@ void ExecutorTable::Stop(MonotonicTime now, const ExecutorKey& key, const std::s
   if (executor.state == Executor::State::kEnding && !at_once) return;
   executor.state = Executor::State::kEnding;
   if (executor.end_cause.empty()) executor.end_cause = cause;
+  if (at_once) return Kill(now, key, executor, out);
   executor.kill_at = now + kEndGraceUs;
-  out.push_back(worker::EndProcess{key, at_once});
+  out.push_back(worker::EndProcess{key, false});
+}
+
+void ExecutorTable::Kill(MonotonicTime now, const ExecutorKey& key, Executor& executor,
+                         worker::Commands& out) {
+  executor.kill_at = now + kEndGraceUs;
+  if (executor.killed == 0) executor.killed = now;
+  out.push_back(worker::EndProcess{key, true});
+  const int64_t patience = std::max(LeaseUs(key.job_instance), kEndGraceUs);
+  if (executor.given_up || executor.receives() || now - executor.killed < patience) return;
+  executor.given_up = true;
+  proto::ExecutorExited message;
+  message.set_job_instance(key.job_instance);
+  message.set_epoch(key.epoch);
+  message.set_executor(key.executor);
+  message.set_cause(executor.end_cause + "; SIGKILL does not end it, as where a disk hangs");
+  TellExited(now, std::move(message), out);
 }
 
 void ExecutorTable::StopOldTasks(MonotonicTime now, uint64_t job_instance, uint64_t epoch,
@@ -241,11 +258,9 @@ void ExecutorTable::Tick(MonotonicTime now, worker::Commands& out) {
       executor.state = State::kEnding;
       executor.end_cause = silent ? "silent for a lease" : "did not attach after its start";
       executor.hung = !silent;
-      executor.kill_at = now + kEndGraceUs;
-      out.push_back(worker::EndProcess{key, true});
+      Kill(now, key, executor, out);
     } else if (executor.state == State::kEnding && now >= executor.kill_at) {
-      executor.kill_at = now + kEndGraceUs;
-      out.push_back(worker::EndProcess{key, true});
+      Kill(now, key, executor, out);
     }
   }
   for (auto& [key, exited] : exited_) {

@@ -30,7 +30,9 @@ class ExecutorTable {
     std::string end_cause;      // why this daemon ends it
     MonotonicTime heard = 0;
     MonotonicTime kill_at = 0;  // kEnding: SIGKILL then
+    MonotonicTime killed = 0;   // by SIGKILL for the first time; 0: not yet
     bool hung = false;          // it is ended because it never attached
+    bool given_up = false;      // the job driver was told that it is gone, and it is still there
 
     bool receives() const { return request.role() == "receivers"; }
     bool attached() const { return !address.empty(); }
@@ -52,7 +54,9 @@ class ExecutorTable {
   // nobody asked for is not taken in.
   void OnAttach(MonotonicTime now, const std::string& from, const proto::ExecutorAttach& message);
   void OnHeardFrom(MonotonicTime now, const std::string& address);
-  // It exists no more, and the job driver is told why.
+  // It exists no more, and the job driver is told why. Of one that runs tasks and that SIGKILL does
+  // not end, because the kernel waits for a disk in its name, it is told so after a while: none of
+  // its code runs any more.
   void OnReaped(MonotonicTime now, const worker::ProcessReaped& event, worker::Commands& out);
 
   void Stop(MonotonicTime now, const ExecutorKey& key, const std::string& cause, bool at_once,
@@ -89,6 +93,7 @@ class ExecutorTable {
   };
   void TellExited(MonotonicTime now, proto::ExecutorExited message, worker::Commands& out);
   void SendExited(const Exited& exited, worker::Commands& out) const;
+  void Kill(MonotonicTime now, const ExecutorKey& key, Executor& executor, worker::Commands& out);
   // `refused`: it never will.
   void CouldNotStart(MonotonicTime now, const ExecutorKey& key, const std::string& cause,
                      bool refused, worker::Commands& out);

@@ -90,41 +90,6 @@ TEST_F(WorkerCoreTest, ASessionThatWasOvertakenDoesNotTakeANewPeerAway) {
   EXPECT_EQ(core_.jobs().at(kJob).members.workers_size(), 1);
 }
 
-TEST_F(WorkerCoreTest, ASilentExecutorIsEndedButNotByALoopThatSlept) {
-  Session(1, kThree);
-  RunExecutor(2, "tasks");
-  After(20);
-  Done();
-  Beat(2);
-  now_ += 5'000 * kMs;  // nobody ran, this loop neither
-  Step(worker::Tick{});
-  for (const auto& word : Done()) EXPECT_NE(word, "kill 2");
-  After(900);
-  for (const auto& word : Done()) EXPECT_NE(word, "kill 2");
-  After(200);
-  const Words done = Done();
-  EXPECT_EQ(std::count(done.begin(), done.end(), "kill 2"), 1);
-  Step(worker::ProcessReaped{{kJob, 1, 2}, "signal 9", false, {}, {}});
-  EXPECT_EQ(Done(), (Words{"exited: silent for a lease", "forget 2"}));
-}
-
-// "worker list" showed it with pid 0 while it was started: who killed that killed himself.
-TEST_F(WorkerCoreTest, AnExecutorIsListedFromItsProcessOn) {
-  auto listed = [&] {
-    proto::WorkerHeartbeat beat;
-    core_.executors().AppendStatus(&beat);
-    return beat;
-  };
-  Session(1, kThree);
-  StartExecutor(2, "tasks");
-  Step(worker::BinaryReady{"d", "/bin/d", ""});
-  EXPECT_EQ(listed().executors_size(), 0);
-  Step(worker::ProcessStarted{{kJob, 1, 2}, 102, ""});
-  ASSERT_EQ(listed().executors_size(), 1);
-  EXPECT_EQ(listed().executors(0).pid(), 102);
-  EXPECT_EQ(listed().executors(0).job_instance(), kJob);
-}
-
 TEST_F(WorkerCoreTest, ABinaryThatCannotBeHadIsReportedUntilHeard) {
   Session(1, kThree);
   StartExecutor(3, "tasks");

@@ -1,0 +1,64 @@
+// Executors of a worker that fall silent, end, and do not end.
+#include "worker/daemon/worker_core_fixture.h"
+
+namespace sluice::core_test {
+namespace {
+
+TEST_F(WorkerCoreTest, ASilentExecutorIsEndedButNotByALoopThatSlept) {
+  Session(1, kThree);
+  RunExecutor(2, "tasks");
+  After(20);
+  Done();
+  Beat(2);
+  now_ += 5'000 * kMs;  // nobody ran, this loop neither
+  Step(worker::Tick{});
+  for (const auto& word : Done()) EXPECT_NE(word, "kill 2");
+  After(900);
+  for (const auto& word : Done()) EXPECT_NE(word, "kill 2");
+  After(200);
+  const Words done = Done();
+  EXPECT_EQ(std::count(done.begin(), done.end(), "kill 2"), 1);
+  Step(worker::ProcessReaped{{kJob, 1, 2}, "signal 9", false, {}, {}});
+  EXPECT_EQ(Done(), (Words{"exited: silent for a lease", "forget 2"}));
+}
+
+// A job waited for a disk of one node, for as long as that did not answer.
+TEST_F(WorkerCoreTest, AnExecutorThatTheKernelHoldsBackIsGoneForItsJob) {
+  Session(1, kThree);
+  RunExecutor(1, "receivers");
+  RunExecutor(2, "tasks");
+  After(1100);
+  Done();
+  After(1900);
+  for (const auto& word : Done()) EXPECT_NE(word.substr(0, 6), "exited");
+  After(200);
+  const Words done = Done();
+  EXPECT_EQ(std::count(done.begin(), done.end(), "kill 2"), 1);
+  EXPECT_EQ(std::count_if(done.begin(), done.end(),
+                          [](const std::string& word) { return word.substr(0, 6) == "exited"; }),
+            1) << "not the receiver, whose slices are not all known";
+  const std::string held_back = "; SIGKILL does not end it, as where a disk hangs";
+  EXPECT_EQ(std::count(done.begin(), done.end(), "exited: silent for a lease" + held_back), 1);
+  Step(worker::ProcessReaped{{kJob, 1, 2}, "signal 9", false, {}, {}});
+  EXPECT_EQ(Done(), (Words{"exited: silent for a lease", "forget 2"}));
+}
+
+// "worker list" showed it with pid 0 while it was started: who killed that killed himself.
+TEST_F(WorkerCoreTest, AnExecutorIsListedFromItsProcessOn) {
+  auto listed = [&] {
+    proto::WorkerHeartbeat beat;
+    core_.executors().AppendStatus(&beat);
+    return beat;
+  };
+  Session(1, kThree);
+  StartExecutor(2, "tasks");
+  Step(worker::BinaryReady{"d", "/bin/d", ""});
+  EXPECT_EQ(listed().executors_size(), 0);
+  Step(worker::ProcessStarted{{kJob, 1, 2}, 102, ""});
+  ASSERT_EQ(listed().executors_size(), 1);
+  EXPECT_EQ(listed().executors(0).pid(), 102);
+  EXPECT_EQ(listed().executors(0).job_instance(), kJob);
+}
+
+}  // namespace
+}  // namespace sluice::core_test
