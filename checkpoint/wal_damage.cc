@@ -49,8 +49,9 @@ std::optional<size_t> FirstBadRecord(std::string_view file) {
 std::string FindWalDamage(const std::string& directory) {
   std::vector<std::string> paths;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(directory, error)) {
-    if (entry.path().extension() == ".log") paths.push_back(entry.path());
+  fs::directory_iterator entry(directory, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (entry->path().extension() == ".log") paths.push_back(entry->path());
   }
   std::ranges::sort(paths);
   for (const std::string& path : paths) {

@@ -40,9 +40,11 @@ absl::StatusOr<std::unique_ptr<BinaryStore>> BinaryStore::Open(const std::string
   std::filesystem::create_directories(root, error);
   if (error) return absl::InternalError("cannot make folder: " + error.message() + ": " + root);
   chmod(root.c_str(), 0700);
-  for (const auto& entry : std::filesystem::directory_iterator(root, error)) {
-    bool left_over = entry.path().filename().string().rfind(kUploadPrefix, 0) == 0;
-    if (left_over) std::filesystem::remove(entry.path(), error);
+  std::filesystem::directory_iterator entry(root, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    std::error_code ignored;
+    bool left_over = entry->path().filename().string().rfind(kUploadPrefix, 0) == 0;
+    if (left_over) std::filesystem::remove(entry->path(), ignored);
   }
   return std::unique_ptr<BinaryStore>(new BinaryStore(root));
 }
@@ -64,10 +66,11 @@ size_t BinaryStore::Collect(const std::set<std::string>& needed) {
   std::lock_guard lock(mutex_);
   size_t removed = 0;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(root_, error)) {
-    const std::string name = entry.path().filename().string();
+  std::filesystem::directory_iterator entry(root_, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
     if (!IsDigest(name) || needed.contains(name) || held_.contains(name)) continue;
-    if (unlink(entry.path().c_str()) == 0) ++removed;
+    if (unlink(entry->path().c_str()) == 0) ++removed;
   }
   return removed;
 }

@@ -141,9 +141,10 @@ absl::StatusOr<std::string> DataFolder::MakeRun(const std::string& job,
                                                 const std::string& run) const {
   std::string folder = RunFolder(job, run);
   std::error_code error;
-  for (const auto& other : fs::directory_iterator(root_ + "/jobs/" + job, error)) {
+  fs::directory_iterator other(root_ + "/jobs/" + job, error);
+  for (; !error && other != fs::directory_iterator(); other.increment(error)) {
     std::error_code ignored;  // a leftover costs space only
-    if (other.path().filename() != run) fs::remove_all(other.path(), ignored);
+    if (other->path().filename() != run) fs::remove_all(other->path(), ignored);
   }
   error.clear();
   fs::create_directories(folder + "/work", error);

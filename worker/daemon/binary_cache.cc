@@ -73,8 +73,9 @@ absl::StatusOr<std::string> BinaryCache::Get(const std::string& digest) {
 
 void BinaryCache::Keep(const std::set<std::string>& digests) {
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
-    if (!digests.contains(entry.path().filename().string())) ::unlink(entry.path().c_str());
+  std::filesystem::directory_iterator entry(directory_, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (!digests.contains(entry->path().filename().string())) ::unlink(entry->path().c_str());
   }
 }
 
