@@ -1,8 +1,9 @@
 """Runs of tests/jobs/gate.cc: a job whose tasks can be held back, and what it must have counted."""
 import fcntl
 import os
+import threading
 
-from cluster import Failure, wait_until
+from cluster import Failure, Process, wait_until
 from outputs import latest
 
 
@@ -62,3 +63,38 @@ class GateJob:
         """A batch has been planned and waits for the gate."""
         wait_until(lambda: (self.cluster.job(self.name) or {}).get("waiting_batches", 0) > 0,
                    "a batch to wait for the gate")
+
+
+class Paced:
+    """A push client that is given thirty lines every tenth of a second, until it is ended. `lines`
+    are all that were given, numbered from `first` on."""
+
+    def __init__(self, cluster, job, producer="p", first=0):
+        self.over = threading.Event()
+        self.first, self.lines = first, []
+        reading, writing = os.pipe()
+        self.process = Process(f"push-{job}-{producer}", [
+            cluster.sluice, "push", f"--driver={cluster.address}", f"--job={job}",
+            "--stream=lines", f"--producer={producer}", "--batch=10"], cluster.folder,
+            stdin=reading)
+        os.close(reading)
+        cluster.workers[self.process.name] = self.process  # ended with the others
+        self.out = os.fdopen(writing, "w")
+        self.thread = threading.Thread(target=self.feed, daemon=True)
+        self.thread.start()
+
+    def feed(self):
+        while not self.over.wait(0.1):
+            more = gate_lines(self.first + len(self.lines), 30)
+            self.lines += more
+            self.out.writelines(line + "\n" for line in more)
+            self.out.flush()
+
+    def end(self):
+        """Returns when all that was given is acknowledged."""
+        self.over.set()
+        self.thread.join()
+        self.out.close()
+        if self.process.wait() != 0:
+            raise Failure(f"push ended with {self.process.popen.returncode}: "
+                          f"{self.process.tail()}")

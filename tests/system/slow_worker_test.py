@@ -7,43 +7,10 @@ to fail. Its worker beats, answers, and holds every batch up.
 """
 import os
 import sys
-import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, Process, wait_until  # noqa: E402
-from gate_job import GateJob, gate_lines  # noqa: E402
-from outputs import latest  # noqa: E402
-
-
-class Paced:
-    """A push client that is given thirty lines every tenth of a second, until it is ended."""
-
-    def __init__(self, cluster, lines):
-        self.over = threading.Event()
-        self.lines = lines
-        reading, writing = os.pipe()
-        self.process = Process("push", [
-            cluster.sluice, "push", f"--driver={cluster.address}", "--job=sums",
-            "--stream=lines", "--batch=10"], cluster.folder, stdin=reading)
-        os.close(reading)
-        self.out = os.fdopen(writing, "w")
-        self.thread = threading.Thread(target=self.feed, daemon=True)
-        self.thread.start()
-
-    def feed(self):
-        for first in range(0, len(self.lines), 30):
-            if self.over.wait(0.1):
-                return
-            self.out.writelines(line + "\n" for line in self.lines[first:first + 30])
-            self.out.flush()
-
-    def end(self):
-        """Returns when all that was given is acknowledged."""
-        self.over.set()
-        self.thread.join()
-        self.out.close()
-        if self.process.wait() != 0:
-            raise Failure(f"push ended with {self.process.popen.returncode}")
+from cluster import Cluster, Failure, wait_until  # noqa: E402
+from gate_job import GateJob, Paced  # noqa: E402
 
 
 def run(cluster, gate):
@@ -53,8 +20,7 @@ def run(cluster, gate):
     job = GateJob(cluster, "sums")
     job.submit(gate, "--push=lines", args=["--slow_ms=60"],
                conf=["partitions=3"])
-    lines = gate_lines(0, 60_000)
-    push = Paced(cluster, lines)
+    push = Paced(cluster, "sums")
     receiver = wait_until(lambda: cluster.executors("sums", "receivers"), "a receiver")[0][0]
     cluster.decided("sums", 30)
     if cluster.job("sums")["slow_workers"]:
@@ -73,8 +39,8 @@ def run(cluster, gate):
     code, _, said = cluster.run("job", "drain", "sums", "--deadline=50s", check=False)
     if code != 0:
         raise Failure(f"the drain ended with {code}: {said}")
-    job.expect_sums(lines[:sum_of_records(job)])
-    print(f"{slow} was found slow and drained; {sum_of_records(job)} records are exact")
+    job.expect_sums(push.lines)
+    print(f"{slow} was found slow and drained; {len(push.lines)} records are exact")
 
 
 def name_of(cluster, worker):
@@ -84,10 +50,6 @@ def name_of(cluster, worker):
 
 def state_of(cluster, worker):
     return next((row["state"] for row in cluster.worker_list() if row["id"] == worker), None)
-
-
-def sum_of_records(job):
-    return sum(int(row.split("(")[2].split(",")[0]) for row in latest(job.output, "sums"))
 
 
 if __name__ == "__main__":
