@@ -21,6 +21,7 @@
 #include "sluice/end_in_time.h"
 #include "sluice/job_store.h"
 #include "sluice/late_handler.h"
+#include "sluice/printing.h"
 
 namespace sluice {
 namespace {
@@ -245,7 +246,7 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   parts.overwrite = program.flags.overwrite;
   parts.random = RandomId;
   parts.listeners = program.context->listeners();
-  parts.print = [](const std::string& text) { std::cout << text << std::flush; };
+  parts.print = [](const std::string& text) { return PrintTo(STDOUT_FILENO, text); };
   absl::StatusOr<std::unique_ptr<JobDriver>> driver = JobDriver::Open(parts);
   if (!driver.ok()) return FromStatus(driver.status());
   const auto build_again = [&](const BuildSettings& settings) -> ExitStatus {

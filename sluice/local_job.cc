@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <iostream>
 #include <random>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "glog/logging.h"
 #include "sluice/driver_role.h"
 #include "sluice/job_settings.h"
+#include "sluice/printing.h"
 #include "worker/daemon/store_blocks.h"
 #include "sluice/state_backend.h"
 #include "worker/executor/s3_output_stager.h"
@@ -118,7 +118,7 @@ absl::Status LocalJob::Begin(const StreamingContext& given) {
   parts.clock = options_.clock;
   parts.print = options_.print;
   if (parts.print == nullptr) {
-    parts.print = [](const std::string& text) { std::cout << text << std::flush; };
+    parts.print = [](const std::string& text) { return PrintTo(STDOUT_FILENO, text); };
   }
   const StreamingContext* context = &given;
   RETURN_IF_ERROR(OpenDriver(std::move(parts), context));

@@ -31,7 +31,7 @@ struct LocalJobOptions {
   DriverStoreOptions store;
   bool overwrite = false;  // as JobDriverParts has it
   Config config;
-  std::function<void(const std::string&)> print;  // of Print; empty: standard output
+  std::function<absl::Status(const std::string&)> print;  // of Print; empty: standard output
   Clock* clock = &RealClock();                    // of the job driver: ticks follow it
   // Called by Start alone, when the job goes by constants of its log. Null: it is refused then.
   BuildWithConstants build_again;

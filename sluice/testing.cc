@@ -54,6 +54,7 @@ Outcome TestContext::State::Start() {
   local.print = [this](const std::string& text) {
     std::lock_guard lock(mutex);
     printed += text;
+    return absl::OkStatus();
   };
   ProgramFlags flags;
   // Whoever answers in real time must not be judged by a clock that jumps.

@@ -5,6 +5,7 @@
 
 #include "checkpoint/errors.h"
 #include "common/kill_point.h"
+#include "common/status.h"
 #include "driver/job/directory_listing.h"
 #include "checkpoint/received_objects.h"
 #include "driver/job/publication.h"
@@ -292,10 +293,13 @@ void JobDriver::AskValues(SourcesListed& listed) {
 void JobDriver::Publish(const PublishOutput& publish) {
   const Output& output = parts_.graph->outputs().at(publish.staged.output());
   if (WritesFiles(output.kind)) return Feed(files_.Publish(publish, output));
+  PublishDone done{publish.batch_ms, output.id, "", false};
   if (output.kind == OutputKind::kPrint) {
-    parts_.print(FormatPrinted(publish.batch_ms, publish.staged, output.print_limit));
+    const absl::Status printed =
+        parts_.print(FormatPrinted(publish.batch_ms, publish.staged, output.print_limit));
+    if (!printed.ok()) done.error = Message(printed);
   }
-  Feed(PublishDone{publish.batch_ms, output.id, "", false});
+  Feed(std::move(done));
 }
 
 void JobDriver::Foreach(const RunForeach& run) {

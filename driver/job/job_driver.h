@@ -28,7 +28,8 @@ struct JobDriverParts {
   LogStore* log_store = nullptr;
   ObjectStore* objects = nullptr;
   const StatePartCodec* codec = nullptr;
-  std::function<void(const std::string&)> print;  // of Print; called on one thread
+  // Of Print; called on one thread. What fails is tried again.
+  std::function<absl::Status(const std::string&)> print;
   internal::ListenerBus* listeners = nullptr;     // hears of batches and receivers; may be null
   std::function<uint64_t()> random;
   bool known_job = false;

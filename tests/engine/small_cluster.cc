@@ -29,7 +29,7 @@ SmallCluster::SmallCluster(const StreamingContext& context, SmallClusterOptions 
   parts.objects = &objects_;
   parts.codec = codec_.get();
   parts.random = [this] { return random_++; };
-  parts.print = [](const std::string&) {};
+  parts.print = [](const std::string&) { return absl::OkStatus(); };
   parts.clock = &clock_;
   auto opened = JobDriver::Open(parts);
   CHECK(opened.ok()) << opened.status();

@@ -1,7 +1,7 @@
 """A full disk under each data directory: nothing more is accepted, nothing acknowledged is lost,
 and work goes on by itself when there is space again.
 
-usage: full_disk_test.py SLUICE GATE
+usage: full_disk_test.py SLUICE GATE WORDCOUNT
 """
 import os
 import subprocess
@@ -10,6 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, Failure, Process, kill, wait_until  # noqa: E402
 from gate_job import GateJob, gate_lines  # noqa: E402
+from outputs import latest  # noqa: E402
 from small_disk import SmallDisk  # noqa: E402
 
 # Less than what RocksDB sets aside for its log at once: that would let it write on a full disk.
@@ -25,9 +26,10 @@ def expect(seen, wanted, what):
 
 
 class Cases:
-    def __init__(self, sluice, gate):
+    def __init__(self, sluice, gate, wordcount):
         self.sluice = sluice
         self.gate = gate
+        self.wordcount = wordcount
 
     def start(self, cluster, *flags):
         cluster.start_driver("--conf=worker_lease=1s")
@@ -106,9 +108,40 @@ class Cases:
             cluster.run("job", "drain", "spilled", "--deadline=30s")
             job.expect_sums(lines)
 
+    def printed(self):
+        """The disk on which a job driver's standard output is kept is full."""
+        size = os.path.getsize(self.wordcount) + LOG_ROOM
+        with Cluster(self.sluice) as cluster, SmallDisk(cluster.path("driver"), size) as disk:
+            self.start(cluster)
+            output = cluster.path("out")
+            os.makedirs(output)
+            cluster.submit(self.wordcount, "printed", ["--push=lines", "--print",
+                                                       f"--output={output}/totals"])
+            self.words(cluster, "early")
+            wait_until(lambda: "(early,1)" in cluster.run("job", "logs", "printed")[1],
+                       "the first words to be printed")
+            disk.fill()
+            for word in ("late", "later"):
+                self.words(cluster, word)
+                wait_until(lambda: f"({word},1)" in latest(output, "totals"), "the totals")
+            wait_until(lambda: "standard output" in cluster.job("printed")["output_problem"],
+                       "the status to say that nothing can be printed")
+            disk.free()
+            wait_until(lambda: "(later,1)" in cluster.run("job", "logs", "printed")[1],
+                       "the last words to be printed")
+            expect("(late,1)" in cluster.run("job", "logs", "printed")[1], True,
+                   "what could not be printed is printed when there is space")
+            cluster.run("job", "drain", "printed", "--deadline=30s")
+
+    @staticmethod
+    def words(cluster, word):
+        if cluster.push("printed", "lines", [word], producer=word).wait() != 0:
+            raise Failure(f"the push of {word} failed")
+
 
 def main():
-    cases = Cases(*(os.path.abspath(p) for p in sys.argv[1:3]))
+    cases = Cases(*(os.path.abspath(p) for p in sys.argv[1:4]))
+    cases.printed()
     cases.log_disk("checkpoint", checkpoint=True)
     cases.log_disk("driver", checkpoint=False)
     cases.spill_disk()
