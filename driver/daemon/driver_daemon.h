@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -75,11 +76,12 @@ class DriverDaemon : private Transport::Handler {
   std::shared_ptr<const View> AwaitNewer(uint64_t version, int64_t milliseconds) const;
   bool ending() const;
   bool ready() const;
-  // False while another leads, or nobody.
+  // False while another leads, or nobody, or another may by now: its store does not answer.
   bool leads() const;
   struct Leader {
     bool self = false;
     std::string address;  // empty: not known
+    MonotonicTime sure_until = std::numeric_limits<MonotonicTime>::max();
   };
   Leader leader() const;
   // The same, looked up in the store where the lease is over: of a daemon that has just woken up.

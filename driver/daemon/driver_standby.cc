@@ -85,6 +85,7 @@ void DriverDaemon::ShowLeader() {
   Leader leader;
   leader.self = core_ != nullptr;
   leader.address = leader.self ? transport_->address() : seat_->leader();
+  leader.sure_until = seat_->sure_until();
   std::lock_guard lock(mutex_);
   const bool news = leader.self != leader_.self || leader.address != leader_.address;
   if (news && !leader.self && !leader.address.empty()) {
@@ -105,7 +106,10 @@ DriverDaemon::Leader DriverDaemon::AskLeader() {
   return leader();
 }
 
-bool DriverDaemon::leads() const { return leader().self; }
+bool DriverDaemon::leads() const {
+  const Leader now = leader();
+  return now.self && RealClock().MonotonicUs() < now.sure_until;
+}
 
 void DriverDaemon::TellWhoLeads(const std::string& to) {
   const std::string& leader = seat_->leader();

@@ -46,6 +46,7 @@ class LeaderSeat {
   News Turn();
   bool leads() const { return core_.leads(); }
   bool Sure() const { return core_.Sure(options_.now()); }
+  MonotonicTime sure_until() const { return core_.sure_until(); }
 
   // Durable, and in nobody else's place, when it returns OK. After any other status it may yet
   // become so. Only while it leads.

@@ -87,6 +87,7 @@ class Core {
   // Whether no other can have taken over by now, as far as clocks run at about the same speed. What
   // keeps the table whole is the log, not this.
   bool Sure(MonotonicTime now) const { return leads() && now < sure_until_; }
+  MonotonicTime sure_until() const { return sure_until_; }
   uint64_t epoch() const { return epoch_; }             // the highest that was seen
   const std::string& leader() const { return leader_; }  // its address, as far as it is known
   MonotonicTime patience() const { return options_.lease_us + renew_us(); }

@@ -1,4 +1,4 @@
-"""A real etcd of one member on loopback, for whole-system tests."""
+"""A real etcd for whole-system tests: one member on loopback, or several on hosts of their own."""
 import json
 import os
 import socket
@@ -14,14 +14,28 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def etcd_program():
+    found = subprocess.run(["tests/etcd_server.sh"], text=True, stdout=subprocess.PIPE)
+    if found.returncode != 0:
+        raise Failure("no etcd is installed")
+    return found.stdout.strip()
+
+
+def start_etcd(folder, name, client, peer, members, netns=None):
+    """One member; `members` are the URLs for peers of all, by name."""
+    return Process(name, [
+        etcd_program(), "--data-dir", os.path.join(folder, name), "--name", name,
+        "--listen-client-urls", client, "--advertise-client-urls", client,
+        "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+        "--initial-cluster", ",".join(f"{each}={url}" for each, url in members.items()),
+        "--logger", "zap", "--log-level", "error"], folder, netns=netns)
+
+
 class EtcdServer:
     """What is put outlives the process."""
 
     def __init__(self, folder):
-        found = subprocess.run(["tests/etcd_server.sh"], text=True, stdout=subprocess.PIPE)
-        if found.returncode != 0:
-            raise Failure("no etcd is installed")
-        self.program, self.folder = found.stdout.strip(), folder
+        self.folder = folder
         self.port, self.peers = free_port(), free_port()
         self.process = None
         self.start()
@@ -31,13 +45,9 @@ class EtcdServer:
         return f"127.0.0.1:{self.port}"
 
     def start(self):
-        client, peer = f"http://{self.endpoint}", f"http://127.0.0.1:{self.peers}"
-        self.process = Process("etcd", [
-            self.program, "--data-dir", os.path.join(self.folder, "etcd"), "--name", "one",
-            "--listen-client-urls", client, "--advertise-client-urls", client,
-            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", f"one={peer}", "--logger", "zap", "--log-level", "error"],
-            self.folder)
+        peer = f"http://127.0.0.1:{self.peers}"
+        self.process = start_etcd(self.folder, "etcd", f"http://{self.endpoint}", peer,
+                                  {"etcd": peer})
 
         def healthy():
             if self.process.popen.poll() is not None:
@@ -51,3 +61,26 @@ class EtcdServer:
 
     def stop(self):
         self.process.kill()
+
+
+class EtcdCluster:
+    """A member on each of these hosts of the network (network.py)."""
+
+    def __init__(self, folder, network, names):
+        self.network, self.names = network, names
+        peers = {name: f"http://{network.address(name)}:2380" for name in names}
+        self.members = {name: start_etcd(folder, name, f"http://{network.address(name)}:2379",
+                                         peers[name], peers, network.namespace(name))
+                        for name in names}
+        wait_until(lambda: all(self.healthy(name) for name in names), "etcd to be healthy")
+
+    def url(self, prefix):
+        endpoints = ",".join(f"{self.network.address(name)}:2379" for name in self.names)
+        return f"etcd://{endpoints}/{prefix}"
+
+    def healthy(self, name):
+        """As its own host sees it: it reaches a majority."""
+        asked = subprocess.run([*self.network.inside(name), "curl", "-s", "-m", "5",
+                                f"http://{self.network.address(name)}:2379/health"], text=True,
+                               capture_output=True)
+        return '"health":"true"' in asked.stdout
