@@ -1,9 +1,17 @@
-// A job whose state function dies of one key. Every record is "KEY ID"; totals are state.
+// A job whose state function dies of the key "poison", and takes ever more memory at the key
+// "leak". Every record is "KEY ID"; totals are state.
 #include <csignal>
+#include <string>
+#include <vector>
 
 #include "sluice/sluice.h"
 
 using namespace std::chrono_literals;
+
+void TakeAllMemory() {
+  static std::vector<std::string> taken;
+  for (;;) taken.emplace_back(size_t{16} << 20, 'x');
+}
 
 void BuildJob(sluice::StreamingContext& ssc) {
   const std::string output = ssc.args().Get("output");
@@ -17,6 +25,7 @@ void BuildJob(sluice::StreamingContext& ssc) {
                            std::optional<int64_t> total) -> std::optional<int64_t> {
                           for (const auto& [key, count] : records) {
                             if (key == "poison") raise(SIGSEGV);
+                            if (key == "leak") TakeAllMemory();
                           }
                           return total.value_or(0) + static_cast<int64_t>(records.size());
                         })
