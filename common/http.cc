@@ -10,14 +10,16 @@
 #include <thread>
 #include <utility>
 
+#include "common/http_connection.h"
+#include "common/http_threads.h"
 #include "common/status.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kRequestBodyMax = 4096;
-constexpr int kThreads = 4;
-constexpr int kIdleSeconds = 5;
+constexpr int kRequestsMax = 5;  // of one connection
+constexpr auto kAnswerTime = std::chrono::seconds(10);
 constexpr auto kListenAgain = std::chrono::milliseconds(100);
 
 bool IsSegment(const std::string& text) {
@@ -117,23 +119,63 @@ int GiveCertificate(SSL* connection, void* security) {
   return 1;
 }
 
-// `security` outlives the server.
-std::unique_ptr<httplib::Server> NewServer(Security* security) {
-  if (security->key_pem.empty()) return std::make_unique<httplib::Server>();
+using TlsContext = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
+
+// Null where certificate and key do not fit together. `security` outlives it.
+TlsContext NewTlsContext(Security* security) {
   const Pair start(TlsOf(*security));
-  auto server =
-      std::make_unique<httplib::SSLServer>(start.certificate.get(), start.key.get());
-  if (!server->is_valid()) return nullptr;
-  SSL_CTX_set_cert_cb(server->ssl_context(), &GiveCertificate, security);
-  return server;
+  TlsContext tls(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  SSL_CTX_set_min_proto_version(tls.get(), TLS1_2_VERSION);
+  SSL_CTX_set_options(tls.get(), SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+  if (SSL_CTX_use_certificate(tls.get(), start.certificate.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(tls.get(), start.key.get()) != 1) {
+    ERR_clear_error();
+    return TlsContext(nullptr, SSL_CTX_free);
+  }
+  SSL_CTX_set_cert_cb(tls.get(), &GiveCertificate, security);
+  return tls;
 }
+
+// The library's server, with connections that are bounded in time and in number.
+class Listener : public httplib::Server {
+ public:
+  // `tls` is null for a server without, and outlives this.
+  Listener(SSL_CTX* tls, std::chrono::milliseconds request_time)
+      : tls_(tls), request_time_(request_time) {
+    new_task_queue = [this] { return threads_ = new HttpThreads; };  // the library's, then
+  }
+  // Once bound. The library has five clients wait to be accepted, and the next try for seconds.
+  void LengthenQueue() { ::listen(svr_sock_, SOMAXCONN); }
+
+ private:
+  bool process_and_close_socket(socket_t socket) override {
+    HttpConnection connection(socket, tls_);
+    bool good = true;
+    bool closed = false;
+    for (int left = kRequestsMax; good && !closed && left > 0; --left) {
+      connection.Allow(request_time_);
+      threads_->Waits(&connection);
+      good = process_request(connection, left == 1, closed, [&](httplib::Request&) {
+        threads_->WaitsNoMore(&connection);
+        connection.Allow(kAnswerTime);
+      });
+      threads_->WaitsNoMore(&connection);
+    }
+    return good;
+  }
+
+  SSL_CTX* const tls_;
+  const std::chrono::milliseconds request_time_;
+  HttpThreads* threads_ = nullptr;  // of the present listen_after_bind
+};
 
 }  // namespace
 
 struct HttpServer::Impl {
   std::vector<HttpRoute> routes;
   Security security;
-  std::unique_ptr<httplib::Server> server;
+  TlsContext tls{nullptr, SSL_CTX_free};
+  std::unique_ptr<Listener> server;
   std::string host;
   int port = 0;
   std::atomic<bool> ending = false;
@@ -143,10 +185,12 @@ struct HttpServer::Impl {
   // The library closes its listener for good when it cannot accept, but for two reasons.
   void Serve() {
     bool bound = true;
+    server->LengthenQueue();
     while (!(bound && server->listen_after_bind()) && !ending) {
       LOG_IF(ERROR, bound) << "cannot accept for pages, listening anew: port=" << port;
       std::this_thread::sleep_for(kListenAgain);
       bound = server->bind_to_port(host, port);
+      if (bound) server->LengthenQueue();
     }
     over = true;
   }
@@ -162,16 +206,15 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(HttpOptions option
   Impl* impl = http->impl_.get();
   impl->routes = std::move(routes);
   impl->security = options.security;
-  impl->server = NewServer(&impl->security);
-  if (impl->server == nullptr) {
-    return absl::InvalidArgumentError("certificate and key do not fit together");
+  if (!impl->security.key_pem.empty()) {
+    impl->tls = NewTlsContext(&impl->security);
+    if (impl->tls == nullptr) {
+      return absl::InvalidArgumentError("certificate and key do not fit together");
+    }
   }
+  impl->server = std::make_unique<Listener>(impl->tls.get(), options.request_time);
   httplib::Server& server = *impl->server;
-  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
   server.set_payload_max_length(kRequestBodyMax);
-  server.set_read_timeout(kIdleSeconds);
-  server.set_write_timeout(kIdleSeconds);
-  server.set_keep_alive_timeout(kIdleSeconds);
   // The library's own options would let two servers share a port.
   server.set_socket_options([](socket_t socket) {
     const int on = 1;

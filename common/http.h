@@ -2,6 +2,7 @@
 // nothing else.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -53,10 +54,14 @@ struct HttpOptions {
   std::string host = "127.0.0.1";
   int port = 0;
   Security security = {};
+  // What a client may take to send a request whole; then its connection is closed.
+  std::chrono::milliseconds request_time{5000};
 };
 
-// Listens from Start to its end. Handlers are called on a few threads of its own, one call per
-// request, and must be thread-safe.
+// Listens from Start to its end. Handlers are called on some threads of its own, one call per
+// request, and must be thread-safe. Clients that send nothing, or slowly, keep no other from its
+// answer: connections are bounded in number, and the one that is without a request for longest
+// makes room for the next.
 class HttpServer {
  public:
   // Errors as GrpcTransport::Start: AlreadyExists, FailedPrecondition, InvalidArgument.

@@ -1,11 +1,15 @@
 #include "common/http.h"
 
 #include <httplib.h>
+#include <poll.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -211,6 +215,55 @@ TEST_F(HttpTest, ListensAnewWhenItCouldNotAcceptOnce) {
   ASSERT_EQ(shutdown(ListenerOf(port), SHUT_RD), 0);  // accept fails with EINVAL
   while (Status("/livez") != 200) {
   }
+}
+
+int Connect(const std::string& address) {
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(std::stoi(address.substr(address.find(':') + 1)));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  return fd;
+}
+
+TEST_F(HttpTest, ClientsThatSendNothingKeepNoOtherFromAPage) {
+  const TestPki pki = MakeTestPki();
+  for (const std::string scheme : {"http://", "https://"}) {
+    HttpOptions options;
+    options.request_time = std::chrono::hours(1);
+    if (scheme == "https://") {
+      options.security.cert_pem = pki.cert_pem;
+      options.security.key_pem = pki.key_pem;
+      options.security.ca_pem = pki.ca_pem;
+      options.security.cluster_token = kToken;
+    }
+    Start(options);
+    std::vector<int> silent;
+    for (int i = 0; i < 100; ++i) silent.push_back(Connect(server_->address()));
+    httplib::Client client(scheme + server_->address());
+    client.enable_server_certificate_verification(false);
+    auto result = client.Get("/livez");
+    EXPECT_TRUE(result && result->status == 200) << scheme;
+    for (const int fd : silent) close(fd);
+  }
+}
+
+// A byte now and then was enough to keep a thread for good.
+TEST_F(HttpTest, ARequestThatIsNotWholeInTimeIsNoLongerWaitedFor) {
+  HttpOptions options;
+  options.request_time = std::chrono::milliseconds(50);
+  Start(options);
+  const int fd = Connect(server_->address());
+  const std::string request = "GET /livez HTTP/1.1\r\nX: " + std::string(3000, 'x');
+  bool closed = false;
+  for (size_t sent = 0; sent < request.size() && !closed; ++sent) {
+    send(fd, request.data() + sent, 1, MSG_NOSIGNAL);
+    pollfd answer{fd, POLLIN, 0};
+    closed = poll(&answer, 1, 1) == 1;
+  }
+  EXPECT_TRUE(closed);
+  close(fd);
 }
 
 TEST_F(HttpTest, BindErrorsAreTyped) {
