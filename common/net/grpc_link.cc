@@ -16,16 +16,17 @@ constexpr int64_t kRetryUs = 10'000;
 
 // ---- any thread ---------------------------------------------------------------------------
 
-void OutLink::Send(proto::Envelope message) {
+bool OutLink::Send(proto::Envelope&& message) {
   const uint64_t bytes = message.ByteSizeLong();
   if (bytes > kMessageBytesMax) {
     // The peer would break the link at it, and again when it is sent again.
     LOG(ERROR) << "message not sent: it has " << bytes << " bytes and a peer takes "
                << kMessageBytesMax << ": kind=" << message.message_case() << " peer=" << address_;
-    return;
+    return true;
   }
   std::unique_lock lock(mutex_);
-  if (closing_ || overflowed_) return;
+  if (retired_) return false;
+  if (closing_ || overflowed_) return true;
   queued_bytes_ += bytes;
   queue_.push_back(std::make_shared<const proto::Envelope>(std::move(message)));
   if (queued_bytes_ > core_->options().queued_bytes_max && queue_.size() > 1) {
@@ -37,18 +38,27 @@ void OutLink::Send(proto::Envelope message) {
     lock.unlock();
     Open();
   }
+  return true;
 }
 
-void OutLink::Open() {
+bool OutLink::Open() {
   {
     std::lock_guard lock(mutex_);
-    if (active_ || closing_) return;
+    if (retired_) return false;
+    if (active_ || closing_) return true;
     active_ = true;
   }
   core_->loop().PostNow([self = shared_from_this()] {
     self->ArmTimer(self->core_->options().connect_us);
     self->Begin();
   });
+  return true;
+}
+
+bool OutLink::Retire() {
+  std::lock_guard lock(mutex_);
+  if (!active_ && queue_.empty()) retired_ = true;
+  return retired_;
 }
 
 void OutLink::Close(bool by_force) {
@@ -212,6 +222,7 @@ void OutLink::Down(bool refused) {
     queued_bytes_ = 0;
     active_ = overflowed_ = false;
   }
+  core_->Forget(address_);
   core_->OnPeerDown(address_, refused);
 }
 

@@ -50,6 +50,10 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
   void OnPeerDenied(const std::string& address, const std::string& why);
   void OnLinkReset(const std::string& address);
 
+  // The link is down, and unless it is in use again already, it is forgotten.
+  void Forget(const std::string& address);
+  size_t links();  // that are not forgotten
+
   // Flushes and ends all links; false when some call of gRPC did not end in time.
   bool Close(MonotonicTime deadline);
 
@@ -84,14 +88,18 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
   EventLoop loop_;
 };
 
-// The link towards one address. At most one attempt lives at a time, and at most one write is under
+// The link towards one address, until it is found down: then it retires, and the core makes a new
+// one for the next message. At most one attempt lives at a time, and at most one write is under
 // way. Attempts begin and are buried on the core's loop only; the queue is written by any thread.
 class OutLink : public std::enable_shared_from_this<OutLink> {
  public:
   OutLink(LinkCore* core, std::string address) : core_(core), address_(std::move(address)) {}
 
-  void Send(proto::Envelope message);  // any thread
-  void Open();                         // any thread: unless it is open or opening
+  // Any thread. False: it has retired, and has not looked at the message.
+  bool Send(proto::Envelope&& message);
+  bool Open();  // the same: opens it unless it is open or opening
+  // Any thread: false while it is in use.
+  bool Retire();
   // Takes no more messages. Ends the link: by force at once, else when all is written and taken.
   void Close(bool by_force);           // any thread
 
@@ -129,6 +137,7 @@ class OutLink : public std::enable_shared_from_this<OutLink> {
   bool active_ = false;       // from the first Send or Open until Down
   bool closing_ = false;
   bool overflowed_ = false;
+  bool retired_ = false;
   std::shared_ptr<Attempt> attempt_;
 
   // Loop only.

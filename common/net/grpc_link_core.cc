@@ -38,11 +38,28 @@ std::shared_ptr<OutLink> LinkCore::LinkTo(const std::string& address) {
 }
 
 void LinkCore::Send(const std::string& to, proto::Envelope message) {
-  if (auto link = LinkTo(to)) link->Send(std::move(message));
+  std::shared_ptr<OutLink> link;
+  do {
+    link = LinkTo(to);
+  } while (link != nullptr && !link->Send(std::move(message)));
 }
 
 void LinkCore::Probe(const std::string& from) {
-  if (auto link = LinkTo(from)) link->Open();
+  std::shared_ptr<OutLink> link;
+  do {
+    link = LinkTo(from);
+  } while (link != nullptr && !link->Open());
+}
+
+void LinkCore::Forget(const std::string& address) {
+  std::lock_guard lock(mutex_);
+  const auto found = links_.find(address);
+  if (found != links_.end() && found->second->Retire()) links_.erase(found);
+}
+
+size_t LinkCore::links() {
+  std::lock_guard lock(mutex_);
+  return links_.size();
 }
 
 bool LinkCore::Claim(const std::string& address, const std::string& job) {

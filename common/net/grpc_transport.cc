@@ -85,6 +85,8 @@ void GrpcTransport::Introduce(const std::string& address, const std::string& job
   core_->Introduce(address, job);
 }
 
+size_t GrpcTransport::links() const { return core_->links(); }
+
 void GrpcTransport::Shutdown(int64_t deadline_us) {
   if (server_ == nullptr) return;
   const MonotonicTime deadline = RealClock().MonotonicUs() + deadline_us;

@@ -52,6 +52,9 @@ class GrpcTransport : public Transport {
   // carries that job's token, and only that job's authority is believed there.
   void Introduce(const std::string& address, const std::string& job);
 
+  // Links towards peers: they are known until they are found down, and no longer.
+  size_t links() const;
+
   // Hands over what is queued to peers that take it, then ends all links and calls by force. Done
   // after little more than the deadline whatever others do; afterwards the handler is not called.
   // Not from inside the handler.

@@ -230,6 +230,22 @@ TEST(GrpcTransportTest, APeerThatTakesNothingOverflowsAndIsDown) {
   peer.Kill();
 }
 
+// Addresses of executors come and go as long as a job runs.
+TEST(GrpcTransportTest, LinksToPeersThatAreGoneAreForgotten) {
+  TestNode a;
+  size_t seen = 0;
+  for (uint32_t i = 0; i < 10; ++i) {
+    TestNode peer;
+    a.transport->Send(peer.address(), Beat(i));
+    peer.Await(1);
+    EXPECT_EQ(a.transport->links(), 1);
+    const std::string gone = peer.address();
+    peer.transport->Shutdown(1'000'000);
+    EXPECT_EQ(a.Await(++seen).back(), gone + " refused");
+    EXPECT_EQ(a.transport->links(), 0);
+  }
+}
+
 TEST(GrpcTransportTest, APortInUseIsAnError) {
   TestNode a;
   const int port = std::stoi(a.address().substr(a.address().rfind(':') + 1));

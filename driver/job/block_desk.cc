@@ -170,6 +170,12 @@ void BlockDesk::OnWorkerLost(const std::string& worker_id) {
   check_copies_ = true;
 }
 
+void BlockDesk::OnWorkerForgotten(const std::string& worker_id) {
+  releases_.OnWorkerLost(worker_id);
+  held_.erase(worker_id);
+  differs_since_.erase(worker_id);
+}
+
 // Its daemon announces again what a living receiver sealed. Of a dead one, what an unreliable
 // source sent is all there is and is added; what a reliable source sent was never acknowledged.
 void BlockDesk::OnReceiverDead(uint32_t stream, uint64_t incarnation) {

@@ -48,6 +48,7 @@ class BlockDesk {
   // A worker that holds more blocks than it should know of is asked which, after a while.
   void OnBeat(MonotonicTime now, const proto::LeaseBeat& beat);
   void OnWorkerLost(const std::string& worker_id);
+  void OnWorkerForgotten(const std::string& worker_id);
   void OnReceiverDead(uint32_t stream, uint64_t incarnation);
   void OnProducerQuery(const std::string& from, const proto::ProducerQuery& query,
                        std::vector<DriverCommand>& out);

@@ -359,6 +359,7 @@ void JobDriverCore::TakeNews(MonotonicTime now, const MembershipNews& news) {
     blocks_.OnWorkerLost(worker);
     out_.push_back(Say{Say::Level::kWarning, absl::StrCat("worker ", worker, " is lost")});
   }
+  for (const std::string& worker : news.forgotten_workers) blocks_.OnWorkerForgotten(worker);
   for (const auto& [stream, worker] : news.receivers_up) {
     out_.push_back(ReceiverNews{ReceiverNews::What::kStarted, stream, worker, ""});
   }

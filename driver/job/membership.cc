@@ -12,6 +12,7 @@ namespace {
 constexpr MonotonicTime kStartPatienceUs = 3'000'000;
 constexpr MonotonicTime kAskAgainUs = 1'000'000;
 constexpr int64_t kSessionPauseMaxUs = 60'000'000;
+constexpr int kForgetLeases = 24;  // of silence, of a worker that the driver daemon does not list
 constexpr MonotonicTime kBackoffFirstUs = 100'000;
 constexpr MonotonicTime kBackoffLastUs = 10'000'000;
 
@@ -167,6 +168,7 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
       SendBeat(now, worker, out);
     }
   }
+  ForgetWorkers(now, news);
   if (!receivers_stopped_) Resize(now, news, out);
   StartMissing(now, out);
   StartApart(now, out);
@@ -188,6 +190,31 @@ void Membership::LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipN
   for (const uint32_t id : gone) LoseExecutor(worker.heard, id, news);
   for (const uint32_t id : gone) AskToStop(worker, id);
   for (auto& [id, other] : workers_) other.session_due = !other.lost;
+}
+
+// Should it come back it is listed again, and says what it has.
+void Membership::ForgetWorkers(MonotonicTime now, MembershipNews& news) {
+  for (auto it = workers_.begin(); it != workers_.end();) {
+    const std::string id = it->first;
+    const WorkerEntry& worker = it->second;
+    const auto& listed = members_.workers();
+    const bool kept = !worker.lost || now - worker.heard <= kForgetLeases * options_.lease_us ||
+                      std::any_of(listed.begin(), listed.end(), [&](const auto& member) {
+                        return member.worker_id() == id;
+                      });
+    if (kept) {
+      ++it;
+      continue;
+    }
+    it = workers_.erase(it);
+    for (const char* role : {"/t", "/r", "/a"}) {
+      backoff_until_.erase(id + role);
+      backoff_.erase(id + role);
+      holds_.erase(id + role);
+      failed_starts_.erase(id + role);
+    }
+    news.forgotten_workers.push_back(id);
+  }
 }
 
 void Membership::LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news) {

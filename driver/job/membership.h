@@ -60,6 +60,7 @@ struct MembershipNews {
   // (stream, worker) of receivers that began to receive, or ended after they had.
   std::vector<std::pair<uint32_t, std::string>> receivers_up, receivers_down;
   std::vector<std::string> lost_workers;
+  std::vector<std::string> forgotten_workers;  // lost before, and for long
   std::vector<std::string> answered_workers;
   struct Refusal {
     uint32_t executor = 0;
@@ -167,6 +168,7 @@ class Membership {
                         std::vector<DriverCommand>& out);
   void NoteStart(const ExecutorEntry& executor, const proto::ExecutorExited& exited);
   void LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news);
+  void ForgetWorkers(MonotonicTime now, MembershipNews& news);
   void LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news);
   void SendSession(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);
   void SendBeat(MonotonicTime now, WorkerEntry& worker, std::vector<DriverCommand>& out);

@@ -21,14 +21,20 @@ constexpr uint32_t kStream = 4;
 class MembershipTest : public testing::Test {
  protected:
   MembershipTest() : members_(options_, kEpoch, {kStream}, [this] { return ++random_; }) {
-    proto::ClusterMembers listed;
-    auto& member = *listed.add_workers();
-    member.set_worker_id("w0");
-    member.set_address("w0");
-    member.set_incarnation(1);
-    member.set_slots(1);
-    members_.OnMembers(now_, listed, news_);
+    Listed(true);
     Pass(0);
+  }
+
+  void Listed(bool w0) {
+    proto::ClusterMembers listed;
+    if (w0) {
+      auto& member = *listed.add_workers();
+      member.set_worker_id("w0");
+      member.set_address("w0");
+      member.set_incarnation(1);
+      member.set_slots(1);
+    }
+    members_.OnMembers(now_, listed, news_);
   }
 
   void Pass(int64_t ms) {
@@ -216,6 +222,22 @@ TEST_F(MembershipTest, AnExecutorThatIsGivenUpIsAskedToEndForAWhileOnly) {
   }
   EXPECT_GT(given_up, 40u);
   EXPECT_LE(most, 3u);
+}
+
+TEST_F(MembershipTest, AWorkerThatIsAwayForLongAndNotListedIsForgottenUntilItIsListedAgain) {
+  Inventory();
+  const auto minutes_pass = [&] {
+    for (int i = 0; i < 300; ++i) Pass(500);
+  };
+  minutes_pass();
+  EXPECT_EQ(members_.workers().size(), 1u) << "the driver daemon knows it";
+  Listed(false);
+  minutes_pass();
+  EXPECT_TRUE(members_.workers().empty());
+  EXPECT_EQ(news_.forgotten_workers, std::vector<std::string>({"w0"}));
+  Listed(true);
+  Inventory();
+  EXPECT_TRUE(members_.WorkerServes("w0"));
 }
 
 TEST_F(MembershipTest, AReceiverIsUpWhenItsDaemonNamesItAndNotGoneBeforeItDoes) {
