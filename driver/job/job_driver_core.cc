@@ -65,6 +65,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       blame_(options_.task_max_failures, options_.bad_records_max),
       suspicions_(options_.lease_us),
       daemon_(options_.daemon_address) {
+  replay_answer_ = state_.letters().answer();
   if (recovered.manifest_ms != 0) {
     if (recovered.manifest_ms > state_.sealed_ms()) {
       proto::Entry entry;  // its driver died between the manifest and the entry

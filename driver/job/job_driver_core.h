@@ -132,6 +132,7 @@ class JobDriverCore {
   void OnReplay(const proto::ReplayLetters& replay);
   std::optional<uint32_t> StageOfLetter(const proto::Letter& letter) const;
   void SayLetters(const proto::Decided& decided);
+  void ReportLetters(proto::JobStatus& status) const;
   // Ticks and batches (batches.cc).
   void AdvanceTick(MonotonicTime now);
   bool TooFarFromCheckpoint() const;
@@ -169,8 +170,8 @@ class JobDriverCore {
   Checkpointer checkpointer_;
   InputKeeper keeper_;
   LetterKeeper letters_;
-  proto::ReplayAnswer replay_answer_;  // to the last wish,
-  uint64_t replay_sequence_ = 0;       // given when this entry is durable
+  proto::LettersReplayed::Answer replay_answer_;  // to the last wish, also of a former epoch,
+  uint64_t replay_sequence_ = 0;                  // given when this entry is durable
   ReceiverLosses losses_;
   SlowWorkers slow_workers_;
   ReceiverRates rates_;

@@ -342,12 +342,7 @@ proto::JobStatus JobDriverCore::Status() const {
   status.set_output_problem(publisher_.blocked().empty() ? roller_.blocked()
                                                          : publisher_.blocked());
   if (state_.kept_batches() > 0) status.set_kept_at(options_.objects + "/" + kKeptFolder);
-  status.set_letters(state_.letters().count());
-  status.set_replayed_letters(state_.letters().replayed());
-  if (state_.letters().count() > 0) {
-    status.set_letters_at(options_.objects + "/" + kLettersFolder);
-  }
-  if (log_.IsDurable(replay_sequence_)) *status.mutable_replay() = replay_answer_;
+  ReportLetters(status);
   for (const std::string& digest : former_binaries_) status.add_binaries(digest);
   status.set_lost_records(state_.lost_records());
   status.set_scheduling_delay_ms(scheduling_delay_ms_);

@@ -6,6 +6,7 @@ void LetterState::Restore(const proto::DriverState& kept) {
   count_ = kept.letters();
   for (const auto& name : kept.replayed()) replayed_.insert({name.batch_ms(), name.number()});
   waiting_.assign(kept.waiting_replays().begin(), kept.waiting_replays().end());
+  answer_ = kept.replay_answer();
 }
 
 void LetterState::Keep(proto::DriverState& kept) const {
@@ -16,11 +17,13 @@ void LetterState::Keep(proto::DriverState& kept) const {
     name.set_number(number);
   }
   kept.mutable_waiting_replays()->Assign(waiting_.begin(), waiting_.end());
+  if (answer_.request() != 0) *kept.mutable_replay_answer() = answer_;
 }
 
 void LetterState::Replayed(const proto::LettersReplayed& replayed) {
   for (const auto& name : replayed.letters()) replayed_.insert({name.batch_ms(), name.number()});
   waiting_.insert(waiting_.end(), replayed.records().begin(), replayed.records().end());
+  answer_ = replayed.answer();
 }
 
 void LetterState::Planned(const proto::Composition& composition) {

@@ -29,6 +29,8 @@ class LetterState {
   bool WasReplayed(const proto::Letter& letter) const {
     return replayed_.contains({letter.batch_ms(), letter.number()});
   }
+  // To the last wish of which something was taken.
+  const proto::LettersReplayed::Answer& answer() const { return answer_; }
   // In the order of the log.
   const std::vector<proto::LettersReplayed::Records>& waiting() const { return waiting_; }
   uint64_t waiting_bytes() const;
@@ -37,6 +39,7 @@ class LetterState {
   uint64_t count_ = 0;
   std::set<std::pair<int64_t, uint32_t>> replayed_;  // batch and number
   std::vector<proto::LettersReplayed::Records> waiting_;
+  proto::LettersReplayed::Answer answer_;
 };
 
 }  // namespace sluice

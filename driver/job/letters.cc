@@ -3,6 +3,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "checkpoint/checkpoint_store.h"
 #include "common/encoded_batch.h"
 #include "common/mutations.h"
 #include "driver/job/job_driver_core.h"
@@ -27,6 +28,20 @@ void JobDriverCore::SayLetters(const proto::Decided& decided) {
                    first.error())});
 }
 
+void JobDriverCore::ReportLetters(proto::JobStatus& status) const {
+  status.set_letters(state_.letters().count());
+  status.set_replayed_letters(state_.letters().replayed());
+  if (state_.letters().count() > 0) {
+    status.set_letters_at(options_.objects + "/" + kLettersFolder);
+  }
+  if (!log_.IsDurable(replay_sequence_)) return;
+  proto::ReplayAnswer& answer = *status.mutable_replay();
+  answer.set_request(replay_answer_.request());
+  answer.set_taken(replay_answer_.taken());
+  answer.set_before(replay_answer_.before());
+  answer.set_refused(replay_answer_.refused());
+}
+
 // Nothing for a letter whose records came over a shuffle, or of a source that is no more.
 std::optional<uint32_t> JobDriverCore::StageOfLetter(const proto::Letter& letter) const {
   if (letter.source_key().empty()) return std::nullopt;
@@ -42,7 +57,7 @@ std::optional<uint32_t> JobDriverCore::StageOfLetter(const proto::Letter& letter
 // taken before is not taken again, whoever asks. What would be too much for one batch is refused.
 void JobDriverCore::OnReplay(const proto::ReplayLetters& replay) {
   if (!begun_ || replay.request() == replay_answer_.request()) return;
-  proto::ReplayAnswer answer;
+  proto::LettersReplayed::Answer answer;
   answer.set_request(replay.request());
   proto::LettersReplayed taken;
   std::map<std::pair<uint32_t, uint32_t>, EncodedBatch> records;  // by stage and fixed size
@@ -75,7 +90,7 @@ void JobDriverCore::OnReplay(const proto::ReplayLetters& replay) {
     }
   }
   answer.set_taken(taken.letters_size());
-  replay_answer_ = std::move(answer);
+  replay_answer_ = answer;
   if (taken.letters_size() == 0) return;
   for (auto& [key, batch] : records) {
     auto& waiting = *taken.add_records();
@@ -83,6 +98,7 @@ void JobDriverCore::OnReplay(const proto::ReplayLetters& replay) {
     waiting.mutable_records()->set_records(batch.count());
     waiting.mutable_records()->set_batch(batch.Take());
   }
+  *taken.mutable_answer() = std::move(answer);
   proto::Entry entry;
   *entry.mutable_letters_replayed() = std::move(taken);
   replay_sequence_ = log_.Enqueue(std::move(entry));

@@ -88,15 +88,19 @@ absl::Status List(const Typed& typed, const Which& which) {
   return status;
 }
 
-// The wish is repeated until the job driver's answer to it is seen: it takes each letter once.
+// The wish is repeated until the job driver's answer to it is seen: it takes each letter once. That
+// driver may die meanwhile; the next one knows what the former one answered.
 absl::StatusOr<proto::ReplayAnswer> AskForReplay(Client& client, proto::ReplayRequest request) {
   std::optional<proto::ReplayAnswer> answer;
+  bool ended = false;
   for (int ask = 0; ask < kAsksMax && !answer.has_value(); ++ask) {
     ASSIGN_OR_RETURN(const proto::Outcome outcome, client.Replay(request));
-    if (outcome.exit_code() != 0) return absl::NotFoundError(outcome.message());
+    const bool refused = outcome.exit_code() != 0;
+    if (refused && (ask == 0 || ended)) return absl::NotFoundError(outcome.message());
     const auto asked = Clock::now();
     RETURN_IF_ERROR(client.Watch(request.name(), [&](const proto::JobInfo& job) {
       if (job.status().replay().request() == request.request()) answer = job.status().replay();
+      ended = job.ended();
       return answer.has_value() || Clock::now() - asked > kAskAgain;
     }));
   }
