@@ -2,6 +2,7 @@
 #include "worker/daemon/worker_core.h"
 
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 namespace sluice {
@@ -69,15 +70,20 @@ void WorkerCore::TickJobs(MonotonicTime now, worker::Commands& out) {
       job.next_beat = now + job.lease_us / 10;
       SendBeat(job, job.driver, out);
     }
-    if (!job.silent && now - job.heard > job.lease_us) {
-      job.silent = true;
-      out.push_back(worker::Say{"job driver is silent; blocks and receivers go on: " + job.name});
-    }
+    if (now - job.heard > job.lease_us) NoteSilent(job, out);
   }
+}
+
+void WorkerCore::NoteSilent(WorkerJob& job, worker::Commands& out) {
+  if (std::exchange(job.silent, true)) return;
+  out.push_back(worker::Say{"job driver is silent; blocks and receivers go on: " + job.name});
 }
 
 void WorkerCore::On(MonotonicTime now, worker::PeerDown& event, worker::Commands& out) {
   if (event.address == driver_.address()) driver_.OnDown(now, out);
+  for (auto& [instance, job] : jobs_) {  // refused: its process has ended
+    if (event.refused && job.epoch != 0 && job.driver == event.address) NoteSilent(job, out);
+  }
   blocks_.OnPeerDown(now, event.address, event.refused, out);
 }
 

@@ -72,10 +72,14 @@ class WorkerCore {
   void OnSealDone(const std::string& from, const proto::SealDone& done, worker::Commands& out);
 
   WorkerJob* FromDriver(const std::string& from, uint64_t job_instance);
+  // A job driver is known for that instance, at another address.
+  bool LedByAnother(const std::string& from, uint64_t job_instance) const;
+  bool IsMember(const std::string& address, uint64_t job_instance) const;
   void SendInventory(const WorkerJob& job, const std::string& to, worker::Commands& out) const;
   void SendBeat(const WorkerJob& job, const std::string& to, worker::Commands& out) const;
   void SettleSeals(worker::Commands& out);
   void ForgetDeadReceivers(worker::Commands& out);
+  static void NoteSilent(WorkerJob& job, worker::Commands& out);
   void TickJobs(MonotonicTime now, worker::Commands& out);
   void TickDrain(MonotonicTime now, worker::Commands& out);
   void RenewIfSlept(MonotonicTime now);

@@ -58,20 +58,33 @@ WorkerJob* WorkerCore::FromDriver(const std::string& from, uint64_t job_instance
   return known && found->second.driver == from ? &found->second : nullptr;
 }
 
+bool WorkerCore::LedByAnother(const std::string& from, uint64_t job_instance) const {
+  const auto found = jobs_.find(job_instance);
+  return found != jobs_.end() && found->second.epoch != 0 && found->second.driver != from;
+}
+
+bool WorkerCore::IsMember(const std::string& address, uint64_t job_instance) const {
+  const auto found = jobs_.find(job_instance);
+  return found != jobs_.end() && found->second.MemberAt(address) != nullptr;
+}
+
 void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
                                  worker::Commands& out) {
   using Kind = proto::Envelope;
   const proto::Envelope& message = event.message;
   const auto current = [&](uint64_t job_instance, uint64_t epoch) {
-    auto job = jobs_.find(job_instance);
-    return job != jobs_.end() && epoch >= job->second.epoch;
+    return jobs_.contains(job_instance) && epoch >= jobs_.at(job_instance).epoch;
   };
   switch (message.message_case()) {
     case Kind::kJobSession: return OnSession(now, message.job_session(), out);
     case Kind::kClusterMembers:
       return OnMembers(now, event.from, message.cluster_members(), out);
     case Kind::kLeaseBeat: return OnLeaseBeat(now, event.from, message.lease_beat(), out);
-    case Kind::kJobEnded: return OnJobEnded(now, message.job_ended(), out);
+    case Kind::kJobEnded:
+      if (!LedByAnother(event.from, message.job_ended().job_instance())) {
+        OnJobEnded(now, message.job_ended(), out);
+      }
+      return;
     case Kind::kStartExecutor:
       return executors_.OnStart(now, message.start_executor(),
                                 drain_deadline_ != 0 ? "the worker is draining" : "", out);
@@ -88,19 +101,23 @@ void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
       }
       return;
     case Kind::kReleaseBlocks:
-      if (current(message.release_blocks().job_instance(), message.release_blocks().epoch())) {
+      if (current(message.release_blocks().job_instance(), message.release_blocks().epoch()) &&
+          (!LedByAnother(event.from, message.release_blocks().job_instance()) ||
+           IsMember(event.from, message.release_blocks().job_instance()))) {
         OnRelease(now, event.from, message.release_blocks(), out);
       }
       return;
     case Kind::kReplicateBlock:
       if (current(message.replicate_block().name().job_instance(),
-                  message.replicate_block().epoch())) {
+                  message.replicate_block().epoch()) &&
+          !LedByAnother(event.from, message.replicate_block().name().job_instance())) {
         blocks_.OnReplicate(now, message.replicate_block(), out);
       }
       return;
     case Kind::kRestoreBlock:
       if (current(message.restore_block().block().name().job_instance(),
-                  message.restore_block().epoch())) {
+                  message.restore_block().epoch()) &&
+          !LedByAnother(event.from, message.restore_block().block().name().job_instance())) {
         blocks_.OnRestore(now, message.restore_block(), out);
       }
       return;
@@ -125,6 +142,14 @@ void WorkerCore::OnFromJobDriver(MonotonicTime now, worker::Received& event,
 
 void WorkerCore::OnSession(MonotonicTime now, const proto::JobSession& message,
                            worker::Commands& out) {
+  // Under another name a job goes on when the former one's driver is silent or has ended it.
+  const auto known = jobs_.find(message.job_instance());
+  if (known != jobs_.end() && known->second.epoch != 0 && !known->second.silent &&
+      known->second.name != message.job()) {
+    out.push_back(worker::Say{"session refused, another job leads this instance: job=" +
+                              message.job() + " leader=" + known->second.name});
+    return;
+  }
   // A job that ended may be taken up again from its checkpoint, under the same instance.
   blocks_.OnSession(message.job_instance(), message.epoch());
   if (message.epoch() == 0 || blocks_.Ended(message.job_instance())) return;
