@@ -243,9 +243,27 @@ absl::StatusOr<BlockStore::Reading> BlockStore::Read(const BlockKey& key) {
     ++counters_.read_copies;
   }
   // A file is whole as long as its block is not dropped, and then nobody needs it.
-  ASSIGN_OR_RETURN(std::string content, ReadSpillFile(PathOf(key), bytes, reading.crc32c_));
-  reading.own_ = std::make_unique<std::string>(std::move(content));
+  absl::StatusOr<std::string> content = ReadSpillFile(PathOf(key), bytes, reading.crc32c_);
+  RETURN_IF_ERROR(Judge(key, content.status()));
+  reading.own_ = std::make_unique<std::string>(*std::move(content));
   return reading;
+}
+
+absl::Status BlockStore::Judge(const BlockKey& key, const absl::Status& read) {
+  std::lock_guard lock(mutex_);
+  auto found = entries_.find(key);
+  if (found == entries_.end() || found->second.dropped) return NoBlock();
+  if (!absl::IsDataLoss(read)) {
+    if (read.ok()) found->second.bad_reads = 0;
+    return read;
+  }
+  const bool believed = ++found->second.bad_reads >= kBadReadsMax;
+  return believed ? read : absl::UnavailableError(read.message());
+}
+
+absl::Status BlockStore::Reading::Check() const {
+  if (own_ != nullptr || crc32c_ == 0 || Crc32c(bytes_) == crc32c_) return absl::OkStatus();
+  return absl::DataLossError("the block is damaged in memory");
 }
 
 void BlockStore::ReadThen(const BlockKey& key, ReadDone done) {

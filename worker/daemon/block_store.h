@@ -5,7 +5,8 @@
 //      never dropped to make room;
 //   2. a block is copied once, when it is sealed; reading from memory copies nothing;
 //   3. a pinned block stays in memory at its place, also when it is dropped meanwhile;
-//   4. a spilled block is read with pread and checked: a damaged file is an error, never data;
+//   4. a spilled block is read with pread and checked: a damaged file is an error, never data; it
+//      counts as damaged when it could not be read kBadReadsMax times in a row;
 //   5. when memory is full and the disk is full as well, or fails, the seal is refused and nothing
 //      else changes: ResourceExhausted, which may be over later;
 //   6. memory beyond the budget is held only by pinned blocks, by one more, and by blocks that are
@@ -95,6 +96,9 @@ class BlockStore {
     }
     std::string_view bytes() const { return own_ != nullptr ? *own_ : bytes_; }
     uint32_t crc32c() const { return crc32c_; }
+    // DataLoss: what is in memory is not what was stored. Reads all of it; of a spilled block
+    // nothing, for it was checked when it was read.
+    absl::Status Check() const;
 
    private:
     friend class BlockStore;
@@ -105,8 +109,8 @@ class BlockStore {
     uint32_t crc32c_ = 0;
     std::unique_ptr<std::string> own_;  // of a spilled block
   };
-  // NotFound; DataLoss when its file is damaged; ResourceExhausted when it cannot be opened now.
-  // Reads a spilled block while the caller waits.
+  // NotFound; DataLoss when its file is damaged; Unavailable when it cannot be read now, and
+  // ResourceExhausted when it cannot be opened. Reads a spilled block while the caller waits.
   absl::StatusOr<Reading> Read(const BlockKey& key);
   // The same without waiting: `done` is called at once unless the block is spilled, else on the
   // store's own thread.
@@ -124,6 +128,7 @@ class BlockStore {
   uint64_t total_bytes() const;  // memory and disk
 
  private:
+  static constexpr int kBadReadsMax = 3;
   struct Entry {
     uint64_t bytes = 0;
     uint32_t crc32c = 0;
@@ -131,12 +136,15 @@ class BlockStore {
     bool ready = false;       // its bytes are there
     bool dropped = false;     // goes with its last pin
     bool on_disk = false;
+    int bad_reads = 0;        // of its file, in a row
     bool spilling = false;    // being written; its memory stays until that is done
     Extent extent;            // shared memory
     std::string heap;         // not shared
     std::list<BlockKey>::iterator age;  // while in memory
   };
   using Entries = std::map<BlockKey, Entry>;
+  // What comes of a read of its file: DataLoss is believed when it comes again and again.
+  absl::Status Judge(const BlockKey& key, const absl::Status& read);
 
   explicit BlockStore(const Options& options);
   // A place for a new block of `bytes`: its entry is there, not ready, and its memory allocated.

@@ -167,8 +167,39 @@ TEST_F(BlockStoreTest, ADamagedSpillFileIsAnError) {
     bytes.seekp(1000);
     bytes.put('!');
   }
+  EXPECT_TRUE(absl::IsUnavailable(store_->Read(Key(1)).status()));  // it may have been the disk
+  EXPECT_TRUE(absl::IsUnavailable(store_->Read(Key(1)).status()));
   EXPECT_TRUE(absl::IsDataLoss(store_->Read(Key(1)).status()));
   EXPECT_TRUE(store_->Read(Key(3)).ok());
+}
+
+TEST_F(BlockStoreTest, AnErrorInReadingASpillFileCostsNoCopy) {
+  OpenWith(1 << 19);
+  for (int i = 1; i <= 3; ++i) ASSERT_TRUE(Seals(i, 400, 1000));
+  store_->AwaitDisk();
+  for (int time = 0; time < 3; ++time) {  // with a good one between them
+    for (const auto& file : fs::directory_iterator(dir_)) {
+      if (file.path().extension() == ".block") fs::rename(file.path(), file.path().string() + "-");
+    }
+    EXPECT_TRUE(absl::IsUnavailable(store_->Read(Key(1)).status()));
+    EXPECT_TRUE(absl::IsUnavailable(store_->Read(Key(1)).status()));
+    for (const auto& file : fs::directory_iterator(dir_)) {
+      const std::string name = file.path();
+      if (name.ends_with("-")) fs::rename(name, name.substr(0, name.size() - 1));
+    }
+    ExpectHolds(1, Records(1, 400, 1000));
+  }
+}
+
+TEST_F(BlockStoreTest, WhatIsDamagedInMemoryIsFoundWhenItIsLookedThrough) {
+  for (const bool shared : {true, false}) {
+    OpenWith(1 << 20, shared);
+    ASSERT_TRUE(Seals(1, 10, 10));
+    const auto reading = store_->Read(Key(1));
+    EXPECT_TRUE(reading->Check().ok());
+    const_cast<char*>(reading->bytes().data())[3] ^= 1;
+    EXPECT_TRUE(absl::IsDataLoss(reading->Check()));
+  }
 }
 
 TEST_F(BlockStoreTest, RemovesWhatAFormerDaemonSpilled) {

@@ -104,9 +104,20 @@ bool DataPlane::Handle(const std::string& from, proto::Envelope& message) {
   } else if (message.has_fetch_block()) {
     OnFetch(from, message.fetch_block());
   } else {
+    if (message.has_block_copied() && !message.block_copied().ok()) {
+      CheckCopy(KeyOf(message.block_copied().name()));
+    }
     return false;
   }
   return true;
+}
+
+// A peer has not taken it: what is here may be damaged, and would be sent again and again.
+void DataPlane::CheckCopy(const BlockKey& key) {
+  store_->ReadThen(key, [post = post_, key](absl::StatusOr<BlockStore::Reading> reading) {
+    const absl::Status whole = reading.ok() ? reading->Check() : reading.status();
+    if (absl::IsDataLoss(whole)) post(Unreadable(key, whole));
+  });
 }
 
 void DataPlane::OnCopy(const std::string& from, proto::BlockCopy& copy) {
@@ -160,8 +171,11 @@ void DataPlane::OnFetch(const std::string& from, const proto::FetchBlock& fetch)
   const BlockKey key = KeyOf(fetch.name());
   store_->ReadThen(key, [transport = transport_, post = post_, from, fetch,
                          key](absl::StatusOr<BlockStore::Reading> reading) {
+    absl::Status whole = reading.status();
+    if (whole.ok() && fetch.offset() == 0) whole = reading->Check();  // before its first piece
+    if (!whole.ok()) reading = whole;
     AnswerFetch(transport, from, fetch, reading);
-    if (absl::IsDataLoss(reading.status())) post(Unreadable(key, reading.status()));
+    if (absl::IsDataLoss(whole)) post(Unreadable(key, whole));
   });
 }
 

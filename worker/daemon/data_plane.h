@@ -35,7 +35,8 @@ class DataPlane {
 
   void Do(worker::StoreSlice command);
   void Do(const worker::SendCopy& command);
-  // True when the message is about bytes and was dealt with here.
+  // True when the message is about bytes and was dealt with here. What is sent is looked through
+  // when it is fetched, and when a peer did not take it: CopyUnreadable, where it is damaged.
   bool Handle(const std::string& from, proto::Envelope& message);
   void OnPeerDown(const std::string& address);
 
@@ -48,6 +49,7 @@ class DataPlane {
   void Take(const std::string& from, uint64_t incarnation, const proto::BlockInfo& info,
             std::string_view bytes);
   void OnFetch(const std::string& from, const proto::FetchBlock& fetch);
+  void CheckCopy(const BlockKey& key);
 
   BlockStore* const store_;
   Transport* const transport_;

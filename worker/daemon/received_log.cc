@@ -74,10 +74,11 @@ absl::Status ReceivedLog::Write(const worker::LogBlock& command) {
   ASSIGN_OR_RETURN(const std::shared_ptr<ObjectStore> store,
                    StoreOf(command.block.job_instance, command.store));
   const absl::StatusOr<BlockStore::Reading> reading = blocks_->Read(command.block);
-  if (absl::IsDataLoss(reading.status())) {
-    post_(worker::CopyUnreadable{command.block, std::string(Message(reading.status())), true});
+  const absl::Status whole = reading.ok() ? reading->Check() : reading.status();
+  if (absl::IsDataLoss(whole)) {
+    post_(worker::CopyUnreadable{command.block, std::string(Message(whole)), true});
   }
-  RETURN_IF_ERROR(reading.status());
+  RETURN_IF_ERROR(whole);
   Pass(KillPoint::kReceivedBegun);
   const absl::Status put =
       store->PutIfAbsent(ObjectOf(command.block), EncodeReceived(reading->bytes()));

@@ -351,6 +351,7 @@ TEST_F(WorkerDaemonTest, ASpilledBlockThatIsDamagedIsSaidToBeGoneWhenItIsAskedFo
     CopyTo(next);
     DamageSpilled();
   } while (Fetch(1, next++) && next < 1000);
+  for (int again = 0; again < 2; ++again) EXPECT_FALSE(Fetch(1, next++));  // it may be the disk
   const auto gone = inbox_.Await([](const auto& m) {
     return m.has_block_copied() && !m.block_copied().ok();
   });
