@@ -159,15 +159,12 @@ void DaemonCore::EndExecutorsOfEndedJobs(const std::string& worker,
   // Of one that has finished the blocks go, too, where the word of its job driver did not come.
   std::set<uint64_t> finished;
   for (const uint64_t instance : heartbeat.silent_jobs()) {
-    const bool known = std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
-      return job->HasFinished(instance);
-    });
     // It may go on under another name; of a job whose driver has not registered nobody knows yet.
     const bool taken_up = std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) {
       const uint64_t other = job->record().job_instance();
       return !job->ended() && (other == 0 || other == instance);
     });
-    if (known && !taken_up) finished.insert(instance);
+    if (NobodyTakesUp(instance) && !taken_up) finished.insert(instance);
   }
   if (over.empty() && finished.empty()) return;
   Send send{worker, {}};
@@ -244,6 +241,11 @@ void DaemonCore::On(const SubmitJob& event) {
   }
   submitted_ = name;
   replaced_ = Take(name);
+  if (replaced_ != nullptr && replaced_->record().job_instance() != 0) {
+    formers_.push_back({replaced_->record().job_instance(), name,
+                        replaced_->record().spec().checkpoint()});
+    if (formers_.size() > kFormersMax) formers_.pop_front();
+  }
   proto::JobRecord record;
   *record.mutable_spec() = event.spec;
   record.set_run(event.run);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,6 +21,7 @@ namespace sluice::daemon {
 // Ended jobs beyond these are forgotten, the first to end first: the table is saved whole, and etcd
 // takes 1 MiB.
 inline constexpr ptrdiff_t kEndedJobsMax = 1000;
+inline constexpr size_t kFormersMax = 1000;
 inline constexpr size_t kEndedBytesMax = size_t{512} << 10;
 
 // Of a daemon that others may stand by for.
@@ -77,6 +79,7 @@ class DaemonCore {
 
   void OnWorkerRegister(const std::string& from, const proto::WorkerRegister& worker);
   void OnHeartbeat(const std::string& from, const proto::WorkerHeartbeat& heartbeat);
+  bool NobodyTakesUp(uint64_t instance) const;
   void EndExecutorsOfEndedJobs(const std::string& worker, const proto::WorkerHeartbeat& heartbeat);
   void OnDriverRegister(const std::string& from, const proto::JobDriverRegister& driver);
   void OnStatus(const std::string& from, const proto::JobStatus& status);
@@ -112,6 +115,12 @@ class DaemonCore {
   std::set<std::string> checkpoints_gone_;
   std::set<uint64_t> slow_told_;  // incarnations of workers that were told to drain
   std::vector<Command> out_;
+  // Jobs that had ended and whose rows are another submission's now; the newest are known.
+  struct Former {
+    uint64_t instance = 0;
+    std::string name, checkpoint;
+  };
+  std::deque<Former> formers_;
   // Of the last step, when it took a submission: its job, and the ended one in whose place it is.
   std::string submitted_;
   std::unique_ptr<JobLife> replaced_;

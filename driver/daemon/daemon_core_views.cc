@@ -83,6 +83,23 @@ std::set<std::string> DaemonCore::BinariesInUse() const {
   return digests;
 }
 
+// It has finished, or its log is another job's now: the next submission of its name had no
+// checkpoint either, or the same one, and began anew.
+bool DaemonCore::NobodyTakesUp(uint64_t instance) const {
+  const auto over = [&](const Former& former) {
+    const auto next = std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& job) {
+      return job->name() == former.name;
+    });
+    if (former.instance != instance || next == jobs_.end()) return false;
+    const proto::JobRecord& record = (*next)->record();
+    return record.spec().checkpoint() == former.checkpoint && record.job_instance() != 0 &&
+           record.job_instance() != instance;
+  };
+  return std::any_of(formers_.begin(), formers_.end(), over) ||
+         std::any_of(jobs_.begin(), jobs_.end(),
+                     [&](const auto& job) { return job->HasFinished(instance); });
+}
+
 bool DaemonCore::AllEnded() const {
   return std::all_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->ended(); });
 }

@@ -219,6 +219,48 @@ TEST_F(ExecutorsLeftTest, BlocksOfAFinishedJobOnlyAreNobodysAnyMore) {
   EXPECT_TRUE(Last<Send>().empty());
 }
 
+// Until their workers restarted: an error, the mended program, an error...
+TEST_F(ExecutorsLeftTest, BlocksOfAJobWhoseLogIsAnothersNowAreNobodysAnyMore) {
+  const auto submit = [&](const char* name, const char* checkpoint) {
+    SubmitJob event{1, {}, "run", 0};
+    event.spec.set_name(name);
+    event.spec.set_checkpoint(checkpoint);
+    Do(event);
+  };
+  const auto fail = [&](const char* name, int64_t pid) { Exit(name, pid, 1); };
+  submit("none", "");
+  submit("anew", "rocksdb:/d");
+  submit("elsewhere", "rocksdb:/e");
+  StartUp("none", 10, 70);
+  StartUp("anew", 11, 80);
+  StartUp("elsewhere", 12, 90);
+  proto::Envelope message;
+  message.mutable_worker_heartbeat()->set_worker_id("a");
+  message.mutable_worker_heartbeat()->set_incarnation(1);
+  for (const uint64_t instance : {70, 80, 90}) {
+    message.mutable_worker_heartbeat()->add_silent_jobs(instance);
+  }
+  const auto over = [&] {
+    Do(Received{"a:1", message});
+    const std::vector<Send> sent = Last<Send>();
+    if (sent.empty()) return Instances{};
+    const auto& instances = sent[0].message.jobs_over().finished();
+    return Instances(instances.begin(), instances.end());
+  };
+  fail("none", 10);
+  fail("anew", 11);
+  fail("elsewhere", 12);
+  EXPECT_EQ(over(), Instances{}) << "they may be looked into, and taken up";
+  submit("none", "");
+  submit("anew", "rocksdb:/d");
+  submit("elsewhere", "");
+  EXPECT_EQ(over(), Instances{});
+  StartUp("none", 20, 71);
+  StartUp("anew", 21, 81);
+  StartUp("elsewhere", 22, 91);
+  EXPECT_EQ(over(), (Instances{70, 80}));
+}
+
 // What the program itself had set was shown, and not gone by.
 TEST_F(DaemonTest, AJobDriverSaysHowOftenAndHowLong) {
   settings_.emplace();
