@@ -1,5 +1,6 @@
 #include "sluice/printing.h"
 
+#include <fcntl.h>
 #include <glog/logging.h>
 #include <poll.h>
 #include <unistd.h>
@@ -29,6 +30,14 @@ absl::Status PrintTo(int descriptor, std::string_view text) {
     }
   }
   return absl::OkStatus();
+}
+
+void HoldStandardDescriptors() {
+  int next = 0;
+  do {
+    next = open("/dev/null", O_RDWR);
+  } while (next >= 0 && next <= STDERR_FILENO);
+  if (next > STDERR_FILENO) close(next);
 }
 
 }  // namespace sluice

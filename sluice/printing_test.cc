@@ -46,5 +46,17 @@ TEST(PrintingTest, AReaderThatIsSlowGetsAll) {
   EXPECT_EQ(read_back, text);
 }
 
+// A job that was started as `job >&-` printed into its checkpoint.
+TEST(PrintingTest, AFileThatIsOpenedLaterIsNotStandardOutput) {
+  const auto opens = [] {
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    HoldStandardDescriptors();
+    const bool apart = open("/dev/zero", O_RDONLY) > STDERR_FILENO;
+    _exit(apart && PrintTo(STDOUT_FILENO, "a batch\n").ok() ? 0 : 1);
+  };
+  EXPECT_EXIT(opens(), testing::ExitedWithCode(0), "");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -14,6 +14,7 @@
 #include "sluice/executor_role.h"
 #include "sluice/job_settings.h"
 #include "sluice/local_runner.h"
+#include "sluice/printing.h"
 #include "sluice/replay_role.h"
 
 namespace sluice {
@@ -90,6 +91,7 @@ ExitStatus ExplainConf(std::vector<std::string> words, const JobOptions& options
 }  // namespace
 
 int RunJob(int argc, char** argv, JobOptions options, BuildFunction build) {
+  HoldStandardDescriptors();
   KeepHeap();
   signal(SIGPIPE, SIG_IGN);
   std::vector<std::string> words(argv + 1, argv + argc);

@@ -6,6 +6,7 @@
 #include "common/role_flags.h"
 #include "sluice/cli/client.h"
 #include "sluice/cli/commands.h"
+#include "sluice/printing.h"
 
 namespace sluice::cli {
 namespace {
@@ -49,6 +50,7 @@ int Run(std::vector<std::string> words) {
 }  // namespace sluice::cli
 
 int main(int argc, char** argv) {
+  sluice::HoldStandardDescriptors();
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // what it has to say, we say in one line
   return sluice::cli::Run(std::vector<std::string>(argv + 1, argv + argc));
 }
