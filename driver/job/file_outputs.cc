@@ -21,7 +21,7 @@ PublishDone FileOutputs::Publish(const PublishOutput& publish, const Output& out
   const bool overwrite = output.overwrite || overwrite_;
   const absl::Status status = IsBucketUrl(output.prefix)
                                   ? PublishUploads(&buckets_, publish, overwrite)
-                                  : PublishTextFiles(publish.staged, overwrite);
+                                  : PublishTextFiles(publish.staged, epoch_, overwrite);
   if (status.ok()) {
     Sweep(output, publish.staged.staged_path(), publish.job_instance, publish.batch_ms);
   } else {

@@ -9,6 +9,11 @@
 #include <cstring>
 
 namespace sluice {
+namespace {
+
+bool KnowsNoFlags(int error) { return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP; }
+
+}  // namespace
 
 absl::Status PlaceError(const std::string& what, int error) {
   const std::string text = what + ": " + std::strerror(error);
@@ -25,12 +30,17 @@ absl::StatusOr<bool> IsThere(const std::string& path) {
 
 int MoveToNewName(const std::string& from, const std::string& to) {
   if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return errno;
+  if (!KnowsNoFlags(errno)) return errno;
   struct stat status;
   if (stat(from.c_str(), &status) != 0) return errno;
   if (S_ISDIR(status.st_mode)) return rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
   if (link(from.c_str(), to.c_str()) != 0) return errno;
   return unlink(from.c_str()) == 0 ? 0 : errno;
+}
+
+int ExchangeNames(const std::string& one, const std::string& other) {
+  if (renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0) return 0;
+  return KnowsNoFlags(errno) ? EINVAL : errno;
 }
 
 }  // namespace sluice

@@ -19,4 +19,7 @@ absl::StatusOr<bool> IsThere(const std::string& path);
 // know no flags of a rename) a directory may replace an empty one.
 int MoveToNewName(const std::string& from, const std::string& to);
 
+// Each gets the name of the other, at once: 0 or an errno, EINVAL where the file system cannot.
+int ExchangeNames(const std::string& one, const std::string& other);
+
 }  // namespace sluice

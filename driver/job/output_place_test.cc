@@ -83,9 +83,21 @@ TEST_P(OutputPlaceTest, ABatchIsPublished) {
   staged.set_staged_path(root_ + "/.sluice-7-1000-0-e1g2");
   staged.set_target_path(root_ + "/out-1000");
   fs::create_directory(staged.staged_path());
-  EXPECT_TRUE(PublishTextFiles(staged, false).ok());
+  EXPECT_TRUE(PublishTextFiles(staged, 1, false).ok());
   EXPECT_TRUE(fs::exists(root_ + "/out-1000/_SUCCESS"));
-  EXPECT_TRUE(PublishTextFiles(staged, false).ok());
+  EXPECT_TRUE(PublishTextFiles(staged, 1, false).ok());
+}
+
+TEST_P(OutputPlaceTest, ABatchTakesThePlaceOfAnotherJobs) {
+  proto::StagedOutput staged;
+  staged.set_staged_path(root_ + "/.sluice-7-1000-0-e1g2");
+  staged.set_target_path(root_ + "/out-1000");
+  fs::create_directory(staged.staged_path());
+  fs::create_directory(staged.target_path());
+  MakeFile("out-1000/part-00000", "of another job");
+  EXPECT_TRUE(PublishTextFiles(staged, 1, true).ok());
+  EXPECT_TRUE(fs::exists(root_ + "/out-1000/_SUCCESS"));
+  EXPECT_FALSE(fs::exists(root_ + "/out-1000/part-00000"));
 }
 
 // What could not be looked at was taken for lost, and the job failed.
@@ -95,7 +107,7 @@ TEST_P(OutputPlaceTest, APlaceThatIsAwayIsNotTakenForOneThatHasLostItsRows) {
     proto::StagedOutput staged;
     staged.set_staged_path(root_ + folder + "/.sluice-7-1000-0-e1g2");
     staged.set_target_path(root_ + folder + "/out-1000");
-    EXPECT_TRUE(absl::IsUnavailable(PublishTextFiles(staged, false))) << folder;
+    EXPECT_TRUE(absl::IsUnavailable(PublishTextFiles(staged, 1, false))) << folder;
   }
 }
 

@@ -1,6 +1,7 @@
 // Makes decided output visible: idempotent, so that it can be done again after any crash.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,8 +11,11 @@ namespace sluice {
 
 // Moves the staged directory to its target, whole or not at all, and syncs it. Staged gone and
 // target there: it was published before. AlreadyExists: the target is another job's and
-// `overwrite` is off. DataLoss: neither is there. Anything else may pass; try again.
-absl::Status PublishTextFiles(const proto::StagedOutput& staged, bool overwrite);
+// `overwrite` is off; with it that goes, at once with the appearance of the new one where the file
+// system can exchange names. `epoch` is that of this job driver: one of a lower epoch that has not
+// noticed that it was replaced takes nothing away. DataLoss: neither staged nor target is there.
+// Anything else may pass; try again.
+absl::Status PublishTextFiles(const proto::StagedOutput& staged, uint64_t epoch, bool overwrite);
 
 // Deletes what is still staged of this output of this job for batches up to `batch_ms`, after
 // that one is published: by other generations, or for batches whose plan died with a job driver
