@@ -134,10 +134,7 @@ void DriverProcess::Carry(DriverCommand& command) {
   } else if (std::holds_alternative<UnmarkOutputs>(command)) {
     site_->marked.erase(epoch());
   } else if (const auto* publish = std::get_if<PublishOutput>(&command)) {
-    After(soon, [this, publish = *publish] {
-      const PublishDone done = Publish(publish);
-      After(200, [this, done] { Feed(done); });
-    });
+    After(soon, [this, publish = *publish] { Publish(publish); });
   } else if (const auto* roll = std::get_if<RollOutput>(&command)) {
     After(soon, [this, roll = *roll] {
       const PublishDone done = Roll(roll);
@@ -268,47 +265,6 @@ OutputsMarked DriverProcess::Mark() {
     if (WritesFiles(output.kind)) marked.outputs.push_back(output.id);
   }
   return marked;
-}
-
-// A rename that never replaces; what was staged is gone afterwards.
-PublishDone DriverProcess::Publish(const PublishOutput& publish) {
-  PublishDone done{publish.batch_ms, publish.staged.output(), "", false};
-  const Output& output = site_->graph->outputs().at(publish.staged.output());
-  if (!site_->log.decided().contains(publish.batch_ms)) {
-    site_->Break("I3: output of batch " + std::to_string(publish.batch_ms) +
-                 " is published before the batch is decided");
-  }
-  if (output.kind == OutputKind::kPrint) {
-    std::vector<std::string> rows(publish.staged.printed().begin(),
-                                  publish.staged.printed().end());
-    auto [shown, first] = site_->printed.try_emplace(publish.batch_ms, rows);
-    if (!first) site_->world.Count("recovery: printed again");
-    if (shown->second != rows) site_->Break("I3: a batch was printed twice, differently");
-    return done;
-  }
-  SimFiles& files = site_->files;
-  const auto staged = files.staged.find(publish.staged.staged_path());
-  const std::string& target = publish.staged.target_path();
-  if (staged == files.staged.end()) {
-    if (files.published.contains(target)) {
-      site_->world.Count("recovery: publication done again");
-      return done;
-    }
-    done.fatal = true;
-    done.error = "staged output " + publish.staged.staged_path() + " is missing";
-    return done;
-  }
-  if (files.published.contains(target)) {
-    done.fatal = true;
-    done.error = "target " + target + " is another job's";
-    return done;
-  }
-  files.published[target] = std::move(staged->second);
-  files.staged.erase(staged);
-  const std::string& path = publish.staged.staged_path();
-  const std::string common = path.substr(0, path.rfind('-') + 1);
-  std::erase_if(files.staged, [&](const auto& entry) { return entry.first.starts_with(common); });
-  return done;
 }
 
 // Made whole under its name, unless it is there; what was staged is gone afterwards.

@@ -42,7 +42,14 @@ class DriverProcess : public Process {
   SourcesListed List(int64_t batch_ms) const;
   ForeachDone Foreach(const RunForeach& run);
   OutputsMarked Mark();
-  PublishDone Publish(const PublishOutput& publish);
+  // publication.cc
+  void Publish(const PublishOutput& publish);
+  void MoveStaged(const PublishOutput& publish);
+  void Hold(const PublishOutput& publish);
+  void TakeOver(const PublishOutput& publish);
+  void Replace(const PublishOutput& publish);
+  void EndPublish(const PublishOutput& publish);
+  void FailPublish(const PublishOutput& publish, const std::string& error, bool fatal);
   PublishDone Roll(const RollOutput& roll);
   ManifestPut Put(const PutManifest& put);
   KeptAside Keep(const KeepAside& keep);
@@ -50,6 +57,7 @@ class DriverProcess : public Process {
   void After(int64_t delay, std::function<void()> act) {
     site_->world.After(address_, delay, std::move(act));
   }
+  void Soon(std::function<void()> act);
   void CheckHolders();
   void SetLogFaults();
 

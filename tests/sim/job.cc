@@ -163,7 +163,7 @@ Node StatefulNode(const std::string& name) {
   return node;
 }
 
-void AddOutput(LineageGraph& graph, NodeId parent, OutputKind kind, const std::string& prefix) {
+Output NewOutput(NodeId parent, OutputKind kind, const std::string& prefix) {
   Output output;
   output.kind = kind;
   output.label = prefix;
@@ -171,7 +171,7 @@ void AddOutput(LineageGraph& graph, NodeId parent, OutputKind kind, const std::s
   output.prefix = prefix;
   output.print_limit = 1000;
   output.kernel = std::make_shared<Rows>();
-  graph.AddOutput(std::move(output));
+  return output;
 }
 
 }  // namespace
@@ -197,9 +197,11 @@ LineageGraph MakeJob(uint64_t* attempts, const std::string& poison, Effect effec
   Node spread = StatefulNode("Spread");
   spread.inputs.push_back({kPushedNode, "", nullptr, std::make_shared<DealFactory>(attempts)});
   const NodeId spreaded = graph.AddNode(std::move(spread));
-  AddOutput(graph, summed, OutputKind::kTextFiles, "/out/sum");
-  AddOutput(graph, spreaded, OutputKind::kTextFiles, "/out/spread");
-  AddOutput(graph, summed, OutputKind::kPrint, "");
+  Output sums = NewOutput(summed, OutputKind::kTextFiles, "/out/sum");
+  sums.overwrite = true;
+  graph.AddOutput(std::move(sums));
+  graph.AddOutput(NewOutput(spreaded, OutputKind::kTextFiles, "/out/spread"));
+  graph.AddOutput(NewOutput(summed, OutputKind::kPrint, ""));
   Output rolled;
   rolled.kind = OutputKind::kTextFiles;
   rolled.label = "rolled";

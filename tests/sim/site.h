@@ -38,6 +38,7 @@ struct ArchivedBlock {
 struct SimFiles {
   std::map<std::string, std::map<uint32_t, std::vector<std::string>>> staged;
   std::map<std::string, std::map<uint32_t, std::vector<std::string>>> published;
+  std::set<std::string> looked_at;  // targets that a job driver has looked at
   std::map<std::string, ListedFile> input;
   // One file of several batches, both included.
   struct Rolled {
