@@ -1,6 +1,19 @@
 #include "driver/api/sort.h"
 
 namespace sluice::internal {
+namespace {
+
+class CutKernel final : public ShuffleKernel {
+ public:
+  explicit CutKernel(uint32_t fixed_size) : fixed_size_(fixed_size) {}
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           uint32_t partitions) override;
+  std::span<const RecordBatch> shares() const override { return shares_.get(); }
+
+ private:
+  const uint32_t fixed_size_;
+  Shares shares_;
+};
 
 void CutKernel::Run(const TaskContext& context, std::span<const BatchView> input,
                     uint32_t partitions) {
@@ -14,6 +27,12 @@ void CutKernel::Run(const TaskContext& context, std::span<const BatchView> input
       CloseRecord(out);
     }
   }
+}
+
+}  // namespace
+
+std::shared_ptr<const ShuffleKernelFactory> CutKernels(uint32_t fixed_size) {
+  return MakeShuffle<CutKernel>(fixed_size);
 }
 
 }  // namespace sluice::internal

@@ -2,7 +2,6 @@
 // the order in which they came, also where greater keys go first.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <limits>
 #include <optional>
@@ -98,8 +97,12 @@ class Sorter {
     if (order_.limit != kAllRecords && items_.size() >= 2 * order_.limit + kSpare) Shrink();
   }
   void Sort() {
-    std::stable_sort(items_.begin(), items_.end(), Order());
-    Limit();
+    run_ends_.clear();
+    for (size_t begin = 0; begin < items_.size(); begin = run_ends_.back()) {
+      run_ends_.push_back(std::min(begin + kShortRun, items_.size()));
+      SortShortRun(begin, run_ends_.back());
+    }
+    MergeRuns();
   }
 
   // One run of records that are in order already; the next one goes behind it where keys are equal.
@@ -112,17 +115,17 @@ class Sorter {
     run_ends_.push_back(items_.size());
   }
   void MergeRuns() {
+    if (run_ends_.size() > 1) MakeRoom();
     while (run_ends_.size() > 1) {
-      std::vector<size_t> merged;
-      size_t begin = 0;
+      size_t begin = 0, runs = 0;
       for (size_t i = 0; i < run_ends_.size(); i += 2) {
         const size_t middle = run_ends_[i];
         const size_t end = i + 1 < run_ends_.size() ? run_ends_[i + 1] : middle;
-        std::inplace_merge(items_.begin() + begin, items_.begin() + middle, items_.begin() + end,
-                           Order());
-        merged.push_back(begin = end);
+        MergeTwo(&items_[begin], items_.data() + middle, items_.data() + end, &room_[begin]);
+        run_ends_[runs++] = begin = end;
       }
-      run_ends_.swap(merged);
+      run_ends_.resize(runs);
+      items_.swap(room_);
     }
     Limit();
   }
@@ -136,6 +139,7 @@ class Sorter {
 
  private:
   static constexpr uint64_t kSpare = 1024;  // so that a small limit does not sort at every record
+  static constexpr size_t kShortRun = 20;   // records that are sorted by insertion
 
   struct Item {
     SortKey<F, T> key;
@@ -145,8 +149,32 @@ class Sorter {
   bool Before(const SortKey<F, T>& a, const SortKey<F, T>& b) const {
     return GoesBefore(a, b, order_.descending);
   }
-  auto Order() const {
-    return [this](const Item& a, const Item& b) { return Before(a.key, b.key); };
+  void SortShortRun(size_t begin, size_t end) {
+    for (size_t i = begin + 1; i < end; ++i) {
+      if (!Before(items_[i].key, items_[i - 1].key)) continue;
+      Item item = std::move(items_[i]);
+      size_t at = i;
+      for (; at > begin && Before(item.key, items_[at - 1].key); --at) {
+        items_[at] = std::move(items_[at - 1]);
+      }
+      items_[at] = std::move(item);
+    }
+  }
+  // As many items to merge into as there are, without asking for a key that is made of nothing.
+  void MakeRoom() {
+    room_.clear();
+    room_.reserve(items_.size());
+    for (Item& item : items_) room_.push_back(std::move(item));
+    items_.swap(room_);
+  }
+  // Moves the runs [left, right) and [right, end) to `out`, in order.
+  void MergeTwo(Item* left, Item* right, Item* end, Item* out) {
+    Item* const middle = right;
+    while (left < middle && right < end) {
+      *out++ = Before(right->key, left->key) ? std::move(*right++) : std::move(*left++);
+    }
+    while (left < middle) *out++ = std::move(*left++);
+    while (right < end) *out++ = std::move(*right++);
   }
 
   SortKey<F, T> KeyOf(std::string_view record) {
@@ -175,6 +203,7 @@ class Sorter {
   const F f_;
   const SortOrder order_;
   std::vector<Item> items_;
+  std::vector<Item> room_;  // for merging
   std::string bytes_;
   std::vector<size_t> run_ends_;
   bool full_ = false;  // the first `limit` items are in order and better than all that went
@@ -222,18 +251,9 @@ class MergeOperator final : public PartitionOperator {
   Sorter<T, F> sorter_;
 };
 
-// Cuts the records of the only task into as many even pieces as there are partitions, in order.
-class CutKernel final : public ShuffleKernel {
- public:
-  explicit CutKernel(uint32_t fixed_size) : fixed_size_(fixed_size) {}
-  void Run(const TaskContext& context, std::span<const BatchView> input,
-           uint32_t partitions) override;
-  std::span<const RecordBatch> shares() const override { return shares_.get(); }
-
- private:
-  const uint32_t fixed_size_;
-  Shares shares_;
-};
+// Makes what cuts the records of the only task into as many even pieces as there are partitions,
+// in order.
+std::shared_ptr<const ShuffleKernelFactory> CutKernels(uint32_t fixed_size);
 
 template <class T, class Chain>
 struct Sorts {
@@ -244,7 +264,7 @@ struct Sorts {
     if constexpr (Orders<F>()) {
       const DStream<T> sorted = Sorted(s, "SortBy", f, {.descending = options.descending});
       if (options.partitions == 1) return sorted;
-      return AddShuffle<T>(sorted, "SortBy, cut", MakeShuffle<CutKernel>(kFixedSize<T>),
+      return AddShuffle<T>(sorted, "SortBy, cut", CutKernels(kFixedSize<T>),
                            MakeOperator<ConcatOperator>(kFixedSize<T>), options.partitions);
     }
   }

@@ -1,8 +1,8 @@
 // Windows that are folded by key without an inverse.
 #pragma once
 
-#include <map>
 #include <utility>
+#include <vector>
 
 #include "driver/api/pair_table.h"
 #include "driver/api/state_fetch.h"
@@ -13,12 +13,9 @@ namespace sluice::internal {
 
 // The batches of such a window, oldest first: three stacks, each by its times. Borrowed state; one
 // object serves one Run.
-struct WindowStacks {
-  explicit WindowStacks(KeyedState& state)
-      : front(state, 'N', 'F'),
-        middle(state, 'O', 'B'),
-        turned(state, 'P', 'F'),
-        back(state, 'M', 'B') {}
+class WindowStacks {
+ public:
+  explicit WindowStacks(KeyedState& state);
 
   HeldBatches front;   // each with the fold of it and all later ones of the front
   HeldBatches middle;  // as they came; once turned they are
@@ -26,15 +23,18 @@ struct WindowStacks {
   HeldBatches back;    // as they came
 
   bool has_middle() const { return !middle.empty() || !turned.empty(); }
-  int64_t OldestOfMiddle() const {
-    return middle.empty() ? turned.times().front() : middle.times().front();
-  }
-  void DropFront(int64_t cutoff) {
-    while (!front.empty() && front.times().front() <= cutoff) front.RemoveOldest();
-  }
-  void Save() {
-    for (HeldBatches* stack : {&front, &turned, &middle, &back}) stack->Save();
-  }
+  int64_t OldestOfMiddle() const;
+  void DropFront(int64_t cutoff);
+  // The middle's fold ('Q'), valid until the state changes or the next call.
+  BatchView MiddleFold();
+  void PutMiddleFold(const RecordBatch& fold);
+  void RemoveMiddleFold();
+  void Save();
+
+ private:
+  KeyedState& state_;
+  std::string encoded_;
+  std::vector<uint32_t> offsets_;
 };
 
 // Only associativity is needed. The back holds batches as they came, and their fold by key ('R').
@@ -74,7 +74,7 @@ class StackWindowOperator final : public PartitionOperator {
   bool spreads() const override { return true; }
   void TakeOver(const Spreading& spreading, KeyedState& former, KeyedState& to) override {
     WindowStacks of(former);
-    std::map<int64_t, RecordBatch> folds;
+    std::vector<TimedBatch> folds;
     int newest = 0;  // which of the two tables has the fold of all that is later
     suffix_[0].Clear();
     suffix_[0].Flush();
@@ -85,24 +85,22 @@ class StackWindowOperator final : public PartitionOperator {
       FoldMine(spreading, pairs, fold);
       for (const auto& entry : later.entries()) fold.Fold(later.KeyOf(entry), entry.value);
       fold.Flush();
-      if (!fold.AsRecords().empty()) folds.emplace(time_ms, fold.AsRecords());
+      if (!fold.AsRecords().empty()) folds.push_back({time_ms, fold.AsRecords()});
     };
     const auto add_each = [&](HeldBatches& as_they_came) {
       const std::vector<int64_t>& times = as_they_came.times();
-      for (auto time = times.rbegin(); time != times.rend(); ++time, newest ^= 1) {
-        add(*time, as_they_came.Get(*time));
-      }
+      for (size_t i = times.size(); i-- > 0; newest ^= 1) add(times[i], as_they_came.Get(times[i]));
     };
     const auto add_folds = [&](HeldBatches& turned) {  // the oldest is the fold of all
       const std::vector<int64_t>& times = turned.times();
-      for (auto time = times.rbegin(); time != times.rend(); ++time) add(*time, turned.Get(*time));
+      for (size_t i = times.size(); i-- > 0;) add(times[i], turned.Get(times[i]));
       if (!turned.empty()) newest ^= 1;
     };
     add_each(of.back);
     add_folds(of.turned);
     add_each(of.middle);
     add_folds(of.front);
-    JoinFronts(folds, to, output_fixed_size());
+    JoinFronts(std::move(folds), to, output_fixed_size());
   }
 
  private:
@@ -150,7 +148,7 @@ class StackWindowOperator final : public PartitionOperator {
       if (!stacks.has_middle() || stacks.OldestOfMiddle() > cutoff) break;
       TurnOver(SIZE_MAX, cutoff, stacks);
       stacks.turned.MoveAllTo(stacks.front);
-      state.Remove(kMiddleFold);
+      stacks.RemoveMiddleFold();
       stacks.DropFront(cutoff);
       if (!stacks.back.empty()) MakeMiddle(state, stacks);
     }
@@ -180,9 +178,7 @@ class StackWindowOperator final : public PartitionOperator {
       entry_key_ = key;
       state.Remove(entry_key_);
     });
-    encoded_.clear();
-    EncodeBatch(fold.view(), encoded_);
-    state.Put(kMiddleFold, encoded_);
+    stacks.PutMiddleFold(fold);
     stacks.back.MoveAllTo(stacks.middle);
   }
 
@@ -208,12 +204,7 @@ class StackWindowOperator final : public PartitionOperator {
     Table& total = suffix_[0];
     total.Clear();
     if (!stacks.front.empty()) total.Fold(stacks.front.Get(stacks.front.times().front()));
-    if (stacks.has_middle()) {
-      const auto encoded = state.Get(kMiddleFold);
-      const auto fold = encoded.has_value() ? DecodeBatch(*encoded, offsets_) : std::nullopt;
-      if (!fold.has_value()) throw std::runtime_error("a window has lost the fold of its middle");
-      total.Fold(*fold);
-    }
+    if (stacks.has_middle()) total.Fold(stacks.MiddleFold());
     View<V> view{};
     state.ForEach([&](std::string_view key, std::string_view bytes) {
       if (key[0] != 'R') return;
@@ -224,15 +215,12 @@ class StackWindowOperator final : public PartitionOperator {
     total.WriteTo(out);
   }
 
-  static constexpr std::string_view kMiddleFold = "Q";
-
   const WindowSpan span_;
   Table batch_;
   Table suffix_[2];
   std::string entry_key_;
   std::string encoded_;
   StateFetch fetch_;
-  std::vector<uint32_t> offsets_;
 };
 
 }  // namespace sluice::internal

@@ -1,7 +1,6 @@
 // Asks a state that is on disk for many entries at once, before an operator asks for each.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <vector>

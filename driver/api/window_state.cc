@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
-#include <utility>
 #include <stdexcept>
+#include <utility>
 
 namespace sluice::internal {
 
@@ -22,6 +23,8 @@ HeldBatches::HeldBatches(KeyedState& state, char list_tag, char batch_tag)
   times_.resize(list->size() / sizeof(int64_t));
   std::memcpy(times_.data(), list->data(), times_.size() * sizeof(int64_t));
 }
+
+HeldBatches::~HeldBatches() = default;
 
 std::string_view HeldBatches::EntryKey(int64_t time_ms) {
   key_.assign(1, batch_tag_);
@@ -110,20 +113,22 @@ void TakeOverBatches(KeyedState& former, KeyedState& to, uint32_t fixed_size,
   held.Save();
 }
 
-void JoinFronts(const std::map<int64_t, RecordBatch>& folds, KeyedState& to,
-                uint32_t fixed_size) {
+void JoinFronts(std::vector<TimedBatch> folds, KeyedState& to, uint32_t fixed_size) {
   HeldBatches held(to, 'N', 'F');
-  std::map<int64_t, RecordBatch> there;
+  std::map<int64_t, RecordBatch> here, there;
   std::set<int64_t> times;
   for (const int64_t time_ms : held.times()) {
     RecordBatch& batch = there.try_emplace(time_ms, fixed_size).first->second;
     AppendRecords(held.Get(time_ms), batch);
     times.insert(time_ms);
   }
-  for (const auto& [time_ms, batch] : folds) times.insert(time_ms);
+  for (TimedBatch& fold : folds) {
+    times.insert(fold.time_ms);
+    here.try_emplace(fold.time_ms, std::move(fold.records));
+  }
   for (const int64_t time_ms : times) {
     RecordBatch joined(fixed_size);
-    for (const std::map<int64_t, RecordBatch>* side : {&std::as_const(there), &folds}) {
+    for (const std::map<int64_t, RecordBatch>* side : {&there, &here}) {
       const auto next = side->lower_bound(time_ms);
       if (next != side->end()) AppendRecords(next->second.view(), joined);
     }

@@ -13,7 +13,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +36,7 @@ struct WindowSpan {
 class HeldBatches {
  public:
   HeldBatches(KeyedState& state, char list_tag, char batch_tag);
+  ~HeldBatches();
 
   const std::vector<int64_t>& times() const { return times_; }
   bool empty() const { return times_.empty(); }
@@ -88,8 +88,12 @@ void TakeOverPairs(const Spreading& spreading, KeyedState& former, KeyedState& t
     }
   });
 }
+struct TimedBatch {
+  int64_t time_ms = 0;
+  RecordBatch records;
+};
 // Folds of each time and all later ones, of keys that `to` does not have, join its front ('N',
 // 'F'): a time that one of the two lacks is as its next.
-void JoinFronts(const std::map<int64_t, RecordBatch>& folds, KeyedState& to, uint32_t fixed_size);
+void JoinFronts(std::vector<TimedBatch> folds, KeyedState& to, uint32_t fixed_size);
 
 }  // namespace sluice::internal
