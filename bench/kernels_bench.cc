@@ -11,6 +11,7 @@
 #include "bench/lines.h"
 #include "bench/table.h"
 #include "bench/word_floors.h"
+#include "common/plan/graph.h"
 #include "driver/api/api.h"
 
 namespace {

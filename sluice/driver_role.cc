@@ -14,6 +14,7 @@
 #include "common/job_files.h"
 #include "common/key_hash.h"
 #include "common/net/grpc_transport.h"
+#include "common/plan/graph.h"
 #include "common/spawn.h"
 #include "common/units.h"
 #include "driver/job/job_driver.h"

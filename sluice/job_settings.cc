@@ -5,6 +5,7 @@
 #include <exception>
 #include <filesystem>
 
+#include "common/plan/graph.h"
 #include "common/units.h"
 
 namespace sluice {

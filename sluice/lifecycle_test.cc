@@ -1,6 +1,7 @@
 // The life of a context that a program embeds, and every way to get it wrong.
 #include <future>
 
+#include "common/plan/graph.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "sluice/job_settings.h"

@@ -9,6 +9,7 @@
 
 #include "checkpoint/errors.h"
 #include "common/exit_status.h"
+#include "common/plan/graph.h"
 #include "sluice/end_in_time.h"
 #include "sluice/job_settings.h"
 #include "sluice/local_job.h"

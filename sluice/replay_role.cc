@@ -18,6 +18,7 @@
 #include "checkpoint/errors.h"
 #include "checkpoint/posix_object_store.h"
 #include "common/exit_code.h"
+#include "common/plan/graph.h"
 #include "common/record_batch.h"
 #include "common/status.h"
 #include "proto/replay.pb.h"

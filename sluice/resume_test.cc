@@ -1,6 +1,7 @@
 // What a job is taken up with, or refused for, before anything of it runs.
 #include "common/exit_code.h"
 #include "common/key_hash.h"
+#include "common/plan/graph.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "sluice/driver_role.h"

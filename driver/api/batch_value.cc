@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "common/plan/kernel.h"
+
 namespace sluice {
 namespace {
 

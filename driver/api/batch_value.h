@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "common/codec.h"
-#include "common/plan/graph.h"
+#include "common/plan/graph_ids.h"
 
 namespace sluice {
 

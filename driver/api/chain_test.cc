@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "common/plan/graph.h"
 #include "driver/api/api.h"
 
 namespace {

@@ -22,6 +22,9 @@ namespace sluice::internal {
 
 // Asks for huge pages behind a large array; a hint only.
 void AdviseHugePages(void* memory, size_t size);
+// Makes it an array of so many zeros, in huge pages where it is large.
+void MakeSlots(std::vector<uint64_t>& slots, uint64_t size);
+void ClearSlots(std::vector<uint64_t>& slots);
 
 // kKeySize: of every key, at most 16; 0: keys of any size.
 template <class V, uint32_t kKeySize = 0>
@@ -129,7 +132,7 @@ class CombineTable {
     if (entries_.size() < slots_.size() / 16) {
       for (size_t i = 0; i < entries_.size(); ++i) FreeSlotOf(i);
     } else {
-      slots_.assign(slots_.size(), 0);
+      ClearSlots(slots_);
     }
     entries_.clear();
     arena_.clear();
@@ -227,10 +230,7 @@ class CombineTable {
 
   void Grow() {
     const uint64_t size = slots_.empty() ? 256 : slots_.size() * 2;
-    std::vector<uint64_t>().swap(slots_);
-    slots_.reserve(size);
-    AdviseHugePages(slots_.data(), size * sizeof(uint64_t));
-    slots_.resize(size);
+    MakeSlots(slots_, size);
     mask_ = size - 1;
     capacity_ = size / 2;
     entries_.reserve(capacity_);

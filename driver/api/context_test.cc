@@ -1,6 +1,7 @@
 // StreamingContext and flags: what a program may ask, and what is told of its mistakes.
 #include <gtest/gtest.h>
 
+#include "common/plan/graph.h"
 #include "driver/api/api.h"
 
 namespace sluice {

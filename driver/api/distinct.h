@@ -8,9 +8,8 @@
 
 namespace sluice::internal {
 
-// A table that only knows which keys it holds.
+// Of a table that only knows which keys it holds.
 struct NoValue {};
-using KeySet = CombineTable<NoValue>;
 
 // Sends each distinct row of the task once, in the order of first rows.
 template <class Chain>
@@ -37,30 +36,20 @@ class DistinctKernel final : public ShuffleKernel {
 
  private:
   Chain chain_;
-  KeySet seen_;
+  KeyTable<T, NoValue> seen_;
   Shares shares_;
   std::string scratch_;
 };
 
-// Passes each record on where it comes first.
-class DistinctOperator final : public PartitionOperator {
- public:
-  explicit DistinctOperator(uint32_t fixed_size) : fixed_size_(fixed_size) {}
-  void Run(const OperatorContext& context, std::span<const Share> shares,
-           RecordBatch& out) override;
-  uint32_t output_fixed_size() const override { return fixed_size_; }
-
- private:
-  const uint32_t fixed_size_;
-  KeySet seen_;
-};
+// Makes what passes each record on where it comes first.
+std::shared_ptr<const PartitionOperatorFactory> DistinctOperators(uint32_t fixed_size);
 
 template <class T, class Chain>
 struct Distincts {
   static DStream<T> Distinct(const DStream<T, Chain>& s, ShuffleOptions options) {
     return AddShuffle<T>(s, "Distinct",
                          MakeShuffle<DistinctKernel<Chain>>(StreamAccess::chain(s)),
-                         MakeOperator<DistinctOperator>(kFixedSize<T>),
+                         DistinctOperators(kFixedSize<T>),
                          Partitioning::Of<T>(options));
   }
 };

@@ -421,7 +421,7 @@ class DStream {
   }
   template <class S = internal::Deduced, class F>
     requires(!internal::PairRecord<T> || !internal::UpdateFunction<F, T, S>)
-  void UpdateStateByKey(std::string, F, StateOptions<int, int> = {}) const {
+  void UpdateStateByKey(std::string, F, StateOptions<S, S> = {}) const {
     internal::ExplainPairs<T, internal::kUpdateStateByKey>();
     internal::ExplainUpdate<F, T, S>();
   }

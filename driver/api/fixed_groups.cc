@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "common/key_hash.h"
+#include "common/large_memory.h"
 
 namespace sluice::internal {
 namespace {
@@ -25,7 +27,48 @@ char* WriteVarint(uint32_t value, char* at) {
 
 }  // namespace
 
+class FixedGroups::Table {
+ public:
+  Table(uint32_t key_size, uint32_t value_size) : key_size_(key_size), value_size_(value_size) {}
+
+  bool Gather(std::span<const Share> shares, RecordBatch& out);
+
+ private:
+  struct Group {
+    ShortKey key;  // as LoadKeyOfSize has it
+    uint32_t count = 0;
+    uint32_t at = 0;  // where its next value goes
+  };
+
+  template <uint32_t kKeySize>
+  void GatherKeys(std::span<const Share> shares, RecordBatch& out);
+  template <uint32_t kKeySize>
+  void CountPiece(const BatchView& records, uint32_t begin, uint32_t count);
+  template <uint32_t kKeySize>
+  void Reserve(uint64_t groups);
+  template <uint32_t kKeySize>
+  char* WriteHeads(RecordBatch& out);
+  template <uint32_t kValueSize>
+  void PutValues(std::span<const Share> shares, char* bytes);
+
+  const uint32_t key_size_;
+  const uint32_t value_size_;
+  // A part of the hash above, index + 1 of a group below; 0: free.
+  std::vector<uint64_t, LargeAllocator<uint64_t>> cells_;
+  uint64_t mask_ = 0;
+  std::vector<Group, LargeAllocator<Group>> groups_;
+  std::vector<uint32_t> group_of_;  // by record
+};
+
+FixedGroups::FixedGroups(uint32_t key_size, uint32_t value_size)
+    : table_(new Table(key_size, value_size)) {}
+FixedGroups::~FixedGroups() { delete table_; }
+
 bool FixedGroups::Gather(std::span<const Share> shares, RecordBatch& out) {
+  return table_->Gather(shares, out);
+}
+
+bool FixedGroups::Table::Gather(std::span<const Share> shares, RecordBatch& out) {
   for (const Share& share : shares) {
     const BatchView& records = share.records;
     if (records.count != 0 && records.fixed_size != key_size_ + value_size_) return false;
@@ -39,7 +82,7 @@ bool FixedGroups::Gather(std::span<const Share> shares, RecordBatch& out) {
 }
 
 template <uint32_t kKeySize>
-void FixedGroups::GatherKeys(std::span<const Share> shares, RecordBatch& out) {
+void FixedGroups::Table::GatherKeys(std::span<const Share> shares, RecordBatch& out) {
   std::fill(cells_.begin(), cells_.end(), 0);
   groups_.clear();
   group_of_.clear();
@@ -59,7 +102,7 @@ void FixedGroups::GatherKeys(std::span<const Share> shares, RecordBatch& out) {
 }
 
 template <uint32_t kKeySize>
-void FixedGroups::CountPiece(const BatchView& records, uint32_t begin, uint32_t count) {
+void FixedGroups::Table::CountPiece(const BatchView& records, uint32_t begin, uint32_t count) {
   const uint32_t size = records.fixed_size;
   const char* const first = records.data + uint64_t{begin} * size;
   ShortKey keys[kPiece];
@@ -89,7 +132,7 @@ void FixedGroups::CountPiece(const BatchView& records, uint32_t begin, uint32_t 
 }
 
 template <uint32_t kKeySize>
-void FixedGroups::Reserve(uint64_t groups) {
+void FixedGroups::Table::Reserve(uint64_t groups) {
   if (groups * 2 <= cells_.size()) return;
   const uint64_t size = std::max<uint64_t>(256, cells_.size() * 2);
   cells_.assign(size, 0);
@@ -104,7 +147,7 @@ void FixedGroups::Reserve(uint64_t groups) {
 
 // Keys and counts; gives what the groups' places count from.
 template <uint32_t kKeySize>
-char* FixedGroups::WriteHeads(RecordBatch& out) {
+char* FixedGroups::Table::WriteHeads(RecordBatch& out) {
   const uint64_t before = out.size();
   const uint64_t held = out.bytes().size();  // offsets are from the batch's first record
   uint64_t end = before;
@@ -128,7 +171,7 @@ char* FixedGroups::WriteHeads(RecordBatch& out) {
 
 // kValueSize 0: as value_size_ says.
 template <uint32_t kValueSize>
-void FixedGroups::PutValues(std::span<const Share> shares, char* bytes) {
+void FixedGroups::Table::PutValues(std::span<const Share> shares, char* bytes) {
   constexpr size_t kAhead = 16;
   const uint32_t size = kValueSize != 0 ? kValueSize : value_size_;
   size_t i = 0;

@@ -4,10 +4,7 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
-#include "common/key_hash.h"
-#include "common/large_memory.h"
 #include "driver/api/chain.h"
 
 namespace sluice::internal {
@@ -21,38 +18,18 @@ inline constexpr bool kFitFixedGroups =
 // Reused from batch to batch. Not thread-safe.
 class FixedGroups {
  public:
-  FixedGroups(uint32_t key_size, uint32_t value_size)
-      : key_size_(key_size), value_size_(value_size) {}
+  FixedGroups(uint32_t key_size, uint32_t value_size);
+  FixedGroups(const FixedGroups&) = delete;
+  FixedGroups& operator=(const FixedGroups&) = delete;
+  ~FixedGroups();
 
   // Appends a record for each key, in the order of its first value: key, count, and the values in
   // the order of arrival. False, with nothing done: the records of some share are of another size.
   bool Gather(std::span<const Share> shares, RecordBatch& out);
 
  private:
-  struct Group {
-    ShortKey key;  // as LoadKeyOfSize has it
-    uint32_t count = 0;
-    uint32_t at = 0;  // where its next value goes
-  };
-
-  template <uint32_t kKeySize>
-  void GatherKeys(std::span<const Share> shares, RecordBatch& out);
-  template <uint32_t kKeySize>
-  void CountPiece(const BatchView& records, uint32_t begin, uint32_t count);
-  template <uint32_t kKeySize>
-  void Reserve(uint64_t groups);
-  template <uint32_t kKeySize>
-  char* WriteHeads(RecordBatch& out);
-  template <uint32_t kValueSize>
-  void PutValues(std::span<const Share> shares, char* bytes);
-
-  const uint32_t key_size_;
-  const uint32_t value_size_;
-  // A part of the hash above, index + 1 of a group below; 0: free.
-  std::vector<uint64_t, LargeAllocator<uint64_t>> cells_;
-  uint64_t mask_ = 0;
-  std::vector<Group, LargeAllocator<Group>> groups_;
-  std::vector<uint32_t> group_of_;  // by record
+  class Table;
+  Table* const table_;  // owned
 };
 
 }  // namespace sluice::internal

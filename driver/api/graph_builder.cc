@@ -1,5 +1,10 @@
 #include "driver/api/graph_builder.h"
 
+#include <utility>
+#include <vector>
+
+#include "common/plan/graph.h"
+
 namespace sluice::internal {
 namespace {
 
@@ -33,6 +38,9 @@ std::shared_ptr<const ForeachKernel> Adopt(const ForeachKernel* made) {
 }
 std::shared_ptr<const PartitionKernel> Adopt(const PartitionKernel* made) {
   return std::shared_ptr<const PartitionKernel>(made);
+}
+std::shared_ptr<const ReceiverFactory> Adopt(const ReceiverFactory* made) {
+  return std::shared_ptr<const ReceiverFactory>(made);
 }
 
 Partitioning::Partitioning(uint32_t partitions, const Partitioner& chosen,
@@ -69,62 +77,91 @@ StreamPlace AddShuffleNode(const StreamPlace& from, const ShuffleSpec& spec) {
 }
 
 NarrowNode::NarrowNode(std::shared_ptr<GraphBuilder> graph, std::string_view name)
-    : graph_(std::move(graph)) {
-  node_.kind = NodeKind::kNarrow;
-  node_.label = name;
+    : graph_(std::move(graph)), node_(new Node()) {
+  node_->kind = NodeKind::kNarrow;
+  node_->label = name;
 }
-NarrowNode::~NarrowNode() = default;
+NarrowNode::~NarrowNode() { delete node_; }
 
 void NarrowNode::Read(const StreamPlace& input, std::shared_ptr<const NarrowKernel> kernel) {
   if (input.graph != graph_) {
-    return graph_->Fail(3, node_.label + " needs streams of one context");
+    return graph_->Fail(3, node_->label + " needs streams of one context");
   }
-  if (node_.inputs.empty()) node_.slide_batches = input.slide_batches();
-  if (input.slide_batches() != node_.slide_batches) {
-    graph_->Fail(3, node_.label + " needs streams of the same slide");
+  if (node_->inputs.empty()) node_->slide_batches = input.slide_batches();
+  if (input.slide_batches() != node_->slide_batches) {
+    graph_->Fail(3, node_->label + " needs streams of the same slide");
   }
-  node_.inputs.push_back({input.parent, input.operators, std::move(kernel), nullptr});
+  node_->inputs.push_back({input.parent, input.operators, std::move(kernel), nullptr});
 }
 
 StreamPlace NarrowNode::Add(std::string record_type) {
-  if (node_.inputs.empty()) {
-    graph_->Fail(3, node_.label + " needs at least one stream");
-    node_.kind = NodeKind::kSource;
+  if (node_->inputs.empty()) {
+    graph_->Fail(3, node_->label + " needs at least one stream");
+    node_->kind = NodeKind::kSource;
   }
-  node_.record_type = std::move(record_type);
-  return StreamPlace(graph_, graph_->AddNode(std::move(node_)));
+  node_->record_type = std::move(record_type);
+  return StreamPlace(graph_, graph_->AddNode(std::move(*node_)));
 }
 
+struct GraphBuilder::Declared {
+  const int64_t batch_interval_ms;
+  LineageGraph graph{};
+  Outcome error{};
+  bool frozen = false;
+  bool needs_remember = false;
+  const std::shared_ptr<int64_t> remember_ms = std::make_shared<int64_t>(0);
+  std::vector<std::pair<std::string, int>> numbers{};
+};
+
+GraphBuilder::GraphBuilder(std::chrono::milliseconds batch_interval)
+    : declared_(new Declared{batch_interval.count()}) {}
+GraphBuilder::~GraphBuilder() { delete declared_; }
+
+void GraphBuilder::NeedRemember() { declared_->needs_remember = true; }
+bool GraphBuilder::lacks_remember() const {
+  return declared_->needs_remember && *declared_->remember_ms == 0;
+}
+std::shared_ptr<const int64_t> GraphBuilder::remember_ms() const { return declared_->remember_ms; }
+void GraphBuilder::Freeze() { declared_->frozen = true; }
+bool GraphBuilder::frozen() const { return declared_->frozen; }
+int64_t GraphBuilder::slide_of(NodeId node) const { return graph().node(node).slide_batches; }
+int64_t GraphBuilder::batch_interval_ms() const { return declared_->batch_interval_ms; }
+const LineageGraph& GraphBuilder::graph() const { return declared_->graph; }
+const Outcome& GraphBuilder::error() const { return declared_->error; }
+
 NodeId GraphBuilder::AddNode(Node node) {
-  if (frozen_) {
+  if (frozen()) {
     // Threads of the job read the graph: it must not change. Any node does for the handle.
     Fail(3, "the graph is fixed once the job has started: " + node.label);
-    if (!graph_.nodes().empty()) return 0;
+    if (!declared_->graph.nodes().empty()) return 0;
   }
-  node.slide_ms = node.slide_batches * batch_interval_ms_;
-  return graph_.AddNode(std::move(node));
+  node.slide_ms = node.slide_batches * batch_interval_ms();
+  return declared_->graph.AddNode(std::move(node));
 }
 
 void GraphBuilder::AddOutput(Output output) {
-  if (frozen_) {
+  if (frozen()) {
     return Fail(3, "the graph is fixed once the job has started: " + output.label);
   }
-  graph_.AddOutput(std::move(output));
+  declared_->graph.AddOutput(std::move(output));
 }
 
-BatchValueId GraphBuilder::AddBatchValue(BatchValueSpec value) {
-  if (frozen_) {
-    Fail(3, "the graph is fixed once the job has started: " + value.name);
+BatchValueId GraphBuilder::AddBatchValue(std::string name, std::string type,
+                                         std::function<std::string(int64_t batch_ms)> function) {
+  if (frozen()) {
+    Fail(3, "the graph is fixed once the job has started: " + name);
     return 0;
   }
-  return graph_.AddBatchValue(std::move(value));
+  return declared_->graph.AddBatchValue({std::move(name), std::move(type), std::move(function)});
 }
 
 void GraphBuilder::Remember(std::chrono::milliseconds duration) {
-  if (frozen_) return Fail(3, "Remember comes too late: the job has started");
+  if (frozen()) return Fail(3, "Remember comes too late: the job has started");
   if (duration.count() <= 0) return Fail(3, "Remember needs a duration above 0");
-  if (*remember_ms_ != 0) return Fail(3, "Remember was called before; it counts for all streams");
-  *remember_ms_ = duration.count();
+  if (*declared_->remember_ms != 0) {
+    return Fail(3, "Remember was called before; it counts for all streams");
+  }
+  *declared_->remember_ms = duration.count();
 }
 
 NodeId GraphBuilder::AddShuffle(const StreamPlace& from, const ShuffleSpec& spec) {
@@ -134,7 +171,7 @@ NodeId GraphBuilder::AddShuffle(const StreamPlace& from, const ShuffleSpec& spec
   if (spec.name_in_label) node.label += " " + spec.state_name;
   node.record_type = spec.record_type();
   node.slide_batches = spec.slide_batches != 0 ? spec.slide_batches : slide_of(from.parent);
-  node.slide_ms = node.slide_batches * batch_interval_ms_;
+  node.slide_ms = node.slide_batches * batch_interval_ms();
   node.holds_batches = !spec.state_name.empty() && !spec.name_in_label;
   node.inputs.push_back({from.parent, from.operators, nullptr, spec.shuffle});
   if (spec.second != nullptr) {
@@ -216,7 +253,7 @@ void GraphBuilder::AddFiles(Output output, const std::string& prefix, const std:
     Fail(2, output.label + ": the prefix must be an absolute path or s3://bucket/prefix: " +
                 prefix);
   }
-  for (const Output& other : graph_.outputs()) {
+  for (const Output& other : declared_->graph.outputs()) {
     if (!prefix.empty() && other.prefix == prefix && other.suffix == suffix) {
       Fail(2, output.label + ": another output has this prefix and suffix: " + prefix);
     }
@@ -249,14 +286,14 @@ void GraphBuilder::AddForeachPartition(const StreamPlace& from,
 }
 
 void GraphBuilder::Fail(int exit_code, std::string message) {
-  if (error_.ok()) error_ = {exit_code, std::move(message)};
+  if (declared_->error.ok()) declared_->error = {exit_code, std::move(message)};
 }
 
 int64_t GraphBuilder::Batches(std::string_view what, std::chrono::milliseconds duration,
                               int64_t slide_batches) {
-  const int64_t unit_ms = slide_batches * batch_interval_ms_;
+  const int64_t unit_ms = slide_batches * batch_interval_ms();
   if (duration.count() > 0 && duration.count() % unit_ms == 0) {
-    return duration.count() / batch_interval_ms_;
+    return duration.count() / batch_interval_ms();
   }
   Fail(3, std::string(what) + " must be a positive multiple of the stream's slide of " +
               std::to_string(unit_ms) + " ms; it is " + std::to_string(duration.count()) + " ms");
@@ -264,17 +301,17 @@ int64_t GraphBuilder::Batches(std::string_view what, std::chrono::milliseconds d
 }
 
 int GraphBuilder::NextOf(std::string_view what) {
-  for (auto& [name, next] : numbers_) {
+  for (auto& [name, next] : declared_->numbers) {
     if (name == what) return next++;
   }
-  numbers_.emplace_back(what, 1);
+  declared_->numbers.emplace_back(what, 1);
   return 0;
 }
 
 std::string GraphBuilder::NameByShape(const std::string& base, const Node& node) {
   char shape[17];
   std::snprintf(shape, sizeof shape, "%016llx",
-                static_cast<unsigned long long>(graph_.ShapeOf(node)));
+                static_cast<unsigned long long>(declared_->graph.ShapeOf(node)));
   const std::string name = base + "-" + shape;
   const int before = NextOf(name);  // of the very same shape
   return before == 0 ? name : name + "-" + std::to_string(before);

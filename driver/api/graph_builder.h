@@ -3,14 +3,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "common/codec.h"
-#include "common/plan/graph.h"
+#include "common/plan/graph_ids.h"
+#include "common/plan/kernel.h"
 #include "driver/api/options.h"
 
 namespace sluice {
@@ -25,7 +25,8 @@ struct Outcome {
 namespace internal {
 
 // Building is done out of line and by type-erased parts: a program's own file stays cheap to
-// compile.
+// compile. That is also why parts that it need not know are owned by plain pointers: every type
+// that a smart pointer or a container is of costs each program as much as a page of its own.
 
 // Takes over an object made with new.
 std::shared_ptr<const NarrowKernel> Adopt(const NarrowKernel* made);
@@ -33,6 +34,7 @@ std::shared_ptr<const ShuffleKernelFactory> Adopt(const ShuffleKernelFactory* ma
 std::shared_ptr<const PartitionOperatorFactory> Adopt(const PartitionOperatorFactory* made);
 std::shared_ptr<const ForeachKernel> Adopt(const ForeachKernel* made);
 std::shared_ptr<const PartitionKernel> Adopt(const PartitionKernel* made);
+std::shared_ptr<const ReceiverFactory> Adopt(const ReceiverFactory* made);
 
 // Of records that begin with a key.
 template <KeyRecord K>
@@ -116,6 +118,8 @@ class NarrowNode {
  public:
   // `name`: of the operator.
   NarrowNode(std::shared_ptr<GraphBuilder> graph, std::string_view name);
+  NarrowNode(const NarrowNode&) = delete;
+  NarrowNode& operator=(const NarrowNode&) = delete;
   ~NarrowNode();
   // All inputs must be streams of the same graph and have the same slide.
   void Read(const StreamPlace& input, std::shared_ptr<const NarrowKernel> kernel);
@@ -124,13 +128,15 @@ class NarrowNode {
 
  private:
   const std::shared_ptr<GraphBuilder> graph_;
-  Node node_;
+  Node* const node_;  // owned
 };
 
 class GraphBuilder {
  public:
-  explicit GraphBuilder(std::chrono::milliseconds batch_interval)
-      : batch_interval_ms_(batch_interval.count()) {}
+  explicit GraphBuilder(std::chrono::milliseconds batch_interval);
+  GraphBuilder(const GraphBuilder&) = delete;
+  GraphBuilder& operator=(const GraphBuilder&) = delete;
+  ~GraphBuilder();
 
   NodeId AddNode(Node node);
   NodeId AddShuffle(const StreamPlace& from, const ShuffleSpec& spec);
@@ -152,14 +158,16 @@ class GraphBuilder {
   void AddForeachBatch(const StreamPlace& from, std::shared_ptr<const NarrowKernel> kernel,
                        std::shared_ptr<const ForeachKernel> foreach_batch);
 
-  BatchValueId AddBatchValue(BatchValueSpec value);
+  // Of a record of that type, which `function` gives encoded; see BatchValueSpec.
+  BatchValueId AddBatchValue(std::string name, std::string type,
+                             std::function<std::string(int64_t batch_ms)> function);
   // How long slices keep datasets at least. Once, and positive.
   void Remember(std::chrono::milliseconds duration);
   // A slice reaches as far as Remember says.
-  void NeedRemember() { needs_remember_ = true; }
-  bool lacks_remember() const { return needs_remember_ && *remember_ms_ == 0; }
+  void NeedRemember();
+  bool lacks_remember() const;
   // Settled when the job starts; 0: nobody asked.
-  std::shared_ptr<const int64_t> remember_ms() const { return remember_ms_; }
+  std::shared_ptr<const int64_t> remember_ms() const;
 
   // The first thing that the program got wrong. Building goes on, so that later errors of the
   // same program do not hide behind a crash.
@@ -176,26 +184,22 @@ class GraphBuilder {
   std::string NameByShape(const std::string& base, const Node& node);
 
   // From here on nothing is added, as threads of the job read the graph; trying to is an error.
-  void Freeze() { frozen_ = true; }
-  bool frozen() const { return frozen_; }
+  void Freeze();
+  bool frozen() const;
 
-  int64_t slide_of(NodeId node) const { return graph_.node(node).slide_batches; }
-  int64_t batch_interval_ms() const { return batch_interval_ms_; }
-  const LineageGraph& graph() const { return graph_; }
-  const Outcome& error() const { return error_; }
+  int64_t slide_of(NodeId node) const;
+  int64_t batch_interval_ms() const;
+  const LineageGraph& graph() const;
+  const Outcome& error() const;
 
  private:
+  struct Declared;
+
   void AddOutput(Output output);
   void AddFiles(Output output, const std::string& prefix, const std::string& suffix,
                 const SaveOptions& options);
 
-  int64_t batch_interval_ms_;
-  LineageGraph graph_;
-  Outcome error_;
-  bool frozen_ = false;
-  bool needs_remember_ = false;
-  std::shared_ptr<int64_t> remember_ms_ = std::make_shared<int64_t>(0);
-  std::vector<std::pair<std::string, int>> numbers_;
+  Declared* const declared_;  // owned
 };
 
 }  // namespace internal

@@ -20,7 +20,6 @@ class JoinSides {
 
  private:
   ValueGroups left_, right_;
-  std::vector<Share> of_one_;
 };
 
 // A vector of the entry's values; empty without one.

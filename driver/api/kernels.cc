@@ -11,6 +11,15 @@ void AdviseHugePages(void* memory, size_t size) {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 }
 
+void MakeSlots(std::vector<uint64_t>& slots, uint64_t size) {
+  std::vector<uint64_t>().swap(slots);
+  slots.reserve(size);
+  AdviseHugePages(slots.data(), size * sizeof(uint64_t));
+  slots.resize(size);
+}
+
+void ClearSlots(std::vector<uint64_t>& slots) { slots.assign(slots.size(), 0); }
+
 void PutTextPair(std::string_view key, const char* value, size_t size, RecordBatch& out) {
   if (key.size() > kShortKeyMax) {
     PutKeyField<std::string>(key, out.bytes());
@@ -25,6 +34,8 @@ void PutTextPair(std::string_view key, const char* value, size_t size, RecordBat
   out.bytes().append(bytes, 1 + key.size() + size);
   CloseRecord(out);
 }
+
+std::span<const RecordBatch> Shares::get() const { return {batches_.data(), partitions_}; }
 
 void Shares::Start(const TaskContext& context, uint32_t partitions, uint32_t fixed_size) {
   partitioner_ = context.partitioner;

@@ -60,7 +60,7 @@ class Shares {
     return partition_of_group_[KeyGroupOf(hash, key_groups_)];
   }
   RecordBatch& operator[](size_t partition) { return batches_[partition]; }
-  std::span<const RecordBatch> get() const { return {batches_.data(), partitions_}; }
+  std::span<const RecordBatch> get() const;
   uint32_t partitions() const { return partitions_; }
 
  private:

@@ -62,7 +62,7 @@ class MapWithStateOperator final : public PartitionOperator {
 
   // `snapshots` is settled when the job starts.
   MapWithStateOperator(F f, int64_t idle_ms, std::shared_ptr<const InitialState> initial,
-                       std::shared_ptr<const bool> snapshots)
+                       std::shared_ptr<bool> snapshots)
       : mapper_(std::move(f)),
         idle_ms_(idle_ms),
         initial_(std::move(initial)),
@@ -202,7 +202,7 @@ class MapWithStateOperator final : public PartitionOperator {
     ForEachRecord<kFixedSize<std::pair<K, V>>>(
         records, begin, end,
         [&](std::string_view record) SLUICE_INLINED { hashes[count++] = HashOf(record); });
-    if (state.prefetches()) state.Prefetch({hashes, count});
+    if (state.prefetches()) state.Prefetch(hashes, count);
     const uint64_t* hash = hashes;
     std::string_view key;
     View<V> value{};
@@ -328,7 +328,7 @@ class MapWithStateOperator final : public PartitionOperator {
   Mapper mapper_;
   const int64_t idle_ms_;
   const std::shared_ptr<const InitialState> initial_;
-  const std::shared_ptr<const bool> snapshots_;
+  const std::shared_ptr<bool> snapshots_;
   int64_t batch_ms_ = 0;
   int64_t due_ms_ = 0;
   KeyTable<K, uint32_t> places_;  // of keys in touched_, which has them in the same order
@@ -420,8 +420,7 @@ struct StateMaps {
          .shuffle = MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
          .partition_operator = MakeOperator<Operator>(
              std::move(f), int64_t{options.idle_timeout.count()},
-             EncodeInitial(options.initial_state),
-             std::shared_ptr<const bool>(snapshots)),
+             EncodeInitial(options.initial_state), snapshots),
          .partitions = Partitioning::Of<K>(options),
          .state_name = std::move(name),
          .state_type = StateType(RecordName<K>, RecordName<State>),

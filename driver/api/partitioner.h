@@ -17,8 +17,9 @@ namespace sluice {
 // Made by PartitionBy; without a function keys go by their hash. Two shuffles with the same
 // partitioner and number of partitions put equal keys into equal partitions.
 struct Partitioner {
-  std::shared_ptr<const KeyPartitioner> function;
-  std::string key_type;  // that it was made for
+  std::shared_ptr<const KeyPartitioner> function{};
+  std::string key_type{};  // that it was made for
+  ~Partitioner();
 };
 
 namespace internal {

@@ -2,7 +2,6 @@
 // what it gets.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -98,18 +97,6 @@ class UserReceiverBody final : public ReceiverBody {
   void Run(ReceiverSink& sink) override {
     Receiving<typename R::RecordType> receiving(sink);
     receiver_.Run(receiving);
-  }
-
- private:
-  R receiver_;
-};
-
-template <class R>
-class UserReceiverFactory final : public ReceiverFactory {
- public:
-  explicit UserReceiverFactory(R receiver) : receiver_(std::move(receiver)) {}
-  std::unique_ptr<ReceiverBody> New() const override {
-    return std::make_unique<UserReceiverBody<R>>(receiver_);
   }
 
  private:

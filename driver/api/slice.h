@@ -2,61 +2,35 @@
 // entry (window_state.h) as long as the slice's own reach or StreamingContext::Remember asks.
 #pragma once
 
-#include <optional>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
-#include "driver/api/batch_value.h"
 #include "driver/api/dstream.h"
-#include "driver/api/shuffle.h"
-#include "driver/api/window_state.h"
+#include "driver/api/kernels.h"
 
 namespace sluice::internal {
 
+// What a slice does to a stream, but for the types.
 struct SliceSpec {
-  int64_t slide_ms = 0;                       // of the stream
-  int64_t from_ago_ms = 0, to_ago_ms = 0;     // before the batch at hand
-  std::optional<BatchValueId> chosen{};       // instead of these: the SliceTimes of the batch
-  std::shared_ptr<const int64_t> remember_ms; // settled when the job starts
+  std::string (*record_type)();
+  uint32_t fixed_size = 0;
+  std::shared_ptr<const ShuffleKernelFactory> shuffle;  // keeps datasets together
+  uint32_t partitions = 0;
 };
-
-class SliceOperator final : public PartitionOperator {
- public:
-  SliceOperator(SliceSpec spec, uint32_t fixed_size)
-      : spec_(std::move(spec)), batch_(fixed_size) {}
-  void Run(const OperatorContext& context, std::span<const Share> shares,
-           RecordBatch& out) override;
-  uint32_t output_fixed_size() const override { return batch_.view().fixed_size; }
-  // Records have no key here.
-  bool spreads() const override { return true; }
-  bool NeedsFormer(const Spreading& spreading) const override { return spreading.TakesWhole(); }
-  void TakeOver(const Spreading&, KeyedState& former, KeyedState& to) override {
-    TakeOverBatches(former, to, output_fixed_size(), AppendRecords);
-  }
-
- private:
-  // The ends, both included; a slice between two other batch times begins at the one before.
-  SliceTimes TimesOf(const TaskContext& task) const;
-
-  const SliceSpec spec_;
-  RecordBatch batch_;
-};
+StreamPlace AddSlice(const StreamPlace& from, const SliceSpec& spec, const SliceOptions& ends);
+// Between times that a function of the batch time in milliseconds chooses.
+StreamPlace AddSlice(const StreamPlace& from, const SliceSpec& spec,
+                     std::function<SliceTimes(int64_t batch_ms)> ends);
 
 template <class T, class Chain>
 struct Slices {
   using S = DStream<T, Chain>;
 
   static DStream<T> Slice(const S& s, const SliceOptions& options) {
-    if (options.to.count() < 0 || options.from < options.to) {
-      StreamAccess::graph(s)->Fail(
-          3, "Slice needs .from at or before .to, and .to not in the future: from " +
-                 std::to_string(options.from.count()) + " ms ago to " +
-                 std::to_string(options.to.count()) + " ms ago");
-    }
-    SliceSpec spec;
-    spec.from_ago_ms = options.from.count();
-    spec.to_ago_ms = options.to.count();
-    return Add(s, std::move(spec), options.partitions);
+    return StreamAccess::Stream<T>(
+        AddSlice(StreamAccess::place(s), Spec(s, options.partitions), options));
   }
 
   template <class F>
@@ -64,36 +38,16 @@ struct Slices {
     constexpr bool kChooses = std::is_invocable_r_v<SliceTimes, F&, int64_t>;
     static_assert(kChooses, "Slice needs a function that gives the sluice::SliceTimes of a batch "
                             "by its time in milliseconds");
-    SliceSpec spec;
     if constexpr (kChooses) {
-      GraphBuilder* const graph = StreamAccess::graph(s);
-      graph->NeedRemember();
-      spec.chosen = graph->AddBatchValue(
-          {graph->Numbered("times-of-slice"), RecordName<SliceTimes>(),
-           [f = std::move(f)](int64_t batch_ms) mutable {
-             std::string bytes;
-             EncodeRecord<SliceTimes>(f(batch_ms), bytes);
-             return bytes;
-           }});
+      return StreamAccess::Stream<T>(
+          AddSlice(StreamAccess::place(s), Spec(s, partitions), std::move(f)));
     }
-    return Add(s, std::move(spec), partitions);
   }
 
  private:
-  static DStream<T> Add(const S& s, SliceSpec spec, uint32_t partitions) {
-    const StreamPlace& place = StreamAccess::place(s);
-    spec.slide_ms = place.slide_batches() * place.graph->batch_interval_ms();
-    spec.remember_ms = place.graph->remember_ms();
-    return StreamAccess::Stream<T>(AddShuffleNode(
-        place,
-                   {.label = "Slice",
-                    .record_type = RecordName<T>,
-                    .shuffle = MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s)),
-                    .partition_operator = MakeOperator<SliceOperator>(spec, kFixedSize<T>),
-                    .partitions = partitions,
-                    .state_name = "slice",
-                    .state_type = "datasets every " + std::to_string(spec.slide_ms) +
-                                  " ms of " + RecordName<T>()}));
+  static SliceSpec Spec(const S& s, uint32_t partitions) {
+    return {RecordName<T>, kFixedSize<T>,
+            MakeShuffle<KeepTogetherKernel<Chain>>(StreamAccess::chain(s)), partitions};
   }
 };
 

@@ -2,6 +2,12 @@
 
 namespace sluice::internal {
 
+UpdateKeysOperator::UpdateKeysOperator(IdleKeys idle_keys,
+                                       std::shared_ptr<const InitialState> initial,
+                                       ValueGroups::TakeKey take_key)
+    : idle_keys_(idle_keys), initial_(std::move(initial)), take_key_(take_key) {}
+UpdateKeysOperator::~UpdateKeysOperator() = default;
+
 void UpdateKeysOperator::Run(const OperatorContext& context, std::span<const Share> shares,
                              RecordBatch& out) {
   UserState state(*context.state);
@@ -35,7 +41,7 @@ void UpdateKeysOperator::PrefetchFrom(size_t begin, UserState& state) const {
   uint64_t hashes[kPiece];
   const size_t count = std::min(kPiece, groups_.entries().size() - begin);
   for (size_t i = 0; i < count; ++i) hashes[i] = groups_.entries()[begin + i].hash;
-  state.Prefetch({hashes, count});
+  state.Prefetch(hashes, count);
 }
 
 }  // namespace sluice::internal

@@ -11,8 +11,8 @@ namespace sluice::internal {
 class UpdateKeysOperator : public PartitionOperator {
  public:
   UpdateKeysOperator(IdleKeys idle_keys, std::shared_ptr<const InitialState> initial,
-                     ValueGroups::TakeKey take_key)
-      : idle_keys_(idle_keys), initial_(std::move(initial)), take_key_(take_key) {}
+                     ValueGroups::TakeKey take_key);
+  ~UpdateKeysOperator() override;
 
   // First the keys that have state, in the order in which they got it; then new keys, in the order
   // of their first value. With kSkip: keys with values only, in that order.

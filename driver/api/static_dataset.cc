@@ -12,10 +12,15 @@ constexpr size_t kVersionsKept = 3;
 
 }  // namespace
 
-struct StaticTables::State {
-  const Load load;
-  std::mutex mutex;
-  std::vector<std::pair<std::string, std::shared_ptr<const StaticTable>>> tables{};  // newest last
+class StaticTables {
+ public:
+  explicit StaticTables(LoadTable load) : load_(std::move(load)) {}
+  std::shared_ptr<const StaticTable> Of(std::string_view version);
+
+ private:
+  const LoadTable load_;
+  std::mutex mutex_;
+  std::vector<std::pair<std::string, std::shared_ptr<const StaticTable>>> tables_;  // newest last
 };
 
 void StaticTable::Add(std::string_view key, std::string_view value) {
@@ -32,20 +37,25 @@ void StaticTable::Add(std::string_view key, std::string_view value) {
   places.last = at;
 }
 
-StaticTables::StaticTables(Load load) : state_(new State{std::move(load), {}}) {}
-StaticTables::~StaticTables() = default;
-
 std::shared_ptr<const StaticTable> StaticTables::Of(std::string_view version) {
-  std::lock_guard lock(state_->mutex);  // one task loads, the others wait for it
-  auto& tables = state_->tables;
-  const auto known = std::find_if(tables.begin(), tables.end(),
+  std::lock_guard lock(mutex_);  // one task loads, the others wait for it
+  const auto known = std::find_if(tables_.begin(), tables_.end(),
                                   [&](const auto& table) { return table.first == version; });
-  if (known != tables.end()) return known->second;
+  if (known != tables_.end()) return known->second;
   std::string name(version);
-  std::shared_ptr<const StaticTable> loaded = state_->load(name);
-  if (tables.size() == kVersionsKept) tables.erase(tables.begin());
-  tables.emplace_back(std::move(name), loaded);
+  const auto loaded = std::make_shared<StaticTable>();
+  load_(name, *loaded);
+  if (tables_.size() == kVersionsKept) tables_.erase(tables_.begin());
+  tables_.emplace_back(std::move(name), loaded);
   return loaded;
+}
+
+std::shared_ptr<StaticTables> MakeStaticTables(LoadTable load) {
+  return std::make_shared<StaticTables>(std::move(load));
+}
+
+std::shared_ptr<const StaticTable> TableOf(StaticTables& tables, std::string_view version) {
+  return tables.Of(version);
 }
 
 }  // namespace sluice::internal

@@ -81,18 +81,12 @@ class StaticTable {
 
 // The versions that one process has loaded. The newest few are kept: batches are at most a few
 // versions apart, and one that was dropped is loaded again. Thread-safe.
-class StaticTables {
- public:
-  using Load = std::function<std::shared_ptr<const StaticTable>(const std::string& version)>;
-  explicit StaticTables(Load load);
-  ~StaticTables();
-  // Loads it in the calling task where it is not there; what loading throws fails the attempt.
-  std::shared_ptr<const StaticTable> Of(std::string_view version);
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
+class StaticTables;
+// Fills an empty table with the entries of a version.
+using LoadTable = std::function<void(const std::string& version, StaticTable& table)>;
+std::shared_ptr<StaticTables> MakeStaticTables(LoadTable load);
+// Loads it in the calling task where it is not there; what loading throws fails the attempt.
+std::shared_ptr<const StaticTable> TableOf(StaticTables& tables, std::string_view version);
 
 }  // namespace internal
 
@@ -104,7 +98,9 @@ class StaticDataset {
       : version_(version), tables_(std::move(tables)) {}
 
   // Of the batch at hand.
-  std::shared_ptr<const internal::StaticTable> Table() const { return tables_->Of(*version_); }
+  std::shared_ptr<const internal::StaticTable> Table() const {
+    return internal::TableOf(*tables_, *version_);
+  }
 
  private:
   BatchValue<std::string> version_;
@@ -115,16 +111,14 @@ namespace internal {
 
 // Makes the loader of encoded tables from load(version), which gives pairs (key, value).
 template <class K, class V, class Load>
-StaticTables::Load TableLoader(Load load) {
-  return [load](const std::string& version) {
-    auto table = std::make_shared<StaticTable>();
+LoadTable TableLoader(Load load) {
+  return [load](const std::string& version, StaticTable& table) {
     for (const auto& [key, value] : load(version)) {
       std::string key_bytes, value_bytes;
       EncodeKey<K>(key, key_bytes);
       EncodeRecord<V>(value, value_bytes);
-      table->Add(key_bytes, value_bytes);
+      table.Add(key_bytes, value_bytes);
     }
-    return std::shared_ptr<const StaticTable>(std::move(table));
   };
 }
 

@@ -63,26 +63,25 @@ TEST(StaticDatasetTest, ManyRowsKeepTheirOrderWithAndWithoutAMatch) {
 
 TEST(StaticDatasetTest, AVersionIsLoadedOnceWhileItIsInUse) {
   int loads = 0;
-  internal::StaticTables tables([&](const std::string&) {
-    ++loads;
-    return std::make_shared<const internal::StaticTable>();
-  });
-  for (const char* version : {"1", "1", "2", "1", "3", "1"}) tables.Of(version);
+  const auto tables = internal::MakeStaticTables(
+      [&](const std::string&, internal::StaticTable&) { ++loads; });
+  for (const char* version : {"1", "1", "2", "1", "3", "1"}) TableOf(*tables, version);
   EXPECT_EQ(loads, 3);
-  tables.Of("4");  // the oldest goes
-  tables.Of("1");
+  TableOf(*tables, "4");  // the oldest goes
+  TableOf(*tables, "1");
   EXPECT_EQ(loads, 5);
 }
 
 TEST(StaticDatasetTest, WhatLoadingThrowsFailsTheTaskAndIsTriedAgain) {
   bool there = false;
-  internal::StaticTables tables([&](const std::string&) {
-    if (!there) throw std::runtime_error("no such file");
-    return std::make_shared<const internal::StaticTable>();
-  });
-  EXPECT_THROW(tables.Of("1"), std::runtime_error);
+  const auto tables =
+      internal::MakeStaticTables([&](const std::string&, internal::StaticTable& table) {
+        if (!there) throw std::runtime_error("no such file");
+        table.Add("key", "value");
+      });
+  EXPECT_THROW(TableOf(*tables, "1"), std::runtime_error);
   there = true;
-  EXPECT_NE(tables.Of("1"), nullptr);
+  EXPECT_NE(TableOf(*tables, "1"), nullptr);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "common/plan/graph.h"
 #include "driver/api/listener_bus.h"
 
 namespace sluice {
@@ -34,6 +35,8 @@ bool IsPrintable(std::string_view text) {
 }  // namespace
 
 void InstallJobRunner(JobRunnerFactory factory) { g_runner_factory = factory; }
+
+JobOptions::~JobOptions() = default;
 
 struct StreamingContext::State {
   // The runner's job goes on without anybody who waits for it.
@@ -87,6 +90,9 @@ StreamingContext::StreamingContext(JobOptions options, std::optional<ConstantVal
   state_->constants_given = constants.has_value();
   if (constants.has_value()) state_->constants = *std::move(constants);
 }
+StreamingContext::StreamingContext(std::shared_ptr<internal::GraphBuilder> graph,
+                                   std::shared_ptr<State> state)
+    : graph_(std::move(graph)), state_(std::move(state)) {}
 StreamingContext::StreamingContext(StreamingContext&&) noexcept = default;
 StreamingContext& StreamingContext::operator=(StreamingContext&&) noexcept = default;
 StreamingContext::~StreamingContext() = default;
@@ -198,6 +204,19 @@ internal::StreamPlace StreamingContext::AddFiles(std::string label, std::string 
   source.directory = error ? directory : PlainPath(absolute);
   source.existing_files = options.existing == Existing::kTake;
   return AddSource(std::move(label), std::move(record_type), std::move(source));
+}
+
+internal::StreamPlace StreamingContext::AddWholeFiles(const std::string& directory,
+                                                      const FileOptions& options) {
+  return AddFiles("FileStream", RecordName<internal::WholeFile>(), directory, FileFormat::kWhole,
+                  0, options);
+}
+
+internal::StreamPlace StreamingContext::AddObjectFiles(std::string record_type,
+                                                       const std::string& directory,
+                                                       const FileOptions& options) {
+  return AddFiles("ObjectFileStream", std::move(record_type), directory, FileFormat::kObjects, 0,
+                  options);
 }
 
 DStream<std::string> StreamingContext::PushStream(std::string name) {

@@ -23,6 +23,7 @@
 #include "driver/api/batch_value.h"
 #include "driver/api/dstream.h"
 #include "driver/api/framing.h"
+#include "driver/api/kernels.h"
 #include "driver/api/listener.h"
 #include "driver/api/map.h"
 #include "driver/api/options.h"
@@ -48,6 +49,7 @@ struct JobOptions {
   std::string checkpoint{};
   std::vector<std::pair<std::string, std::string>> conf{};  // set by the program
   Args args{};
+  ~JobOptions();
 };
 
 struct StopOptions {
@@ -120,9 +122,7 @@ class StreamingContext {
   template <class F>
     requires std::invocable<const F&, std::string_view, std::string_view>
   auto FileStream(const std::string& directory, F parse, FileOptions options = {}) {
-    return internal::StreamAccess::Stream<internal::WholeFile>(
-               AddFiles("FileStream", RecordName<internal::WholeFile>(), directory,
-                        FileFormat::kWhole, 0, options))
+    return internal::StreamAccess::Stream<internal::WholeFile>(AddWholeFiles(directory, options))
         .FlatMap(internal::ParseWholeFile<F>{std::move(parse)});
   }
   // Records of `length` bytes. A file of another length fails its batch, which names it.
@@ -132,8 +132,7 @@ class StreamingContext {
   // such batches.
   template <Record T>
   DStream<T> ObjectFileStream(const std::string& directory, FileOptions options = {}) {
-    return internal::StreamAccess::Stream<T>(AddFiles(
-        "ObjectFileStream", RecordName<T>(), directory, FileFormat::kObjects, 0, options));
+    return internal::StreamAccess::Stream<T>(AddObjectFiles(RecordName<T>(), directory, options));
   }
   // The same dataset at every batch. Every process has it from the build function.
   template <Record T>
@@ -155,7 +154,9 @@ class StreamingContext {
     using T = typename R::RecordType;
     return internal::StreamAccess::Stream<T>(AddReceiver(
         "receiver", "ReceiverStream", RecordName<T>(),
-        std::make_shared<internal::UserReceiverFactory<R>>(std::move(receiver))));
+        internal::MakeFactory<ReceiverFactory>([receiver = std::move(receiver)] {
+          return std::unique_ptr<ReceiverBody>(new internal::UserReceiverBody<R>(receiver));
+        })));
   }
 
   // One entry of the queue per batch; an empty dataset when there is none. A job with a checkpoint,
@@ -238,7 +239,7 @@ class StreamingContext {
       return bytes;
     };
     return BatchValue<T>(
-        graph_->AddBatchValue({std::move(name), RecordName<T>(), std::move(encoded)}));
+        graph_->AddBatchValue(std::move(name), RecordName<T>(), std::move(encoded)));
   }
 
   // A dataset to join streams with. version(batch time in ms) is called in the job driver when it
@@ -254,8 +255,7 @@ class StreamingContext {
                  [version = std::move(version)](int64_t batch_ms) mutable {
                    return std::string(version(batch_ms));
                  }),
-        std::make_shared<internal::StaticTables>(
-            internal::TableLoader<K, V>(std::move(load))));
+        internal::MakeStaticTables(internal::TableLoader<K, V>(std::move(load))));
   }
 
   // ---- life ---------------------------------------------------------------------------------
@@ -312,8 +312,7 @@ class StreamingContext {
         std::move(label), RecordName<T>(), std::move(host), port, std::move(framers)));
   }
 
-  StreamingContext(std::shared_ptr<internal::GraphBuilder> graph, std::shared_ptr<State> state)
-      : graph_(std::move(graph)), state_(std::move(state)) {}
+  StreamingContext(std::shared_ptr<internal::GraphBuilder> graph, std::shared_ptr<State> state);
   static std::weak_ptr<State>& ActiveState();
   JobRunner* Runner() const;  // null before Start
   Outcome CheckGraph() const;
@@ -322,6 +321,9 @@ class StreamingContext {
   internal::StreamPlace AddFiles(std::string label, std::string record_type,
                                  const std::string& directory, FileFormat format,
                                  uint32_t record_length, const FileOptions& options);
+  internal::StreamPlace AddWholeFiles(const std::string& directory, const FileOptions& options);
+  internal::StreamPlace AddObjectFiles(std::string record_type, const std::string& directory,
+                                       const FileOptions& options);
   internal::StreamPlace AddConstant(std::string record_type, const RecordBatch& records);
   internal::StreamPlace AddSource(std::string label, std::string record_type, SourceSpec source);
   internal::StreamPlace AddReceiver(std::string_view stream, std::string label,

@@ -3,7 +3,6 @@
 // asked once for each key of the batch, and told of the changes when the records are over.
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -138,7 +137,7 @@ class TouchedStates {
       if (++count_ == kPiece) Put();
     }
     void Put() {
-      state_.PutAll({rows_, count_}, due_ms_);
+      state_.PutAll(rows_, count_, due_ms_);
       count_ = 0;
     }
 

@@ -11,6 +11,10 @@ bool UserState::Begin() {
   return true;
 }
 
+void UserState::Prefetch(const uint64_t* hashes, size_t count) {
+  state_.Prefetch({hashes, count});
+}
+
 void UserState::LookAll(std::span<const std::string_view> keys, const uint64_t* hashes,
                         KeyedState::Found* found) {
   if (std::none_of(keys.begin(), keys.end(), IsEscapedEntry)) {
@@ -21,7 +25,8 @@ void UserState::LookAll(std::span<const std::string_view> keys, const uint64_t* 
   }
 }
 
-void UserState::PutAll(std::span<const KeyedState::Putting> entries, int64_t due_ms) {
+void UserState::PutAll(const KeyedState::Putting* begin, size_t count, int64_t due_ms) {
+  const std::span<const KeyedState::Putting> entries(begin, count);
   const auto escaped = [](const KeyedState::Putting& one) { return IsEscapedEntry(one.key); };
   if (std::none_of(entries.begin(), entries.end(), escaped)) {
     return state_.PutAll(entries, due_ms);
@@ -47,8 +52,14 @@ std::string StateType(std::string (*key_type)(), std::string (*value_type)()) {
   return key_type() + " -> " + value_type();
 }
 
-std::shared_ptr<const InitialState> InitialState::Of(Entries entries) {
-  return std::make_shared<const InitialState>(std::move(entries));
+InitialState::InitialState(Entries entries) : entries_(std::move(entries)) {}
+InitialState::~InitialState() = default;
+
+std::shared_ptr<const InitialState> InitialState::Of(const void* entries, size_t count,
+                                                     EncodeEntry encode) {
+  Entries encoded(count);
+  for (size_t i = 0; i < count; ++i) encode(entries, i, encoded[i].first, encoded[i].second);
+  return std::make_shared<const InitialState>(std::move(encoded));
 }
 
 void InitialState::PutInto(UserState& state, const OperatorContext& context,

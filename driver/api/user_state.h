@@ -37,7 +37,7 @@ class UserState {
   uint64_t size() const { return state_.size(); }
   // Worth its price where the state does not fit the cache.
   bool prefetches() const { return state_.size() > kCachedEntries; }
-  void Prefetch(std::span<const uint64_t> hashes) { state_.Prefetch(hashes); }
+  void Prefetch(const uint64_t* hashes, size_t count);
   // As StateFetch: `append_key` gives a user's key.
   template <class AppendKey>
   void FetchAt(StateFetch& fetch, size_t i, size_t count, const AppendKey& append_key) {
@@ -57,7 +57,7 @@ class UserState {
   // The same, and PutAt, for some dozen keys.
   void LookAll(std::span<const std::string_view> keys, const uint64_t* hashes,
                KeyedState::Found* found);
-  void PutAll(std::span<const KeyedState::Putting> entries, int64_t due_ms);
+  void PutAll(const KeyedState::Putting* entries, size_t count, int64_t due_ms);
   void PutAt(const Place& place, std::string_view key, std::string_view value,
              int64_t due_ms = 0) {
     state_.PutAt(place, EntryKey(key), value, due_ms);
@@ -102,8 +102,13 @@ std::string StateType(std::string (*key_type)(), std::string (*value_type)());
 class InitialState {
  public:
   using Entries = std::vector<std::pair<std::string, std::string>>;
-  explicit InitialState(Entries entries) : entries_(std::move(entries)) {}
-  static std::shared_ptr<const InitialState> Of(Entries entries);
+  explicit InitialState(Entries entries);
+  ~InitialState();
+  // Appends key and state of the i-th of the program's `entries`.
+  using EncodeEntry = void (*)(const void* entries, size_t i, std::string& key,
+                               std::string& state);
+  static std::shared_ptr<const InitialState> Of(const void* entries, size_t count,
+                                                EncodeEntry encode);
 
   // Puts what belongs to the operator's partition.
   void PutInto(UserState& state, const OperatorContext& context, int64_t due_ms) const;
@@ -114,12 +119,13 @@ class InitialState {
 
 template <class K, class S>
 std::shared_ptr<const InitialState> EncodeInitial(const std::vector<std::pair<K, S>>& initial) {
-  InitialState::Entries entries(initial.size());
-  for (size_t i = 0; i < initial.size(); ++i) {
-    EncodeKey<K>(initial[i].first, entries[i].first);
-    EncodeRecord<S>(initial[i].second, entries[i].second);
-  }
-  return InitialState::Of(std::move(entries));
+  return InitialState::Of(
+      initial.data(), initial.size(),
+      [](const void* entries, size_t i, std::string& key, std::string& state) {
+        const auto& entry = static_cast<const std::pair<K, S>*>(entries)[i];
+        EncodeKey<K>(entry.first, key);
+        EncodeRecord<S>(entry.second, state);
+      });
 }
 
 // The user's key behind canonical bytes.

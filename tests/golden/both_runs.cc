@@ -1,4 +1,5 @@
 #include "tests/golden/both_runs.h"
+#include "common/plan/graph.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,0 +1,20 @@
+// What the typed layer says about the graph without knowing its nodes: a program includes this, and
+// not graph.h. The same declarations as there, which a compiler compares where it sees both.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+using NodeId = uint32_t;
+using BatchValueId = uint32_t;
+using TakeKeyFunction = bool (*)(std::string_view record, std::string_view& key);
+
+enum class FileFormat;
+struct SourceSpec;
+struct Node;
+struct Output;
+class LineageGraph;
+
+}  // namespace sluice
