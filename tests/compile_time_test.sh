@@ -6,7 +6,7 @@
 #   compile_time_test.sh HEADER_MAX PROGRAM_MAX     # in hundredths
 set -u
 cd "${TEST_SRCDIR:-.}/${TEST_WORKSPACE:-.}" || exit 1
-readonly ROUNDS=5
+readonly ROUNDS=9
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
