@@ -114,6 +114,7 @@ proto::GrantedBatch BatchReplay::Granted(const proto::ReplayCase::Batch& batch,
   granted.set_previous_ms(previous_ms_);
   granted.set_rebuild(!outputs);
   *granted.mutable_values() = composition.values();
+  *granted.mutable_letters() = composition.letters();
   AddLeftOut(batch, granted);
   for (const auto& source : composition.sources()) {
     auto& stage = *granted.add_stages();

@@ -69,6 +69,7 @@ struct Node {
   std::string state_name;      // not empty: stateful; unique
   std::string state_type;      // codecs of key and value, as text
   TakeKeyFunction take_key = nullptr;  // null: its records have no key
+  std::string share_type;      // of the records that come to it; empty: label and types say it
   bool state_by_key = false;   // an entry for each of the user's keys (user_key.h), and user code
                                // that is called for it
   bool holds_batches = false;  // its state is made of batches, by their times

@@ -74,12 +74,30 @@ const Stage& StagePlan::stage_of(EdgeId edge) const {
 
 StageId StagePlan::source_stage(NodeId source) const { return stage_of_node_[source]; }
 
-Presence::Presence(const StagePlan& plan, int64_t tick, const std::vector<StageId>& absent)
+std::string StagePlan::OperatorKey(StageId stage) const {
+  const Node& node = graph_->node(stages_[stage].root);
+  if (!node.state_name.empty()) return "state " + node.state_name;
+  uint32_t alike = 0;
+  for (StageId before = 0; before < stage; ++before) {
+    const Node& other = graph_->node(stages_[before].root);
+    alike += !stages_[before].is_source && other.state_name.empty() && other.shape == node.shape;
+  }
+  return node.label + " " + std::to_string(node.shape) + " #" + std::to_string(alike);
+}
+
+std::string StagePlan::ShareType(StageId stage) const {
+  const Node& node = graph_->node(stages_[stage].root);
+  return node.share_type.empty() ? "what makes " + node.record_type : node.share_type;
+}
+
+Presence::Presence(const StagePlan& plan, int64_t tick, const std::vector<StageId>& absent,
+                   const std::vector<StageId>& fed)
     : runs_(plan.stages().size()), has_(plan.fragments().size()) {
   for (const Stage& stage : plan.stages()) {
     const Node& root = plan.graph().node(stage.root);
     bool runs = stage.is_source &&
                 std::find(absent.begin(), absent.end(), stage.id) == absent.end();
+    runs |= std::find(fed.begin(), fed.end(), stage.id) != fed.end();
     for (const EdgeId edge : stage.edges_in) {
       const FragmentId from = plan.edges()[edge].from;
       runs |= has_[from] != 0;

@@ -68,6 +68,12 @@ class StagePlan {
   const std::vector<OutputPiece>& output_pieces() const { return output_pieces_; }
   const Stage& stage_of(EdgeId edge) const;       // the stage that folds it
   StageId source_stage(NodeId source) const;
+  // What the operator of a shuffle stage is in every program that has it: by the name of its state,
+  // else by what it does and reads, and of several alike by their order.
+  std::string OperatorKey(StageId stage) const;
+  // The records that come to it over the shuffle, in words. Equal for two operators of one key if
+  // one takes what came for the other.
+  std::string ShareType(StageId stage) const;
 
   // `tick` = (batch time - zero time) / batch interval, from 1.
   bool Emits(NodeId node, int64_t tick) const {
@@ -88,12 +94,15 @@ class StagePlan {
 
 // Which datasets there are at one batch. Between two slides there is none; a source that has
 // nothing to say has none, and then neither has what hangs on it alone. An operator with state
-// (a window, UpdateStateByKey) runs and emits all the same. Everybody computes it alike.
+// (a window, UpdateStateByKey) runs and emits all the same. So does one that gets letters which are
+// run again. Everybody computes it alike.
 class Presence {
  public:
   Presence() = default;
-  // `absent`: the source stages that have nothing to say in this batch.
-  Presence(const StagePlan& plan, int64_t tick, const std::vector<StageId>& absent = {});
+  // `absent`: the source stages that have nothing to say in this batch. `fed`: the shuffle stages
+  // that get letters.
+  Presence(const StagePlan& plan, int64_t tick, const std::vector<StageId>& absent = {},
+           const std::vector<StageId>& fed = {});
 
   // The stage has tasks: it takes in shares, or reads its source.
   bool Runs(StageId stage) const { return runs_[stage] != 0; }

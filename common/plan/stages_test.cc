@@ -1,5 +1,7 @@
 #include "common/plan/stages.h"
 
+#include <set>
+
 #include "gtest/gtest.h"
 
 namespace sluice {
@@ -108,6 +110,39 @@ TEST(PresenceTest, WithoutADatasetOnlyWhatHasStateRuns) {
   EXPECT_TRUE(absent.Runs(2));
   EXPECT_TRUE(absent.Runs(3));
   EXPECT_TRUE(absent.Has(plan.output_pieces()[1].from));
+}
+
+TEST(PresenceTest, LettersAreADatasetWhereThereWouldBeNone) {
+  GraphBuilder b;
+  const NodeId source = b.Source("a");
+  b.Print(b.Shuffle({source}));
+  const StagePlan plan(b.graph, 4);
+  const Presence fed(plan, 2, {plan.source_stage(source)}, {1});
+  EXPECT_FALSE(fed.Runs(plan.source_stage(source)));
+  EXPECT_TRUE(fed.Runs(1));
+  EXPECT_TRUE(fed.Has(plan.output_pieces()[0].from));
+}
+
+TEST(StagePlanTest, AnOperatorIsKnownByItsStateOrByWhatItDoesAndReads) {
+  GraphBuilder former;
+  NodeId source = former.Source("a");
+  former.Shuffle({source});
+  former.Shuffle({source});
+  former.State(source);
+  const StagePlan had(former.graph, 4);
+  GraphBuilder changed;  // others are declared before
+  changed.Shuffle({changed.Source("b")});
+  source = changed.Source("a");
+  changed.Shuffle({source});
+  changed.Shuffle({source});
+  changed.State(changed.Shuffle({source}));
+  const StagePlan has(changed.graph, 7);
+  EXPECT_EQ(had.OperatorKey(1), has.OperatorKey(3));
+  EXPECT_EQ(had.OperatorKey(2), has.OperatorKey(4));
+  EXPECT_EQ(had.OperatorKey(3), has.OperatorKey(6));
+  const std::set<std::string> all = {had.OperatorKey(1), had.OperatorKey(2), had.OperatorKey(3),
+                                     has.OperatorKey(1)};
+  EXPECT_EQ(all.size(), 4u);
 }
 
 TEST(PresenceTest, AUnionHasWhatOneSideHas) {

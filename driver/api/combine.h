@@ -117,12 +117,13 @@ struct Combines {
       if (!options.map_side) {
         using Operator = CombineValuesOperator<K, V, Create, Merge>;
         return Add<C>(s, MakeShuffle<RouteByKeyKernel<Chain, K, V>>(StreamAccess::chain(s)),
-                      MakeOperator<Operator>(create, merge), options);
+                      MakeOperator<Operator>(create, merge), options,
+                      RecordName<std::pair<K, V>>);
       }
       using Kernel = CombineByKeyKernel<Chain, K, V, Create, Merge>;
       return Add<C>(s, MakeShuffle<Kernel>(StreamAccess::chain(s), create, merge),
                     MakeOperator<FoldByKeyOperator<K, C, MergeCombiners>>(merge_combiners),
-                    options);
+                    options, RecordName<std::pair<K, C>>);
     }
   }
 
@@ -130,10 +131,11 @@ struct Combines {
   template <class C>
   static DStream<std::pair<K, C>> Add(
       const DStream<T, Chain>& s, std::shared_ptr<const ShuffleKernelFactory> shuffle,
-      std::shared_ptr<const PartitionOperatorFactory> partition_operator, CombineOptions options) {
+      std::shared_ptr<const PartitionOperatorFactory> partition_operator, CombineOptions options,
+      std::string (*share_type)()) {
     return AddShuffle<std::pair<K, C>>(s, "CombineByKey", std::move(shuffle),
                                        std::move(partition_operator),
-                                       Partitioning::Of<K>(options));
+                                       Partitioning::Of<K>(options), share_type);
   }
 
   template <class Create, class Merge, class MergeCombiners>

@@ -193,6 +193,7 @@ NodeId GraphBuilder::AddShuffle(const StreamPlace& from, const ShuffleSpec& spec
   node.partitioner = spec.partitions.partitioner;
   node.take_key = spec.partitions.take_key;
   node.state_by_key = spec.name_in_label;
+  if (spec.share_type != nullptr) node.share_type = spec.share_type();
   if (!spec.partitions.fits) Fail(3, node.label + " has a partitioner for another type of key");
   node.partition_operator = spec.partition_operator;
   node.state_type = spec.state_type;

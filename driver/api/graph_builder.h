@@ -102,6 +102,7 @@ struct ShuffleSpec {
   int64_t slide_batches = 0;    // 0: as the parent
   std::string state_name{};     // not empty: stateful; see name_in_label
   std::string state_type{};
+  std::string (*share_type)() = nullptr;  // where record_type does not say what is shuffled
   // The program chose the state's name, and the state has an entry for each key; else the name is
   // made from it and from the node's shape.
   bool name_in_label = false;

@@ -424,6 +424,7 @@ struct StateMaps {
          .partitions = Partitioning::Of<K>(options),
          .state_name = std::move(name),
          .state_type = StateType(RecordName<K>, RecordName<State>),
+         .share_type = RecordName<std::pair<K, V>>,
          .name_in_label = true});
     return MapWithStateDStream<Out, K, State>(
         StreamAccess::Make(place, RowsOfKind<RowKind::kMapped, Out>{}), snapshots);

@@ -113,13 +113,15 @@ template <class Out, class T, class Chain>
 DStream<Out> AddShuffle(const DStream<T, Chain>& s, const char* label,
                         std::shared_ptr<const ShuffleKernelFactory> shuffle,
                         std::shared_ptr<const PartitionOperatorFactory> partition_operator,
-                        const Partitioning& partitions) {
+                        const Partitioning& partitions,
+                        std::string (*share_type)() = nullptr) {
   return StreamAccess::Stream<Out>(
       AddShuffleNode(StreamAccess::place(s), {.label = label,
                                               .record_type = RecordName<Out>,
                                               .shuffle = std::move(shuffle),
                                               .partition_operator = std::move(partition_operator),
-                                              .partitions = partitions}));
+                                              .partitions = partitions,
+                                              .share_type = share_type}));
 }
 
 template <class T, class Chain>

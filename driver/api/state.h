@@ -113,6 +113,7 @@ struct States {
          .partitions = Partitioning::Of<K>(options),
          .state_name = std::move(name),
          .state_type = StateType(RecordName<K>, RecordName<S>),
+         .share_type = RecordName<std::pair<K, V>>,
          .name_in_label = true}));
   }
 };

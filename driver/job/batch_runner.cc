@@ -131,6 +131,7 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
   granted.set_checkpoint(run.checkpoint);
   const proto::Composition& composition = state_->planned().at(run.batch_ms);
   *granted.mutable_values() = composition.values();
+  *granted.mutable_letters() = composition.letters();
   AddLeftOut(run, granted);
   for (const auto& source : composition.sources()) {
     auto& stage = *granted.add_stages();
@@ -366,8 +367,20 @@ void BatchRunner::CheckBalance(const BatchRun& run, BatchOutcome& outcome) const
                                      " records pushed, ", count.second, " folded");
     return;
   }
+  const proto::Composition& composition = state_->planned().at(run.batch_ms);
+  std::map<uint32_t, uint64_t> letters;  // their records, by stage
+  for (const auto& letter : composition.letters()) {
+    letters[letter.stage()] += letter.records().records();
+  }
+  for (const auto& [stage, planned] : letters) {
+    if (planned == sources[stage].first) continue;
+    outcome.imbalance = absl::StrCat("batch ", run.batch_ms, ", stage ", stage, ": ", planned,
+                                     " records of letters planned, ", sources[stage].first,
+                                     " read");
+    return;
+  }
   uint64_t records = 0;
-  for (const auto& source : state_->planned().at(run.batch_ms).sources()) {
+  for (const auto& source : composition.sources()) {
     const PlannedInput planned = InputOf(source, *state_);
     const auto read = sources[source.stage()];
     const bool whole = planned.files

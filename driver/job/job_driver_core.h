@@ -130,6 +130,7 @@ class JobDriverCore {
   void RunGeneration(MonotonicTime now);
   // Letters (letters.cc).
   void OnReplay(const proto::ReplayLetters& replay);
+  absl::Status TakesLetter(const proto::Letter& letter) const;
   std::optional<uint32_t> StageOfLetter(const proto::Letter& letter) const;
   void SayLetters(const proto::Decided& decided);
   void ReportLetters(proto::JobStatus& status) const;

@@ -182,6 +182,7 @@ void JobState::ApplySkipped(const proto::Skipped& skipped) {
   for (auto& source : *it->second.mutable_sources()) {
     for (auto& task : *source.mutable_tasks()) task.clear_pieces();
   }
+  it->second.clear_letters();
   it->second.set_empty(true);
   ++failed_batches_;
   if (!skipped.kept().empty()) ++kept_batches_;

@@ -7,6 +7,7 @@ void LetterState::Restore(const proto::DriverState& kept) {
   for (const auto& name : kept.replayed()) replayed_.insert({name.batch_ms(), name.number()});
   waiting_.assign(kept.waiting_replays().begin(), kept.waiting_replays().end());
   answer_ = kept.replay_answer();
+  behind_.assign(kept.waiting_behind().begin(), kept.waiting_behind().end());
 }
 
 void LetterState::Keep(proto::DriverState& kept) const {
@@ -18,22 +19,38 @@ void LetterState::Keep(proto::DriverState& kept) const {
   }
   kept.mutable_waiting_replays()->Assign(waiting_.begin(), waiting_.end());
   if (answer_.request() != 0) *kept.mutable_replay_answer() = answer_;
+  kept.mutable_waiting_behind()->Assign(behind_.begin(), behind_.end());
 }
 
 void LetterState::Replayed(const proto::LettersReplayed& replayed) {
   for (const auto& name : replayed.letters()) replayed_.insert({name.batch_ms(), name.number()});
   waiting_.insert(waiting_.end(), replayed.records().begin(), replayed.records().end());
   answer_ = replayed.answer();
+  behind_.insert(behind_.end(), replayed.behind().begin(), replayed.behind().end());
 }
 
 void LetterState::Planned(const proto::Composition& composition) {
   std::set<uint32_t> stages;
   for (const auto& source : composition.sources()) stages.insert(source.stage());
   std::erase_if(waiting_, [&](const auto& records) { return stages.contains(records.stage()); });
+  std::set<std::pair<int64_t, uint32_t>> taken;
+  for (const auto& letter : composition.letters()) {
+    taken.insert({letter.letter_batch_ms(), letter.letter_number()});
+  }
+  std::erase_if(behind_, [&](const auto& letter) {
+    return taken.contains({letter.batch_ms(), letter.number()});
+  });
+}
+
+uint64_t LetterState::BytesOf(const proto::Letter& letter) {
+  uint64_t bytes = letter.raw().size();
+  for (const std::string& value : letter.values()) bytes += value.size();
+  return bytes;
 }
 
 uint64_t LetterState::waiting_bytes() const {
   uint64_t bytes = 0;
+  for (const auto& letter : behind_) bytes += BytesOf(letter);
   for (const auto& records : waiting_) bytes += records.records().batch().size();
   return bytes;
 }

@@ -19,7 +19,7 @@ class LetterState {
   void Keep(proto::DriverState& kept) const;
   void Decided(const proto::Decided& decided) { count_ += decided.letters_size(); }
   void Replayed(const proto::LettersReplayed& replayed);
-  // The batch has taken what waited for its sources.
+  // The batch has taken what waited for its sources, and the letters that it names.
   void Planned(const proto::Composition& composition);
   // Sources have other numbers in a changed program; records of those that it lacks wait no more.
   void Renumber(const std::map<uint32_t, uint32_t>& stages);
@@ -33,13 +33,19 @@ class LetterState {
   const proto::LettersReplayed::Answer& answer() const { return answer_; }
   // In the order of the log.
   const std::vector<proto::LettersReplayed::Records>& waiting() const { return waiting_; }
+  // Of what came over a shuffle, in the order of the log. One for whose operator there is no place
+  // in the program, or none in the batches so far, goes on waiting.
+  const std::vector<proto::Letter>& behind() const { return behind_; }
   uint64_t waiting_bytes() const;
+  // Of what is run again.
+  static uint64_t BytesOf(const proto::Letter& letter);
 
  private:
   uint64_t count_ = 0;
   std::set<std::pair<int64_t, uint32_t>> replayed_;  // batch and number
   std::vector<proto::LettersReplayed::Records> waiting_;
   proto::LettersReplayed::Answer answer_;
+  std::vector<proto::Letter> behind_;
 };
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include "common/encoded_batch.h"
 #include "common/mutations.h"
 #include "driver/job/job_driver_core.h"
+#include "driver/job/letter_plan.h"
 
 namespace sluice {
 namespace {
@@ -42,15 +43,25 @@ void JobDriverCore::ReportLetters(proto::JobStatus& status) const {
   answer.set_refused(replay_answer_.refused());
 }
 
-// Nothing for a letter whose records came over a shuffle, or of a source that is no more.
+// Nothing for a letter of a source that is no more.
 std::optional<uint32_t> JobDriverCore::StageOfLetter(const proto::Letter& letter) const {
-  if (letter.source_key().empty()) return std::nullopt;
   for (const Stage& stage : plan_->stages()) {
     if (stage.is_source && SourceKey(graph_.node(stage.root).source) == letter.source_key()) {
       return stage.id;
     }
   }
   return std::nullopt;
+}
+
+absl::Status JobDriverCore::TakesLetter(const proto::Letter& letter) const {
+  if (letter.number() == 0 || letter.batch_ms() > log_.durable().last_decided_ms()) {
+    return absl::NotFoundError("whose batch is not decided");
+  }
+  if (letter.source_key().empty()) {
+    return PlaceOfLetter(*plan_, state_.job().key_groups(), letter).status();
+  }
+  if (StageOfLetter(letter).has_value()) return absl::OkStatus();
+  return absl::NotFoundError("whose source is not in the program: " + letter.source_key());
 }
 
 // What is logged is the decision: the next batch to be planned takes the records. A letter that was
@@ -64,28 +75,30 @@ void JobDriverCore::OnReplay(const proto::ReplayLetters& replay) {
   std::set<std::pair<int64_t, uint32_t>> seen;
   uint64_t bytes = state_.letters().waiting_bytes();
   for (const proto::Letter& letter : replay.letters()) {
-    const bool known =
-        letter.number() != 0 && letter.batch_ms() <= log_.durable().last_decided_ms();
-    const std::optional<uint32_t> stage = StageOfLetter(letter);
+    const absl::Status takes = TakesLetter(letter);
+    const uint64_t size = LetterState::BytesOf(letter);
     if (state_.letters().WasReplayed(letter) && !kMutationLetterRunTwice) {
       answer.set_before(answer.before() + 1);
-    } else if (!known || !stage.has_value()) {
-      answer.set_refused(absl::StrCat(
-          "letter ", letter.batch_ms(), "-", letter.number(), ", ",
-          letter.source_key().empty()
-              ? "which is of no source's record"
-              : absl::StrCat("whose source is not in the program: ", letter.source_key())));
+    } else if (!takes.ok()) {
+      answer.set_refused(absl::StrCat("letter ", letter.batch_ms(), "-", letter.number(), ", ",
+                                      takes.message()));
     } else if (final_ms_ != 0) {
       answer.set_refused("the job is ending");
-    } else if (bytes + letter.raw().size() > kWaitingBytesMax) {
+    } else if (bytes + size > kWaitingBytesMax) {
       answer.set_refused(absl::StrCat("too many wait for the next batch, ", bytes,
                                       " bytes; try again when they have run"));
     } else if (seen.insert({letter.batch_ms(), letter.number()}).second) {
-      bytes += letter.raw().size();
+      bytes += size;
       auto& name = *taken.add_letters();
       name.set_batch_ms(letter.batch_ms());
       name.set_number(letter.number());
-      const auto key = std::pair{*stage, letter.fixed_size()};
+      if (letter.source_key().empty()) {
+        proto::Letter& behind = *taken.add_behind() = letter;
+        behind.clear_error();
+        behind.clear_source();
+        continue;
+      }
+      const auto key = std::pair{*StageOfLetter(letter), letter.fixed_size()};
       records.try_emplace(key, letter.fixed_size()).first->second.Append(letter.raw());
     }
   }

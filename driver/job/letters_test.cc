@@ -333,14 +333,14 @@ TEST_F(LettersTest, BatchesThatRunAgainTogetherFitIntoAMessage) {
   for (const auto& grant : cluster_->batch_grants) EXPECT_LT(grant.ByteSizeLong(), 80u << 20);
 }
 
-TEST_F(LettersTest, AKeyWithItsValuesIsRefusedByName) {
+TEST_F(LettersTest, AKeyThatAFormerReleaseKeptIsRefusedByName) {
   PushTen();
   ASSERT_TRUE(Decided());
   std::vector<proto::Letter> letters = Both();
   letters[0].clear_source_key();
   const proto::ReplayAnswer answer = Replay(1, letters);
   EXPECT_EQ(answer.taken(), 1u);
-  EXPECT_THAT(answer.refused(), HasSubstr("-1, which is of no source's record"));
+  EXPECT_THAT(answer.refused(), HasSubstr("-1, which a former release kept"));
   letters[0].set_source_key("push gone");
   EXPECT_THAT(Replay(2, letters).refused(), HasSubstr("push gone"));
 }

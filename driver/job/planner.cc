@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "driver/job/letter_plan.h"
+
 namespace sluice {
 namespace {
 
@@ -151,6 +153,7 @@ proto::Composition PlanBatch(const StagePlan& plan, const JobState& state,
     }
     PlanReplays(state, input);
   }
+  PlanLetters(plan, state, composition);
   composition.mutable_values()->Assign(request.listed->values.begin(),
                                        request.listed->values.end());
   return composition;

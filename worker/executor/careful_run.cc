@@ -39,6 +39,18 @@ std::optional<std::string> Thrown(const Run& run) {
   }
 }
 
+void AddValue(uint32_t input, uint32_t fixed_size, std::string_view record,
+              proto::Letter& letter) {
+  auto& runs = *letter.mutable_runs();
+  if (runs.empty() || runs.rbegin()->input() != input ||
+      runs.rbegin()->fixed_size() != fixed_size) {
+    runs.Add()->set_input(input);
+    runs.rbegin()->set_fixed_size(fixed_size);
+  }
+  runs.rbegin()->set_values(runs.rbegin()->values() + 1);
+  letter.add_values(std::string(record));
+}
+
 }  // namespace
 
 bool RunsRecordByRecord(const Node& node, uint32_t input) {
@@ -86,6 +98,10 @@ proto::Letter TaskRunner::LetterOf(const RunTasks& run, const BadItem& bad) cons
   letter.set_error(bad.error);
   letter.set_source("partition " + std::to_string(context_.task));
   letter.set_record(-1);
+  if (!setup_.plan->stages()[run.stage].is_source) {
+    letter.set_operator_key(setup_.plan->OperatorKey(run.stage));
+    letter.set_record_type(setup_.plan->ShareType(run.stage));
+  }
   return letter;
 }
 
@@ -127,6 +143,8 @@ void TaskRunner::LeaveOutRecords(const Stage& stage, const RunTasks& run, const 
         if (stage.is_source) {
           letter.set_source(Describe(work.input->pieces(piece)));
           letter.set_source_key(SourceKey(setup_.plan->graph().node(stage.root).source));
+        } else {
+          letter.set_record_type(setup_.plan->graph().node(stage.root).record_type);
         }
         letter.set_record(in_piece);
         letter.set_raw(std::string(view.record(i)));
@@ -153,7 +171,7 @@ void TaskRunner::LeaveOutKeys(const Node& node, const RunTasks& run) {
       if (letter == letters.end()) {
         kept.Append(record);
       } else {
-        letter->second.add_values(std::string(record));
+        AddValue(share.input, share.records.fixed_size, record, letter->second);
       }
     }
     share.records = kept.view();
@@ -232,9 +250,9 @@ void TaskRunner::WithRecords(const RunTasks& run, const TaskWork& work, StateSto
   RecordBatch rows;
   Dataset& root = datasets_[stage.fragments.front()];
   std::vector<BatchView> views = root.views;
-  if (!stage.is_source) {
+  if (!stage.is_source) {  // the first are the operator's own
     std::swap(rows, root.buffer);
-    views.assign(1, rows.view());
+    views.front() = rows.view();
   }
   const Placed placed = WithPlaces(std::move(views), work);
   std::vector<uint64_t> records;
@@ -312,11 +330,11 @@ void TaskRunner::FindKeys(const RunTasks& run, const TaskWork& work, StateStore&
   const auto add = [&](std::string_view key) {
     if (!left_.keys.contains(key) && seen.emplace(key).second) keys.emplace_back(key);
   };
-  if (!input_.ReadShares(work.shares).ok()) return;
-  for (const BatchView& view : input_.views()) {
-    for (uint32_t i = 0; i < view.count; ++i) {
+  if (!ReadShares(run, work).ok()) return;
+  for (const Share& share : shares_) {
+    for (uint32_t i = 0; i < share.records.count; ++i) {
       std::string_view key;
-      if (!node.take_key(view.record(i), key)) return;
+      if (!node.take_key(share.records.record(i), key)) return;
       add(key);
     }
   }
@@ -349,14 +367,13 @@ std::optional<BadItem> TaskRunner::ProbeKeys(const RunTasks& run, const TaskWork
   const Node& node = setup_.plan->graph().node(stage.root);
   std::deque<RecordBatch> some;
   std::vector<Share> shares;
-  for (size_t s = 0; s < work.shares.size(); ++s) {
-    const BatchView& view = input_.views()[s];
+  for (const auto& [input, view] : shares_) {
     RecordBatch& batch = some.emplace_back(view.fixed_size);
     for (uint32_t i = 0; i < view.count; ++i) {
       std::string_view key;
       if (node.take_key(view.record(i), key) && visible.contains(key)) batch.Append(view.record(i));
     }
-    shares.push_back({setup_.plan->edges()[work.shares[s]->edge()].input, batch.view()});
+    shares.push_back({input, batch.view()});
   }
   StateStore::Attempt attempt = state.Open(run.stage, work.task);  // and dropped
   std::optional<HidingState> hiding;

@@ -164,8 +164,10 @@ void ExecutorCore::TakeBatch(const proto::GrantedBatch& granted) {
   for (const auto& source : granted.stages()) {
     if (source.no_dataset()) absent.push_back(source.stage());
   }
+  std::vector<StageId> fed;
+  for (const auto& letter : granted.letters()) fed.push_back(letter.stage());
   const int64_t tick = (batch_ms - options_.zero_ms) / options_.batch_interval_ms;
-  batch.presence = std::make_shared<const Presence>(*plan_, tick, absent);
+  batch.presence = std::make_shared<const Presence>(*plan_, tick, absent, fed);
   batch.started = now_;
   batch.stages.resize(plan_->stages().size());
   batch.sent.resize(members_.size());

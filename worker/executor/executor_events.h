@@ -38,7 +38,7 @@ struct OutShare {
 };
 struct TaskResult {
   uint32_t task = 0;
-  uint64_t records_read = 0;  // of blocks, files and inlined batches
+  uint64_t records_read = 0;  // of blocks, files and inlined batches; of letters
   uint64_t bytes_read = 0;    // of file ranges
   std::vector<OutShare> shares;
   std::vector<std::pair<EdgeId, uint64_t>> folded;  // records, by edge

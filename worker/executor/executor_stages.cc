@@ -235,7 +235,7 @@ void ExecutorCore::CountResults(BatchWork& batch, const Stage& stage,
     report.mutable_letters()->MergeFrom(result.letters());
     report.set_outrun(report.outrun() + 1);
   }
-  if (stage.is_source) {
+  if (stage.is_source || read.records() > 0) {
     read.set_stage(stage.id);
     *report.add_sources() = read;
   }

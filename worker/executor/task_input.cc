@@ -113,4 +113,10 @@ absl::Status TaskInputReader::ReadShares(
   return absl::OkStatus();
 }
 
+absl::Status TaskInputReader::Add(const proto::LetterInput& letter) {
+  return AddEncoded(letter.records().batch(), letter.records().records(),
+                    absl::StrCat("letter ", letter.letter_batch_ms(), "-",
+                                 letter.letter_number()));
+}
+
 }  // namespace sluice

@@ -25,6 +25,8 @@ class TaskInputReader {
                           BlockReader* blocks);
   // Shares of a shuffle task; views()[i] is that of shares[i].
   absl::Status ReadShares(std::span<const proto::ShareBundle::Share* const> shares);
+  // Behind what was read.
+  absl::Status Add(const proto::LetterInput& letter);
   void Clear();
 
   std::span<const BatchView> views() const { return views_; }

@@ -231,18 +231,45 @@ absl::Status TaskRunner::RunRoot(const Stage& stage, const RunTasks& run, const 
   return absl::OkStatus();
 }
 
+// The shares of letters that are run again go behind the others of their input.
+absl::Status TaskRunner::ReadShares(const RunTasks& run, const TaskWork& work) {
+  RETURN_IF_ERROR(input_.ReadShares(work.shares));
+  std::vector<uint32_t> inputs;
+  for (const auto* share : work.shares) inputs.push_back(setup_.plan->edges()[share->edge()].input);
+  for (const proto::LetterInput& letter : run.batch->letters()) {
+    if (letter.stage() != run.stage || letter.partition() != work.task || letter.is_row()) continue;
+    RETURN_IF_ERROR(input_.Add(letter));
+    inputs.push_back(letter.input());
+    result_.records_read += letter.records().records();
+  }
+  shares_.clear();
+  for (size_t i = 0; i < inputs.size(); ++i) shares_.push_back({inputs[i], input_.views()[i]});
+  std::stable_sort(shares_.begin(), shares_.end(),
+                   [](const Share& a, const Share& b) { return a.input < b.input; });
+  return absl::OkStatus();
+}
+
+// Behind the operator's own.
+absl::Status TaskRunner::AddRowsOfLetters(const RunTasks& run, Dataset& dataset) {
+  for (const proto::LetterInput& letter : run.batch->letters()) {
+    const bool ours = letter.stage() == run.stage && letter.partition() == context_.task;
+    if (!ours || !letter.is_row()) continue;
+    RETURN_IF_ERROR(input_.Add(letter));
+    dataset.views.push_back(input_.views().back());
+    result_.records_read += letter.records().records();
+  }
+  return absl::OkStatus();
+}
+
 absl::Status TaskRunner::RunOperator(const Stage& stage, const RunTasks& run,
                                      const TaskWork& work, StateStore::Attempt& attempt) {
   const Node& node = setup_.plan->graph().node(stage.root);
-  RETURN_IF_ERROR(input_.ReadShares(work.shares));
-  shares_.clear();
-  for (size_t i = 0; i < work.shares.size(); ++i) {
-    const auto& share = *work.shares[i];
-    shares_.push_back({setup_.plan->edges()[share.edge()].input, input_.views()[i]});
-    if (result_.folded.empty() || result_.folded.back().first != share.edge()) {
-      result_.folded.emplace_back(share.edge(), 0);
+  RETURN_IF_ERROR(ReadShares(run, work));
+  for (const auto* share : work.shares) {
+    if (result_.folded.empty() || result_.folded.back().first != share->edge()) {
+      result_.folded.emplace_back(share->edge(), 0);
     }
-    result_.folded.back().second += share.records();
+    result_.folded.back().second += share->records();
   }
   std::optional<HidingState> hiding;
   if (!left_.keys.empty()) {
@@ -258,7 +285,7 @@ absl::Status TaskRunner::RunOperator(const Stage& stage, const RunTasks& run,
   dataset.views.assign(1, dataset.buffer.view());
   shares_.clear();
   input_.Clear();
-  return absl::OkStatus();
+  return AddRowsOfLetters(run, dataset);
 }
 
 void TaskRunner::RunOperatorOn(const Stage& stage, const RunTasks& run,

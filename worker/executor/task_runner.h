@@ -77,6 +77,8 @@ class TaskRunner {
   absl::Status RunTask(const RunTasks& run, const TaskWork& work, StateStore& state);
   absl::Status RunRoot(const Stage& stage, const RunTasks& run, const TaskWork& work,
                        StateStore::Attempt& attempt);
+  absl::Status ReadShares(const RunTasks& run, const TaskWork& work);
+  absl::Status AddRowsOfLetters(const RunTasks& run, Dataset& dataset);
   absl::Status RunOperator(const Stage& stage, const RunTasks& run, const TaskWork& work,
                            StateStore::Attempt& attempt);
   void RunOperatorOn(const Stage& stage, const RunTasks& run, std::span<const Share> shares,
@@ -138,7 +140,7 @@ class TaskRunner {
   std::vector<Dataset> datasets_;  // by fragment
   RecordBatch rows_;
   std::vector<RecordBatch> effect_rows_;
-  std::vector<Share> shares_;
+  std::vector<Share> shares_;     // of the operator, in the order in which it folds them
   // What is left out of the task.
   struct Left {
     std::map<uint64_t, BadItem> records;  // by place in the root's dataset, see LeftOut

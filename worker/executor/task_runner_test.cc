@@ -252,6 +252,42 @@ TEST_F(TaskRunnerTest, BehindAShuffleARebuildThatLacksBlocksLooksForBadRowsAnew)
   EXPECT_TRUE(std::get<TaskResult>(outcome).letters.empty());
 }
 
+TEST_F(TaskRunnerTest, LettersAreFoldedBehindTheSharesAndRowsComeBehindTheOperatorsOwn) {
+  const LineageGraph graph = TwoShuffles();
+  const StagePlan plan(graph, 2);
+  setup_.plan = &plan;
+  setup_.bad_records_max = 10;
+  StateStore state(&plan);
+  runner_ = std::make_unique<TaskRunner>(setup_, 3);
+  share_.set_batch(EncodedWords({"a", "b"}));
+  share_.set_records(2);
+  proto::GrantedBatch batch;
+  for (const std::string word : {"c", kBadWord, "d"}) {
+    proto::LetterInput& letter = *batch.add_letters();
+    letter.set_stage(1);
+    letter.set_is_row(word != "d");
+    letter.mutable_records()->set_batch(EncodedWords({word}));
+    letter.mutable_records()->set_records(1);
+  }
+  TaskWork work;
+  work.shares = {&share_};
+  RunTasks run = Command(1);
+  run.presence = std::make_shared<const Presence>(plan, 1);
+  run.batch = std::make_shared<const proto::GrantedBatch>(batch);
+  const TaskOutcome outcome = runner_->Run(run, work, state);
+  ASSERT_TRUE(std::holds_alternative<TaskResult>(outcome));
+  const TaskResult& result = std::get<TaskResult>(outcome);
+  uint64_t rows = 0;
+  for (const OutShare& share : result.shares) rows += share.records;
+  EXPECT_EQ(rows, 4u);
+  EXPECT_EQ(result.records_read, 3u);
+  EXPECT_EQ(result.folded.at(0).second, 2u);
+  ASSERT_EQ(result.letters.size(), 1u);
+  EXPECT_EQ(result.letters[0].record(), 4);  // behind a, b, d and c
+  EXPECT_EQ(result.letters[0].raw(), kBadWord);
+  EXPECT_EQ(result.letters[0].operator_key(), plan.OperatorKey(1));
+}
+
 TEST_F(TaskRunnerTest, AFailedAttemptLeavesNoState) {
   share_.set_batch("no batch");
   TaskWork work;
