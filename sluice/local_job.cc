@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "checkpoint/errors.h"
+#include "checkpoint/letters.h"
 #include "common/status.h"
 #include "common/units.h"
 #include "glog/logging.h"
@@ -160,6 +161,22 @@ absl::Status LocalJob::Begin(const StreamingContext& given) {
   worker.set_slots(options_.slots);
   driver_->OnMessage(kDriverAddress, std::move(members));
   return absl::OkStatus();
+}
+
+absl::StatusOr<proto::ReplayAnswer> LocalJob::ReplayLetters() {
+  proto::Envelope wish;
+  proto::ReplayLetters& replay = *wish.mutable_replay_letters();
+  replay.set_request(RandomId());
+  RETURN_IF_ERROR(ForLetters(store_.objects.get(), Status().job_instance(), 0, [&](auto letter) {
+    *replay.add_letters() = std::move(letter);
+    return true;
+  }));
+  const uint64_t request = replay.request();
+  driver_->OnMessage(kDriverAddress, std::move(wish));
+  if (!driver_->AwaitSettled()) return absl::FailedPreconditionError("the job has ended");
+  proto::ReplayAnswer answer = Status().replay();
+  if (answer.request() != request) return absl::InternalError("the wish was not answered");
+  return answer;
 }
 
 void LocalJob::StartExecutor(const proto::StartExecutor& request) {

@@ -49,6 +49,9 @@ class LocalJob {
   std::optional<JobEnding> Await(int64_t milliseconds) { return driver_->Await(milliseconds); }
   // As of JobDriver.
   bool AwaitSettled() { return driver_->AwaitSettled(); }
+  // Wishes that the letters in the job's store be run again, each once. What of them is not is in
+  // the answer. Returns as AwaitSettled does.
+  absl::StatusOr<proto::ReplayAnswer> ReplayLetters();
   proto::JobStatus Status() { return driver_->Status(); }
   void RequestStop(const StopRequested& stop) { driver_->RequestStop(stop); }
 

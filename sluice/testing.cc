@@ -1,6 +1,7 @@
 #include "sluice/testing.h"
 
 #include "common/clock.h"
+#include "common/status.h"
 #include "glog/logging.h"
 #include "sluice/job_settings.h"
 #include "sluice/local_job.h"
@@ -94,6 +95,13 @@ Outcome TestContext::RunBatchAfter(int ticks) {
   state_->clock.Advance(ticks * state_->options.batch_interval.count() * 1000);
   state_->batch_ms = state_->clock.WallMs();
   return state_->job->AwaitSettled() ? Outcome() : state_->Ending();
+}
+
+Outcome TestContext::ReplayLetters() {
+  if (state_->job == nullptr) return {1, "no batch has run yet"};
+  const auto answer = state_->job->ReplayLetters();
+  if (!answer.ok()) return {1, std::string(Message(answer.status()))};
+  return {answer->refused().empty() ? 0 : 1, answer->refused()};
 }
 
 int64_t TestContext::batch_ms() const { return state_->batch_ms; }

@@ -61,6 +61,10 @@ class TestContext {
   // The same, after `ticks` intervals: all but the last are missed, as when a machine was asleep.
   Outcome RunBatchAfter(int ticks);
 
+  // What `sluice job letters --replay` does: the job's letters are input of the next batch, each
+  // once. Not ok (1): of some it is refused, and why.
+  Outcome ReplayLetters();
+
   // The newest batch's time; 0 before the first.
   int64_t batch_ms() const;
   // What Print wrote at the newest batch.
