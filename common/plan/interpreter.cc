@@ -1,5 +1,6 @@
 #include "common/plan/interpreter.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -7,6 +8,7 @@
 #include <utility>
 
 #include "common/plan/task_seed.h"
+#include "common/plan/user_key.h"
 
 namespace sluice {
 
@@ -54,7 +56,7 @@ class ReferenceInterpreter::PlainState final : public KeyedState {
     for (auto it = order_.begin(); it != order_.end() && it->first < end;) {
       const auto [number, key] = *it;
       const std::string value = values_.at(key).value;
-      visit(key, value);
+      if (!Hides(key)) visit(key, value);
       it = order_.upper_bound(number);
     }
   }
@@ -62,7 +64,7 @@ class ReferenceInterpreter::PlainState final : public KeyedState {
   void ForEachDue(int64_t before_ms, const Visitor& visit) override {
     std::set<std::tuple<int64_t, uint64_t, std::string>> due;
     for (const auto& [key, entry] : values_) {
-      if (IsDue(entry, before_ms)) due.emplace(entry.due_ms, entry.number, key);
+      if (IsDue(entry, before_ms) && !Hides(key)) due.emplace(entry.due_ms, entry.number, key);
     }
     for (const auto& [due_ms, number, key] : due) {
       const auto it = values_.find(key);
@@ -79,7 +81,13 @@ class ReferenceInterpreter::PlainState final : public KeyedState {
   }
   uint64_t size() const override { return values_.size(); }
 
+  // Entries of these keys are not visited.
+  void Hide(std::set<std::string> keys) { hidden_ = std::move(keys); }
+
  private:
+  bool Hides(const std::string& entry) const {
+    return !IsEntryMark(entry) && hidden_.contains(std::string(UserKeyOf(entry)));
+  }
   struct Entry {
     uint64_t number = 0;  // of insertion
     std::string value;
@@ -92,6 +100,7 @@ class ReferenceInterpreter::PlainState final : public KeyedState {
   uint64_t next_ = 1;
   std::map<std::string, Entry> values_;
   std::map<uint64_t, std::string> order_;
+  std::set<std::string> hidden_;
 };
 
 // One batch: datasets by node, made in order of node ids (parents come first).
@@ -101,6 +110,7 @@ struct ReferenceInterpreter::Run {
   const int64_t batch_ms;
   const std::set<NodeId>& absent;
   const std::vector<std::string>& values;
+  const Aside& aside;
   std::vector<Dataset> datasets;
 
   TaskContext ContextOf(uint32_t stage, uint32_t task, uint32_t total_tasks) const {
@@ -194,7 +204,60 @@ struct ReferenceInterpreter::Run {
         for (uint32_t p = 0; p < count; ++p) shares[p].emplace_back(i, kernel->shares()[p]);
       }
     }
+    for (const LetterInput& letter : aside.letters) {
+      if (letter.node != node.id) continue;
+      any = true;
+      if (letter.is_row) continue;
+      auto& all = shares.at(letter.partition);
+      const auto behind = std::find_if(all.begin(), all.end(), [&](const auto& share) {
+        return share.first > letter.input;
+      });
+      all.emplace(behind, letter.input, Decoded(letter));
+    }
     if (any) Fold(node, shares);
+  }
+
+  static RecordBatch Decoded(const LetterInput& letter) {
+    std::vector<uint32_t> scratch;
+    const auto view = DecodeBatch(letter.encoded, scratch);
+    if (!view.has_value()) throw std::invalid_argument("a letter does not decode");
+    RecordBatch records(view->fixed_size);
+    records.AppendAll(*view);
+    return records;
+  }
+
+  // What was left out of the partition; null: nothing.
+  const LeftOut* LeftOutOf(const Node& node, uint32_t partition) const {
+    const auto left = aside.left_out.find({node.id, partition});
+    return left == aside.left_out.end() ? nullptr : &left->second;
+  }
+
+  static RecordBatch WithoutKeys(const Node& node, const std::set<std::string>& keys,
+                                 const RecordBatch& records) {
+    const BatchView all = records.view();
+    RecordBatch rest(all.fixed_size);
+    for (uint32_t i = 0; i < all.count; ++i) {
+      std::string_view key;
+      const bool known = node.take_key(all.record(i), key);
+      if (!known || !keys.contains(std::string(key))) rest.Append(all.record(i));
+    }
+    return rest;
+  }
+
+  // The operator's own rows and those of letters, without what is left out of them.
+  void Complete(const Node& node, Partition& partition) {
+    for (const LetterInput& letter : aside.letters) {
+      const bool ours = letter.node == node.id && letter.partition == partition.task;
+      if (ours && letter.is_row) partition.records.AppendAll(Decoded(letter).view());
+    }
+    const LeftOut* left = LeftOutOf(node, partition.task);
+    if (left == nullptr) return;
+    const BatchView all = partition.records.view();
+    RecordBatch rest(all.fixed_size);
+    for (uint32_t i = 0; i < all.count; ++i) {
+      if (!left->rows.contains(i)) rest.Append(all.record(i));
+    }
+    partition.records = std::move(rest);
   }
 
   void Fold(const Node& node,
@@ -204,10 +267,16 @@ struct ReferenceInterpreter::Run {
     const auto partitions = static_cast<uint32_t>(shares.size());
     const uint32_t stage = self.stage_of_root_[node.id];
     for (uint32_t p = 0; p < partitions; ++p) {
+      const LeftOut* left = LeftOutOf(node, p);
+      std::vector<std::pair<uint32_t, RecordBatch>> taken = shares[p];
+      if (left != nullptr && !left->keys.empty()) {
+        for (auto& [input, records] : taken) records = WithoutKeys(node, left->keys, records);
+      }
       std::vector<Share> views;
-      for (const auto& [input, records] : shares[p]) views.push_back({input, records.view()});
-      OperatorContext context{ContextOf(stage, p, partitions), partitions, dataset.exists,
-                              self.StateOf(node, p)};
+      for (const auto& [input, records] : taken) views.push_back({input, records.view()});
+      PlainState* const state = self.StateOf(node, p);
+      if (left != nullptr && node.state_by_key) state->Hide(left->keys);
+      OperatorContext context{ContextOf(stage, p, partitions), partitions, dataset.exists, state};
       context.task.partitioner = node.partitioner.get();
       const auto partition_operator = node.partition_operator->New();
       Partition to;
@@ -217,6 +286,8 @@ struct ReferenceInterpreter::Run {
       to.records.SetFixedSize(partition_operator->output_fixed_size());
       const CurrentTaskScope scope(context.task);
       partition_operator->Run(context, views, to.records);
+      if (state != nullptr) state->Hide({});
+      Complete(node, to);
       if (dataset.exists) dataset.partitions.push_back(std::move(to));
     }
   }
@@ -287,17 +358,20 @@ void ReferenceInterpreter::GoOnIn(uint32_t default_partitions, int64_t batch_int
   batch_interval_ms_ = batch_interval_ms;
 }
 
-KeyedState* ReferenceInterpreter::StateOf(const Node& node, uint32_t partition) {
+ReferenceInterpreter::PlainState* ReferenceInterpreter::StateOf(const Node& node,
+                                                                uint32_t partition) {
   return states_[node.id].empty() ? nullptr : states_[node.id][partition].get();
 }
 
 std::vector<ReferenceInterpreter::OutputResult> ReferenceInterpreter::RunBatch(
     const std::vector<TaskInputs>& inputs, int64_t batch_ms, const std::set<NodeId>& absent,
-    std::vector<std::string> values) {
+    std::vector<std::string> values, const Aside& aside) {
   for (size_t i = values.size(); i < graph_.batch_values().size(); ++i) {
     values.push_back(graph_.batch_values()[i].function(batch_ms));
   }
-  Run run{*this, inputs, batch_ms, absent, values, std::vector<Dataset>(graph_.nodes().size())};
+  Run run{*this,  inputs, batch_ms,
+          absent, values, aside,
+          std::vector<Dataset>(graph_.nodes().size())};
   for (const Node& node : graph_.nodes()) {
     if (node.kind == NodeKind::kSource) run.RunSource(node);
     else if (node.kind == NodeKind::kNarrow) run.RunNarrow(node);

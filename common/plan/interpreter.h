@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/plan/graph.h"
@@ -30,14 +32,34 @@ class ReferenceInterpreter {
                        int64_t zero_ms, int64_t batch_interval_ms, uint64_t job_instance = 0);
   ~ReferenceInterpreter();
 
+  // What a partition of a shuffle node gets of letters that are run again.
+  struct LetterInput {
+    NodeId node = 0;
+    uint32_t partition = 0;
+    uint32_t input = 0;   // of the node,
+    bool is_row = false;  // or a row of its dataset
+    std::string encoded;
+  };
+  // What a partition of a shuffle node lacks.
+  struct LeftOut {
+    std::set<uint64_t> rows;  // places in its dataset
+    std::set<std::string> keys;
+  };
+  struct Aside {
+    std::vector<LetterInput> letters;
+    std::map<std::pair<NodeId, uint32_t>, LeftOut> left_out;
+  };
+
   // Runs the next batch. `inputs` is indexed by node id (others than sources are ignored; a source
   // beyond its end has no tasks). The sources in `absent` have no dataset. `values` are those of
-  // the batch's plan; without them their functions are asked. Batch times must grow.
+  // the batch's plan; without them their functions are asked. `aside` is what comes and goes behind
+  // shuffles because user code fails. Batch times must grow.
   // Results are indexed by output id.
   // User functions may throw; state is then as if some of the batch had run.
   std::vector<OutputResult> RunBatch(const std::vector<TaskInputs>& inputs, int64_t batch_ms,
                                      const std::set<NodeId>& absent = {},
-                                     std::vector<std::string> values = {});
+                                     std::vector<std::string> values = {},
+                                     const Aside& aside = {});
 
   // The batches to come are run in another number of partitions, and under another interval; the
   // graph must be good for it, and all its state must spread.
@@ -57,7 +79,7 @@ class ReferenceInterpreter {
   class PlainState;
   struct Run;
 
-  KeyedState* StateOf(const Node& node, uint32_t partition);
+  PlainState* StateOf(const Node& node, uint32_t partition);
 
   const LineageGraph& graph_;
   uint32_t default_partitions_;

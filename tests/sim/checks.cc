@@ -12,6 +12,7 @@
 #include "common/plan/stages.h"
 #include "common/status.h"
 #include "driver/job/job_state.h"
+#include "tests/sim/job.h"
 #include "tests/sim/letters.h"
 #include "tests/sim/rolled_check.h"
 
@@ -126,6 +127,7 @@ class Checker {
         task.clear_pieces();
       }
     }
+    composition.clear_letters();
   }
 
   std::vector<std::string> RecordsOf(const std::string& encoded) {
@@ -218,6 +220,7 @@ class Checker {
     ReferenceInterpreter reference(*site_.graph, job_.partitions(), job_.key_groups(),
                                    job_.zero_ms(), job_.batch_interval_ms(),
                                    job_.job_instance());
+    uint32_t partitions = job_.partitions();
     const int64_t last_ms = decided_.rbegin()->first;
     std::set<std::string> expected;
     for (const auto& [batch_ms, composition] : planned_) {
@@ -225,6 +228,7 @@ class Checker {
       while (!reshaped_.empty() && reshaped_.begin()->first < batch_ms) {
         const proto::Reshaped& to = reshaped_.begin()->second;
         reference.GoOnIn(to.partitions(), to.batch_interval_ms());
+        partitions = to.partitions();
         reshaped_.erase(reshaped_.begin());
       }
       if (!decided_.contains(batch_ms)) {
@@ -236,7 +240,9 @@ class Checker {
         inputs[plan.stages()[source.stage()].root] = InputOf(batch_ms, source);
       }
       const auto results = reference.RunBatch(
-          inputs, batch_ms, {}, {composition.values().begin(), composition.values().end()});
+          inputs, batch_ms, {}, {composition.values().begin(), composition.values().end()},
+          AsideOf(composition, decided_[batch_ms], plan));
+      CheckPlaces(composition, partitions);
       const bool settled = site_.drained || batch_ms + 2000 < site_.WallMs();
       for (const auto& staged : decided_[batch_ms].outputs()) {
         Compare(batch_ms, staged, results[staged.output()], settled, expected);
@@ -245,6 +251,18 @@ class Checker {
     rolled_.Run();
     for (const auto& [target, parts] : site_.files.published) {
       if (!expected.contains(target)) Break("I3: " + target + " is visible and was not decided");
+    }
+  }
+
+  // A key that is run again is where the key is now.
+  void CheckPlaces(const proto::Composition& composition, uint32_t partitions) {
+    for (const proto::LetterInput& letter : composition.letters()) {
+      for (const std::string& row : RecordsOf(letter.records().batch())) {
+        const uint32_t place = PartitionOfSum(row.substr(0, row.find(' ')), partitions);
+        if (!letter.is_row() && place != letter.partition()) {
+          Break("I2: a key is run again in another partition than its own");
+        }
+      }
     }
   }
 

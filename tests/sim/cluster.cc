@@ -286,10 +286,12 @@ std::string Cluster::Unfinished() {
     if (!state.FileTaken(kFilesNode, path)) return path + " is not taken";
   }
   if (!state.waiting_blocks().empty()) return "blocks wait for a batch";
-  if (!state.letters().waiting().empty()) return "letters wait for a batch";
+  if (!state.letters().waiting().empty() || !state.letters().behind().empty()) {
+    return "letters wait for a batch";
+  }
   // A few batches beyond those with input may always be under way.
   for (const auto& [batch_ms, composition] : state.planned()) {
-    bool input = false;
+    bool input = !composition.letters().empty();
     for (const auto& source : composition.sources()) {
       for (const auto& task : source.tasks()) input |= task.pieces_size() > 0;
     }

@@ -25,12 +25,6 @@ uint64_t ToNumber(std::string_view text) {
   return number;
 }
 
-template <class T, class Base, class FactoryBase>
-class FactoryOf : public FactoryBase {
- public:
-  std::unique_ptr<Base> New() const override { return std::make_unique<T>(); }
-};
-
 // Sends "key number" to the partition of the key.
 class ByKey : public ShuffleKernel {
  public:
@@ -93,16 +87,37 @@ class DealFactory : public ShuffleKernelFactory {
   uint64_t* attempts_;
 };
 
+// Poison behind the shuffle works in this one of three batches.
+bool PoisonWorks(const TaskContext& context) {
+  return (context.batch_ms - context.zero_ms) / context.batch_interval_ms % 3 == 1;
+}
+
+std::string_view KeyOf(std::string_view row) { return row.substr(0, row.find(' ')); }
+
+bool TakeKey(std::string_view row, std::string_view& key) {
+  key = KeyOf(row);
+  return true;
+}
+
+class PlaceOfKey : public KeyPartitioner {
+ public:
+  uint32_t PartitionOf(std::string_view key, uint32_t partitions) const override {
+    return PartitionOfSum(key, partitions);
+  }
+};
+
 // Keeps count and sum of each key; gives all keys as "key count sum".
 class Totals : public PartitionOperator {
  public:
+  explicit Totals(std::string poison) : poison_(std::move(poison)) {}
   void Run(const OperatorContext& context, std::span<const Share> shares,
            RecordBatch& out) override {
     KeyedState& state = *context.state;
     for (const Share& share : shares) {
       for (uint32_t i = 0; i < share.records.count; ++i) {
         const std::string_view row = share.records.record(i);
-        const std::string_view key = row.substr(0, row.find(' '));
+        if (row == poison_ && PoisonWorks(context.task)) throw std::runtime_error("poison");
+        const std::string_view key = KeyOf(row);
         uint64_t count = 0, sum = 0;
         if (const auto old = state.Get(key)) {
           count = ToNumber(*old);
@@ -132,6 +147,20 @@ class Totals : public PartitionOperator {
       to.Put(key, std::to_string(count) + " " + std::to_string(sum));
     });
   }
+
+ private:
+  const std::string poison_;
+};
+
+class TotalsFactory : public PartitionOperatorFactory {
+ public:
+  explicit TotalsFactory(std::string poison) : poison_(std::move(poison)) {}
+  std::unique_ptr<PartitionOperator> New() const override {
+    return std::make_unique<Totals>(poison_);
+  }
+
+ private:
+  const std::string poison_;
 };
 
 class Rows : public NarrowKernel {
@@ -140,6 +169,23 @@ class Rows : public NarrowKernel {
     for (const BatchView& batch : input) out.AppendAll(batch);
   }
   uint32_t output_fixed_size() const override { return 0; }
+};
+
+class PoisonedRows : public Rows {
+ public:
+  explicit PoisonedRows(std::string poison) : poison_(std::move(poison)) {}
+  void Run(const TaskContext& context, std::span<const BatchView> input,
+           RecordBatch& out) const override {
+    for (const BatchView& batch : input) {
+      for (uint32_t i = 0; i < batch.count && PoisonWorks(context); ++i) {
+        if (batch.record(i).starts_with(poison_)) throw std::runtime_error("poison");
+      }
+    }
+    Rows::Run(context, input, out);
+  }
+
+ private:
+  const std::string poison_;
 };
 
 class EffectKernel : public PartitionKernel {
@@ -153,13 +199,12 @@ class EffectKernel : public PartitionKernel {
   const Effect effect_;
 };
 
-Node StatefulNode(const std::string& name) {
+Node StatefulNode(const std::string& name, const std::string& poison = "") {
   Node node;
   node.kind = NodeKind::kShuffle;
   node.label = name;
   node.state_name = name;
-  node.partition_operator =
-      std::make_shared<FactoryOf<Totals, PartitionOperator, PartitionOperatorFactory>>();
+  node.partition_operator = std::make_shared<TotalsFactory>(poison);
   return node;
 }
 
@@ -176,7 +221,11 @@ Output NewOutput(NodeId parent, OutputKind kind, const std::string& prefix) {
 
 }  // namespace
 
-LineageGraph MakeJob(uint64_t* attempts, const std::string& poison, Effect effect) {
+uint32_t PartitionOfSum(std::string_view key, uint32_t partitions) {
+  return static_cast<uint32_t>(ToNumber(key.substr(1)) % partitions);
+}
+
+LineageGraph MakeJob(uint64_t* attempts, const Poison& poison, Effect effect) {
   LineageGraph graph;
   Node pushed;
   pushed.label = "pushed";
@@ -189,8 +238,11 @@ LineageGraph MakeJob(uint64_t* attempts, const std::string& poison, Effect effec
   files.source.stream = "files";
   files.source.directory = "/in";
   graph.AddNode(std::move(files));
-  Node sum = StatefulNode("Sum");
-  auto by_key = std::make_shared<ByKeyFactory>(poison);
+  Node sum = StatefulNode("Sum", poison.number);
+  sum.take_key = TakeKey;
+  sum.state_by_key = true;
+  sum.partitioner = std::make_shared<PlaceOfKey>();
+  auto by_key = std::make_shared<ByKeyFactory>(poison.record);
   sum.inputs.push_back({kPushedNode, "", nullptr, by_key});
   sum.inputs.push_back({kFilesNode, "", nullptr, by_key});
   const NodeId summed = graph.AddNode(std::move(sum));
@@ -201,7 +253,9 @@ LineageGraph MakeJob(uint64_t* attempts, const std::string& poison, Effect effec
   sums.overwrite = true;
   graph.AddOutput(std::move(sums));
   graph.AddOutput(NewOutput(spreaded, OutputKind::kTextFiles, "/out/spread"));
-  graph.AddOutput(NewOutput(summed, OutputKind::kPrint, ""));
+  Output print = NewOutput(summed, OutputKind::kPrint, "");
+  if (!poison.row.empty()) print.kernel = std::make_shared<PoisonedRows>(poison.row);
+  graph.AddOutput(std::move(print));
   Output rolled;
   rolled.kind = OutputKind::kTextFiles;
   rolled.label = "rolled";

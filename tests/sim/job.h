@@ -8,11 +8,15 @@
 //
 // A record is "producer number", a line of a file "file number"; both are summed by number % 7.
 // One record may be poison: the batch that has it fails and is skipped, or the record is set aside.
+// Or user code fails behind the shuffle, at some of the batches only, so that what was set aside is
+// good in another one: at a number, which spoils its key, or at a row of Sum.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "common/plan/graph.h"
 #include "tests/sim/sink.h"
@@ -34,9 +38,15 @@ struct Job {
 using Effect = std::function<void(const PartitionIdentity&, const BatchView&)>;
 
 // The simulator's own, and which of its outputs is loose. `attempts` is counted up by every run of
-// the Spread kernel and decides how it splits. A task that meets the record `poison` throws; empty:
-// there is none. With an effect there is a ForeachPartition.
+// the Spread kernel and decides how it splits. With an effect there is a ForeachPartition.
 inline constexpr OutputId kSpreadOutput = 1;
-LineageGraph MakeJob(uint64_t* attempts, const std::string& poison, Effect effect);
+struct Poison {  // empty: there is none
+  std::string record;  // where it is read
+  std::string number;  // "key number", where it is summed
+  std::string row;     // how one begins that is printed
+};
+LineageGraph MakeJob(uint64_t* attempts, const Poison& poison, Effect effect);
+// Where a key "k5" of Sum is.
+uint32_t PartitionOfSum(std::string_view key, uint32_t partitions);
 
 }  // namespace sluice::sim

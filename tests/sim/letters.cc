@@ -12,25 +12,47 @@ namespace sluice::sim {
 namespace {
 
 constexpr int64_t kReplayEveryUs = 400'000;
+constexpr int kWishMax = 2;  // a batch may have few bad records
 
 }  // namespace
 
-// Everybody asks for the letters of the oldest batch that has some, again and again, and each
-// wish may reach a driver that was replaced meanwhile.
+// Everybody asks for the letters of the oldest batch that has some, or as long as there are faults
+// of the newest, again and again, and each wish may reach a driver that was replaced meanwhile.
 void Cluster::AskForReplay() {
   proto::Envelope message;
   proto::ReplayLetters& replay = *message.mutable_replay_letters();
+  const bool newest =
+      site_->world.now() < site_->knobs.faults_until_us && chaos_->Chance(0.5);
   const absl::Status read = ForLetters(&site_->objects, 0, 0, [&](const proto::Letter& letter) {
     const bool first = replay.letters().empty();
-    if (!first && replay.letters(0).batch_ms() != letter.batch_ms()) return false;
+    const bool other = !first && replay.letters(0).batch_ms() != letter.batch_ms();
+    if (other && !newest) return false;
+    if (other) replay.clear_letters();
     *replay.add_letters() = letter;
     return true;
   });
-  if (read.ok() && !replay.letters().empty()) {
+  if (read.ok() && !replay.letters().empty() && replay.letters_size() <= kWishMax) {
     replay.set_request(chaos_->Next() | 1);
     for (const std::string& driver : registered_) site_->world.Send(address_, driver, message);
   }
   Later(kReplayEveryUs, [this] { AskForReplay(); });
+}
+
+ReferenceInterpreter::Aside AsideOf(const proto::Composition& composition,
+                                    const proto::Decided& decided, const StagePlan& plan) {
+  ReferenceInterpreter::Aside aside;
+  for (const proto::LetterInput& letter : composition.letters()) {
+    aside.letters.push_back({plan.stages()[letter.stage()].root, letter.partition(),
+                             letter.input(), letter.is_row(), letter.records().batch()});
+  }
+  for (const proto::LeftOut& left : decided.left_out()) {
+    const Stage& stage = plan.stages()[left.stage()];
+    if (stage.is_source) continue;
+    auto& out = aside.left_out[{stage.root, left.task()}];
+    out.rows.insert(left.records().begin(), left.records().end());
+    out.keys.insert(left.keys().begin(), left.keys().end());
+  }
+  return aside;
 }
 
 void LeaveOut(const proto::Decided& decided, uint32_t stage, uint32_t task,
@@ -62,6 +84,13 @@ void LetterChecks::Note(const proto::Entry& entry) {
       for (const auto& piece : task.pieces()) planned_records_ += piece.inlined().records();
     }
   }
+  for (const auto& letter : entry.planned().composition().letters()) {
+    planned_behind_[{letter.letter_batch_ms(), letter.letter_number()}].insert(
+        entry.planned().composition().batch_ms());
+  }
+  for (const auto& letter : entry.letters_replayed().behind()) {
+    behind_[{letter.batch_ms(), letter.number()}] = letter;
+  }
   for (const auto& records : entry.letters_replayed().records()) {
     replayed_records_ += records.records().records();
   }
@@ -71,6 +100,7 @@ void LetterChecks::Note(const proto::Entry& entry) {
   if (!entry.has_decided()) return;
   last_decided_ms_ = entry.decided().batch_ms();
   if (entry.decided().letters().empty()) return;
+  behind_fails_ = entry.decided().letters(0).source_key().empty();
   decided_[entry.decided().batch_ms()] = entry.decided();
   letters_ += entry.decided().letters_size();
 }
@@ -84,10 +114,20 @@ void LetterChecks::Check(Site& site) const {
   if (planned_records_ != replayed_records_) {
     site.Break("I1: records that were to be run again are in no batch, or in two");
   }
+  for (const auto& [name, letter] : behind_) {
+    site.world.Count(letter.record() < 0 ? "letters: key run again" : "letters: row run again");
+    const auto batches = planned_behind_.find(name);
+    if (batches == planned_behind_.end() || batches->second.size() != 1) {
+      site.Break("I1: a letter that was to be run again is in no batch, or in two");
+    }
+  }
   // One record is poison: set aside where it first came, and once more each time it was run again.
-  if (letters_ > 0 && letters_ != 1 + replayed_.size()) {
+  if (letters_ > 0 && !behind_fails_ && letters_ != 1 + replayed_.size()) {
     site.Break("I3: " + std::to_string(letters_) + " letters, " +
                std::to_string(replayed_.size()) + " of them run again");
+  }
+  if (planned_behind_.size() != behind_.size()) {
+    site.Break("I2: letters are in a batch that nobody wished to be run again");
   }
   for (const auto& [batch_ms, decided] : decided_) {
     const auto text = site.objects.Get(LettersName(job_instance_, batch_ms));
