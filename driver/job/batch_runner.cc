@@ -47,13 +47,19 @@ uint32_t BatchRunner::slots() const {
   return slots;
 }
 
-std::vector<uint32_t> BatchRunner::MembersOfTasks(uint32_t tasks) const {
+std::vector<uint32_t> BatchRunner::MembersOfTasks(int64_t batch_ms, uint32_t tasks) const {
   std::vector<uint32_t> members;
   if (members_in_.empty()) return members;
-  std::vector<uint32_t> slots;
-  for (const auto& member : members_in_) slots.push_back(member.slots());
-  const Ownership owners(slots);
-  for (uint32_t task = 0; task < tasks; ++task) members.push_back(owners.OwnerOf(task, tasks));
+  std::vector<uint32_t> slots_in;
+  for (const auto& member : members_in_) slots_in.push_back(member.slots());
+  const Ownership owners(slots_in);
+  const uint64_t slots = owners.slots();
+  const auto batch = static_cast<uint64_t>(batch_ms / options_.batch_interval_ms);
+  const uint64_t turn = tasks % slots == 0 ? 0 : batch % slots;
+  for (uint64_t task = 0; task < tasks; ++task) {
+    const uint64_t slot = (task * slots / tasks + turn) % slots;
+    members.push_back(owners.OwnerOf(static_cast<uint32_t>(slot), owners.slots()));
+  }
   return members;
 }
 
@@ -79,7 +85,7 @@ bool BatchRunner::InputReady(const proto::TaskInput& task) const {
 uint32_t BatchRunner::MemberOfTask(int64_t batch_ms, uint32_t stage, uint32_t task,
                                    uint32_t tasks) const {
   const auto apart = apart_.find({batch_ms, stage, task});
-  return apart == apart_.end() ? MembersOfTasks(tasks)[task] : apart->second;
+  return apart == apart_.end() ? MembersOfTasks(batch_ms, tasks)[task] : apart->second;
 }
 
 // Its input, and where that is now.
@@ -138,7 +144,8 @@ proto::GrantedBatch BatchRunner::ForMember(const BatchRun& run, uint32_t member)
     stage.set_stage(source.stage());
     stage.set_total_tasks(source.tasks_size());
     stage.set_no_dataset(source.no_dataset());
-    const std::vector<uint32_t> usual = MembersOfTasks(source.tasks_size());
+    const std::vector<uint32_t> usual =
+        MembersOfTasks(run.batch_ms, static_cast<uint32_t>(source.tasks_size()));
     for (int index = 0; index < source.tasks_size(); ++index) {
       const auto apart = apart_.find({run.batch_ms, source.stage(), index});
       if ((apart == apart_.end() ? usual[index] : apart->second) != member) continue;

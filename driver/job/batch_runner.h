@@ -92,8 +92,10 @@ class BatchRunner {
   const std::deque<BatchRun>& runs() const { return runs_; }
   const proto::Generation& generation() const { return generation_; }
   uint32_t slots() const;
-  // Index of the member that runs each of so many map tasks; empty without members.
-  std::vector<uint32_t> MembersOfTasks(uint32_t tasks) const;
+  // Index of the member that runs each of so many map tasks; empty without members. Tasks that were
+  // planned for another number of slots do not come out even: who has one more than others changes
+  // from batch to batch, so that over a few batches, which overlap, all have the same.
+  std::vector<uint32_t> MembersOfTasks(int64_t batch_ms, uint32_t tasks) const;
   // Tells the executors of it when there is no batch to grant.
   void Inform(const Progress& progress, std::vector<DriverCommand>& out) const;
 

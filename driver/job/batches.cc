@@ -123,7 +123,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   if (options_.straggler_copies) request.tasks *= kTasksPerSlotCopied;
   request.max_batch_input = options_.max_batch_input;
   request.listed = &tick_.sources;
-  request.member_of_task = runner_->MembersOfTasks(request.tasks);
+  request.member_of_task = runner_->MembersOfTasks(tick_.batch_ms, request.tasks);
   request.members_holding = [&](const LoggedBlock& block) {
     std::vector<uint32_t> near;
     const auto& members = runner_->members();
