@@ -186,7 +186,17 @@ class Checker {
     }
   }
 
-  std::vector<std::vector<std::string>> InputOf(int64_t batch_ms,
+  static std::string Range(const Node& node, const proto::ConstantRange& range) {
+    std::vector<uint32_t> scratch;
+    const auto all = DecodeBatch(*node.source.constant, scratch);
+    RecordBatch records(all->fixed_size);
+    for (uint32_t i = range.begin(); i < range.end(); ++i) records.Append(all->record(i));
+    std::string encoded;
+    EncodeBatch(records.view(), encoded);
+    return encoded;
+  }
+
+  std::vector<std::vector<std::string>> InputOf(int64_t batch_ms, const Node& node,
                                                 const proto::SourceInput& source) {
     std::vector<std::vector<std::string>> tasks;
     for (const auto& task : source.tasks()) {
@@ -204,6 +214,8 @@ class Checker {
           EncodeBatch(lines.view(), encoded.emplace_back());
         } else if (piece.has_inlined()) {
           encoded.push_back(piece.inlined().batch());
+        } else if (piece.has_constant()) {
+          encoded.push_back(Range(node, piece.constant()));
         }
       }
       LeaveOut(decided_[batch_ms], source.stage(), static_cast<uint32_t>(tasks.size()) - 1,
@@ -237,7 +249,8 @@ class Checker {
       }
       std::vector<ReferenceInterpreter::TaskInputs> inputs(site_.graph->nodes().size());
       for (const auto& source : composition.sources()) {
-        inputs[plan.stages()[source.stage()].root] = InputOf(batch_ms, source);
+        const NodeId root = plan.stages()[source.stage()].root;
+        inputs[root] = InputOf(batch_ms, plan.graph().node(root), source);
       }
       const auto results = reference.RunBatch(
           inputs, batch_ms, {}, {composition.values().begin(), composition.values().end()},

@@ -33,6 +33,8 @@ class Cluster : private Process {
   // From here on nothing goes wrong any more, and everything that was down comes back.
   void Calm();
   void StopProducing() { producing_ = false; }
+  // A worker's processes are killed, and it does not come back.
+  void LoseWorker(size_t index) { workers_[index].process.reset(); }
   // All that was made is acknowledged, planned, decided and published.
   bool Finished() { return Unfinished().empty(); }
   std::string Unfinished();        // why it is not

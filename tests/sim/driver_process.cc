@@ -51,7 +51,7 @@ void DriverProcess::Start() {
   options.partitions = site_->knobs.partitions;
   options.lease_us = site_->knobs.lease_us;
   options.replication = 2;
-  options.replication_min = site_->knobs.received_log ? 1 : 2;
+  options.replication_min = site_->knobs.received_log ? 1 : site_->knobs.replication_min;
   if (site_->knobs.received_log) options.received_log = "the store";
   options.skip_failed_batches = true;
   if (site_->knobs.bad_records_aside) options.bad_records_max = 5;

@@ -15,6 +15,17 @@ namespace sluice::sim {
 namespace {
 
 constexpr int64_t kBeatUs = 50'000;
+constexpr int64_t kTaskUs = 100;  // beside its records
+
+int64_t SourceRecords(const TaskWork& work) {
+  int64_t records = 0;
+  if (work.input == nullptr) return records;
+  for (const auto& piece : work.input->pieces()) {
+    if (piece.has_block()) records += static_cast<int64_t>(piece.block().records());
+    if (piece.has_constant()) records += piece.constant().end() - piece.constant().begin();
+  }
+  return records;
+}
 
 class ArchivedBytes : public BlockBytes {
  public:
@@ -88,6 +99,7 @@ void ExecutorProcess::Init(const proto::ExecutorInit& init) {
     if (site_->knobs.bad_records_aside) setup.bad_records_max = 5;
     setup.deltas = init.deltas() != 0;
     runner_ = std::make_unique<TaskRunner>(setup, 0);
+    bag_.SetStages(plan_->stages().size());
     ExecutorCoreOptions options;
     options.executor = request_.executor();
     options.job_instance = request_.job_instance();
@@ -173,6 +185,7 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
   site_->world.Count("recovery: grant taken");
   const GenerationId generation = command.generation;
   effects_.Begin(generation);
+  bag_.Clear();  // tasks that run go on, for nobody
   if (command.keep_state && state_ != nullptr) {
     After(100, [this, generation] { Feed(StateLoaded{generation, ""}); });
     return;
@@ -184,7 +197,8 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
     backend.part_bytes = 500;  // so that partitions go on in further objects
   }
   state_ = std::make_shared<StateStore>(plan_.get(), key_groups_, std::move(backend));
-  After(site_->world.random.Between(200, 10'000),
+  const int64_t reading_us = ReadingUs(command.grant);
+  After(site_->world.random.Between(200, 10'000) + reading_us,
         [this, generation, state = state_, grant = std::move(command.grant)] {
           if (grant.chains_size() > 0) site_->world.Count("recovery: state loaded from parts");
           if (std::any_of(grant.chains().begin(), grant.chains().end(),
@@ -209,13 +223,30 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
         });
 }
 
-// Each task in its own time, in a slot of its own.
+// One block after the other; of their entries each member takes as many as any other.
+int64_t ExecutorProcess::ReadingUs(const proto::Grant& grant) const {
+  int64_t reading_us = 0;
+  uint64_t bytes = 0;
+  for (const auto& delta : grant.deltas()) {
+    const auto& holders = delta.holders().worker_ids();
+    const bool here = std::find(holders.begin(), holders.end(), worker_id_) != holders.end();
+    if (!here) reading_us += site_->knobs.delta_block_us;
+    bytes += delta.block().bytes();
+  }
+  const uint64_t own_kib = bytes / 1024 / static_cast<uint64_t>(grant.members_size());
+  return reading_us + static_cast<int64_t>(own_kib) * site_->knobs.delta_kib_us;
+}
+
 void ExecutorProcess::Do(RunTasks& command) {
   if (command.rebuild) site_->world.Count("recovery: batch rebuilt");
   if (command.copy) site_->world.Count("copies: run");
   auto stage = std::make_shared<StageRun>(std::move(command), state_);
   std::erase_if(stages_, [](const auto& known) { return known.expired(); });
   stages_.push_back(stage);
+  if (site_->knobs.record_us != 0) {
+    bag_.Add(std::move(stage));
+    return FillSlots();
+  }
   for (uint32_t i = 0; i < stage->run.tasks.size(); ++i) {
     int64_t delay = site_->world.random.Between(100, 5'000);
     if (site_->Chance(site_->world.faults.task_slow)) {
@@ -224,6 +255,21 @@ void ExecutorProcess::Do(RunTasks& command) {
     }
     stage->Begin(i, 0);
     After(delay, [this, stage, i] { RunOne(*stage, i); });
+  }
+}
+
+// In the order of the shipping executor.
+void ExecutorProcess::FillSlots() {
+  while (in_slots_ < request_.slots() && !bag_.empty()) {
+    const BagTask task = bag_.Take();
+    if (!task.stage->Begin(task.index, 0)) continue;
+    ++in_slots_;
+    const TaskWork& work = task.stage->run.tasks[task.index];
+    After(kTaskUs + SourceRecords(work) * site_->knobs.record_us, [this, task] {
+      --in_slots_;
+      RunOne(*task.stage, task.index);
+      FillSlots();
+    });
   }
 }
 

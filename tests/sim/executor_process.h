@@ -37,6 +37,8 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   void Do(RunTasks& command);
   void Do(LeaveTask& command);
   void RunOne(StageRun& stage, uint32_t index);
+  void FillSlots();
+  int64_t ReadingUs(const proto::Grant& grant) const;
   void Do(MergeLayers& command) { state_->MergeUpTo(command.batch_ms); }
   void Do(SnapshotAndWrite& command);
   void Do(ForgetSealed&) { state_->ForgetSealed(); }
@@ -61,6 +63,8 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   std::unique_ptr<TaskRunner> runner_;
   std::shared_ptr<StateStore> state_;
   std::vector<std::weak_ptr<StageRun>> stages_;  // that may not have ended
+  TaskBag bag_;           // of tasks that take as long as their records need
+  uint32_t in_slots_ = 0;
   EffectGate effects_;
   std::optional<proto::ExecutorReady> ready_;
   uint32_t key_groups_ = 0;

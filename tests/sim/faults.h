@@ -79,11 +79,18 @@ struct Knobs {
   bool backpressure = false;
   bool deltas = false;             // recovery by deltas, not by running batches again
   bool straggler_copies = false;
+  uint32_t replication_min = 2;    // without a received-data log
   bool state_on_disk = false;      // of executors, in a database in memory
   bool received_log = false;       // and then nodes take the last copies of blocks along
   int64_t faults_until_us = 6'000'000;
   bool drained = false;            // before the faults end
   bool bad_records_aside = false;  // else the batch of a bad record is skipped
+  // What a task takes for each record of its source, in one of the slots; 0: each task takes as
+  // long as chance has it, in a slot of its own. And a load of state for each block of deltas that
+  // is on other nodes, and for each KiB of what is its own.
+  int64_t record_us = 0;
+  int64_t delta_block_us = 0;
+  int64_t delta_kib_us = 0;
 };
 
 inline Knobs RandomKnobs(Random& random) {
