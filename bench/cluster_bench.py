@@ -2,7 +2,7 @@
 latency, recovery, how soon a loss is seen, and a straggler.
 
 usage: cluster_bench.py SLUICE JOB FLOORS [--only=PART,...] [--seconds=60] [--kills=3]
-                        [--batches=20] [--slow-times=5]
+                        [--batches=20] [--slow-times=5] [--ways=deltas,rollback]
 """
 import argparse
 import os
@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from cluster import Failure, wait_until  # noqa: E402
 from job_cluster import NAME, let_go, running  # noqa: E402
 from latency import latency, losses  # noqa: E402
+from model import model  # noqa: E402
 from measured import (cpu_seconds, percentile, require_equal, role_of, show, slope)  # noqa: E402
 
 # ---- two worker processes, replication 2 ---------------------------------------------------
@@ -185,6 +186,7 @@ PARTS = {
     "recovery": lambda args: [recovery(args, interval) for interval in (2, 10)] +
                              [recovery(args, 10, *load) for load in (
                                  (TOTALS, "deltas"), (LOOKUPS, "rollback"), (LOOKUPS, "deltas"))],
+    "model": model,
     "straggler": lambda args: [straggler(args, copies) for copies in ("off", "on")],
 }
 
@@ -200,6 +202,7 @@ def main():
     parser.add_argument("--batches", type=int, default=20, help="of each kind with a straggler")
     parser.add_argument("--slow-times", type=int, default=5, help="as slow as others: a straggler")
     parser.add_argument("--kills", type=int, default=3, help="of each role and interval")
+    parser.add_argument("--ways", default="deltas,rollback", help="of recovery, in part model")
     args = parser.parse_args()
     for part in args.only.split(","):
         PARTS[part](args)

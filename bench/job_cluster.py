@@ -9,13 +9,24 @@ from measured import Batches
 NAME = "bench"
 
 
+def start_worker(cluster, index, pinned=False):
+    """Of one slot; with `pinned`, it and all that it starts have one core."""
+    everywhere = os.sched_getaffinity(0)
+    if pinned:
+        os.sched_setaffinity(0, {sorted(everywhere)[index]})
+    try:
+        cluster.start_worker(f"w{index}", slots=1)
+    finally:
+        os.sched_setaffinity(0, everywhere)
+
+
 @contextlib.contextmanager
-def running(args, workers, conf, flags, checkpoint=None):
+def running(args, workers, conf, flags, checkpoint=None, pinned=False):
     """A cluster on which the job runs; its receiver, if it has one, waits for `go`."""
     with Cluster(args.sluice) as cluster:
         cluster.start_driver()
         for i in range(workers):
-            cluster.start_worker(f"w{i}", slots=1)
+            start_worker(cluster, i, pinned)
         os.makedirs(cluster.path("job"))
         where = [f"--checkpoint=rocksdb:{checkpoint}"] if checkpoint else []
         done = subprocess.run(

@@ -4,6 +4,8 @@
 //   --job=grep | words | totals (word counts as state) | empty (two stages, no records)
 //   --job=lookups (as totals; user code waits --wait-us for each line, as for somebody's answer,
 //     --slow-times as long on a node where there is a file "slow" where the executor works)
+//   --job=computed (as totals; user code takes --busy-us of a core for each line)
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -34,6 +36,12 @@ void Note(const std::string& folder, int64_t batch_ms, uint64_t total, uint64_t 
                  total, checksum);
     std::fclose(file);
   }
+}
+
+int64_t ThreadCpuUs() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000;
 }
 
 template <class Stream>
@@ -77,6 +85,19 @@ void BuildJob(sluice::StreamingContext& ssc) {
           Note(folder, batch.time_ms(), found, 0);
         });
     return;
+  }
+  if (job == "computed") {
+    const int64_t busy_us = args.GetInt("busy-us", 100);
+    auto counts = lines.Filter([busy_us](std::string_view) {
+                         const int64_t until = ThreadCpuUs() + busy_us;
+                         while (ThreadCpuUs() < until) {
+                         }
+                         return true;
+                       })
+                      .FlatMap(sluice::SplitWords)
+                      .Map([](std::string_view word) { return std::pair{word, int64_t{1}}; })
+                      .ReduceByKey(std::plus<>());
+    return NoteCounts(counts.UpdateStateByKey("totals", AddToTotal), folder);
   }
   if (job == "lookups") {
     const std::chrono::microseconds wait(args.GetInt("wait-us", 500));

@@ -22,6 +22,7 @@ void Replay::Run(Receiving<std::string>& receiving) {
   uint64_t sent = first;
   while (!receiving.stopping() && (options_.stop_after == 0 || sent < options_.stop_after)) {
     const uint64_t at = sent % views.size();
+    if (at == 0 && std::filesystem::exists(options_.folder + "/stop")) break;
     const uint64_t count = std::min(options_.lines_per_store, views.size() - at);
     const std::span<const std::string_view> next(views.data() + at, count);
     const auto number = static_cast<int64_t>(sent) + 1;
@@ -33,6 +34,7 @@ void Replay::Run(Receiving<std::string>& receiving) {
     const auto wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
     if (wait_ms > 0 && receiving.WaitStopping(wait_ms)) return;
   }
+  if (!receiving.stopping()) std::ofstream(options_.folder + "/sent") << sent << std::endl;
   while (!receiving.WaitStopping(1000)) {
   }
 }

@@ -1,6 +1,7 @@
 // A reliable receiver for the cluster benchmarks: makes its lines, says that it is ready, waits for
 // the start, and stores them again and again, going on behind the last logged line when it was
-// started anew.
+// started anew. Where there is a file `stop` it ends with the pass, and notes in `sent` how many
+// lines it has stored in all.
 #pragma once
 
 #include <string>
