@@ -56,19 +56,22 @@ BatchView RecordBatch::view() const {
 
 void RecordBatch::BeginEncoded() {
   head_ = sizeof(Header);
-  bytes_.reserve(OffsetsAt(taken_bytes_ + taken_bytes_ / 32));
+  bytes_.reserve(taken_bytes_ + taken_bytes_ / 16);
   bytes_.assign(head_, '\0');
 }
 
 std::string RecordBatch::TakeEncoded() {
-  const uint64_t whole = OffsetsAt(size());
-  const bool fits = bytes_.capacity() >= whole && bytes_.capacity() <= whole + whole / 4;
-  taken_bytes_ = size();
+  const uint64_t whole = OffsetsAt(size()) + ends_.size() * sizeof(uint32_t);
+  const bool fits = bytes_.capacity() >= whole && bytes_.capacity() / 2 <= whole;
+  taken_bytes_ = whole;
   std::string encoded;
-  if (head_ != 0 && fixed_size_ != 0 && fits) {
+  if (head_ != 0 && fits) {
     const Header header{kMagic, count_, fixed_size_, static_cast<uint32_t>(size())};
     std::memcpy(bytes_.data(), &header, sizeof(header));
-    bytes_.resize(whole, '\0');
+    bytes_.resize(OffsetsAt(size()), '\0');
+    if (!ends_.empty()) {
+      bytes_.append(reinterpret_cast<const char*>(ends_.data()), ends_.size() * sizeof(uint32_t));
+    }
     encoded = std::exchange(bytes_, {});
   } else {
     EncodeBatch(view(), encoded);

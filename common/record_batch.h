@@ -78,8 +78,8 @@ class RecordBatch {
 
   // Valid until the next change. Guarantees the slack.
   BatchView view() const;
-  // The encoded batch; this one is empty afterwards. Copies it unless BeginEncoded was called, the
-  // last one taken was about as large, and all records have one size.
+  // The encoded batch; this one is empty afterwards. Copies it unless BeginEncoded was called and
+  // there is room for the offsets, and not much more than that.
   std::string TakeEncoded();
 
  private:
@@ -88,7 +88,7 @@ class RecordBatch {
   uint32_t count_ = 0;
   uint32_t fixed_size_;
   uint32_t head_ = 0;        // bytes before the first record
-  uint64_t taken_bytes_ = 0;  // of the last batch that was taken
+  uint64_t taken_bytes_ = 0;  // of the last batch that was taken, encoded
 };
 
 // The encoded form, on the wire and in blocks: header (magic, count, fixed size, byte length),

@@ -98,5 +98,18 @@ TEST(RecordBatchTest, WhatIsTakenIsWhatWouldBeEncoded) {
   }
 }
 
+TEST(RecordBatchTest, ABatchThatIsAboutAsLargeAsTheLastIsTakenWithoutACopy) {
+  for (const uint32_t fixed_size : {0u, 8u}) {
+    RecordBatch batch(fixed_size);
+    for (const int records : {5000, 4900, 5100}) {
+      batch.BeginEncoded();
+      for (int i = 0; i < records; ++i) batch.Append(std::to_string(10'000'000 + i));
+      const char* const bytes = batch.bytes().data();
+      const std::string encoded = batch.TakeEncoded();
+      if (records != 5000) EXPECT_EQ(encoded.data(), bytes) << fixed_size << " " << records;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice
