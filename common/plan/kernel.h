@@ -214,6 +214,9 @@ class PartitionOperator {
   virtual void Run(const OperatorContext& context, std::span<const Share> shares,
                    RecordBatch& out) = 0;
   virtual uint32_t output_fixed_size() const = 0;
+  // The results are the shares' records as they came. Where shares are at hand as batches they may
+  // be taken as they are, and Run is not called.
+  virtual bool passes_on() const { return false; }
 
   // State may go on in another number of partitions, when the job is started again: TakeOver adds
   // to `to` what its partition gets of `former`. Called for each former partition that NeedsFormer,

@@ -69,6 +69,7 @@ class ConcatOperator final : public PartitionOperator {
   void Run(const OperatorContext& context, std::span<const Share> shares,
            RecordBatch& out) override;
   uint32_t output_fixed_size() const override { return fixed_size_; }
+  bool passes_on() const override { return true; }
 
  private:
   uint32_t fixed_size_;

@@ -280,6 +280,12 @@ absl::Status TaskRunner::RunOperator(const Stage& stage, const RunTasks& run,
     }
   }
   Dataset& dataset = datasets_[stage.fragments.front()];
+  if (OperatorOf(stage).passes_on()) {
+    dataset.views.clear();
+    for (const Share& share : shares_) dataset.views.push_back(share.records);
+    shares_.clear();
+    return absl::OkStatus();
+  }
   RunOperatorOn(stage, run, shares_, hiding.has_value() ? &*hiding : attempt.state(),
                 dataset.buffer);
   dataset.views.assign(1, dataset.buffer.view());
@@ -288,20 +294,27 @@ absl::Status TaskRunner::RunOperator(const Stage& stage, const RunTasks& run,
   return AddRowsOfLetters(run, dataset);
 }
 
+PartitionOperator& TaskRunner::OperatorOf(const Stage& stage) {
+  auto& partition_operator = operators_[stage.id];
+  if (partition_operator == nullptr) {
+    partition_operator = setup_.plan->graph().node(stage.root).partition_operator->New();
+  }
+  return *partition_operator;
+}
+
 void TaskRunner::RunOperatorOn(const Stage& stage, const RunTasks& run,
                                std::span<const Share> shares, KeyedState* state,
                                RecordBatch& out) {
   const Node& node = setup_.plan->graph().node(stage.root);
   operator_ = node.label;
-  auto& partition_operator = operators_[stage.id];
-  if (partition_operator == nullptr) partition_operator = node.partition_operator->New();
+  PartitionOperator& partition_operator = OperatorOf(stage);
   out.Clear();
-  out.SetFixedSize(partition_operator->output_fixed_size());
+  out.SetFixedSize(partition_operator.output_fixed_size());
   context_.partitioner = node.partitioner.get();
   const OperatorContext context{context_, stage.partitions,
                                 run.presence->Has(stage.fragments.front()), state};
   at_ = At::kOperator;
-  partition_operator->Run(context, shares, out);
+  partition_operator.Run(context, shares, out);
 }
 
 void TaskRunner::RunFragment(const Fragment& fragment) {

@@ -81,6 +81,7 @@ class TaskRunner {
   absl::Status AddRowsOfLetters(const RunTasks& run, Dataset& dataset);
   absl::Status RunOperator(const Stage& stage, const RunTasks& run, const TaskWork& work,
                            StateStore::Attempt& attempt);
+  PartitionOperator& OperatorOf(const Stage& stage);
   void RunOperatorOn(const Stage& stage, const RunTasks& run, std::span<const Share> shares,
                      KeyedState* state, RecordBatch& out);
   absl::Status RunRest(const Stage& stage, const RunTasks& run);
