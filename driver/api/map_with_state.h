@@ -171,15 +171,14 @@ class MapWithStateOperator final : public PartitionOperator {
     flat_.Ask({piece.keys, piece.count}, piece.hashes);
   }
   void MapFlatPiece(const Piece& piece, UserState& state, RecordBatch& out) {
-    typename TouchedStates<K, S>::Entry* entries[kFlatPiece];
-    flat_.Find({piece.keys, piece.count}, piece.hashes, state, entries);
+    uint32_t cells[kFlatPiece];
+    flat_.Find({piece.keys, piece.count}, piece.hashes, state, cells);
     const auto map = [&](const auto& emit) SLUICE_INLINED {
       for (uint32_t i = 0; i < piece.count; ++i) {
-        auto& touched = *entries[i];
-        std::optional<S> one = touched.Get();  // so that it may stay in registers
-        if (!mapper_.Map(touched.key_bytes(), piece.values[i], one, emit)) continue;
-        touched.Set(one);
-        flat_.NoteChange(touched);
+        std::optional<S> one = flat_.Get(cells[i]);  // so that it may stay in registers
+        if (mapper_.Map(flat_.KeyOf(cells[i]), piece.values[i], one, emit)) {
+          flat_.Set(cells[i], one);
+        }
       }
     };
     if constexpr (kFixedRow<Out>) {
