@@ -16,10 +16,10 @@ double ThreadSeconds(const std::function<void()>& body) {
 
 }  // namespace
 
-JobOptions WholeJobOptions(std::string name) {
-  return {.name = std::move(name),
+JobOptions WholeJobOptions(std::string checkpoint_interval) {
+  return {.name = "bench",
           .batch_interval = 250ms,
-          .conf = {{"checkpoint_interval", "500ms"}, {"partitions", "8"}}};
+          .conf = {{"checkpoint_interval", std::move(checkpoint_interval)}, {"partitions", "8"}}};
 }
 
 void Require(const Outcome& outcome) {

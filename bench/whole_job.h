@@ -20,8 +20,8 @@
 
 namespace sluice::bench {
 
-// The job that benchmarks run in one process: 250 ms batches, checkpoints every 500 ms.
-JobOptions WholeJobOptions(std::string name);
+// The job that benchmarks run in one process: 250 ms batches, 8 partitions.
+JobOptions WholeJobOptions(std::string checkpoint_interval = "500ms");
 // Ends the program when the outcome is an error.
 void Require(const Outcome& outcome);
 
@@ -58,11 +58,12 @@ class WholeJob {
   static constexpr uint64_t kWindowBytes = uint64_t{200} << 20;
   static constexpr uint64_t kStoreBytes = uint64_t{3} << 20;
 
-  WholeJob(std::string name, std::span<const Row> rows, uint64_t record_bytes)
+  WholeJob(std::string name, std::span<const Row> rows, uint64_t record_bytes,
+           JobOptions options = WholeJobOptions())
       : name_(std::move(name)),
         rows_(rows),
         gate_(std::make_shared<FeedGate>(rows.size(), kWindowBytes / record_bytes)),
-        ssc_(WholeJobOptions("bench")),
+        ssc_(std::move(options)),
         stream_(ssc_.ReceiverStream(
             FeedReceiver<T, Row>(gate_.get(), rows, kStoreBytes / record_bytes))) {
     ssc_.AddListener(gate_);
