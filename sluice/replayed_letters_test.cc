@@ -130,6 +130,21 @@ TEST_F(ReplayedLettersTest, ARowGoesToAllThatReadTheOperatorAndNotToIt) {
   EXPECT_THAT(*total.last(), ElementsAre(-2));
 }
 
+// What Repartition gives are the shares that came: the first was left out of the search.
+TEST_F(ReplayedLettersTest, RowsBehindARepartitionAreSetAsideByThemselvesAndRunAgain) {
+  TestContext test(Aside());
+  TestInput<int64_t> numbers(test);
+  TestOutput out(test, numbers.stream().Repartition(2).Map(Checked));
+  numbers.Push({1, -2, 3, 4, -5, 6, 7, -8});
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(*out.last(), UnorderedElementsAre(1, 3, 4, 6, 7));
+  mended = true;
+  ASSERT_TRUE(test.ReplayLetters().ok());
+  numbers.Push({9});
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(*out.last(), UnorderedElementsAre(-8, -5, -2, 9));
+}
+
 TEST_F(ReplayedLettersTest, ARowOfAJoinIsNotJoinedAgain) {
   TestContext test(Aside());
   TestInput<int64_t> left(test), right(test);

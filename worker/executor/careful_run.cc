@@ -250,7 +250,7 @@ void TaskRunner::WithRecords(const RunTasks& run, const TaskWork& work, StateSto
   RecordBatch rows;
   Dataset& root = datasets_[stage.fragments.front()];
   std::vector<BatchView> views = root.views;
-  if (!stage.is_source) {  // the first are the operator's own
+  if (!stage.is_source && !OperatorOf(stage).passes_on()) {  // the first are the operator's own
     std::swap(rows, root.buffer);
     views.front() = rows.view();
   }
