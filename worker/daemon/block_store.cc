@@ -123,7 +123,10 @@ absl::Status BlockStore::MakeRoom(uint64_t bytes) {
 absl::StatusOr<char*> BlockStore::Reserve(const BlockKey& key, uint64_t bytes,
                                            std::string* adopted) {
   std::lock_guard lock(mutex_);
-  if (entries_.contains(key)) return absl::AlreadyExistsError("a block of that name is there");
+  if (const auto former = entries_.find(key); former != entries_.end()) {
+    if (!former->second.dropped) return absl::AlreadyExistsError("a block of that name is there");
+    return absl::ResourceExhaustedError("a block of that name was dropped and is still in use");
+  }
   absl::Status room = MakeRoom(bytes);
   Entry entry;
   entry.bytes = bytes;

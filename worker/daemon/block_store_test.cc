@@ -144,6 +144,22 @@ TEST_F(BlockStoreTest, WhatIsReadStaysInMemoryAndOutlivesItsDrop) {
   EXPECT_EQ(reading->bytes(), before);
 }
 
+// A new copy of a damaged block was taken for there, and went with the reader of the damaged one.
+TEST_F(BlockStoreTest, ABlockThatIsDroppedAndStillReadHasNoPlaceForAnother) {
+  OpenWith(600'000);
+  std::string copy;
+  EncodeBatch(Records(1, 10, 20).view(), copy);
+  ASSERT_TRUE(store_->PutCopy(Key(1), copy, Crc32c(copy)).ok());
+  {
+    const auto reading = store_->Read(Key(1));
+    ASSERT_TRUE(reading.ok());
+    store_->Drop(Key(1));
+    EXPECT_TRUE(absl::IsResourceExhausted(store_->PutCopy(Key(1), copy, Crc32c(copy))));
+  }
+  EXPECT_TRUE(store_->PutCopy(Key(1), copy, Crc32c(copy)).ok());
+  EXPECT_TRUE(store_->Contains(Key(1)));
+}
+
 // A task may hold its blocks for as long as it runs, and it may run for ever.
 TEST_F(BlockStoreTest, MemoryFullOfBlocksThatAreReadDoesNotStopTheIntake) {
   OpenWith(600'000);
