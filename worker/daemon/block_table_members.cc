@@ -19,7 +19,8 @@ void BlockTable::OnNewEpoch(uint64_t job_instance) {
     block.retry_at = 0;
     const bool told = block.stage == Stage::kHeld || block.announced_ever;
     if (told && HasCopy(block)) block.holders = HeldHere();
-    if (block.stage == Stage::kAnnounced) {
+    const bool waits = block.stage == Stage::kReady && block.announced_ever;
+    if (block.stage == Stage::kAnnounced || waits) {
       block.stage = HasCopy(block) ? Stage::kReplicating : Stage::kReady;
     }
   }
@@ -144,8 +145,10 @@ uint64_t BlockTable::UnderReplicated() const {
   uint64_t count = 0;
   for (const auto& [key, block] : blocks_) {
     const WorkerJob* job = JobOf(key);
-    if (job != nullptr && block.stage != Stage::kHeld && block.stage != Stage::kReplicating &&
-        !block.holders.empty() && block.holders.size() < job->replication) {
+    // What peers have of a block from under a former job driver is not known here.
+    if (job != nullptr && !block.sender_may_lack && block.stage != Stage::kHeld &&
+        block.stage != Stage::kReplicating && !block.holders.empty() &&
+        block.holders.size() < job->replication) {
       ++count;
     }
   }
