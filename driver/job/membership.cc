@@ -47,6 +47,10 @@ void Membership::OnMembers(MonotonicTime now, const proto::ClusterMembers& membe
     worker = WorkerEntry{};
     worker.member = member;
     worker.heard = now;
+    auto former = forgotten_zombies_.extract(member.worker_id());
+    if (!former.empty() && former.mapped().first == member.incarnation()) {
+      worker.zombies = std::move(former.mapped().second);
+    }
     for (auto& [id, other] : workers_) other.session_due = !other.lost;
   }
   // A worker that the daemon no longer knows is judged by our own lease with it, not by the
@@ -205,6 +209,9 @@ void Membership::ForgetWorkers(MonotonicTime now, MembershipNews& news) {
     if (kept) {
       ++it;
       continue;
+    }
+    if (!worker.zombies.empty()) {
+      forgotten_zombies_[id] = {worker.member.incarnation(), worker.zombies};
     }
     it = workers_.erase(it);
     for (const char* role : {"/t", "/r", "/a"}) {

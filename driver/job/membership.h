@@ -199,6 +199,8 @@ class Membership {
   bool members_known_ = false;
   bool receivers_stopped_ = false;
   std::map<std::string, WorkerEntry> workers_;
+  // Of workers that were forgotten, which may come back with what runs there: incarnation, zombies.
+  std::map<std::string, std::pair<uint64_t, std::map<uint32_t, int>>> forgotten_zombies_;
   std::map<uint32_t, ExecutorEntry> executors_;
   std::map<std::string, MonotonicTime> backoff_until_;  // by worker and role
   struct Hold {

@@ -240,6 +240,23 @@ TEST_F(MembershipTest, AWorkerThatIsAwayForLongAndNotListedIsForgottenUntilItIsL
   EXPECT_TRUE(members_.WorkerServes("w0"));
 }
 
+// It went on beside the one that was started in its place.
+TEST_F(MembershipTest, AnExecutorOfAWorkerThatWasForgottenIsEndedWhenTheWorkerIsBack) {
+  Inventory();
+  const std::vector<uint32_t> tasks = Started("tasks");
+  ASSERT_EQ(tasks.size(), 1u);
+  Ready(tasks[0]);
+  Listed(false);
+  for (int i = 0; i < 300; ++i) Pass(500);
+  ASSERT_TRUE(members_.workers().empty());
+  sent_.clear();
+  Listed(true);
+  Inventory();
+  Pass(500);
+  const std::vector<uint32_t> stopped = Stopped();
+  EXPECT_NE(std::ranges::find(stopped, tasks[0]), stopped.end());
+}
+
 TEST_F(MembershipTest, AReceiverIsUpWhenItsDaemonNamesItAndNotGoneBeforeItDoes) {
   Inventory();
   ASSERT_EQ(Started("receivers").size(), 1u);
