@@ -43,9 +43,7 @@ void LetterState::Planned(const proto::Composition& composition) {
 }
 
 uint64_t LetterState::BytesOf(const proto::Letter& letter) {
-  uint64_t bytes = letter.raw().size();
-  for (const std::string& value : letter.values()) bytes += value.size();
-  return bytes;
+  return letter.source_key().empty() ? letter.ByteSizeLong() : letter.raw().size();
 }
 
 uint64_t LetterState::waiting_bytes() const {
