@@ -24,7 +24,7 @@ absl::Status PlaceError(const std::string& what, int error) {
 absl::StatusOr<bool> IsThere(const std::string& path) {
   struct stat status;
   if (stat(path.c_str(), &status) == 0) return true;
-  if (errno == ENOENT) return false;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
   return PlaceError("cannot look for " + path, errno);
 }
 

@@ -54,6 +54,14 @@ class OutputPlaceTest : public testing::TestWithParam<bool> {
   std::string root_;
 };
 
+// It could not be looked at, for ever, when a file had taken the place of the folder.
+TEST_P(OutputPlaceTest, NothingIsBelowAFile) {
+  MakeFile("a", "one");
+  const auto there = IsThere(root_ + "/a/b");
+  ASSERT_TRUE(there.ok()) << there.status();
+  EXPECT_FALSE(*there);
+}
+
 // On a remote file system nothing was ever published.
 TEST_P(OutputPlaceTest, AFileIsMovedAndReplacesNone) {
   MakeFile("a", "one");

@@ -144,6 +144,21 @@ TEST_F(OverwriteTest, OneOfTwoJobDriversStandsStillAnywhereWhileTheOtherPublishe
   }
 }
 
+TEST_F(OverwriteTest, AFormerJobDriverStandsStillBehindAnyStep) {
+  for (int rename = 0; rename < 6; ++rename) {
+    int left = rename;
+    after_rename = [&](int) {
+      if (left-- != 0) return;
+      after_rename = nullptr;
+      EXPECT_TRUE(Publish(2).ok()) << rename;
+      ExpectPublished(rename);
+    };
+    EXPECT_TRUE(Publish(1).ok()) << rename;
+    ExpectPublished(rename);
+    StartOver();
+  }
+}
+
 TEST_F(OverwriteTest, AJobDriverEndsAnywhereAndItsSuccessorPublishes) {
   for (int rename = 0; rename < 6; ++rename) {
     int left = rename;
