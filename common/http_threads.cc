@@ -1,5 +1,6 @@
 #include "common/http_threads.h"
 
+#include <system_error>
 #include <utility>
 
 namespace sluice {
@@ -12,8 +13,17 @@ void HttpThreads::enqueue(std::function<void()> serve) {
   }
   ++busy_;
   tasks_.push_back(std::move(serve));
-  if (threads_.size() < busy_) threads_.emplace_back([this] { Run(); });
+  if (threads_.size() < busy_) AddThread();
   work_.notify_one();
+}
+
+// Where none is to be had the connection waits for one that is there, or that can be made later.
+void HttpThreads::AddThread() {
+  try {
+    threads_.emplace_back([this] { Run(); });
+  } catch (const std::system_error&) {
+    if (!cut_one_) CutOldest();
+  }
 }
 
 void HttpThreads::CutOldest() {

@@ -33,6 +33,7 @@ class HttpThreads : public httplib::TaskQueue {
   static constexpr size_t kMax = 32;
 
   void Run();
+  void AddThread();  // with the lock
   void CutOldest();  // with the lock; nothing where none waits
 
   std::mutex mutex_;
