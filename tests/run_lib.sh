@@ -55,6 +55,9 @@ set_aside() {
 # What this machine cannot run.
 set_aside_impossible() {
   [ "$(id -u)" -eq 0 ] || set_aside needs_root "needs root"
+  [ -c /dev/fuse ] || set_aside needs_fuse "needs /dev/fuse"
+  [ -w /sys/fs/cgroup/memory ] ||
+    set_aside needs_memory_cgroup "needs a memory cgroup (version 1)"
   [ "$1" != system ] || tests/s3_server.sh >/dev/null || set_aside needs_s3 "needs an S3 server"
   tests/etcd_server.sh >/dev/null || set_aside needs_etcd "needs etcd"
   tests/postgres_server.sh >/dev/null || set_aside needs_postgres "needs a PostgreSQL server"
