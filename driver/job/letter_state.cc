@@ -1,5 +1,7 @@
 #include "driver/job/letter_state.h"
 
+#include <algorithm>
+
 namespace sluice {
 
 void LetterState::Restore(const proto::DriverState& kept) {
@@ -43,7 +45,9 @@ void LetterState::Planned(const proto::Composition& composition) {
 }
 
 uint64_t LetterState::BytesOf(const proto::Letter& letter) {
-  return letter.source_key().empty() ? letter.ByteSizeLong() : letter.raw().size();
+  if (!letter.source_key().empty()) return letter.raw().size();
+  constexpr uint64_t kBatchBytes = 128;  // of an empty one, and of what says where it goes
+  return letter.ByteSizeLong() + kBatchBytes * std::max(letter.runs_size(), 1);
 }
 
 uint64_t LetterState::waiting_bytes() const {

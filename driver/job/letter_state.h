@@ -37,7 +37,8 @@ class LetterState {
   // in the program, or none in the batches so far, goes on waiting.
   const std::vector<proto::Letter>& behind() const { return behind_; }
   uint64_t waiting_bytes() const;
-  // Of what is run again: of a record, which is packed with others; else of all that goes with it.
+  // Of what is run again: of a record, which is packed with others; else of all that goes with it,
+  // no less than a plan has of it.
   static uint64_t BytesOf(const proto::Letter& letter);
 
  private:
