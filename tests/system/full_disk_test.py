@@ -121,22 +121,24 @@ class Cases:
             wait_until(lambda: "(early,1)" in cluster.run("job", "logs", "printed")[1],
                        "the first words to be printed")
             disk.fill()
-            for word in ("late", "later"):
+            # Each is more than what may be left of the last page of the file.
+            late, later = ("late" * 2000, "later" * 2000)
+            for word in (late, later):
                 self.words(cluster, word)
                 wait_until(lambda: f"({word},1)" in latest(output, "totals"), "the totals")
             wait_until(lambda: "standard output" in cluster.job("printed")["output_problem"],
                        "the status to say that nothing can be printed")
             disk.free()
-            wait_until(lambda: "(later,1)" in cluster.run("job", "logs", "printed")[1],
+            wait_until(lambda: f"({later},1)" in cluster.run("job", "logs", "printed")[1],
                        "the last words to be printed")
-            expect("(late,1)" in cluster.run("job", "logs", "printed")[1], True,
+            expect(f"({late},1)" in cluster.run("job", "logs", "printed")[1], True,
                    "what could not be printed is printed when there is space")
             cluster.run("job", "drain", "printed", "--deadline=30s")
 
     @staticmethod
     def words(cluster, word):
-        if cluster.push("printed", "lines", [word], producer=word).wait() != 0:
-            raise Failure(f"the push of {word} failed")
+        if cluster.push("printed", "lines", [word], producer=word[:8]).wait() != 0:
+            raise Failure(f"the push of {word[:8]} failed")
 
 
 def main():
