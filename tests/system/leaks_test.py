@@ -54,7 +54,7 @@ def leaks(sluice, poison):
             job.good("a")
             job.await_totals()
             job.drop("b", ["leak"] + KEYS)
-            wait_until(lambda: group.kills() >= 3, "the kernel to end three executors", 90)
+            wait_until(lambda: group.kills() >= 3, "the kernel to end three executors", 240)
             neighbour.good("a")
             neighbour.await_totals()
             status = job.status()
