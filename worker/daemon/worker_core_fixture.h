@@ -161,13 +161,13 @@ class WorkerCoreTest : public testing::Test {
     Step(worker::CopyUnreadable{Key(number), "damaged", /*damaged=*/true});
   }
   // Peers say this unasked, too.
-  void Copied(const std::string& peer, uint64_t number, bool ok = true) {
+  void Copied(const std::string& peer, uint64_t number, bool ok = true, uint64_t incarnation = 1) {
     Receive(peer + ":1", [&](proto::Envelope& e) {
       auto* copied = e.mutable_block_copied();
       *copied->mutable_name() = NameOf(Key(number));
       copied->set_ok(ok);
       copied->set_worker_id(peer);
-      copied->set_incarnation(1);
+      copied->set_incarnation(incarnation);
     });
   }
   // The job driver asks for one more copy, on `peer`.

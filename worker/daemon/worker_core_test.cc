@@ -62,12 +62,39 @@ TEST_F(WorkerCoreTest, ANewJobDriverIsToldOfNoCopyThatAPeerHasLetGo) {
   Seal(1, 1);
   Copied("w3", 1);
   Verdict(1);
+  EXPECT_EQ(core_.blocks().UnderReplicated(), 0u);
   Session(2, kThree);
+  EXPECT_EQ(core_.blocks().UnderReplicated(), 0u) << "what is not known is not counted";
   Done();
   Replicate(1, "w2", 1, /*epoch=*/2);
   EXPECT_EQ(Done(), Words{"copy 1 to w2:1"});
   Copied("w2", 1);
   EXPECT_EQ(Done(), Words{"announce 1 w1 w2 to jd:2"});
+}
+
+// It was announced as if this worker alone had it.
+TEST_F(WorkerCoreTest, ABlockThatWaitsForAnotherIsCopiedOnceMoreUnderEachNewJobDriver) {
+  const std::vector<Peer> later{{"w1", "h1"}, {"w2", "h2", 2}, {"w3", "h3", 2}};
+  Session(1, kThree);
+  for (const uint64_t number : {2, 1}) {
+    proto::BlockInfo info;
+    *info.mutable_name() = NameOf(Key(number));
+    Step(worker::CopyStored{number == 2 ? "w3:1" : "w2:1", 1, info, true, ""});
+  }
+  Session(1, {{"w1", "h1"}, {"w2", "h2"}, {"w3", "h3", 2}});
+  Copied("w2", 2);
+  Done();
+  Session(1, later);  // w2, whose block comes before, has ended as well
+  Done();
+  for (const uint64_t epoch : {2, 3}) {
+    Session(epoch, later);
+    const Words done = Done();
+    EXPECT_EQ(std::count_if(done.begin(), done.end(),
+                            [](const auto& word) { return word.starts_with("copy 2 to"); }), 1)
+        << epoch << ": " << testing::PrintToString(done);
+    Copied("w2", 2, true, 2);
+    EXPECT_EQ(Done(), Words{}) << "it waits for block 1";
+  }
 }
 
 // One that was replaced and had not noticed had a session with a worker that was started anew, was
