@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "common/plan/graph_ids.h"
 #include "common/plan/kernel.h"
 
 namespace sluice {
 
-using NodeId = uint32_t;
 using OutputId = uint32_t;
 
 enum class NodeKind { kSource, kNarrow, kShuffle };
@@ -41,9 +41,6 @@ struct SourceSpec {
 // What a source is in every program that reads it: a directory and its format, or a kind and a
 // name.
 std::string SourceKey(const SourceSpec& source);
-
-// The canonical bytes of the key that a record of a shuffle has; false: the record is no such pair.
-using TakeKeyFunction = bool (*)(std::string_view record, std::string_view& key);
 
 // One input of a node: its parent's dataset, run through a fused chain.
 struct NodeInput {
@@ -83,7 +80,6 @@ struct BatchValueSpec {
   std::string type;  // of the record that it is
   std::function<std::string(int64_t batch_ms)> function;  // gives it encoded; may throw
 };
-using BatchValueId = uint32_t;
 
 enum class OutputKind { kPrint, kTextFiles, kForeachBatch, kObjectFiles, kForeachPartition };
 // Staged in a directory of files by the tasks and published by one rename.

@@ -1,5 +1,5 @@
 // What the typed layer says about the graph without knowing its nodes: a program includes this, and
-// not graph.h. The same declarations as there, which a compiler compares where it sees both.
+// not graph.h.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@ namespace sluice {
 
 using NodeId = uint32_t;
 using BatchValueId = uint32_t;
+// The canonical bytes of the key that a record of a shuffle has; false: the record is no such pair.
 using TakeKeyFunction = bool (*)(std::string_view record, std::string_view& key);
 
 enum class FileFormat;
