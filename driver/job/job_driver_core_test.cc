@@ -2,6 +2,7 @@
 
 #include "common/exit_code.h"
 #include "driver/job/job_driver_core_fixture.h"
+#include "driver/job/log_recovery_fixture.h"
 #include "gtest/gtest.h"
 
 namespace sluice {
@@ -176,10 +177,7 @@ TEST(JobDriverCoreTest, ARelaunchedDriverRunsTheSameCompositionAndRebuildsDecide
     first.Announce();
     first.PushBlock(9, 1, 1, 10);
     ASSERT_TRUE(first.RunUntil([&] { return first.core().state().decided_batches() == 2; }));
-    for (const auto& entry : first.log) {
-      if (entry.has_sealed()) continue;  // as if no checkpoint had been taken
-      ASSERT_TRUE(recovered.state.Apply(entry).ok());
-    }
+    recovered = RecoveredFrom(first.log);
     for (const auto& [batch_ms, decided] : first.core().state().decided()) {
       recovered.state.SetPosition(batch_ms, decided.position);
     }

@@ -2,6 +2,7 @@
 // again by whoever rebuilds the state, and run again once.
 #include "checkpoint/checkpoint_store.h"
 #include "driver/job/job_driver_core_fixture.h"
+#include "driver/job/log_recovery_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -75,18 +76,7 @@ class LettersTest : public testing::Test {
   }
   // A driver that goes on from what the log has.
   void Relaunch() {
-    RecoveredJob recovered;
-    for (const auto& entry : cluster_->log) {
-      if (entry.has_sealed()) continue;  // as if no checkpoint had been taken
-      ASSERT_TRUE(recovered.state.Apply(entry).ok());
-    }
-    for (const auto& entry : cluster_->log) {
-      if (entry.has_decided()) {
-        recovered.state.SetPosition(entry.decided().batch_ms(), {1, 5});
-      }
-    }
-    recovered.next_slot = 1000;
-    Begin(Aside(), std::move(recovered));
+    Begin(Aside(), RecoveredFrom(cluster_->log));
   }
   proto::ReplayAnswer Replay(uint64_t request, const std::vector<proto::Letter>& letters) {
     proto::Envelope m;

@@ -1,6 +1,7 @@
 // Letters of what came over a shuffle, run again, in the job driver's core: in one planned batch,
 // the same for whoever runs it, and counted.
 #include "driver/job/job_driver_core_fixture.h"
+#include "driver/job/log_recovery_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -78,18 +79,7 @@ class OperatorLettersTest : public testing::Test {
     return cluster_->core().Status().replay();
   }
   void Relaunch() {
-    RecoveredJob recovered;
-    for (const auto& entry : cluster_->log) {
-      if (entry.has_sealed()) continue;  // as if no checkpoint had been taken
-      ASSERT_TRUE(recovered.state.Apply(entry).ok());
-    }
-    for (const auto& entry : cluster_->log) {
-      if (entry.has_decided()) {
-        recovered.state.SetPosition(entry.decided().batch_ms(), {1, 5});
-      }
-    }
-    recovered.next_slot = 1000;
-    Begin(std::move(recovered));
+    Begin(RecoveredFrom(cluster_->log));
     cluster_->PushBlock(9, 1, 1, 10, "w0", "w1");  // announced again by its holders
   }
   // Of the log: how many of the planned batches have letters.
