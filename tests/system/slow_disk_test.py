@@ -108,7 +108,8 @@ class Cases:
             job.job.expect_sums(counted)
             disk.answer()
             job.await_sums()
-            expect((job.status()["failure"], job.life()), ("", before), "nothing else happened")
+            wait_until(lambda: job.status()["failure"] == "", "the status to say so no more")
+            expect(job.life(), before, "nothing else happened")
             job.end("a log that hung")
             other.end("another job")
 
