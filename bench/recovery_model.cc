@@ -30,6 +30,7 @@ constexpr int64_t kRecordUs = 1'000;  // so that a slot manages a thousand recor
 constexpr int64_t kKeys = 500;
 // As seen on loopback: a block is asked for and comes; half a microsecond for an entry of 16 bytes.
 constexpr int64_t kDeltaBlockUs = 200;
+constexpr int64_t kDeltaReads = 8;  // at once, as sluice/state_backend.cc has it
 constexpr int64_t kDeltaKibUs = 32;
 constexpr int64_t kStartedUs = 5'000'000;   // by then the job runs, and has no checkpoint yet
 constexpr int64_t kBehindUs = 40'000'000;   // the run goes on so long behind the kill
@@ -83,6 +84,7 @@ class Life {
     knobs.replication_min = 1;
     knobs.record_us = kRecordUs;
     knobs.delta_block_us = kDeltaBlockUs;
+    knobs.delta_reads = kDeltaReads;
     knobs.delta_kib_us = kDeltaKibUs;
     site_.calm = true;  // nothing fails by chance
     site_.graph = &graph;

@@ -11,7 +11,10 @@ void BlockDesk::OnDelta(const std::string& from, const proto::BlockAnnounce& ann
   for (const std::string& holder : HoldersIn(announce)) {
     held_[holder][key] = members_->SessionOf(holder);
   }
-  deltas_.try_emplace(key, Delta{announce.block(), state_->last_planned_ms()});
+  const auto [delta, fresh] =
+      deltas_.try_emplace(key, Delta{announce.block(), state_->last_planned_ms()});
+  auto& partitions = *delta->second.info.mutable_partitions();
+  if (static_cast<size_t>(partitions.size()) > 2 * kPartitionRunsMax) partitions.Clear();
   unannounced_.erase(key);
   uint64_t& last = last_deltas_[key.incarnation];
   last = std::max(last, key.number);

@@ -135,6 +135,25 @@ TEST_F(DeltasTest, AGenerationTakesThemOverAndRunsNoDecidedBatchAgain) {
   EXPECT_FALSE(AnyRebuilt());
 }
 
+TEST_F(DeltasTest, DecisionsAndGrantsSayWhichPartitionsAreInThem) {
+  cluster_.delta_partitions = {0, 1, 5, 5};
+  cluster_.Announce();
+  ASSERT_TRUE(RunUntilDecided(2));
+  EXPECT_EQ(LastDecided().deltas(0).partitions_size(), 4);
+  ASSERT_TRUE(LoseAnExecutor());
+  ASSERT_GT(cluster_.grants.back().deltas_size(), 0);
+  EXPECT_EQ(cluster_.grants.back().deltas(0).block().partitions(3), 5u);
+}
+
+// The log has it with every batch.
+TEST_F(DeltasTest, ABlockThatNamesVeryManyPartitionsCountsAsOneThatNamesNone) {
+  cluster_.delta_partitions.assign(2 * kPartitionRunsMax + 2, 3);
+  cluster_.Announce();
+  ASSERT_TRUE(RunUntilDecided(2));
+  EXPECT_EQ(LastDecided().deltas_size(), 2);
+  EXPECT_EQ(LastDecided().deltas(0).partitions_size(), 0);
+}
+
 TEST_F(DeltasTest, ItIsARollbackWhereABatchWasDecidedWithoutThem) {
   cluster_.announce_deltas = false;
   cluster_.Announce();

@@ -13,7 +13,7 @@ namespace sluice {
 namespace {
 
 constexpr MonotonicTime kGrantAgainUs = 1'000'000;
-// Every executor reads all of them, and holds those of its partitions while it loads.
+// An executor may have to read all of them, and holds what is of its partitions while it loads.
 constexpr uint64_t kDeltasBytesMax = uint64_t{4} << 30;
 
 }  // namespace

@@ -170,6 +170,7 @@ class Cluster {
   bool deltas = false;            // reports name a delta
   uint64_t delta_incarnation = 0;  // of the task executor that was started last
   bool announce_deltas = true;    // which its daemon, w0, has at once
+  std::vector<uint32_t> delta_partitions;  // what announcements say of their partitions
   bool delta_lost = false;        // grants with deltas cannot be loaded
   std::vector<std::pair<std::string, proto::ReleaseBlocks>> releases;  // and to whom
   uint64_t fold_error = 0;  // records that "got lost" between push and fold
@@ -180,6 +181,7 @@ class Cluster {
     announce.set_epoch(1);
     *announce.mutable_block()->mutable_name() = name;
     announce.mutable_block()->set_bytes(10);
+    for (const uint32_t p : delta_partitions) announce.mutable_block()->add_partitions(p);
     AddHolder(announce, worker);
     Deliver(worker, m);
   }

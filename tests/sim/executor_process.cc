@@ -7,6 +7,7 @@
 #include "checkpoint/errors.h"
 #include "checkpoint/output_marker.h"
 #include "checkpoint/rocksdb_sorted_db.h"
+#include "common/delta_stream.h"
 #include "common/status.h"
 #include "worker/executor/delta_seal.h"
 #include "worker/executor/grant_owners.h"
@@ -197,44 +198,49 @@ void ExecutorProcess::Do(DropAllAndLoad& command) {
     backend.part_bytes = 500;  // so that partitions go on in further objects
   }
   state_ = std::make_shared<StateStore>(plan_.get(), key_groups_, std::move(backend));
-  const int64_t reading_us = ReadingUs(command.grant);
-  After(site_->world.random.Between(200, 10'000) + reading_us,
+  After(site_->world.random.Between(200, 10'000),
         [this, generation, state = state_, grant = std::move(command.grant)] {
-          if (grant.chains_size() > 0) site_->world.Count("recovery: state loaded from parts");
-          if (std::any_of(grant.chains().begin(), grant.chains().end(),
-                          [](const auto& chain) { return chain.partitions() != 0; })) {
-            site_->world.Count("recovery: state divided anew");
-          }
-          if (grant.chains_size() > 0) site_->SetReadFaults();
-          const absl::Status loaded =
-              state->Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
-                          &site_->objects, site_->codec.get(), this);
-          site_->objects.SetFaults({});
-          const bool lost = absl::IsAborted(loaded);
-          if (site_->knobs.state_on_disk && site_->killed && loaded.ok() &&
-              grant.chains_size() > 0) {
-            site_->world.Count("state: on disk, loaded after a kill");
-          }
-          if (grant.deltas_size() > 0) {
-            site_->world.Count(lost ? "recovery: a delta could not be read"
-                                    : "recovery: state completed by deltas");
-          }
-          Feed(StateLoaded{generation, std::string(Message(loaded)), IsDamaged(loaded), lost});
+          Load(generation, *state, grant);
         });
 }
 
-// One block after the other; of their entries each member takes as many as any other.
-int64_t ExecutorProcess::ReadingUs(const proto::Grant& grant) const {
-  int64_t reading_us = 0;
-  uint64_t bytes = 0;
-  for (const auto& delta : grant.deltas()) {
-    const auto& holders = delta.holders().worker_ids();
-    const bool here = std::find(holders.begin(), holders.end(), worker_id_) != holders.end();
-    if (!here) reading_us += site_->knobs.delta_block_us;
-    bytes += delta.block().bytes();
+void ExecutorProcess::Load(GenerationId generation, StateStore& state, const proto::Grant& grant) {
+  if (grant.chains_size() > 0) site_->world.Count("recovery: state loaded from parts");
+  if (std::any_of(grant.chains().begin(), grant.chains().end(),
+                  [](const auto& chain) { return chain.partitions() != 0; })) {
+    site_->world.Count("recovery: state divided anew");
   }
+  if (grant.chains_size() > 0) site_->SetReadFaults();
+  deltas_read_ = deltas_fetched_ = 0;
+  const absl::Status loaded =
+      state.Load(grant, PlaceUnder(grant, request_.executor()), OwnersUnder(grant),
+                 &site_->objects, site_->codec.get(), this);
+  site_->objects.SetFaults({});
+  const bool lost = absl::IsAborted(loaded);
+  if (site_->knobs.state_on_disk && site_->killed && loaded.ok() && grant.chains_size() > 0) {
+    site_->world.Count("state: on disk, loaded after a kill");
+  }
+  if (grant.deltas_size() > 0) {
+    site_->world.Count(lost ? "recovery: a delta could not be read"
+                            : "recovery: state completed by deltas");
+  }
+  if (loaded.ok() && deltas_read_ < grant.deltas_size()) {
+    site_->world.Count("recovery: deltas of other partitions left unread");
+  }
+  const StateLoaded event{generation, std::string(Message(loaded)), IsDamaged(loaded), lost};
+  const int64_t reading_us = ReadingUs(grant);
+  if (reading_us == 0) return Feed(event);
+  After(reading_us, [this, event] { Feed(event); });
+}
+
+// Of the deltas' entries each member takes as many as any other.
+int64_t ExecutorProcess::ReadingUs(const proto::Grant& grant) const {
+  const sim::Knobs& knobs = site_->knobs;
+  uint64_t bytes = 0;
+  for (const auto& delta : grant.deltas()) bytes += delta.block().bytes();
   const uint64_t own_kib = bytes / 1024 / static_cast<uint64_t>(grant.members_size());
-  return reading_us + static_cast<int64_t>(own_kib) * site_->knobs.delta_kib_us;
+  const int64_t turns = (deltas_fetched_ + knobs.delta_reads - 1) / knobs.delta_reads;
+  return turns * knobs.delta_block_us + static_cast<int64_t>(own_kib) * knobs.delta_kib_us;
 }
 
 void ExecutorProcess::Do(RunTasks& command) {
@@ -360,6 +366,11 @@ absl::StatusOr<std::unique_ptr<BlockBytes>> ExecutorProcess::Read(
     const proto::BlockInfo& block, const proto::GrantedBatch::Holders& holders) {
   const auto archived = site_->blocks.find(IdOf(block.name()));
   if (archived == site_->blocks.end()) return absl::UnavailableError("no such block");
+  if (block.name().stream() == kDeltaStream) {
+    const auto& ids = holders.worker_ids();
+    ++deltas_read_;
+    if (std::find(ids.begin(), ids.end(), worker_id_) == ids.end()) ++deltas_fetched_;
+  }
   for (int i = 0; i < holders.worker_ids_size(); ++i) {
     const std::string& holder = holders.worker_ids(i);
     const std::string host = World::HostOf(holders.addresses(i));

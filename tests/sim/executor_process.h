@@ -38,6 +38,8 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   void Do(LeaveTask& command);
   void RunOne(StageRun& stage, uint32_t index);
   void FillSlots();
+  void Load(GenerationId generation, StateStore& state, const proto::Grant& grant);
+  // What reading the grant's deltas takes, in the load that is just over.
   int64_t ReadingUs(const proto::Grant& grant) const;
   void Do(MergeLayers& command) { state_->MergeUpTo(command.batch_ms); }
   void Do(SnapshotAndWrite& command);
@@ -68,6 +70,8 @@ class ExecutorProcess : public Process, private BlockReader, private OutputStage
   EffectGate effects_;
   std::optional<proto::ExecutorReady> ready_;
   uint32_t key_groups_ = 0;
+  int deltas_read_ = 0;     // blocks, in the last load of state
+  int deltas_fetched_ = 0;  // of these, from other nodes
   bool granted_ = false;
   uint64_t wake_ = 0;
 };

@@ -87,9 +87,10 @@ struct Knobs {
   bool bad_records_aside = false;  // else the batch of a bad record is skipped
   // What a task takes for each record of its source, in one of the slots; 0: each task takes as
   // long as chance has it, in a slot of its own. And a load of state for each block of deltas that
-  // is on other nodes, and for each KiB of what is its own.
+  // it fetches from other nodes, so many at once, and for each KiB of what is its own.
   int64_t record_us = 0;
   int64_t delta_block_us = 0;
+  int64_t delta_reads = 1;
   int64_t delta_kib_us = 0;
 };
 

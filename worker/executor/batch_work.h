@@ -55,6 +55,7 @@ struct BatchWork {
   proto::BatchReport report;          // grows until it is sent
   MonotonicTime report_sent = 0;
   std::vector<std::string> delta;     // pieces, until they are sealed
+  std::set<uint32_t> delta_partitions;  // of these
   // What went to each member (by place in the grant), kept until nobody can need it again.
   std::vector<BundleChunks> sent;
   MonotonicTime bundles_due = 0;      // when to send them again unasked

@@ -11,6 +11,7 @@ proto::Envelope MessageOf(const SealDelta& seal) {
   *slice.mutable_block()->mutable_name() = seal.name;
   slice.mutable_block()->set_records(seal.pieces->size());
   slice.mutable_block()->set_reliable(true);  // it is worth nothing once its executor has died
+  *slice.mutable_block()->mutable_partitions() = {seal.partitions.begin(), seal.partitions.end()};
   slice.set_arena_offset(seal.name.number());
   RecordBatch batch;
   for (const std::string& piece : *seal.pieces) batch.Append(piece);

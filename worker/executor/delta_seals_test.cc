@@ -3,6 +3,7 @@
 
 #include "common/delta_stream.h"
 #include "worker/executor/core_harness.h"
+#include "worker/executor/delta_seal.h"
 
 namespace sluice {
 namespace {
@@ -66,6 +67,16 @@ TEST_F(DeltaSealsTest, TheReportOfABatchNamesTheBlockThatHasItsChanges) {
   EXPECT_EQ(report.delta().incarnation(), 9u);
   EXPECT_EQ(report.delta().number(), seals[0].name.number());
   EXPECT_FALSE(report.without_delta());
+}
+
+TEST_F(DeltaSealsTest, ABlockSaysWhichPartitionsItHasChangesOf) {
+  const auto seals = Only<SealDelta>(Run(100, "changes"));
+  ASSERT_EQ(seals.size(), 1u);
+  const proto::Envelope message = MessageOf(seals[0]);
+  const auto& block = message.seal_slices().slices(0).block();
+  ASSERT_EQ(block.partitions_size(), 2);
+  EXPECT_EQ(block.partitions(0), 2u);
+  EXPECT_EQ(block.partitions(1), 2u);
 }
 
 TEST_F(DeltaSealsTest, ABatchThatChangesNothingHasNone) {

@@ -154,6 +154,7 @@ struct RestorePending { int64_t batch_ms = 0; };  // these changes are still to 
 struct SealDelta {
   proto::BlockName name;
   std::shared_ptr<const std::vector<std::string>> pieces;
+  std::vector<uint32_t> partitions;  // of the pieces, as runs (partition_runs.h)
 };
 struct WakeAt { MonotonicTime time = 0; };        // replaces an earlier one
 

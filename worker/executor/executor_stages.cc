@@ -7,6 +7,7 @@
 #include "common/delta_stream.h"
 #include "common/mutations.h"
 #include "worker/executor/executor_core.h"
+#include "worker/executor/partition_runs.h"
 
 namespace sluice {
 namespace {
@@ -213,7 +214,10 @@ void ExecutorCore::CountResults(BatchWork& batch, const Stage& stage,
     for (const auto& [edge, records] : result.folded) {
       edges[edge].set_folded(edges[edge].folded() + records);
     }
-    if (!result.delta.empty()) batch.delta.push_back(std::move(result.delta));
+    if (!result.delta.empty()) {
+      batch.delta.push_back(std::move(result.delta));
+      batch.delta_partitions.insert(result.task);
+    }
     for (auto& output : result.outputs) *report.add_outputs() = std::move(output);
     if (result.left_out.has_value()) *report.add_left_out() = *std::move(result.left_out);
     for (auto& letter : result.letters) *report.add_letters() = std::move(letter);
@@ -346,7 +350,7 @@ void ExecutorCore::SealDeltaOf(BatchWork& batch) {
   name.set_number(++last_delta_);
   auto pieces = std::make_shared<const std::vector<std::string>>(std::move(batch.delta));
   batch.delta.clear();
-  seals_.push_back({{name, std::move(pieces)},
+  seals_.push_back({{name, std::move(pieces), RunsOf(batch.delta_partitions)},
                     bytes,
                     now_ + options_.answer_repeat_us,
                     options_.answer_repeat_us});

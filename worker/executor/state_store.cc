@@ -1,7 +1,10 @@
 #include "worker/executor/state_store.h"
 
 #include <algorithm>
+#include <deque>
 #include <exception>
+#include <future>
+#include <set>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +12,7 @@
 #include "common/mutations.h"
 #include "common/status.h"
 #include "worker/executor/disk_table.h"
+#include "worker/executor/partition_runs.h"
 #include "worker/executor/state_delta.h"
 #include "worker/executor/state_table.h"
 
@@ -40,6 +44,41 @@ absl::Status ReadChain(const proto::Grant::PartChain& chain, PartCache& parts,
 absl::Status ErrorOf(const PartitionState& table) {
   return table.error().empty() ? absl::OkStatus() : absl::InternalError(table.error());
 }
+
+// The blocks of deltas that may have something of these partitions, in the grant's order. Up to
+// `ahead` are read beside each other, each on a thread of its own; 0: one after the other, here.
+class DeltaReads {
+ public:
+  DeltaReads(const proto::Grant& grant, BlockReader* blocks,
+             const std::set<std::pair<std::string, uint32_t>>& own, uint32_t ahead)
+      : blocks_(blocks), ahead_(ahead) {
+    std::set<uint32_t> partitions;
+    for (const auto& [operator_name, partition] : own) partitions.insert(partition);
+    for (const auto& delta : grant.deltas()) {
+      if (kMutationDeltaLeftOut && &delta == &*grant.deltas().rbegin()) break;
+      if (MayHave(delta.block(), partitions)) expected_.push_back(&delta);
+    }
+  }
+  bool left() const { return !asked_.empty() || !expected_.empty(); }
+  absl::StatusOr<std::unique_ptr<BlockBytes>> Next() {
+    const auto how = ahead_ == 0 ? std::launch::deferred : std::launch::async;
+    while (!expected_.empty() && asked_.size() < std::max(ahead_, 1u)) {
+      asked_.push_back(std::async(how, [blocks = blocks_, delta = expected_.front()] {
+        return blocks->Read(delta->block(), delta->holders());
+      }));
+      expected_.pop_front();
+    }
+    auto bytes = asked_.front().get();
+    asked_.pop_front();
+    return bytes;
+  }
+
+ private:
+  BlockReader* const blocks_;
+  const uint32_t ahead_;
+  std::deque<const proto::Grant::Delta*> expected_;
+  std::deque<std::future<absl::StatusOr<std::unique_ptr<BlockBytes>>>> asked_;
+};
 
 }  // namespace
 
@@ -77,11 +116,11 @@ class StateStore::Former {
   // Keeps what they have of these partitions. Aborted: one cannot be had.
   absl::Status ReadDeltas(const proto::Grant& grant, BlockReader* blocks,
                           const std::set<std::pair<std::string, uint32_t>>& own) {
-    for (const auto& delta : grant.deltas()) {
+    DeltaReads reads(grant, blocks, own, store_->backend_.read_ahead);
+    while (reads.left()) {
       if (blocks == nullptr) return absl::InternalError("nothing reads blocks here");
       RETURN_IF_ERROR(store_->Wanted());
-      if (kMutationDeltaLeftOut && &delta == &*grant.deltas().rbegin()) break;
-      auto bytes = blocks->Read(delta.block(), delta.holders());
+      const auto bytes = reads.Next();
       if (!bytes.ok()) return Lost(bytes.status());
       const absl::Status read = ReadDelta((*bytes)->bytes(), [&](DeltaPiece piece) {
         std::pair<std::string, uint32_t> key(piece.operator_name, piece.partition);

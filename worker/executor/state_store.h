@@ -31,7 +31,8 @@ struct StateBackend {
   uint64_t cached_bytes = 0;              // of what is in a database, those that stay in memory
   uint64_t part_bytes = uint64_t{16} << 20;  // of entries in an object of a checkpoint of it
   uint64_t open_bytes = uint64_t{64} << 20;  // of objects that are held while a state is loaded
-  uint32_t read_ahead = 0;  // objects that are read then while another is worked on
+  // Objects, and before them blocks of deltas, that are read then while another is worked on.
+  uint32_t read_ahead = 0;
 };
 
 // Thread-safe after Load. Each table has a lock, which a task holds while it works on it; merges
@@ -51,8 +52,8 @@ class StateStore {
   bool given_up() const { return given_up_; }
 
   // Makes the tables of `member`'s partitions and fills them with what the grant names; state that
-  // was in another number of partitions is divided anew by its operator. UNAVAILABLE: a delta
-  // cannot be had, with which another grant may do without. `blocks` reads them.
+  // was in another number of partitions is divided anew by its operator. ABORTED: a delta
+  // cannot be had, without which another grant may do. `blocks` reads those of these partitions.
   absl::Status Load(const proto::Grant& grant, uint32_t member, const Ownership& owners,
                     ObjectStore* objects, const StatePartCodec* codec,
                     BlockReader* blocks = nullptr);
