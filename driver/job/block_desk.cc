@@ -217,7 +217,8 @@ void BlockDesk::OnProducerQuery(const std::string& from, const proto::ProducerQu
 }
 
 void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
-  if (check_copies_ && now - checked_ >= kCheckCopiesUs && members_->InventoriesIn()) {
+  const bool due = (check_copies_ || check_deltas_) && now - checked_ >= kCheckCopiesUs;
+  if (due && members_->InventoriesIn()) {
     checked_ = now;
     CheckUnlogged(out);
     check_copies_ = CheckCopies(now, out) || !unlogged_.empty();

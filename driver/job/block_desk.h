@@ -98,6 +98,17 @@ class BlockDesk {
   using Lacking = std::vector<std::pair<int64_t, BlockId>>;
   void Restore(MonotonicTime now, Lacking lacking, std::vector<DriverCommand>& out);
   bool CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out);
+  // Blocks of deltas that no sealed checkpoint has outdated.
+  std::map<BlockId, const proto::BlockInfo*> NeededDeltas() const;
+  struct Copies {
+    bool enough = false;
+    std::string source;  // that is to make one more; empty: no worker has one
+    std::string target;  // that is to take it; empty: no worker can
+  };
+  Copies CopiesOf(const BlockId& key) const;
+  struct UnderWay;
+  void AskForCopy(MonotonicTime now, const proto::BlockInfo& block, const Copies& copies,
+                  std::map<std::string, UnderWay>& under_way, std::vector<DriverCommand>& out);
 
   // Read back from the received-data log.
   struct Restoring {
@@ -148,6 +159,7 @@ class BlockDesk {
   std::string last_restorer_;                           // the next block is another worker's turn
   uint64_t under_replicated_ = 0;
   bool check_copies_ = true;
+  bool check_deltas_ = false;
   bool refuse_former_ = false;
   MonotonicTime checked_ = 0;
 };

@@ -15,7 +15,10 @@ constexpr size_t kWordsThatItIsGone = 2;
 constexpr uint64_t kCopiesMax = 256;
 constexpr uint64_t kCopyBytesMax = uint64_t{64} << 20;
 
-struct UnderWay {
+}  // namespace
+
+// Copies that one holder makes.
+struct BlockDesk::UnderWay {
   uint64_t copies = 0;
   uint64_t bytes = 0;
 
@@ -28,9 +31,8 @@ struct UnderWay {
   }
 };
 
-}  // namespace
-
-// True when some block has too few copies and a worker that could take one, or none at all.
+// True when some block of input has too few copies and a worker that could take one, or none at
+// all.
 bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) {
   under_replicated_ = 0;
   bool waiting = false;
@@ -51,37 +53,60 @@ bool BlockDesk::CheckCopies(MonotonicTime now, std::vector<DriverCommand>& out) 
       if (stored) lacking.emplace_back(batch_ms, key);
       continue;
     }
-    // One that drains counts on a copy elsewhere, and two that drain would count on each other.
-    const std::vector<std::string> staying = StayingHoldersOf(key);
-    if (staying.size() >= options_.replication) continue;
-    const std::string& source = staying.empty() ? holders.front() : staying.front();
-    std::string target;
-    for (const auto& [id, worker] : members_->workers()) {
-      const bool holds = std::find(holders.begin(), holders.end(), id) != holders.end();
-      if (holds || !members_->WorkerStays(id)) continue;
-      const bool other_host = members_->HostOf(id) != members_->HostOf(source);
-      if (target.empty() || other_host) target = id;
-    }
+    const Copies copies = CopiesOf(key);
+    if (copies.enough) continue;
     ++under_replicated_;
-    if (target.empty()) continue;
+    if (copies.target.empty()) continue;
     waiting = true;
-    const auto asked = replicating_.find(key);
-    if (asked != replicating_.end() && now - asked->second.at < kReplicateAgainUs) continue;
-    UnderWay& of_source = under_way[source];
-    if (!of_source.Takes(block.info.bytes())) continue;
-    of_source.Add(block.info.bytes());
-    replicating_[key] = {now, source, block.info.bytes()};
-    Send send{members_->AddressOf(source), {}};
-    auto& replicate = *send.message.mutable_replicate_block();
-    *replicate.mutable_name() = block.info.name();
-    replicate.set_target_worker(target);
-    replicate.set_target_address(members_->AddressOf(target));
-    replicate.set_target_incarnation(members_->IncarnationOf(target));
-    replicate.set_epoch(epoch_);
-    out.push_back(std::move(send));
+    AskForCopy(now, block.info, copies, under_way, out);
   }
   Restore(now, std::move(lacking), out);
+  // What is left of the bounds is for deltas, which the next checkpoint outdates.
+  check_deltas_ = false;
+  for (const auto& [key, delta] : NeededDeltas()) {
+    const Copies copies = CopiesOf(key);
+    if (copies.enough || copies.target.empty()) continue;
+    check_deltas_ = true;
+    AskForCopy(now, *delta, copies, under_way, out);
+  }
   return waiting;
+}
+
+// One that drains counts on a copy elsewhere, and two that drain would count on each other.
+BlockDesk::Copies BlockDesk::CopiesOf(const BlockId& key) const {
+  const std::vector<std::string> holders = HoldersOf(key);
+  const std::vector<std::string> staying = StayingHoldersOf(key);
+  Copies copies;
+  copies.enough = staying.size() >= options_.replication;
+  if (copies.enough || holders.empty()) return copies;
+  copies.source = staying.empty() ? holders.front() : staying.front();
+  for (const auto& [id, worker] : members_->workers()) {
+    const bool holds = std::find(holders.begin(), holders.end(), id) != holders.end();
+    if (holds || !members_->WorkerStays(id)) continue;
+    const bool other_host = members_->HostOf(id) != members_->HostOf(copies.source);
+    if (copies.target.empty() || other_host) copies.target = id;
+  }
+  return copies;
+}
+
+void BlockDesk::AskForCopy(MonotonicTime now, const proto::BlockInfo& block, const Copies& copies,
+                           std::map<std::string, UnderWay>& under_way,
+                           std::vector<DriverCommand>& out) {
+  const BlockId key = BlockIdOf(block.name());
+  const auto asked = replicating_.find(key);
+  if (asked != replicating_.end() && now - asked->second.at < kReplicateAgainUs) return;
+  UnderWay& of_source = under_way[copies.source];
+  if (!of_source.Takes(block.bytes())) return;
+  of_source.Add(block.bytes());
+  replicating_[key] = {now, copies.source, block.bytes()};
+  Send send{members_->AddressOf(copies.source), {}};
+  auto& replicate = *send.message.mutable_replicate_block();
+  *replicate.mutable_name() = block.name();
+  replicate.set_target_worker(copies.target);
+  replicate.set_target_address(members_->AddressOf(copies.target));
+  replicate.set_target_incarnation(members_->IncarnationOf(copies.target));
+  replicate.set_epoch(epoch_);
+  out.push_back(std::move(send));
 }
 
 // By a worker each, in turn; again by the next one: where one cannot read the store, others may.

@@ -16,6 +16,8 @@ void BlockDesk::OnDelta(const std::string& from, const proto::BlockAnnounce& ann
   auto& partitions = *delta->second.info.mutable_partitions();
   if (static_cast<size_t>(partitions.size()) > 2 * kPartitionRunsMax) partitions.Clear();
   unannounced_.erase(key);
+  replicating_.erase(key);
+  if (StayingHoldersOf(key).size() < options_.replication) check_deltas_ = true;
   uint64_t& last = last_deltas_[key.incarnation];
   last = std::max(last, key.number);
   Send send{from, {}};
@@ -27,6 +29,19 @@ void BlockDesk::OnDelta(const std::string& from, const proto::BlockAnnounce& ann
 const proto::BlockInfo* BlockDesk::FindDelta(const BlockId& key) const {
   const auto delta = deltas_.find(key);
   return delta == deltas_.end() ? nullptr : &delta->second.info;
+}
+
+// With those that may still be decided.
+std::map<BlockId, const proto::BlockInfo*> BlockDesk::NeededDeltas() const {
+  std::map<BlockId, const proto::BlockInfo*> needed;
+  for (const auto& [key, delta] : deltas_) needed[key] = &delta.info;
+  for (const auto& [batch_ms, batch] : state_->decided()) {
+    if (batch_ms <= state_->sealed_ms()) continue;
+    for (const auto& delta : batch.decided.deltas()) {
+      needed.emplace(BlockIdOf(delta.name()), &delta);
+    }
+  }
+  return needed;
 }
 
 void BlockDesk::SweepDeltas() {

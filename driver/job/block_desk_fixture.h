@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/delta_stream.h"
 #include "driver/job/block_desk.h"
 #include "driver/job/test_messages.h"
 
@@ -86,13 +87,15 @@ class Books {
     return nullptr;
   }
   void Inventory(const std::string& worker, uint64_t session, std::vector<uint64_t> blocks = {},
-                 uint32_t receiver = 0, uint64_t incarnation = kFirstIncarnation) {
+                 uint32_t receiver = 0, uint64_t incarnation = kFirstIncarnation,
+                 std::vector<uint64_t> deltas = {}) {
     proto::WorkerInventory inventory;
     inventory.set_worker_id(worker);
     inventory.set_incarnation(incarnation);
     inventory.set_epoch(kEpoch);
     inventory.set_session(session);
     for (const uint64_t number : blocks) *inventory.add_blocks() = Block(number);
+    for (const uint64_t number : deltas) *inventory.add_blocks() = Delta(number);
     if (receiver != 0) {
       auto& live = *inventory.add_receivers();
       live.set_executor(receiver);
@@ -131,8 +134,12 @@ class Books {
   }
   void Announce(uint64_t number, std::vector<std::string> holders,
                 std::vector<uint64_t> incarnations = {}) {
+    Announce(Block(number), std::move(holders), std::move(incarnations));
+  }
+  void Announce(proto::BlockInfo block, std::vector<std::string> holders,
+                std::vector<uint64_t> incarnations) {
     proto::BlockAnnounce announce;
-    *announce.mutable_block() = Block(number);
+    *announce.mutable_block() = std::move(block);
     incarnations.resize(holders.size(), kFirstIncarnation);
     for (size_t i = 0; i < holders.size(); ++i) AddHolder(announce, holders[i], incarnations[i]);
     Announce(announce);
@@ -144,6 +151,27 @@ class Books {
     for (const std::string& holder : holders) entry.mutable_block_added()->add_holders(holder);
     log_.Enqueue(std::move(entry));
     MakeDurable();
+  }
+  // A block of changes of state.
+  void AnnounceDelta(uint64_t number, std::vector<std::string> holders,
+                     std::vector<uint64_t> incarnations = {}) {
+    Announce(Delta(number), std::move(holders), std::move(incarnations));
+  }
+  // Of a batch that is decided.
+  void DecideDelta(int64_t batch_ms, uint64_t number) {
+    Plan(batch_ms, {});
+    proto::Entry decided;
+    decided.mutable_decided()->set_batch_ms(batch_ms);
+    *decided.mutable_decided()->add_deltas() = Delta(number);
+    log_.Enqueue(decided);
+    MakeDurable();
+  }
+  void SealUpTo(int64_t batch_ms) {
+    proto::Entry sealed;
+    sealed.mutable_sealed()->set_batch_ms(batch_ms);
+    log_.Enqueue(sealed);
+    MakeDurable();
+    blocks_.SweepDeltas();
   }
   // Its worker could not seal it.
   void AnnounceUnsealed(uint64_t number) {
@@ -287,6 +315,12 @@ class Books {
     block.set_bytes(10);
     block.set_reliable(reliable_);
     block.set_in_store(in_store_);
+    return block;
+  }
+
+  proto::BlockInfo Delta(uint64_t number) const {
+    proto::BlockInfo block = Block(number);
+    block.mutable_name()->set_stream(kDeltaStream);
     return block;
   }
 

@@ -5,6 +5,7 @@
 
 #include "checkpoint/errors.h"
 #include "checkpoint/received_objects.h"
+#include "common/delta_stream.h"
 #include "common/status.h"
 #include "driver/job/received_collection.h"
 
@@ -124,6 +125,10 @@ void DriverProcess::Carry(DriverCommand& command) {
   const int64_t soon = site_->world.random.Between(100, 2'000);
   if (auto* send = std::get_if<sluice::Send>(&command)) {
     if (send->message.has_job_status()) CheckHolders();
+    if (send->message.has_replicate_block() &&
+        send->message.replicate_block().name().stream() == kDeltaStream) {
+      site_->world.Count("recovery: another copy of a delta asked for");
+    }
     site_->world.Send(address_, send->to, std::move(send->message));
   } else if (const auto* append = std::get_if<AppendEntries>(&command)) {
     Append(*append);

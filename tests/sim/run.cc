@@ -118,6 +118,7 @@ const std::vector<std::string>& ExpectedCounters() {
         "disaster: another shape asked for", "recovery: former shape finished first",
         "recovery: state completed by deltas", "recovery: a delta could not be read",
         "recovery: deltas of other partitions left unread",
+        "recovery: another copy of a delta asked for",
         "recovery: rollback, as deltas were not whole", "recovery: state divided anew",
         "recovery: executor that does not see an output", "output: not marked",
         "recovery: batches go on in another shape",

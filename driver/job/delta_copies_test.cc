@@ -1,0 +1,64 @@
+// Further copies of blocks of deltas: who is asked for them, and until when.
+#include <gtest/gtest.h>
+
+#include "driver/job/block_desk_fixture.h"
+
+namespace sluice {
+namespace {
+
+using Names = std::vector<std::string>;
+
+// The worker with the other copy was lost, and so were the deltas with the next one.
+TEST(DeltaCopiesTest, OneThatLostACopyIsCopiedAgain) {
+  Books books;
+  books.Greet();
+  books.AnnounceDelta(1, {"w0", "w1"});
+  books.DecideDelta(1000, 1);
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names());
+  books.Restart("w1");
+  books.Pass(1'000);
+  books.Inventory("w1", books.SessionTo("w1")->number(), {}, 0, 2);
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{"1: w0 to w1"});
+  books.AnnounceDelta(1, {"w0", "w1"}, {1, 2});
+  books.Pass(4'000'000);
+  EXPECT_EQ(books.CopiesAsked(), Names());
+}
+
+TEST(DeltaCopiesTest, ANewJobDriverHasThoseCopiedThatTheLogNames) {
+  Books books;
+  books.DecideDelta(1000, 1);
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number();
+  const uint64_t second = books.SessionTo("w1")->number();
+  books.Inventory("w0", first, {}, 0, kFirstIncarnation, {1});
+  books.Inventory("w1", second);
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{"1: w0 to w1"});
+}
+
+TEST(DeltaCopiesTest, OneThatACheckpointOutdatesIsNot) {
+  Books books;
+  books.Greet();
+  books.AnnounceDelta(1, {"w0"});
+  books.DecideDelta(1000, 1);
+  books.SealUpTo(1000);
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names());
+}
+
+// A rolling restart waits for copies of input, and not for what the next checkpoint outdates.
+TEST(DeltaCopiesTest, NoneCountsAsABlockWithTooFewCopies) {
+  Books books;
+  books.Greet();
+  books.Pass(300'000);
+  books.AnnounceDelta(1, {"w0"});
+  EXPECT_EQ(books.under_replicated(), 0u);
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{"1: w0 to w1"});
+  EXPECT_EQ(books.under_replicated(), 0u);
+}
+
+}  // namespace
+}  // namespace sluice
