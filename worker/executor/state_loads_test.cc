@@ -85,7 +85,7 @@ TEST_F(StateLoadsTest, OnlyDeltasOfOwnPartitionsAreRead) {
   for (uint64_t number = 1; number <= 8; ++number) Name(number, true);
   Blocks blocks(1);
   ASSERT_TRUE(Load(blocks, 0).ok());
-  EXPECT_EQ(blocks.read(), (std::set<uint64_t>{1, 4, 5, 8}));
+  ASSERT_EQ(blocks.read(), (std::set<uint64_t>{1, 4, 5, 8}));
   for (const uint64_t number : blocks.read()) EXPECT_TRUE(Has(number)) << number;
 }
 
