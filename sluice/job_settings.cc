@@ -106,6 +106,8 @@ JobDriverOptions DriverOptionsFrom(const Config& config) {
   if (config.IsSet("max_batch_input")) {
     options.max_batch_input = static_cast<uint64_t>(config.Bytes("max_batch_input"));
   }
+  options.push_producer_expiry_ms = config.DurationMs("push_producer_expiry");
+  options.push_producers_max = static_cast<uint32_t>(config.Number("push_producers_max"));
   options.backpressure = config.On("backpressure");
   options.initial_rate = static_cast<double>(config.Number("initial_rate"));
   return options;

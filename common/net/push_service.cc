@@ -66,11 +66,18 @@ class PushService::Impl::Call {
       stream_->Write(Refusal("a producer needs a name"));
       return;
     }
+    if (request.producer().size() > kProducerBytesMax) {
+      stream_->Write(Refusal("the name of a producer is longer than 256 bytes", kExitUsage));
+      return;
+    }
     stream_id_ = *id;
     producer_ = request.producer();
-    const auto last = host_->LastLogged(stream_id_, producer_,
-                                        [this] { return context_->IsCancelled(); });
-    if (!last.has_value()) return;
+    const auto last = LastLogged();
+    if (!last.ok()) {
+      const bool refused = last.status().code() == absl::StatusCode::kResourceExhausted;
+      if (refused) stream_->Write(Refusal(std::string(last.status().message()), kExitRefused));
+      return;
+    }
     acknowledged_ = *last;
     proto::PushReply first;
     first.set_last(*last);
@@ -99,6 +106,10 @@ class PushService::Impl::Call {
     std::optional<int64_t> last;
     bool settled() const { return handed_over && done; }
   };
+
+  absl::StatusOr<int64_t> LastLogged() {
+    return host_->LastLogged(stream_id_, producer_, [this] { return context_->IsCancelled(); });
+  }
 
   // Waits for room, then hands the records over. False: the call is over.
   bool Submit(proto::PushRequest request) {
@@ -185,6 +196,11 @@ class PushService::Impl::Call {
     if (host_->Stopping()) {  // only this receiver is at its end: the producer goes to the next
       return Refusal("this receiver ends; send again what follows the last number",
                      kExitUnreachable);
+    }
+    const auto last = LastLogged();
+    if (last.ok() && *last < acknowledged_) {
+      return Refusal("the job has forgotten this producer, which was quiet for long: what it has "
+                     "not acknowledged needs a new one", kExitRefused);
     }
     return Refusal("records could not be stored; send again what follows the last number");
   }

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "common/record_batch.h"
 
 namespace grpc {
@@ -33,10 +34,10 @@ class PushBackend {
                               const std::string& producer, int64_t first, Done done) = 0;
   // Afterwards `done` is not called and the records may go.
   virtual void Cancel(uint32_t stream, uint64_t id) = 0;
-  // Waits for the job driver. Nothing: the backend is stopping, or nobody waits any more, which is
-  // asked from time to time.
-  virtual std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer,
-                                            const std::function<bool()>& gone) = 0;
+  // Waits for the job driver. kResourceExhausted: it takes no new producer, and why; any other
+  // error: the backend is stopping, or nobody waits any more, which is asked from time to time.
+  virtual absl::StatusOr<int64_t> LastLogged(uint32_t stream, const std::string& producer,
+                                             const std::function<bool()>& gone) = 0;
   // What it does not store now, its successor will.
   virtual bool Stopping() = 0;
 };
@@ -46,6 +47,7 @@ class PushBackend {
 class PushService {
  public:
   static constexpr uint64_t kCallBytesMax = 16 << 20;    // in flight, per call
+  static constexpr size_t kProducerBytesMax = 256;       // of a name
   static constexpr uint64_t kTotalBytesMax = 128 << 20;  // of all calls
 
   PushService();

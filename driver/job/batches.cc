@@ -396,6 +396,7 @@ void JobDriverCore::AfterSeal() {
       *entry.mutable_collected()->add_forgotten() = std::move(file);
     }
     log_.Enqueue(std::move(entry));
+    producers_.OnSealed();
     log_.AfterDurable(CollectStore{state_.CollectableSlot(wall_ms_)});
     // No block of a batch up to this one comes later: once per seal is enough.
     const std::vector<BlockId> covered = state_.TakeCoveredBlocks();

@@ -203,19 +203,6 @@ void BlockDesk::OnOrphans(const ReceivedOrphans& orphans) {
   }
 }
 
-void BlockDesk::OnProducerQuery(const std::string& from, const proto::ProducerQuery& query,
-                                std::vector<DriverCommand>& out) {
-  Send send{from, {}};
-  auto& answer = *send.message.mutable_producer_answer();
-  answer.set_stream(query.stream());
-  answer.set_producer(query.producer());
-  answer.set_last(state_->LastOfProducer(query.stream(), query.producer()));
-  answer.set_incarnation(query.incarnation());
-  answer.set_job_instance(query.job_instance());
-  log_->AfterDurable(std::move(send));
-  log_->TakeDue(out);
-}
-
 void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
   const bool due = (check_copies_ || check_deltas_) && now - checked_ >= kCheckCopiesUs;
   if (due && members_->InventoriesIn()) {

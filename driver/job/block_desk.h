@@ -50,8 +50,6 @@ class BlockDesk {
   void OnWorkerLost(const std::string& worker_id);
   void OnWorkerForgotten(const std::string& worker_id);
   void OnReceiverDead(uint32_t stream, uint64_t incarnation);
-  void OnProducerQuery(const std::string& from, const proto::ProducerQuery& query,
-                       std::vector<DriverCommand>& out);
   // Asks for further copies of blocks that have too few; drops what a dead receiver left; sends
   // releases.
   void OnTimer(MonotonicTime now, std::vector<DriverCommand>& out);

@@ -51,6 +51,7 @@ JobDriverCore::JobDriverCore(JobDriverOptions options, const LineageGraph& graph
       members_(options_, epoch_, ReceiverStreams(graph), random_),
       marks_(graph),
       blocks_(options_, &state_, &log_, &members_, epoch_),
+      producers_(options_, graph_, &state_, &log_),
       roller_(graph_.outputs(), &state_, &log_),
       publisher_(&state_, &log_, &roller_),
       checkpointer_(options_, &state_, &log_),
@@ -262,7 +263,7 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
       blocks_.OnCopyGone(m.block_copied(), out_);
       break;
     case proto::Envelope::kProducerQuery:
-      blocks_.OnProducerQuery(from, m.producer_query(), out_);
+      producers_.OnQuery(from, m.producer_query(), out_);
       break;
     case proto::Envelope::kFetchedBlock:
       if (const auto failed = keeper_.OnFetched(now, m.fetched_block())) {

@@ -27,6 +27,7 @@
 #include "driver/job/log_queue.h"
 #include "driver/job/membership.h"
 #include "driver/job/output_marks.h"
+#include "driver/job/producer_desk.h"
 #include "driver/job/program.h"
 #include "driver/job/publisher.h"
 #include "driver/job/receiver_losses.h"
@@ -133,6 +134,7 @@ class JobDriverCore {
   absl::Status TakesLetter(const proto::Letter& letter) const;
   std::optional<uint32_t> StageOfLetter(const proto::Letter& letter) const;
   void SayLetters(const proto::Decided& decided);
+  void SayLettersOwed();
   void ReportLetters(proto::JobStatus& status) const;
   // Ticks and batches (batches.cc).
   void AdvanceTick(MonotonicTime now);

@@ -43,6 +43,8 @@ struct JobDriverOptions {
   bool resumable = true;                    // by another job driver, after this one has ended
   int64_t file_settle_ms = 0;               // a file younger than this waits
   uint64_t max_batch_input = 0;             // bytes of files in a batch; 0: no bound
+  int64_t push_producer_expiry_ms = 604'800'000;  // of quiet, then a producer is forgotten
+  uint32_t push_producers_max = 100'000;    // that a push stream knows; new ones are refused
   bool backpressure = false;                // receivers are held to what batches manage
   double initial_rate = 0;                  // then: until a batch was measured; 0: no bound
   uint32_t batches_in_flight_max = 8;       // granted and not yet decided

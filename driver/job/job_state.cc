@@ -25,7 +25,9 @@ std::map<std::pair<uint32_t, Key>, Value> Renumbered(
 void JobState::Restore(const proto::DriverState& kept) {
   job_ = kept.job();
   program_ = kept.program();
-  for (const auto& p : kept.producers()) producers_[{p.stream(), p.producer()}] = p.last();
+  for (const auto& p : kept.producers()) {
+    producers_[p.stream()][p.producer()] = {p.last(), p.heard_ms()};
+  }
   for (const auto& i : kept.incarnations()) {
     incarnations_[{i.stream(), i.incarnation()}] = {i.number(), i.records(), i.taken(),
                                                         i.forgotten()};
@@ -45,6 +47,7 @@ void JobState::Restore(const proto::DriverState& kept) {
                                         {d.unpublished().begin(), d.unpublished().end()},
                                         d.letters_unkept()};
   }
+  ran_ms_ = kept.ran_ms();
   last_planned_ms_ = kept.last_planned_ms();
   last_decided_ms_ = kept.last_decided_ms();
   decided_batches_ = kept.decided_batches();
@@ -112,6 +115,9 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
     case proto::Entry::kLettersReplayed:
       letters_.Replayed(entry.letters_replayed());
       return absl::OkStatus();
+    case proto::Entry::kProducersForgotten:
+      ForgetProducers(entry.producers_forgotten());
+      return absl::OkStatus();
     case proto::Entry::ENTRY_NOT_SET:
       break;
   }
@@ -131,7 +137,7 @@ void JobState::ApplyBlock(const proto::BlockAdded& added) {
   if (added.block().records() == 0) return;  // a refused block: its number is used up
   if (!added.block().reliable()) incarnation.records += added.block().records();
   for (const auto& range : added.block().producers()) {
-    producers_[{key.stream, range.producer()}] = range.last();
+    producers_[key.stream][range.producer()] = {range.last(), ran_ms_};
   }
   blocks_[key] = {added.block(), {added.holders().begin(), added.holders().end()}, 0, false};
   waiting_.push_back(key);
@@ -144,7 +150,12 @@ void JobState::ApplyProgram(const proto::ProgramSeen& seen) {
   const Renumbering to(program_, seen);
   program_ = seen;
   if (!to.changes) return;
-  producers_ = Renumbered(std::move(producers_), to.nodes);
+  std::map<uint32_t, Producers> producers;
+  for (auto& [stream, of_stream] : producers_) {
+    const auto number = to.nodes.find(stream);
+    if (number != to.nodes.end()) producers[number->second] = std::move(of_stream);
+  }
+  producers_ = std::move(producers);
   files_ = Renumbered(std::move(files_), to.stages);
   letters_.Renumber(to.stages);
   for (auto& [key, file] : files_) file.set_stream(key.first);
@@ -221,6 +232,7 @@ absl::Status JobState::ApplyPlanned(const proto::Composition& composition) {
     return absl::DataLossError(absl::StrCat("driver log: batch planned twice: ", batch_ms));
   }
   last_planned_ms_ = batch_ms;
+  ran_ms_ += job_.batch_interval_ms();
   TakeFilesAndBlocks(composition);
   planned_[batch_ms] = composition;
   letters_.Planned(composition);
@@ -288,11 +300,14 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
   *kept.mutable_job() = job_;
   *kept.mutable_program() = program_;
   kept.set_first_live_slot(first_live_slot);
-  for (const auto& [key, last] : producers_) {
-    auto* p = kept.add_producers();
-    p->set_stream(key.first);
-    p->set_producer(key.second);
-    p->set_last(last);
+  for (const auto& [stream, producers] : producers_) {
+    for (const auto& [name, producer] : producers) {
+      auto* p = kept.add_producers();
+      p->set_stream(stream);
+      p->set_producer(name);
+      p->set_last(producer.last);
+      p->set_heard_ms(producer.heard_ms);
+    }
   }
   for (const auto& [key, incarnation] : incarnations_) {
     auto* i = kept.add_incarnations();
@@ -320,6 +335,7 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
     d->set_letters_unkept(batch.letters_unkept);
     d->mutable_unpublished()->Add(batch.unpublished.begin(), batch.unpublished.end());
   }
+  kept.set_ran_ms(ran_ms_);
   kept.set_last_planned_ms(last_planned_ms_);
   kept.set_last_decided_ms(last_decided_ms_);
   kept.set_decided_batches(decided_batches_);

@@ -43,7 +43,7 @@ struct DecidedBatch {
 };
 
 // Not thread-safe. Invariants: batches are planned and decided in order of time; a block belongs
-// to at most one batch; a producer's records are contiguous from 1.
+// to at most one batch; a producer's records are contiguous from 1, while it is known.
 class JobState {
  public:
   // Starts from what a manifest kept.
@@ -56,7 +56,15 @@ class JobState {
 
   // A block may be added when each of its producers goes on where the log stands.
   bool ProducersFollow(const proto::BlockInfo& block) const;
+  // 0: it is not known.
   int64_t LastOfProducer(uint32_t stream, const std::string& producer) const;
+  size_t ProducersOf(uint32_t stream) const;  // that are known
+  // Whether anybody would be forgotten.
+  bool AnyQuiet(const proto::ProducersForgotten& quiet) const {
+    return !QuietProducers(quiet).empty();
+  }
+  // The batch intervals of all planned batches: it stands still while the job does not run.
+  int64_t ran_ms() const { return ran_ms_; }
   // Records of an unreliable source in the blocks of this incarnation that were added.
   uint64_t RecordsLogged(uint32_t stream, uint64_t incarnation) const;
   // Records that retired incarnations took and the log does not have.
@@ -119,7 +127,15 @@ class JobState {
     uint64_t taken = 0;    // known when it is retired
     bool forgotten = false;
   };
+  struct Producer {
+    int64_t last = 0;
+    int64_t heard_ms = 0;  // ran_ms_ when a block of it was added
+  };
+  using Producers = std::map<std::string, Producer>;
   void ApplyBlock(const proto::BlockAdded& added);
+  std::vector<std::pair<uint32_t, std::string>> QuietProducers(
+      const proto::ProducersForgotten& quiet) const;
+  void ForgetProducers(const proto::ProducersForgotten& quiet);
   void KeepBlocks(proto::DriverState& kept) const;
   void TakeFilesAndBlocks(const proto::Composition& composition);
   void ApplyProgram(const proto::ProgramSeen& seen);
@@ -133,7 +149,7 @@ class JobState {
 
   proto::JobBegun job_;
   proto::ProgramSeen program_;
-  std::map<std::pair<uint32_t, std::string>, int64_t> producers_;
+  std::map<uint32_t, Producers> producers_;  // by stream
   std::map<std::pair<uint32_t, uint64_t>, Incarnation> incarnations_;
   std::map<BlockId, LoggedBlock> blocks_;
   std::vector<BlockId> waiting_;
@@ -144,6 +160,7 @@ class JobState {
   std::map<uint32_t, proto::Rolling> rolling_;  // by output; not published yet
   int64_t trimmed_ms_ = 0;     // decisions up to here have been looked at by ForgetCovered
   bool more_done_ = true;      // since then
+  int64_t ran_ms_ = 0;
   int64_t last_planned_ms_ = 0;
   int64_t last_decided_ms_ = 0;
   int64_t sealed_ms_ = 0;

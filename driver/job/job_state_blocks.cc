@@ -55,8 +55,42 @@ bool JobState::ProducersFollow(const proto::BlockInfo& block) const {
 }
 
 int64_t JobState::LastOfProducer(uint32_t stream, const std::string& producer) const {
-  const auto it = producers_.find({stream, producer});
-  return it == producers_.end() ? 0 : it->second;
+  const auto of_stream = producers_.find(stream);
+  if (of_stream == producers_.end()) return 0;
+  const auto it = of_stream->second.find(producer);
+  return it == of_stream->second.end() ? 0 : it->second.last;
+}
+
+size_t JobState::ProducersOf(uint32_t stream) const {
+  const auto it = producers_.find(stream);
+  return it == producers_.end() ? 0 : it->second.size();
+}
+
+// Of records that are not decided yet the next driver may have to say where they end.
+std::vector<std::pair<uint32_t, std::string>> JobState::QuietProducers(
+    const proto::ProducersForgotten& quiet) const {
+  std::vector<std::pair<uint32_t, std::string>> found;
+  for (const uint32_t stream : quiet.streams()) {
+    const auto of_stream = producers_.find(stream);
+    if (of_stream == producers_.end()) continue;
+    for (const auto& [name, producer] : of_stream->second) {
+      if (producer.heard_ms <= quiet.heard_ms()) found.emplace_back(stream, name);
+    }
+  }
+  if (found.empty()) return found;
+  std::set<std::pair<uint32_t, std::string>> undecided;
+  for (const auto& [key, block] : blocks_) {
+    if (block.batch_ms != 0 && block.batch_ms <= last_decided_ms_) continue;
+    for (const auto& range : block.info.producers()) {
+      undecided.emplace(key.stream, range.producer());
+    }
+  }
+  std::erase_if(found, [&](const auto& producer) { return undecided.contains(producer); });
+  return found;
+}
+
+void JobState::ForgetProducers(const proto::ProducersForgotten& quiet) {
+  for (const auto& [stream, name] : QuietProducers(quiet)) producers_[stream].erase(name);
 }
 
 uint64_t JobState::LastNumber(uint32_t stream, uint64_t incarnation) const {

@@ -80,7 +80,8 @@ class Session {
     if (stream_->Write(hello_) && stream_->Read(&first)) {
       absl::Status refused = Final(first.refused());
       if (!refused.ok()) return context_.TryCancel(), refused;
-      Begin(first);
+      refused = Begin(first);
+      if (!refused.ok()) return context_.TryCancel(), refused;
       std::thread reader([this] { ReadReplies(); });
       absl::Status status = WriteAll(input);
       if (!Over()) context_.TryCancel();  // else its own end would not be seen
@@ -92,11 +93,18 @@ class Session {
     return Final(stream_->Finish());
   }
 
-  void Begin(const proto::PushReply& first) {
+  absl::Status Begin(const proto::PushReply& first) {
     std::lock_guard lock(mutex_);
     ++replies_;
+    if (first.last() < window_->acknowledged()) {
+      return absl::FailedPreconditionError(
+          "the job has forgotten producer " + hello_.producer() + " (push_producer_expiry), or was "
+          "begun anew: it had acknowledged " + std::to_string(window_->acknowledged()) +
+          " records; those behind them need a new --producer");
+    }
     window_->Acknowledged(first.last());
     window_->Rewind();
+    return absl::OkStatus();
   }
 
   // Ends the call to a receiver that has a successor: one whose worker hangs, or is cut off from

@@ -38,6 +38,7 @@ class Receiver : public proto::Push::Service {
       if (request.records_size() > 0) reply.set_last(request.first() + request.records_size() - 1);
       if (replies < replies_max_) {
         stream->Write(reply);
+        if (ends_ && replies + 1 == replies_max_) break;
       } else if (answers_late_) {
         released_.WaitForNotification();
         stream->Write(reply);
@@ -48,6 +49,8 @@ class Receiver : public proto::Push::Service {
   }
   const std::string& address() const { return address_; }
 
+  // The call ends with its last reply.
+  void EndWithLast() { ends_ = true; }
   // Replies beyond the first ones come when this is called, which returns when the client has had
   // them all. One call, of one batch.
   void AnswerLate() { answers_late_ = true; }
@@ -59,12 +62,15 @@ class Receiver : public proto::Push::Service {
  private:
   const int replies_max_;  // of each call
   bool answers_late_ = false;
+  bool ends_ = false;
   absl::Notification released_, ended_;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
 };
 
-absl::StatusOr<int64_t> Push(const std::string& lines, const FindReceiver& find) {
+absl::StatusOr<int64_t> Push(
+    const std::string& lines, const FindReceiver& find,
+    std::chrono::milliseconds ask_after = std::chrono::milliseconds(10)) {
   int fds[2];
   EXPECT_EQ(pipe(fds), 0);
   std::thread writer([&] {
@@ -74,7 +80,7 @@ absl::StatusOr<int64_t> Push(const std::string& lines, const FindReceiver& find)
   PushOptions options;
   options.stream = "lines";
   options.producer = "p";
-  options.ask_after = std::chrono::milliseconds(10);
+  options.ask_after = ask_after;
   PushWindow window({});
   const auto pushed = PushLines(fds[0], options, &window, find);
   writer.join();
@@ -115,6 +121,22 @@ TEST(PushClient, GoesOnAtTheSuccessorOfAReceiverThatTakesRecordsAndNeverAnswers)
     ASSERT_TRUE(pushed.ok()) << pushed.status();
     EXPECT_EQ(*pushed, 3) << "a receiver of " << replies << " replies";
   }
+}
+
+// What it would send is behind a gap now, and would be for ever.
+TEST(PushClient, IsToldWhenTheJobHasForgottenWhatItAcknowledged) {
+  Receiver former(2 << 20, 2);
+  former.EndWithLast();
+  const Receiver forgetful(2 << 20);
+  std::string lines;
+  for (int i = 0; i < 1'500; ++i) lines += "x\n";  // of which a message holds 1,000
+  int asked = 0;
+  const auto find = [&] {
+    return absl::StatusOr<std::string>(asked++ == 0 ? former.address() : forgetful.address());
+  };
+  const auto pushed = Push(lines, find, std::chrono::hours(1));
+  EXPECT_EQ(pushed.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(pushed.status().message(), HasSubstr("has forgotten producer p"));
 }
 
 // All was acknowledged while the driver was asked, and what it said of the job counted.

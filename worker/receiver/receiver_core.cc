@@ -228,60 +228,13 @@ void ReceiverCore::On(MonotonicTime now, const receiver::StoreRequest& event,
   }
   found->second.requests.push_back({event});
   if (!event.producer.empty()) {
-    Producer& producer = found->second.producers[event.producer];
+    Producer& producer = ProducerOf(found->second, event.producer);
     if (!producer.known && producer.asked == 0) {
       Query(now, event.stream, found->second, event.producer, producer, out);
     }
   }
   CompleteLogged(found->second, out);
   SealReliable(now, event.stream, found->second, out);
-}
-
-void ReceiverCore::On(MonotonicTime now, const receiver::Ask& event, receiver::Commands& out) {
-  auto found = streams_.find(event.stream);
-  if (found == streams_.end()) {
-    out.push_back(receiver::Answered{event.id, 0});
-    return;
-  }
-  Producer& producer = found->second.producers[event.producer];
-  if (producer.known && producer.sealed != producer.logged) {
-    out.push_back(receiver::Answered{event.id, producer.logged});
-    return;
-  }
-  // Another receiver may have served this producer meanwhile: what was known here may be old.
-  if (producer.known) producer.asked = 0;
-  producer.known = false;
-  producer.askers.push_back(event.id);
-  if (producer.asked == 0) Query(now, event.stream, found->second, event.producer, producer, out);
-}
-
-void ReceiverCore::Query(MonotonicTime now, uint32_t id, const StreamState& stream,
-                         const std::string& name, Producer& producer, receiver::Commands& out) {
-  producer.asked = now;
-  Send send{options_.daemon, {}};
-  auto* query = send.message.mutable_producer_query();
-  query->set_stream(id);
-  query->set_producer(name);
-  query->set_incarnation(stream.incarnation);
-  query->set_job_instance(options_.job_instance);
-  out.push_back(std::move(send));
-}
-
-void ReceiverCore::OnAnswer(MonotonicTime now, const proto::ProducerAnswer& answer,
-                            receiver::Commands& out) {
-  auto found = streams_.find(answer.stream());
-  if (found == streams_.end() || answer.incarnation() != found->second.incarnation) return;
-  auto producer = found->second.producers.find(answer.producer());
-  if (producer == found->second.producers.end() || producer->second.known) return;
-  Producer& p = producer->second;
-  p.known = true;
-  p.logged = answer.last();
-  p.sealed = answer.last();
-  for (uint64_t id : std::exchange(p.askers, {})) {
-    out.push_back(receiver::Answered{id, p.logged});
-  }
-  CompleteLogged(found->second, out);
-  SealReliable(now, answer.stream(), found->second, out);
 }
 
 void ReceiverCore::CompleteLogged(StreamState& stream, receiver::Commands& out) {

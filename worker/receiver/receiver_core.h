@@ -7,7 +7,8 @@
 //      gathered and becomes the next block (a natural group commit), and a producer's records are
 //      never in two blocks on their way at once;
 //   3. a store completes with the last *logged* number of its producer, or with nothing;
-//   4. records at or below the last logged number of their producer are dropped; a gap is refused.
+//   4. records at or below the last logged number of their producer are dropped; a gap is refused;
+//   5. of producers with nothing under way few are remembered: they are asked about again.
 // Not thread-safe.
 #pragma once
 
@@ -72,6 +73,7 @@ struct Completed {
 struct Answered {
   uint64_t id = 0;
   int64_t last = 0;
+  std::string refused;  // why this new producer is not taken; empty: it is
 };
 struct RoomFreed {};  // Store may work again, or another rate holds
 struct Say {
@@ -124,6 +126,7 @@ class ReceiverCore {
   bool sealed() const { return sealed_.empty(); }
 
  private:
+  static constexpr size_t kProducersIdle = 1000;
   struct Producer {
     bool known = false;      // `logged` came from the job driver
     int64_t logged = 0;
@@ -155,6 +158,7 @@ class ReceiverCore {
     std::optional<OnItsWay> on_its_way;
     MonotonicTime retry_at = 0;
     std::map<std::string, Producer> producers;
+    size_t producers_full = kProducersIdle;  // so many there are before the idle ones are forgotten
   };
   // Sealed and not yet taken by the daemon.
   struct Sealed {
@@ -182,6 +186,7 @@ class ReceiverCore {
   // Puts as much of a request into the buffer as fits. False: the buffer is full.
   bool Gather(Request& request, Producer* producer, OpenBuffer& buffer, proto::BlockInfo& block);
   void CompleteLogged(StreamState& stream, receiver::Commands& out);
+  static Producer& ProducerOf(StreamState& stream, const std::string& name);
   void Query(MonotonicTime now, uint32_t id, const StreamState& stream, const std::string& name,
              Producer& producer, receiver::Commands& out);
 

@@ -56,7 +56,8 @@ class ReceiverHost::Sink : public ReceiverSink {
     return host_->StoreReliably(stream_.id, std::move(records), producer, first);
   }
   std::optional<int64_t> LastLogged(std::string_view producer) override {
-    return host_->LastLogged(stream_.id, std::string(producer), [] { return false; });
+    const auto last = host_->LastLogged(stream_.id, std::string(producer), [] { return false; });
+    return last.ok() ? std::optional<int64_t>(*last) : std::nullopt;
   }
   bool stopping() const override {
     std::lock_guard lock(host_->mutex_);
@@ -142,8 +143,8 @@ void ReceiverHost::Do(receiver::Commands& commands) {
       id = completed->id;
       last = completed->last;
     } else if (auto* answered = std::get_if<receiver::Answered>(&command)) {
-      id = answered->id;
-      last = answered->last;
+      const auto asking = asking_.find(answered->id);
+      if (asking != asking_.end()) asking->second = std::move(*answered);
     }
     if (auto found = waiting_.find(id); found != waiting_.end()) {
       const Done done = std::move(found->second);
@@ -266,18 +267,20 @@ std::optional<int64_t> ReceiverHost::StoreReliably(uint32_t stream, EncodedBatch
   return std::nullopt;
 }
 
-std::optional<int64_t> ReceiverHost::LastLogged(uint32_t stream, const std::string& producer,
-                                                const std::function<bool()>& gone) {
+absl::StatusOr<int64_t> ReceiverHost::LastLogged(uint32_t stream, const std::string& producer,
+                                                 const std::function<bool()>& gone) {
   std::unique_lock lock(mutex_);
   const uint64_t id = next_id_++;
-  std::optional<int64_t> last;
-  waiting_[id] = [&](std::optional<int64_t> l) { last = l; };
+  const auto asking = asking_.try_emplace(id).first;
   Step(receiver::Ask{id, stream, producer});
-  const auto over = [&] { return last.has_value() || stopping_; };
+  const auto over = [&] { return asking->second.has_value() || stopping_; };
   while (!changed_.wait_for(lock, kLookForAsker, over) && !gone()) {
   }
-  waiting_.erase(id);
-  return last;
+  const std::optional<receiver::Answered> answer = std::move(asking->second);
+  asking_.erase(asking);
+  if (!answer.has_value()) return absl::UnavailableError("the receiver ends");
+  if (!answer->refused.empty()) return absl::ResourceExhaustedError(answer->refused);
+  return answer->last;
 }
 
 bool ReceiverHost::WaitStopping(int64_t milliseconds) {

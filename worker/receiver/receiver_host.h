@@ -66,8 +66,8 @@ class ReceiverHost : public PushBackend {
   uint64_t StoreLater(uint32_t stream, const BatchView& records, const std::string& producer,
                       int64_t first, Done done) override;
   void Cancel(uint32_t stream, uint64_t id) override;
-  std::optional<int64_t> LastLogged(uint32_t stream, const std::string& producer,
-                                    const std::function<bool()>& gone) override;
+  absl::StatusOr<int64_t> LastLogged(uint32_t stream, const std::string& producer,
+                                     const std::function<bool()>& gone) override;
   bool Stopping() override;
 
  private:
@@ -94,7 +94,8 @@ class ReceiverHost : public PushBackend {
   std::condition_variable changed_;  // room, an answer, an end
   ReceiverCore core_;
   uint64_t next_id_ = 1;
-  std::map<uint64_t, Done> waiting_;             // of StoreLater and LastLogged, by id
+  std::map<uint64_t, Done> waiting_;             // of StoreLater, by id
+  std::map<uint64_t, std::optional<receiver::Answered>> asking_;  // of LastLogged
   std::map<uint32_t, MonotonicTime> reported_;    // when an error was last sent
   bool stopping_ = false;
   bool stopped_ = false;

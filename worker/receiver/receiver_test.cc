@@ -41,6 +41,10 @@ class TestJobDriver : public Transport::Handler {
         records_ += block.records();
       }
       verdict->set_accepted(accepted);
+      for (const auto& range : block.producers()) {
+        verdict->add_last()->set_producer(range.producer());
+        verdict->mutable_last()->rbegin()->set_last(last_[range.producer()]);
+      }
       transport->Send(from, std::move(reply));
     } else if (message.has_producer_query() && answers) {
       const auto& query = message.producer_query();
@@ -51,6 +55,7 @@ class TestJobDriver : public Transport::Handler {
       answer->set_incarnation(query.incarnation());
       answer->set_job_instance(query.job_instance());
       answer->set_last(last_[query.producer()]);
+      if (refuses) answer->set_refused("too many");
       transport->Send(from, std::move(reply));
     }
     exited_ |= message.has_executor_exited();
@@ -74,6 +79,7 @@ class TestJobDriver : public Transport::Handler {
   }
   Transport* transport = nullptr;
   std::atomic<bool> answers = true;  // to who asks for a last number
+  std::atomic<bool> refuses = false;  // whoever does
 
  private:
   std::mutex mutex_;
@@ -286,9 +292,9 @@ TEST_F(ReceiverTest, NobodyWaitsForTheLastNumberOfAProducerThatIsGone) {
   driver_.answers = false;
   StartHost(nullptr);
   int looks = 0;
-  EXPECT_EQ(host_->LastLogged(kStream, "p", [&] { return ++looks == 2; }), std::nullopt);
+  EXPECT_FALSE(host_->LastLogged(kStream, "p", [&] { return ++looks == 2; }).ok());
   driver_.answers = true;
-  EXPECT_EQ(host_->LastLogged(kStream, "p", [] { return false; }), 0);
+  EXPECT_EQ(*host_->LastLogged(kStream, "p", [] { return false; }), 0);
 }
 
 class PushTest : public ReceiverTest {
@@ -364,6 +370,36 @@ TEST_F(PushTest, AReceiverThatEndsSendsTheProducerToItsSuccessor) {
   ASSERT_TRUE(call->Read(&reply));
   EXPECT_EQ(reply.last(), 2);
   EXPECT_EQ(reply.refused().exit_code(), kExitUnreachable);
+}
+
+TEST_F(PushTest, AProducerThatIsNotTakenHearsWhy) {
+  driver_.refuses = true;
+  for (const size_t name_bytes : {1, 257}) {
+    grpc::ClientContext context;
+    auto call = stub_->Push(&context);
+    proto::PushRequest request = Request(1, 1);
+    request.set_producer(std::string(name_bytes, 'p'));
+    ASSERT_TRUE(call->Write(request));
+    proto::PushReply reply;
+    ASSERT_TRUE(call->Read(&reply));
+    EXPECT_EQ(reply.refused().exit_code(), name_bytes == 1 ? kExitRefused : kExitUsage);
+    EXPECT_FALSE(call->Read(&reply));
+  }
+}
+
+TEST_F(PushTest, AProducerThatWasForgottenWhileItsCallWasQuietHearsSo) {
+  grpc::ClientContext context;
+  auto call = stub_->Push(&context);
+  ASSERT_TRUE(call->Write(Request(1, 2)));
+  proto::PushReply reply;
+  do {
+    ASSERT_TRUE(call->Read(&reply));
+  } while (reply.last() < 2);
+  driver_.Know("p", 0);
+  ASSERT_TRUE(call->Write(Request(3, 4)));
+  ASSERT_TRUE(call->Read(&reply));
+  EXPECT_EQ(reply.refused().exit_code(), kExitRefused);
+  EXPECT_NE(reply.refused().message().find("forgotten"), std::string::npos);
 }
 
 TEST_F(PushTest, RefusesAnUnknownStreamAndAGap) {
