@@ -168,6 +168,7 @@ class JobDriverCore {
   Membership members_;
   OutputMarks marks_;
   BlockDesk blocks_;
+  ProducerDesk producers_;
   Roller roller_;
   Publisher publisher_;
   Checkpointer checkpointer_;

@@ -246,6 +246,7 @@ void JobDriverCore::AdvanceStop(MonotonicTime now) {
   const bool done = final_ms_ != 0 && log_.durable().sealed_ms() >= final_ms_ &&
                     publisher_.idle() && letters_.idle() && roller_.empty() && log_.idle();
   if (done || nothing_ran) {
+    SayLettersOwed();
     End(0, "FINISHED", "");
     return;
   }

@@ -29,6 +29,21 @@ void JobDriverCore::SayLetters(const proto::Decided& decided) {
                    first.error())});
 }
 
+// Their window may slide long after the deadline of a drain, so it does not wait for them.
+void JobDriverCore::SayLettersOwed() {
+  const std::vector<proto::Letter>& owed = state_.letters().behind();
+  if (owed.empty()) return;
+  out_.push_back(Say{
+      Say::Level::kWarning,
+      absl::StrCat(owed.size(), " letters that are to be run again have not been: none of the "
+                   "batches so far has a place for them, as where a window has yet to slide; the "
+                   "first, operator ", owed.front().operator_name(), ", of batch ",
+                   owed.front().batch_ms(),
+                   options_.resumable ? "; the job runs them when it is started again on its "
+                                        "checkpoint"
+                                      : "; without a checkpoint nobody runs them any more")});
+}
+
 void JobDriverCore::ReportLetters(proto::JobStatus& status) const {
   status.set_letters(state_.letters().count());
   status.set_replayed_letters(state_.letters().replayed());

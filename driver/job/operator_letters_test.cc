@@ -145,5 +145,33 @@ TEST_F(OperatorLettersTest, OfAnotherTypeOneIsRefusedWithBothTypes) {
   EXPECT_THAT(answer.refused(), HasSubstr("of records (text,text), where operator state totals"));
 }
 
+// The job was FINISHED, and nobody knew that one was still to be run.
+TEST(DrainedLettersTest, ADrainSaysWhichLettersTheJobStillOwes) {
+  const LineageGraph without = Graph();
+  LineageGraph graph;
+  for (Node node : without.nodes()) {
+    if (node.kind == NodeKind::kShuffle) node.slide_batches = 1'000'000;
+    graph.AddNode(node);
+  }
+  Cluster cluster(1, {}, Aside(), std::move(graph));
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+  proto::Letter row;
+  row.set_batch_ms(cluster.core().state().last_decided_ms());
+  row.set_number(1);
+  row.set_operator_key("state totals");
+  row.set_operator_name("UpdateStateByKey");
+  row.set_raw("row");
+  proto::Envelope m;
+  m.mutable_replay_letters()->set_request(1);
+  *m.mutable_replay_letters()->add_letters() = row;
+  cluster.Deliver("daemon", m);
+  ASSERT_EQ(cluster.core().state().letters().behind().size(), 1u);
+  cluster.Feed(StopRequested{});
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->state, "FINISHED");
+  EXPECT_THAT(cluster.warnings, testing::Contains(HasSubstr("1 letters that are to be run again")));
+}
+
 }  // namespace
 }  // namespace sluice
