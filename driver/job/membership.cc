@@ -176,7 +176,9 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
   if (!receivers_stopped_) Resize(now, news, out);
   StartMissing(now, out);
   StartApart(now, out);
-  if (!receivers_stopped_) PlaceReceivers(now, out);
+  if (receivers_stopped_) return;
+  MoveLateReceivers(now, news, out);
+  PlaceReceivers(now, out);
 }
 
 void Membership::LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news) {

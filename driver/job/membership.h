@@ -180,6 +180,7 @@ class Membership {
   void AdoptReceiver(MonotonicTime now, WorkerEntry& worker,
                      const proto::WorkerInventory::LiveReceiver& live, MembershipNews& news);
   void PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& out);
+  void MoveLateReceivers(MonotonicTime now, MembershipNews& news, std::vector<DriverCommand>& out);
   void SendStart(MonotonicTime now, ExecutorEntry& executor, std::vector<DriverCommand>& out);
   std::vector<WorkerEntry*> Serving();
   const ExecutorEntry* Apart() const;

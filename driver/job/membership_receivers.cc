@@ -2,9 +2,16 @@
 // are.
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "driver/job/membership.h"
 
 namespace sluice {
+namespace {
+
+constexpr int kStartLeases = 6;  // a receiver that is not up after them is placed elsewhere,
+constexpr int64_t kLateHoldUs = 60'000'000;  // and so is any other in this time
+
+}  // namespace
 
 // One that is not wanted was given up by a driver that could not end it: it is stopped. So is one
 // whose id an executor of this epoch has already, because its worker was away when that was given.
@@ -81,6 +88,35 @@ void Membership::PlaceReceivers(MonotonicTime now, std::vector<DriverCommand>& o
     executor.started = now;
     executor.streams[stream] = random_();
     SendStart(now, executors_[executor.id] = executor, out);
+  }
+}
+
+// A worker whose disk hangs neither starts a receiver nor says that it cannot. Where other
+// executors of the job are up, a receiver would be. Its daemon ends the late one when the start is
+// through.
+void Membership::MoveLateReceivers(MonotonicTime now, MembershipNews& news,
+                                   std::vector<DriverCommand>& out) {
+  const auto up_elsewhere = [&](const std::string& worker) {
+    return std::any_of(executors_.begin(), executors_.end(), [&](const auto& e) {
+      const std::string& other = e.second.worker_id;
+      return e.second.phase == ExecutorEntry::Phase::kReady && other != worker &&
+             WorkerServes(other) && backoff_until_[other + "/r"] <= now;
+    });
+  };
+  std::vector<uint32_t> late;
+  for (const auto& [id, executor] : executors_) {
+    const bool starting = executor.phase == ExecutorEntry::Phase::kStarting;
+    const bool is_late = now - executor.started > kStartLeases * options_.lease_us;
+    const bool moves = executor.receivers && starting && is_late;
+    if (moves && up_elsewhere(executor.worker_id)) late.push_back(id);
+  }
+  for (const uint32_t id : late) {
+    const std::string worker = executors_.at(id).worker_id;
+    out.push_back(Say{Say::Level::kWarning,
+                      absl::StrCat("receiver executor ", id, " is not up on worker ", worker,
+                                   " after ", kStartLeases, " leases: it is placed elsewhere")});
+    Evict(now, id, news, out);
+    backoff_until_[worker + "/r"] = now + kLateHoldUs;
   }
 }
 

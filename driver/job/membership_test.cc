@@ -257,6 +257,47 @@ TEST_F(MembershipTest, AnExecutorOfAWorkerThatWasForgottenIsEndedWhenTheWorkerIs
   EXPECT_NE(std::ranges::find(stopped, tasks[0]), stopped.end());
 }
 
+// Its worker's disk hung. Nobody received, and a job that had been submitted was not RUNNING.
+TEST_F(MembershipTest, AReceiverWhoseStartHasNoAnswerIsPlacedWhereTheJobIsUp) {
+  Inventory();
+  ASSERT_EQ(Started("receivers").size(), 1u);
+  proto::ClusterMembers listed;
+  for (const char* id : {"w0", "w1"}) {
+    auto& member = *listed.add_workers();
+    member.set_worker_id(id);
+    member.set_address(id);
+    member.set_incarnation(1);
+    member.set_slots(1);
+  }
+  members_.OnMembers(now_, listed, news_);
+  Pass(0);
+  proto::WorkerInventory other;
+  other.set_worker_id("w1");
+  other.set_incarnation(1);
+  other.set_epoch(kEpoch);
+  other.set_session(members_.SessionOf("w1"));
+  members_.OnInventory(now_, other, news_);
+  Pass(0);
+  const auto pass = [&](int64_t ms) {
+    for (; ms > 0; ms -= 1'000) {
+      for (const char* id : {"w0", "w1"}) members_.Heard(now_, id);
+      Pass(1'000);
+    }
+  };
+  pass(60'000);  // nothing of the job is up anywhere: it may be slow to fetch
+  EXPECT_EQ(members_.ReceiverOf(kStream)->worker_id, "w0");
+  const uint64_t former = Incarnation();
+  for (const auto& [id, executor] : members_.executors()) {
+    if (!executor.receivers && executor.worker_id == "w1") Ready(id);
+  }
+  pass(1'000);
+  EXPECT_EQ(members_.ReceiverOf(kStream)->worker_id, "w1");
+  EXPECT_NE(Incarnation(), former);
+  EXPECT_EQ(Stopped().front(), Started("receivers").front());
+  ASSERT_EQ(news_.dead_receivers.size(), 1u);
+  EXPECT_EQ(news_.dead_receivers[0].second, former);
+}
+
 TEST_F(MembershipTest, AReceiverIsUpWhenItsDaemonNamesItAndNotGoneBeforeItDoes) {
   Inventory();
   ASSERT_EQ(Started("receivers").size(), 1u);
