@@ -156,7 +156,9 @@ void DaemonCore::EndExecutorsOfEndedJobs(const std::string& worker,
       over.insert(executor.job_instance());
     }
   }
-  // Of one that has finished the blocks go, too, where the word of its job driver did not come.
+  // Of one that has finished the blocks go, too, where the word of its job driver did not come; of
+  // one that ended otherwise when nobody has taken it up for long.
+  const std::set<uint64_t> left(heartbeat.left_jobs().begin(), heartbeat.left_jobs().end());
   std::set<uint64_t> finished;
   for (const uint64_t instance : heartbeat.silent_jobs()) {
     // It may go on under another name; of a job whose driver has not registered nobody knows yet.
@@ -164,7 +166,8 @@ void DaemonCore::EndExecutorsOfEndedJobs(const std::string& worker,
       const uint64_t other = job->record().job_instance();
       return !job->ended() && (other == 0 || other == instance);
     });
-    if (NobodyTakesUp(instance) && !taken_up) finished.insert(instance);
+    const bool nobodys = left.contains(instance) || NobodyTakesUp(instance);
+    if (nobodys && !taken_up) finished.insert(instance);
   }
   if (over.empty() && finished.empty()) return;
   Send send{worker, {}};

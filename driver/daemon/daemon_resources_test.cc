@@ -219,6 +219,50 @@ TEST_F(ExecutorsLeftTest, BlocksOfAFinishedJobOnlyAreNobodysAnyMore) {
   EXPECT_TRUE(Last<Send>().empty());
 }
 
+// They stayed until their workers restarted.
+TEST_F(ExecutorsLeftTest, BlocksOfAJobThatNobodyTookUpForLongAreNobodysAnyMore) {
+  for (const char* name : {"failed", "runs"}) Submit(name, {{"driver_restarts", "0"}});
+  StartUp("failed", 11, 80);
+  StartUp("runs", 12, 90);
+  Kill("failed", 11);
+  proto::Envelope message;
+  auto& beat = *message.mutable_worker_heartbeat();
+  beat.set_worker_id("a");
+  beat.set_incarnation(1);
+  for (const uint64_t instance : {80, 90, 100}) beat.add_silent_jobs(instance);
+  Do(Received{"a:1", message});
+  EXPECT_TRUE(Last<Send>().empty());
+  for (const uint64_t instance : {80, 90, 100}) beat.add_left_jobs(instance);
+  Do(Received{"a:1", message});
+  ASSERT_EQ(Last<Send>().size(), 1u);
+  const proto::JobsOver over = Last<Send>()[0].message.jobs_over();
+  EXPECT_EQ(Instances(over.finished().begin(), over.finished().end()), (Instances{80, 100}));
+}
+
+TEST_F(ExecutorsLeftTest, BlocksOfACancelledJobWithoutACheckpointAreNobodysAnyMore) {
+  for (const std::string checkpoint : {"", "rocksdb:/d"}) {
+    const std::string name = checkpoint.empty() ? "none" : "kept";
+    SubmitJob event{1, {}, "run", 0};
+    event.spec.set_name(name);
+    event.spec.set_checkpoint(checkpoint);
+    Do(event);
+    StartUp(name, checkpoint.empty() ? 10 : 11, checkpoint.empty() ? 70 : 80);
+    Do(StopJob{2, name, /*drain=*/false, 1'000});
+    Exit(name, checkpoint.empty() ? 10 : 11, 0);
+    ASSERT_EQ(State(name), "CANCELLED");
+  }
+  proto::Envelope message;
+  message.mutable_worker_heartbeat()->set_worker_id("a");
+  message.mutable_worker_heartbeat()->set_incarnation(1);
+  for (const uint64_t instance : {70, 80}) {
+    message.mutable_worker_heartbeat()->add_silent_jobs(instance);
+  }
+  Do(Received{"a:1", message});
+  ASSERT_EQ(Last<Send>().size(), 1u);
+  const proto::JobsOver over = Last<Send>()[0].message.jobs_over();
+  EXPECT_EQ(Instances(over.finished().begin(), over.finished().end()), Instances{70});
+}
+
 // Until their workers restarted: an error, the mended program, an error...
 TEST_F(ExecutorsLeftTest, BlocksOfAJobWhoseLogIsAnothersNowAreNobodysAnyMore) {
   const auto submit = [&](const char* name, const char* checkpoint) {

@@ -185,7 +185,9 @@ bool JobLife::IsOver(uint64_t instance) const {
 }
 
 bool JobLife::HasFinished(uint64_t instance) const {
-  return ended() && record_.job_instance() == instance && record_.status().state() == "FINISHED";
+  const std::string& state = record_.status().state();
+  return ended() && record_.job_instance() == instance &&
+         (state == "FINISHED" || (state == "CANCELLED" && record_.spec().checkpoint().empty()));
 }
 
 bool JobLife::OnStatus(MonotonicTime now, const std::string& from, const proto::JobStatus& status,

@@ -67,7 +67,8 @@ class JobLife {
   bool ended() const { return record_.ended(); }
   // Whether this instance is not, or no more, the one that runs under the job's name.
   bool IsOver(uint64_t instance) const;
-  bool HasFinished(uint64_t instance) const;  // in order: nobody takes it up where it was
+  // In order, or cancelled without a checkpoint: nobody takes it up where it was.
+  bool HasFinished(uint64_t instance) const;
   // The table on disk says that the job's log exists: another daemon would not begin it afresh.
   bool opened_on_disk() const { return opened_on_disk_; }
   bool NoteSaved() { return !std::exchange(opened_on_disk_, record_.opened()) && opened_on_disk_; }

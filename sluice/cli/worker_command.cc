@@ -22,7 +22,8 @@
 namespace sluice::cli {
 namespace {
 
-const std::vector<std::string> kKeys = {"block_memory", "spill_dir", "drain_deadline"};
+const std::vector<std::string> kKeys = {"block_memory", "spill_dir", "drain_deadline",
+                                        "ended_jobs_kept"};
 constexpr int64_t kSlotsMax = 1024;
 
 absl::Status ReadConf(const Typed& typed, WorkerOptions* options) {
@@ -37,6 +38,9 @@ absl::Status ReadConf(const Typed& typed, WorkerOptions* options) {
     } else if (pair.first == "drain_deadline") {
       ASSIGN_OR_RETURN(options->drain_deadline_ms,
                        ParseDurationMs("--conf drain_deadline", pair.second));
+    } else if (pair.first == "ended_jobs_kept") {
+      ASSIGN_OR_RETURN(options->ended_jobs_kept_ms,
+                       ParseDurationMs("--conf ended_jobs_kept", pair.second));
     } else {
       return absl::FailedPreconditionError("unknown configuration key of a worker: " + pair.first +
                                            DidYouMean(pair.first, kKeys));
@@ -119,7 +123,8 @@ Command WorkerCommand() {
                    {"slots", "N", "tasks that it runs at a time"},
                    {"data-dir", "DIR", "its id, blocks beyond its memory, executors' output"},
                    {"port-file", "PATH", "receives HOST:PORT once it accepts"},
-                   {"conf", "K=V", "block_memory, spill_dir or drain_deadline", true}};
+                   {"conf", "K=V",
+                    "block_memory, spill_dir, drain_deadline or ended_jobs_kept; repeated", true}};
   for (Flag& flag : SecurityFlags()) command.flags.push_back(flag);
   command.run = RunWorker;
   return command;

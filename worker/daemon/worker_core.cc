@@ -53,7 +53,9 @@ void WorkerCore::On(MonotonicTime now, worker::Tick& event, worker::Commands& ou
   beat.set_under_replicated_blocks(blocks_.UnderReplicated());
   if (drain_deadline_ != 0) beat.set_drain("draining");
   for (const auto& [instance, job] : jobs_) {
-    if (job.silent) beat.add_silent_jobs(instance);
+    if (!job.silent) continue;
+    beat.add_silent_jobs(instance);
+    if (now - job.heard > config_.ended_jobs_kept_us) beat.add_left_jobs(instance);
   }
   executors_.AppendStatus(&beat);
   driver_.Tick(now, beat, out);

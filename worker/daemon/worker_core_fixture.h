@@ -31,7 +31,8 @@ class WorkerCoreTest : public testing::Test {
                .address = "w1:1",
                .host = "h1",
                .slots = 2,
-               .driver_address = "driver:1"}) {}
+               .driver_address = "driver:1",
+               .ended_jobs_kept_us = 5'000 * kMs}) {}
 
   void Step(worker::Event event) {
     for (auto& command : core_.Step(now_, std::move(event))) done_.push_back(std::move(command));

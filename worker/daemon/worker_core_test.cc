@@ -285,6 +285,31 @@ TEST_F(WorkerCoreTest, TheEndOfAJobDropsAllOfIt) {
   EXPECT_EQ(Done(), (Words{"drop 9", "not copied to w3:1"}));
 }
 
+TEST_F(WorkerCoreTest, AJobWhoseDriverIsSilentForLongIsSaidToBeLeft) {
+  Session(1, kThree);
+  // Silent jobs, and those left, of the last heartbeat after so long.
+  const auto left_after = [&](int64_t ms) {
+    std::pair<int, int> jobs{-1, -1};
+    for (; ms > 0; ms -= 500) {
+      Receive("driver:1", [](proto::Envelope& e) {
+        e.mutable_worker_registered()->set_lease_ms(1000);
+      });
+      After(500);
+      for (const auto& command : std::exchange(done_, {})) {
+        const auto* send = std::get_if<Send>(&command);
+        if (send == nullptr || !send->message.has_worker_heartbeat()) continue;
+        const auto& beat = send->message.worker_heartbeat();
+        jobs = {beat.silent_jobs_size(), beat.left_jobs_size()};
+      }
+    }
+    return jobs;
+  };
+  EXPECT_EQ(left_after(4'000), std::pair(1, 0));
+  EXPECT_EQ(left_after(2'000), std::pair(1, 1));
+  Session(2, kThree);
+  EXPECT_EQ(left_after(500), std::pair(0, 0));
+}
+
 TEST_F(WorkerCoreTest, AJobThatEndedIsTakenUpAgainByALaterEpochOnly) {
   Session(1, kThree);
   Done();

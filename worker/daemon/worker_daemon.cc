@@ -83,6 +83,7 @@ class WorkerDaemon::Impl : public WorkerShell {
     config.slots = options_.slots;
     config.pid = getpid();
     config.driver_address = options_.driver;
+    config.ended_jobs_kept_us = options_.ended_jobs_kept_ms * 1000;
     Begin(config, transport_.get());
     return absl::OkStatus();
   }

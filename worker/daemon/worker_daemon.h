@@ -25,6 +25,7 @@ struct WorkerOptions {
   uint64_t block_memory = 0;      // 0: a quarter of the machine's memory
   std::string spill_dir;          // empty: data_dir/spill
   int64_t drain_deadline_ms = 30'000;
+  int64_t ended_jobs_kept_ms = 604'800'000;  // blocks of jobs that nobody takes up again
   std::map<std::string, std::string> executor_env;
   BinaryCache::Fetch fetch_binary;  // empty: from the driver
 };

@@ -30,6 +30,7 @@ struct WorkerConfig {
   std::string driver_address;
   bool starts_processes = true;    // false: executors attach by themselves (local mode, simulator)
   int64_t tick_us = 20'000;        // how often the shell sends Tick
+  int64_t ended_jobs_kept_us = 604'800'000'000;  // blocks of one whose driver is silent
 };
 
 // Names one executor for as long as it lives, over changes of its job's epoch.
