@@ -118,6 +118,8 @@ class RocksDbLogStore : public LogStore {
     if (!exists) RETURN_IF_ERROR(witness.Raise(0, options_.sync));
     witness_ = std::make_unique<WitnessKeeper>(std::move(witness), options_.sync);
     witness_->Start();
+    // RocksDB complains of one that is not there.
+    if (!exists) RETURN_IF_ERROR(MakeDirectoriesDurably(options_.files, path_));
     RETURN_IF_ERROR(OpenDb(!exists));
     return exists ? absl::OkStatus() : options_.files->SyncDirectory(directory_);
   }

@@ -199,6 +199,7 @@ ExitStatus Config::ReadFile(const std::string& path) {
                             Trimmed(text.substr(equals + 1)));
     if (!status.ok()) return {status.code, status.message + where};
   }
+  if (file.bad()) return {kExitUsage, "cannot read the configuration file: " + path};
   return {};
 }
 

@@ -151,6 +151,7 @@ TEST(ConfigTest, ReadsAFileAndNamesTheLine) {
   EXPECT_EQ(status.message, "unknown configuration key: replikation; did you mean replication? (" +
                                 path + " line 2)");
   EXPECT_EQ(config.ReadFile("/nonexistent").code, kExitUsage);
+  EXPECT_EQ(config.ReadFile(testing::TempDir()).code, kExitUsage);  // a directory
 }
 
 TEST(ConfigTest, TheEnvironmentIsReadByKey) {

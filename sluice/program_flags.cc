@@ -4,6 +4,7 @@
 #include <charconv>
 #include <optional>
 
+#include "checkpoint/checkpoint_url.h"
 #include "common/status.h"
 
 namespace sluice {
@@ -39,7 +40,9 @@ bool TakesValue(const std::string& name) {
 }
 
 absl::Status Set(ProgramFlags& flags, const std::string& name, const std::string& value) {
+  if (value.empty()) return Usage("--" + name + " needs a value");
   if (name == "checkpoint") {
+    RETURN_IF_ERROR(ParseCheckpointUrl(value).status());
     flags.checkpoint = value;
   } else if (name == "conf-file") {
     flags.conf_file = value;

@@ -21,7 +21,8 @@ TEST(ProgramFlagsTest, TakesItsOwnAndLeavesTheRest) {
 
 TEST(ProgramFlagsTest, RefusesWhatIsMalformed) {
   for (const char* word : {"--slots=0", "--slots=many", "--slots", "--conf=x", "--explain=1",
-                           "--http=8080", "--http=web1:70000"}) {
+                           "--http=8080", "--http=web1:70000", "--checkpoint=", "--conf-file=",
+                           "--checkpoint=foo:/x", "--checkpoint=rocksdb:relative"}) {
     std::vector<std::string> words = {word};
     EXPECT_TRUE(absl::IsInvalidArgument(TakeProgramFlags(&words).status())) << word;
   }

@@ -76,6 +76,20 @@ TEST_F(DaemonTest, ACrashedDriverIsRelaunchedWithBackOffAndNotAfresh) {
   EXPECT_EQ(core_->Job("wc")->driver_restarts(), 2u);
 }
 
+// The status of a failed job promised that the next start would go on.
+TEST_F(DaemonTest, AJobThatEndsSaysWhatItsLastDriverSaidAndNotOneBefore) {
+  Begin();
+  Submit("wc");
+  StartUp("wc", 10);
+  Kill("wc", 10);
+  EXPECT_EQ(core_->Job("wc")->status().failure(), "the job driver was killed by signal 9");
+  Pass(kSecond);
+  Do(DriverStarted{"wc", 11, 78});
+  Exit("wc", 11, 8);
+  EXPECT_EQ(State("wc"), "FAILED");
+  EXPECT_EQ(core_->Job("wc")->status().failure(), "last words");
+}
+
 TEST_F(DaemonTest, RelaunchesInARowAreBoundedAndADecidedBatchBeginsANewRow) {
   Begin();
   Submit("wc", {{"driver_restarts", "2"}});

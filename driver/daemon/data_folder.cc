@@ -59,7 +59,9 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& 
   std::error_code error;
   std::string root = fs::absolute(path, error).lexically_normal().string();
   fs::create_directories(root + "/jobs", error);
-  if (error) return absl::InternalError("cannot make folder: " + error.message() + ": " + root);
+  if (error) {
+    return absl::FailedPreconditionError("cannot make folder: " + error.message() + ": " + root);
+  }
   chmod(root.c_str(), 0700);
   std::string lock_path = root + "/LOCK";
   int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -269,10 +269,13 @@ void JobLife::EndBy(int exit_code, const std::string& last_line, Commands* out) 
   } else if (exit_code == kForced && record_.wish() == proto::JobRecord::CANCEL) {
     state = "CANCELLED";
   }
-  std::string failure = record_.status().failure();
+  // What the present job driver said of its end, or else its last line. Of a former one the status
+  // says why it was started again.
+  const bool said = reported_ && IsEndingState(record_.status().state());
+  std::string failure = said ? record_.status().failure() : "";
+  if (exit_code != kDone && failure.empty()) failure = last_line;
   if (exit_code != kDone && failure.empty()) {
-    failure = last_line.empty() ? "the job driver ended with exit code " + std::to_string(exit_code)
-                                : last_line;
+    failure = "the job driver ended with exit code " + std::to_string(exit_code);
   }
   End(state, exit_code, failure, out);
 }

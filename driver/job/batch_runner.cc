@@ -308,10 +308,11 @@ BatchOutcome BatchRunner::Outcome(const BatchRun& run) const {
   for (const auto& [executor, report] : run.reports) {
     if (!report.has_failure()) continue;
     const auto& f = report.failure();
+    const std::string record = f.record() < 0 ? "" : absl::StrCat(", record ", f.record());
     outcome.failure = absl::StrCat("batch ", run.batch_ms, ", operator ", f.operator_name(),
-                                   ", task ", f.task(), " of stage ", f.stage(), ", record ",
-                                   f.record(), f.source().empty() ? "" : ", from ", f.source(),
-                                   ": ", f.cause());
+                                   ", task ", f.task(), " of stage ", f.stage(), record,
+                                   f.source().empty() ? "" : ", from ", f.source(), ": ",
+                                   f.cause());
     return outcome;
   }
   CheckBalance(run, outcome);

@@ -54,6 +54,9 @@ absl::Status TakeFlag(const Command& command, const std::vector<std::string>& wo
     }
     value = words[++*at];
   }
+  if (!is_switch && value.empty()) {  // a variable of a script that was not set, say
+    return absl::InvalidArgumentError("the flag needs a value, " + flag->value + ": " + word);
+  }
   std::vector<std::string>& values = typed->flags[name];
   if (flag == nullptr || !flag->repeated) values.clear();
   values.push_back(value);
@@ -77,11 +80,9 @@ absl::StatusOr<Typed> ParseWords(const Command& command, const std::vector<std::
   for (size_t at = 0; at < words.size(); ++at) {
     const std::string& word = words[at];
     if (word == "--") {
-      if (!command.takes_rest && at + 1 < words.size()) {
-        return absl::InvalidArgumentError("nothing may stand behind -- in `sluice " +
-                                          command.name + "`: " + words[at + 1]);
-      }
-      typed.rest.assign(words.begin() + at + 1, words.end());
+      // What is not for a job is a positional argument, which may begin with a dash here.
+      auto& behind = command.takes_rest ? typed.rest : typed.positional;
+      behind.insert(behind.end(), words.begin() + at + 1, words.end());
       break;
     }
     if (word.size() < 2 || word[0] != '-') {

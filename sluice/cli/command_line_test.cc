@@ -40,6 +40,8 @@ TEST(CommandLine, WrongWordsAreRefusedWithTheNearestName) {
       {{"--zzzzzz", "x"}, "unknown flag: --zzzzzz"},
       {{"x", "--name"}, "needs a value"},
       {{"x", "--name", "--"}, "needs a value"},
+      {{"x", "--name="}, "needs a value"},
+      {{"x", "--name", ""}, "needs a value"},
       {{"x", "--wait=soon"}, "takes no value"},
       {{"x", "y"}, "one word too many"},
       {{}, "needs BINARY"},
@@ -49,6 +51,16 @@ TEST(CommandLine, WrongWordsAreRefusedWithTheNearestName) {
     EXPECT_EQ(typed.status().code(), absl::StatusCode::kInvalidArgument) << row.says;
     EXPECT_NE(typed.status().ToString().find(row.says), std::string::npos) << typed.status();
   }
+}
+
+// A job "-x-" could be submitted, and then neither shown nor stopped.
+TEST(CommandLine, APositionalArgumentMayBeginWithADashBehindTwoDashes) {
+  Command command = Sample();
+  command.takes_rest = false;
+  auto typed = ParseWords(command, {"--wait", "--", "-x-"});
+  ASSERT_TRUE(typed.ok()) << typed.status();
+  EXPECT_EQ(typed->positional, Words{"-x-"});
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseWords(command, {"x", "--", "-y"}).status()));
 }
 
 TEST(CommandLine, HelpAsksForNothingElse) {

@@ -25,6 +25,9 @@ struct Plan {
   bool drain_slow_workers = false;
 };
 
+// As a job's configuration has them.
+constexpr int64_t kLeaseLeastMs = 50, kDayMs = 24 * 3'600'000;
+
 absl::Status ReadConf(const Typed& typed, Plan* plan) {
   for (const std::string& text : typed.All("conf")) {
     ASSIGN_OR_RETURN(auto pair, ParseConf(text));
@@ -44,8 +47,12 @@ absl::Status ReadConf(const Typed& typed, Plan* plan) {
                                            DidYouMean(pair.first, kKeys));
     }
     ASSIGN_OR_RETURN(int64_t ms, ParseDurationMs("--conf " + pair.first, pair.second));
-    if (ms == 0) return absl::InvalidArgumentError("must be longer than nothing: " + text);
-    *target = target == &plan->drain_deadline_ms ? ms : ms * 1000;
+    const bool lease = target != &plan->drain_deadline_ms;
+    if (ms < (lease ? kLeaseLeastMs : 1) || ms > (lease ? kDayMs : 30 * kDayMs)) {
+      return absl::InvalidArgumentError(
+          std::string("must be from ") + (lease ? "50ms to 24h: " : "1ms to 720h: ") + text);
+    }
+    *target = lease ? ms * 1000 : ms;
   }
   return absl::OkStatus();
 }

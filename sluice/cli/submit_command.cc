@@ -146,8 +146,10 @@ absl::StatusOr<proto::JobInfo> AwaitRunning(Client* client, const std::string& n
     const std::string& state = job.status().state();
     bool up = job.reported() && (state == "RUNNING" || state == "DRAINING");
     bool waits = job.reported() && state == "WAITING" && job.slots() == 0;
-    // It goes on when somebody has decided, say to accept a loss.
-    bool asks = job.reported() && state == "RECOVERING" && !job.status().failure().empty();
+    // It goes on when somebody has decided, say to accept a loss. With an exit code it is on its
+    // way to another start.
+    bool asks = job.reported() && state == "RECOVERING" && !job.status().failure().empty() &&
+                job.status().exit_code() == kExitOk;
     return up || waits || asks;
   }));
   return last;

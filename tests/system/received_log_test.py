@@ -138,7 +138,9 @@ def a_damaged_checkpoint(cluster, wordcount, output):
     if not part:
         raise Failure("no checkpoint had a part of its own")
     flip(part)
-    start(cluster, wordcount, output, conf)
+    said = start(cluster, wordcount, output, conf)
+    if " RUNNING" not in said:  # it stays until the next job driver has fallen back
+        raise Failure(f"submit does not wait for the start behind a damaged checkpoint: {said}")
     finish(cluster)
     if totals(output) != expected(lines_of(turn)):
         raise Failure(f"other totals than those of the input: all={totals(output).get('all')}")
