@@ -58,7 +58,8 @@ absl::Status OutputBuckets::MarkUploads(const std::string& prefix, const std::st
     if (marks_.contains(mark)) return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const Place place, Find(mark));
-  RETURN_IF_ERROR(place.bucket->PutOnce(place.key, "", name));
+  const absl::Status put = place.bucket->PutOnce(place.key, "", name);
+  if (!put.ok() && !absl::IsAlreadyExists(put)) return put;  // only this job makes one of this name
   const std::lock_guard<std::mutex> lock(mutex_);
   marks_.insert(mark);
   return absl::OkStatus();

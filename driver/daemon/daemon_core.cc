@@ -253,6 +253,7 @@ void DaemonCore::On(const SubmitJob& event) {
   *record.mutable_spec() = event.spec;
   record.set_run(event.run);
   record.set_submitted_ms(event.wall_ms);
+  record.set_had_log(replaced_ != nullptr && replaced_->NeedsItsLog(event.spec));
   jobs_.push_back(std::make_unique<JobLife>(std::move(record), times_, host_));
   jobs_.back()->Launch(&out_);
   dirty_ = reallocate_ = true;

@@ -90,6 +90,32 @@ TEST_F(DaemonTest, AJobThatEndsSaysWhatItsLastDriverSaidAndNotOneBefore) {
   EXPECT_EQ(core_->Job("wc")->status().failure(), "last words");
 }
 
+// It began afresh, and published a second time what it had published before.
+TEST_F(DaemonTest, AJobWhoseLogIsGoneIsNotBegunAnewWhenItIsSubmittedAgain) {
+  Begin();
+  const auto first = [&](const std::string& checkpoint, bool fresh) {
+    SubmitJob event{1, {}, "run", 0};
+    event.spec.set_name("wc");
+    event.spec.set_checkpoint(checkpoint);
+    event.spec.set_fresh(fresh);
+    Do(event);
+    return Last<StartDriver>().at(0).first;
+  };
+  EXPECT_TRUE(first("rocksdb:/c", false));
+  StartUp("wc", 10);
+  Exit("wc", 10, 8);
+  EXPECT_FALSE(first("rocksdb:/c", false));
+  Do(DriverStarted{"wc", 11, 78});
+  Exit("wc", 11, 8);
+  EXPECT_FALSE(first("rocksdb:/c", false));
+  Do(DriverStarted{"wc", 12, 79});
+  Exit("wc", 12, 8);
+  EXPECT_TRUE(first("rocksdb:/c", true));
+  StartUp("wc", 13);
+  Exit("wc", 13, 8);
+  EXPECT_TRUE(first("rocksdb:/other", false));
+}
+
 TEST_F(DaemonTest, RelaunchesInARowAreBoundedAndADecidedBatchBeginsANewRow) {
   Begin();
   Submit("wc", {{"driver_restarts", "2"}});

@@ -101,7 +101,8 @@ struct Persist {
 struct StartDriver {
   proto::JobSpec spec;
   std::string run;
-  bool first = false;  // `fresh` and `discard_checkpoint` are for the first launch only
+  // `fresh` and `discard_checkpoint` are for the first launch only; any other needs a log.
+  bool first = false;
   std::string folder = {};  // of the run so far, on this host; empty: a new one
 };
 // Tell (DriverExited) when this process, not our child, has ended. `start_time` 0: not known.

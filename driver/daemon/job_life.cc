@@ -68,7 +68,15 @@ void JobLife::Start(Commands* out) {
   record_.set_decided_at_launch(record_.status().decided_batches());
   if (!IsNear(record_.host())) record_.clear_folder();
   record_.set_host(host_);
-  out->push_back(StartDriver{record_.spec(), record_.run(), !record_.opened(), record_.folder()});
+  const bool first = !record_.opened() && !record_.had_log();
+  out->push_back(StartDriver{record_.spec(), record_.run(), first, record_.folder()});
+}
+
+bool JobLife::NeedsItsLog(const proto::JobSpec& next) const {
+  const bool had_log = record_.opened() || record_.had_log();
+  return ended() && had_log && record_.status().exit_code() == kDamaged &&
+         !next.checkpoint().empty() && next.checkpoint() == record_.spec().checkpoint() &&
+         !next.fresh();
 }
 
 void JobLife::OnTick(MonotonicTime now, Commands* out) {

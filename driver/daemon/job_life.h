@@ -41,6 +41,9 @@ class JobLife {
         record_(std::move(record)),
         opened_on_disk_(record_.opened()) {}
 
+  // This job ended with 8 (damaged), and `next` is to go on with its checkpoint: a log that is gone
+  // must not be begun afresh by mistake.
+  bool NeedsItsLog(const proto::JobSpec& next) const;
   void Launch(Commands* out);                        // of a new submission
   void Settle(MonotonicTime now);                    // of a job found in the table
   void OnTick(MonotonicTime now, Commands* out);

@@ -149,6 +149,17 @@ TEST_F(S3PublicationTest, UploadsThatWereNeverDecidedAreAbortedAndLaterOnesLeftA
   EXPECT_EQ(s3_.uploads(), 2u);
 }
 
+// Another executor of the job put it at the same moment, and the store did not say yet by whom.
+TEST_F(S3PublicationTest, AMarkOfUploadsThatIsThereIsThisJobs) {
+  ASSERT_TRUE(buckets_.MarkUploads(output_.prefix, "", kJob).ok());
+  ASSERT_EQ(s3_.Keys().size(), 1u);
+  const std::string mark = s3_.Keys()[0];
+  s3_.Erase(mark);
+  ASSERT_TRUE(bucket_->PutOnce(mark, "", "of nobody").ok());
+  OutputBuckets others([this](const std::string&) { return bucket_; });
+  EXPECT_TRUE(others.MarkUploads(output_.prefix, "", kJob).ok());
+}
+
 // What another job had decided and not yet published was lost, and that job ended at every start.
 TEST_F(S3PublicationTest, NothingIsAbortedWhereAnotherJobHasUploads) {
   ASSERT_TRUE(buckets_.MarkUploads(output_.prefix, "", kJob).ok());

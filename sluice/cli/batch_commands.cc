@@ -107,7 +107,12 @@ int Export(const Typed& typed) {
   }
   const absl::Status collected =
       CollectCase(wanted->client.get(), wanted->job, wanted->batch_ms, folder, true);
-  if (!collected.ok()) return FailOf(collected);
+  if (!collected.ok()) {
+    for (const auto& entry : fs::directory_iterator(folder, error)) {  // which was empty
+      fs::remove_all(entry.path(), error);
+    }
+    return FailOf(collected);
+  }
   wanted->client.reset();
   const int code = RunAndWait({wanted->program, "--sluice-case=" + folder});
   if (code == kExitOk) std::cout << "run it again: PROGRAM --sluice-case=" << folder << std::endl;
