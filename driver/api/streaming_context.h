@@ -191,8 +191,9 @@ class StreamingContext {
         graph_->Fail(3, "Transform needs streams of the same slide");
       }
     }
-    if (streams.empty()) graph_->Fail(3, "Transform needs at least one stream");
-    return internal::CallTransform(f, streams);
+    if (!streams.empty()) return internal::CallTransform(f, streams);
+    graph_->Fail(3, "Transform needs at least one stream");
+    return internal::CallTransform(f, std::vector{ConstantStream(std::vector<T>())});
   }
 
   // ---- what the build function may ask ------------------------------------------------------

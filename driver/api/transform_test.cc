@@ -62,6 +62,18 @@ TEST(Transform, StreamsOfAnotherSlideAreRefused) {
   EXPECT_EQ(ssc.Check().exit_code, 3);
 }
 
+// It ended the program: the function was called with nothing to begin from.
+TEST(Transform, OfNoStreamsIsRefused) {
+  StreamingContext ssc({.name = "test", .batch_interval = std::chrono::seconds(1)});
+  ssc.Transform(std::vector<DStream<std::string>>(),
+                [](const std::vector<DStream<std::string>>& streams, BatchTime) {
+                  return streams.front().Count();
+                })
+      .Print();
+  EXPECT_EQ(ssc.Check().exit_code, 3);
+  EXPECT_EQ(ssc.Check().message, "Transform needs at least one stream");
+}
+
 TEST(PerBatch, FunctionsSeeWhatTheJobDriverFound) {
   ScriptedProgram program([](StreamingContext& ssc, DStream<std::string> lines) {
     const auto limit = ssc.PerBatch("limit", [](int64_t batch_ms) { return batch_ms / 1000; });
