@@ -88,6 +88,16 @@ class ShareAppenders {
   std::vector<RowAppender<kSize>> appenders_;
 };
 
+// A function that can be asked whether it takes a row that is not of its own type. A generic one
+// can not: to ask would be to compile its body, which may be for values only.
+template <class F>
+concept SaysWhatItTakes = !std::is_class_v<F> || requires { &F::operator(); } ||
+                          requires { typename F::is_transparent; };
+template <class F, class V, class R>
+concept FoldsRow = SaysWhatItTakes<F> && requires(const F& f, const V& total, const R& row) {
+  { f(total, row) } -> std::convertible_to<V>;
+};
+
 // A reduce function over values of type V, fed with rows that may be views of V.
 template <class V, class F>
 class Folder {
@@ -96,15 +106,11 @@ class Folder {
 
   template <class R>
   void Add(V& total, const R& row) {
-    if constexpr (std::same_as<V, R>) {
-      total = f_(std::as_const(total), row);
-    } else if constexpr (requires {
-                           { f_(std::as_const(total), row) } -> std::convertible_to<V>;
-                         }) {
+    if constexpr (std::same_as<V, R> || FoldsRow<F, V, R>) {
       total = f_(std::as_const(total), row);
     } else {
       AssignOwned(scratch_, row);
-      total = f_(std::as_const(total), std::as_const(scratch_));
+      Add(total, scratch_);
     }
   }
 

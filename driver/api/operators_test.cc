@@ -83,6 +83,28 @@ TEST(Operators, CountAndReduceOfAnEmptyBatch) {
   EXPECT_EQ(program.Sorted({}, 0), Rows{"0"});
 }
 
+// They did not compile: what they return was asked for with a view beside the text.
+TEST(Operators, GenericFunctionsReduceTexts) {
+  Program program(
+      [](StreamingContext&, DStream<std::string> lines) {
+        const auto join = [](const auto& a, const auto& b) { return a + b; };
+        const auto greater = [](auto a, auto b) { return std::max(a, b); };
+        const auto keyed =
+            lines.Map([](std::string_view line) { return std::pair{int64_t{1}, line}; });
+        const WindowOptions window{.length = std::chrono::seconds(2)};
+        lines.Reduce(greater).Print();
+        keyed.ReduceByKey(join).Print();
+        keyed.ReduceByKeyAndWindow(greater, window).Print();
+        keyed.ReduceByKeyAndWindow(join, [](auto all, auto) { return all; }, window).Print();
+      },
+      1);
+  const std::vector<Rows> input{{"b", "c"}, {"a"}};
+  EXPECT_EQ(program.Sorted(input, 0), Rows{"c"});
+  EXPECT_EQ(program.SortedOf(1), Rows{"(1,bca)"});
+  EXPECT_EQ(program.Sorted({{"a"}}, 2), Rows{"(1,c)"});
+  EXPECT_EQ(program.SortedOf(3), Rows{"(1,bcaa)"});
+}
+
 TEST(Operators, UnionPutsTheLeftPartitionsFirst) {
   Program program([](StreamingContext&, DStream<std::string> lines) {
     auto upper = lines.Map([](const std::string& line) { return line + "!"; });
