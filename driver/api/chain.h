@@ -10,6 +10,7 @@
 
 #include <concepts>
 #include <cstring>
+#include <functional>
 #include <iterator>
 #include <span>
 #include <utility>
@@ -33,6 +34,13 @@ namespace internal {
 [[noreturn]] void ThrowBadRecord(std::string_view type, uint64_t index, size_t size);
 [[noreturn]] void ThrowBatchFull();
 
+// f(args...), where f may be a pointer to a member.
+template <class F, class... Args>
+SLUICE_INLINED inline decltype(auto) Call(const F& f, const Args&... args) {
+  if constexpr (std::is_member_pointer_v<F>) return std::invoke(f, args...);
+  else return f(args...);
+}
+
 // Calls F with rows of type R, owned where F asks for that.
 template <class F, class R>
 class RowCaller {
@@ -40,10 +48,10 @@ class RowCaller {
   explicit RowCaller(const F& f) : f_(f) {}
   SLUICE_INLINED decltype(auto) operator()(const R& row) {
     if constexpr (std::invocable<const F&, const R&>) {
-      return f_(row);
+      return Call(f_, row);
     } else {
       AssignOwned(scratch_, row);
-      return f_(std::as_const(scratch_));
+      return Call(f_, scratch_);
     }
   }
 
@@ -247,7 +255,9 @@ struct MapPartitionsChain {
   void Drive(const TaskContext& context, std::span<const BatchView> batches, Sink&& sink) const {
     std::vector<T> records;
     chain.Drive(context, batches, [&](const auto& row) { records.push_back(ToOwned(row)); });
-    for (auto&& element : f(std::span<const T>(records))) sink(static_cast<const Out&>(element));
+    for (auto&& element : Call(f, std::span<const T>(records))) {
+      sink(static_cast<const Out&>(element));
+    }
   }
 };
 

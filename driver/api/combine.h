@@ -35,10 +35,10 @@ class CombinerTable {
       RowCaller<Create, Row> call(create_);
       combiner = ToOwned(call(value));
     } else if constexpr (std::invocable<const Merge&, const C&, const Row&>) {
-      combiner = merge_(std::as_const(combiner), value);
+      combiner = Call(merge_, combiner, value);
     } else {
       AssignOwned(scratch_, value);
-      combiner = merge_(std::as_const(combiner), std::as_const(scratch_));
+      combiner = Call(merge_, combiner, scratch_);
     }
   }
   const KeyTable<K, C>& table() const { return table_; }

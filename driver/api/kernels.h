@@ -107,7 +107,8 @@ class Folder {
   template <class R>
   void Add(V& total, const R& row) {
     if constexpr (std::same_as<V, R> || FoldsRow<F, V, R>) {
-      total = f_(std::as_const(total), row);
+      if constexpr (std::is_member_pointer_v<F>) total = std::invoke(f_, std::as_const(total), row);
+      else total = f_(std::as_const(total), row);
     } else {
       AssignOwned(scratch_, row);
       Add(total, scratch_);

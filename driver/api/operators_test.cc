@@ -105,6 +105,33 @@ TEST(Operators, GenericFunctionsReduceTexts) {
   EXPECT_EQ(program.SortedOf(3), Rows{"(1,bcaa)"});
 }
 
+struct Tally {
+  std::string name;
+  int64_t count;
+  int64_t tens() const { return count / 10; }
+  std::vector<std::string> twice() const { return {name, name}; }
+  Tally Plus(const Tally& other) const { return {name, count + other.count}; }
+};
+
+// They were let in and failed inside.
+TEST(Operators, PointersToMembersAreFunctions) {
+  Program program(
+      [](StreamingContext&, DStream<std::string> lines) {
+        const auto tallies = lines.Map([](std::string_view line) {
+          return Tally{std::string(line), static_cast<int64_t>(line.size()) * 10};
+        });
+        tallies.SortBy(&Tally::name).Map(&Tally::tens).Print();
+        tallies.FlatMap(&Tally::twice).Print();
+        tallies.Reduce(&Tally::Plus).Map(&Tally::count).Print();
+        lines.Filter(&std::string::empty).Count().Print();
+      },
+      1);
+  EXPECT_EQ(program.Parts({{"bbb", "a"}, {""}}, 0), (std::vector<Rows>{{"0", "1", "3"}}));
+  EXPECT_EQ(program.SortedOf(1), (Rows{"", "", "a", "a", "bbb", "bbb"}));
+  EXPECT_EQ(program.SortedOf(2), Rows{"40"});
+  EXPECT_EQ(program.SortedOf(3), Rows{"1"});
+}
+
 TEST(Operators, UnionPutsTheLeftPartitionsFirst) {
   Program program([](StreamingContext&, DStream<std::string> lines) {
     auto upper = lines.Map([](const std::string& line) { return line + "!"; });

@@ -155,9 +155,9 @@ class InverseWindowOperator final : public PartitionOperator {
       View<V> view{};
       DecodeField<V>(value, view);
       if constexpr (std::invocable<const Filter&, const View<K>&, const View<V>&>) {
-        return filter_(DecodeKey<K>(key), std::as_const(view));
+        return Call(filter_, DecodeKey<K>(key), view);
       } else {
-        return filter_(ToOwned(DecodeKey<K>(key)), ToOwned(std::as_const(view)));
+        return Call(filter_, ToOwned(DecodeKey<K>(key)), ToOwned(view));
       }
     }
     return true;
