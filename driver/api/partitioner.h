@@ -11,6 +11,7 @@
 
 #include "common/codec.h"
 #include "common/plan/kernel.h"
+#include "driver/api/chain.h"
 
 namespace sluice {
 
@@ -26,6 +27,9 @@ namespace internal {
 
 [[noreturn]] void ThrowBadPartition(uint64_t partition, uint32_t partitions);
 
+template <class F, class Key>
+concept PlacingFunction = std::is_invocable_r_v<uint64_t, const F&, const Key&, uint32_t>;
+
 template <class K, class F>
 class UserPartitioner final : public KeyPartitioner {
  public:
@@ -34,21 +38,26 @@ class UserPartitioner final : public KeyPartitioner {
   uint32_t PartitionOf(std::string_view key, uint32_t partitions) const override {
     View<K> view{};
     if (!DecodeRecord<K>(key, view)) ThrowBadPartition(UINT64_MAX, partitions);
-    const uint64_t partition = f_(std::as_const(view), partitions);
+    const uint64_t partition = Ask(view, partitions);
     if (partition >= partitions) ThrowBadPartition(partition, partitions);
     return static_cast<uint32_t>(partition);
   }
 
  private:
+  uint64_t Ask(const View<K>& key, uint32_t partitions) const {
+    if constexpr (PlacingFunction<F, View<K>>) return Call(f_, key, partitions);
+    else return Call(f_, ToOwned(key), partitions);
+  }
+
   const F f_;
 };
 
 }  // namespace internal
 
 // f(key, number of partitions) gives the partition of a key of type K: the same for equal keys, in
-// any process. The key may be a view.
+// any process. The key may be a view, or a K, which costs a copy.
 template <KeyRecord K, class F>
-  requires std::is_invocable_r_v<uint64_t, const F&, const View<K>&, uint32_t>
+  requires internal::PlacingFunction<F, View<K>> || internal::PlacingFunction<F, K>
 Partitioner PartitionBy(F f) {
   return {std::make_shared<internal::UserPartitioner<K, F>>(std::move(f)), RecordName<K>()};
 }

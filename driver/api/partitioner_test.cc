@@ -35,6 +35,25 @@ TEST(PartitionerTest, SaysWhereKeysGo) {
             (std::vector<Rows>{{"(ann,(1,1))"}, {"(bob,(1,1))"}, {}}));
 }
 
+// It had to take views, and for a pair say so.
+TEST(PartitionerTest, ItMayTakeAKeyAsWhatItIs) {
+  ScriptedProgram program([](StreamingContext&, DStream<std::string> lines) {
+    using Key = std::pair<std::string, int64_t>;
+    lines
+        .Distinct({.partitions = 2,
+                   .partitioner = PartitionBy<std::string>(
+                       [](const std::string& key, uint32_t n) { return key.size() % n; })})
+        .Print();
+    Numbered(lines)
+        .Distinct({.partitions = 2,
+                   .partitioner = PartitionBy<Key>(
+                       [](const Key& key, uint32_t n) { return key.first.size() % n; })})
+        .Print();
+  });
+  EXPECT_EQ(program.Parts({{"a", "bb"}}), (std::vector<Rows>{{"bb"}, {"a"}}));
+  EXPECT_EQ(program.Parts({{"a", "bb"}}, 1), (std::vector<Rows>{{"(bb,1)"}, {"(a,1)"}}));
+}
+
 TEST(PartitionerTest, StateAndItsInitialValuesFollowIt) {
   ScriptedProgram program([](StreamingContext&, DStream<std::string> lines) {
     Numbered(lines)
