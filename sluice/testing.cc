@@ -28,6 +28,9 @@ struct TestContext::State {
         context(OptionsOfJob(options)) {}
 
   Outcome Start();
+  // False: the job has ended.
+  bool Settle(int ticks);
+  Outcome Stop(StopOptions how);
   Outcome Ending() const {
     const std::optional<JobEnding> ending = job->Await(-1);
     return OfUser(*ending);
@@ -42,11 +45,27 @@ struct TestContext::State {
   std::unique_ptr<LocalJob> job;
 };
 
+// The job of a context whose clock only RunBatch and Stop move.
+class TestContext::Runner final : public JobRunner {
+ public:
+  explicit Runner(State& state) : state_(state) {}
+
+  Outcome Start(StreamingContext&) override { return state_.Start(); }
+  std::optional<Outcome> Await(std::optional<std::chrono::milliseconds> timeout) override {
+    const std::optional<JobEnding> ending = state_.job->Await(0);
+    if (ending.has_value()) return OfUser(*ending);
+    if (timeout.has_value()) return std::nullopt;
+    return Outcome{3, "the time of a TestContext stands still: end its job with Stop"};
+  }
+  Outcome Stop(StopOptions options) override { return state_.Stop(options); }
+
+ private:
+  State& state_;
+};
+
 Outcome TestContext::State::Start() {
   // A program that has not set up logging is spared what is only for information.
   if (!google::IsGoogleLoggingInitialized()) FLAGS_minloglevel = google::WARNING;
-  Outcome checked = context.Check();
-  if (!checked.ok()) return checked;
   LocalJobOptions local;
   local.name = context.options().name;
   local.slots = options.slots;
@@ -65,7 +84,6 @@ Outcome TestContext::State::Start() {
   if (!resolved.ok()) return {resolved.code, resolved.message};
   resolved = ResolveConfig(flags, context.options(), &local.config);
   if (!resolved.ok()) return {resolved.code, resolved.message};
-  context.Freeze();
   auto started = LocalJob::Start(context, std::move(local));
   if (!started.ok()) return OfUser(started.status());
   job = *std::move(started);
@@ -75,6 +93,29 @@ Outcome TestContext::State::Start() {
   return {};
 }
 
+bool TestContext::State::Settle(int ticks) {
+  {
+    std::lock_guard lock(mutex);
+    printed.clear();
+  }
+  clock.Advance(ticks * options.batch_interval.count() * 1000);
+  batch_ms = clock.WallMs();
+  return job->AwaitSettled();
+}
+
+Outcome TestContext::State::Stop(StopOptions how) {
+  constexpr int kTicksMax = 1000;
+  StopRequested stop;
+  stop.cancel = !how.drain;
+  stop.deadline_us = kTicksMax * options.batch_interval.count() * 1000;
+  job->RequestStop(stop);
+  // A drain ends with a last batch, as soon as receivers have ended.
+  if (job->AwaitSettled()) {
+    while (Settle(1)) {}
+  }
+  return Ending();
+}
+
 TestContext::TestContext(TestOptions options)
     : state_(std::make_unique<State>(std::move(options))) {}
 TestContext::~TestContext() = default;
@@ -82,19 +123,20 @@ TestContext::~TestContext() = default;
 StreamingContext& TestContext::ssc() { return state_->context; }
 
 Outcome TestContext::RunBatchAfter(int ticks) {
+  StreamingContext& context = state_->context;
+  const Outcome declared = context.Check();
+  if (!declared.ok()) return declared;
   if (state_->job == nullptr) {
-    Outcome started = state_->Start();
+    if (context.state() != ContextState::kInitialized) {
+      return {3, "the job is started by the first batch, and its context was started or stopped"};
+    }
+    const Outcome started = context.StartBy(std::make_unique<Runner>(*state_));
     if (!started.ok()) return started;
   }
-  const Outcome declared = state_->context.Check();
-  if (!declared.ok()) return declared;
-  {
-    std::lock_guard lock(state_->mutex);
-    state_->printed.clear();
-  }
-  state_->clock.Advance(ticks * state_->options.batch_interval.count() * 1000);
-  state_->batch_ms = state_->clock.WallMs();
-  return state_->job->AwaitSettled() ? Outcome() : state_->Ending();
+  const bool ended = state_->job->Await(0).has_value();
+  if (!ended && state_->Settle(ticks)) return {};
+  const Outcome ending = state_->Ending();
+  return ending.ok() ? Outcome{3, "the job was stopped and runs no more batches"} : ending;
 }
 
 Outcome TestContext::ReplayLetters() {

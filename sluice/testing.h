@@ -51,7 +51,8 @@ class TestContext {
   TestContext& operator=(const TestContext&) = delete;
   ~TestContext();
 
-  // What the code under test declares its streams in.
+  // What the code under test declares its streams in. Its Stop ends the job once a batch has run,
+  // with a last batch if it is to drain; Start is not for tests.
   StreamingContext& ssc();
 
   // Moves the clock by one batch interval and returns when the batch that is then due has run and
@@ -72,6 +73,7 @@ class TestContext {
 
  private:
   struct State;
+  class Runner;
   std::unique_ptr<State> state_;
 };
 

@@ -24,6 +24,13 @@ auto CountWords(DStream<std::string> lines) {
       .ReduceByKey(std::plus<>());
 }
 
+auto CountOnes(DStream<std::string> lines) {
+  return lines.Map([](std::string_view line) { return std::pair{line, 1}; })
+      .UpdateStateByKey("counts", [](std::span<const int> values, std::optional<int> count) {
+        return std::optional<int>(count.value_or(0) + static_cast<int>(values.size()));
+      });
+}
+
 TEST(TestContextTest, CountsTheWordsOfABatch) {
   TestContext test;
   TestInput<std::string> lines(test);
@@ -157,11 +164,7 @@ TEST(TestContextTest, ALaterContextTakesUpLogAndState) {
   for (int context = 0; context < 2; ++context) {
     TestContext test({.checkpoint = directory});
     TestInput<std::string> lines(test);
-    TestOutput counts(test, lines.stream().Map([](std::string_view line) {
-      return std::pair{line, 1};
-    }).UpdateStateByKey("counts", [](std::span<const int> values, std::optional<int> count) {
-      return std::optional<int>(count.value_or(0) + static_cast<int>(values.size()));
-    }));
+    TestOutput counts(test, CountOnes(lines.stream()));
     for (int batch = 1; batch <= 3; ++batch) {
       lines.Push({"a"});
       ASSERT_TRUE(test.RunBatch().ok());
@@ -170,6 +173,53 @@ TEST(TestContextTest, ALaterContextTakesUpLogAndState) {
     }
   }
   std::filesystem::remove_all(directory);
+}
+
+// The job went on behind a Stop that had said it worked.
+TEST(TestContextTest, ADrainRunsALastBatchAndEndsTheJob) {
+  const std::string directory = testing::TempDir() + "drained";
+  std::filesystem::remove_all(directory);
+  for (const uint32_t partitions : {2, 5}) {
+    TestContext test({.partitions = partitions, .checkpoint = directory});
+    TestInput<std::string> lines(test);
+    TestOutput counts(test, CountOnes(lines.stream()));
+    lines.Push({"a"});
+    ASSERT_TRUE(test.RunBatch().ok());
+    EXPECT_EQ(test.ssc().state(), ContextState::kActive);
+    const int64_t last_ms = test.batch_ms();
+    lines.Push({"a"});
+    const Outcome stopped = test.ssc().Stop();
+    EXPECT_EQ(stopped.exit_code, 0) << stopped.message;
+    EXPECT_EQ(test.ssc().state(), ContextState::kStopped);
+    EXPECT_EQ(test.batch_ms(), last_ms + 1000);
+    EXPECT_THAT(counts.last(), Optional(ElementsAre(Pair("a", partitions == 2 ? 2 : 4))));
+    EXPECT_EQ(test.RunBatch().exit_code, 3);
+    EXPECT_EQ(test.batch_ms(), last_ms + 1000);
+    EXPECT_TRUE(test.ssc().AwaitTermination().ok());
+  }
+  std::filesystem::remove_all(directory);
+}
+
+TEST(TestContextTest, AStopAtOnceLeavesWhatWaits) {
+  TestContext test({.batch_interval = std::chrono::hours(1)});
+  TestInput<std::string> lines(test);
+  TestOutput counts(test, CountOnes(lines.stream()));
+  lines.Push({"a"});
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_EQ(test.ssc().AwaitTermination().exit_code, 3) << "nobody moves the clock meanwhile";
+  lines.Push({"a"});
+  EXPECT_TRUE(test.ssc().Stop({.drain = false}).ok());
+  EXPECT_EQ(test.RunBatch().exit_code, 3);
+  EXPECT_THAT(counts.all(), ElementsAre(Pair("a", 1)));
+}
+
+TEST(TestContextTest, AContextThatWasStoppedRunsNoBatch) {
+  TestContext test;
+  TestInput<std::string> lines(test);
+  lines.stream().Print();
+  EXPECT_TRUE(test.ssc().Stop().ok());
+  EXPECT_EQ(test.RunBatch().exit_code, 3);
+  EXPECT_EQ(test.batch_ms(), 0);
 }
 
 // It was a race with the threads that read the graph, or an output to which nothing ever came.

@@ -316,13 +316,22 @@ Outcome StreamingContext::Start() {
     started = {3, "this program is not linked with the Sluice runtime"};
   }
   graph_->Freeze();
-  std::unique_ptr<JobRunner> runner = started.ok() ? factory() : nullptr;
-  if (started.ok()) started = runner->Start(*this);
-  const std::lock_guard state_lock(state_->mutex);
-  state_->stopped = !started.ok();
+  if (started.ok()) started = StartBy(factory());
+  if (started.ok()) {
+    ActiveState() = state_;
+  } else {
+    const std::lock_guard state_lock(state_->mutex);
+    state_->stopped = true;
+  }
+  return started;
+}
+
+Outcome StreamingContext::StartBy(std::unique_ptr<JobRunner> runner) {
+  graph_->Freeze();
+  const Outcome started = runner->Start(*this);
   if (!started.ok()) return started;
+  const std::lock_guard lock(state_->mutex);
   state_->runner = std::move(runner);
-  ActiveState() = state_;
   return started;
 }
 

@@ -288,6 +288,9 @@ class StreamingContext {
   Outcome Check(bool complete = true) const;
   // As Start does: nothing is declared or set from here on, and Check says what tried to be.
   void Freeze() { graph_->Freeze(); }
+  // Starts the job, which was checked, with this runner; other contexts may be active. Once that
+  // was ok, Stop and the Await functions go to it.
+  Outcome StartBy(std::unique_ptr<JobRunner> runner);
   const LineageGraph& graph() const { return graph_->graph(); }
   const JobOptions& options() const;
   const ConstantValues& constants() const;
