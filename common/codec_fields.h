@@ -2,6 +2,7 @@
 // structs of up to 16 fields without a macro or registration.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <tuple>
 #include <type_traits>
@@ -26,16 +27,64 @@ template <class T, size_t... i>
   requires requires { T{AnyFieldAt<i>{}...}; }
 inline constexpr bool kBracesFit<T, std::index_sequence<i...>> = true;
 
-// The number of fields of an aggregate; more than kFieldsMax when it has too many.
+// How many values between braces an aggregate takes; more than kFieldsMax when too many. The
+// elements of a C array count one by one.
 template <class T, size_t n = kFieldsMax + 1>
-constexpr size_t FieldCount() {
+constexpr size_t BracedCount() {
   if constexpr (n == 0) {
     return 0;
   } else if constexpr (kBracesFit<T, std::make_index_sequence<n>>) {
     return n;
   } else {
-    return FieldCount<T, n - 1>();
+    return BracedCount<T, n - 1>();
   }
+}
+
+struct NoField {};
+template <class T>
+struct AnyBaseOf {
+  template <class U>
+    requires(std::is_base_of_v<U, T> && !std::same_as<U, T>)
+  operator U() const noexcept {  // never called
+    __builtin_trap();
+  }
+};
+template <class T>
+inline constexpr bool kHasBase = requires { T{AnyBaseOf<T>{}}; } && !requires { T{NoField{}}; };
+
+template <class T, class Before, class Behind>
+inline constexpr bool kTwoFit = false;
+template <class T, size_t... i, size_t... j>
+  requires requires { T{AnyFieldAt<i>{}..., {AnyField{}, AnyField{}}, AnyFieldAt<j>{}...}; }
+inline constexpr bool kTwoFit<T, std::index_sequence<i...>, std::index_sequence<j...>> = true;
+
+// Whether one of the fields of an aggregate from the one at `at` on is a C array: it alone takes
+// more than one of the values of `n` where it is not in braces of its own.
+template <class T, size_t n, size_t at = 0>
+constexpr bool HoldsArray() {
+  if constexpr (at + 1 >= n || requires { std::tuple_size<T>::value; }) {
+    return false;
+  } else {
+    using Before = std::make_index_sequence<at>;
+    if constexpr (kTwoFit<T, Before, std::index_sequence<>> &&
+                  !kTwoFit<T, Before, std::make_index_sequence<n - at - 1>>) {
+      return true;
+    } else {
+      return HoldsArray<T, n, at + 1>();
+    }
+  }
+}
+
+// The number of fields of an aggregate; more than kFieldsMax when it has too many.
+template <class T>
+constexpr size_t FieldCount() {
+  constexpr size_t kCount = BracedCount<T>();
+  constexpr bool kArray = HoldsArray<T, kCount>();
+  static_assert(!kArray, "a struct that is a record may not hold a C array: use std::array, or "
+                         "std::string for text");
+  static_assert(!kHasBase<T>, "a struct that is a record may not have a base class: make it a "
+                              "field, or give the struct a Codec");
+  return kArray || kHasBase<T> ? 0 : kCount;
 }
 
 // References to the fields, and their types as declared (so that a reference member shows).
