@@ -127,6 +127,23 @@ TEST(Context, AConstantWhoseNameNoMessageCanCarryIsRefused) {
   EXPECT_EQ(ssc.Check().exit_code, 2);
 }
 
+// They were ambiguous between batches, options and a queue.
+TEST(Context, BatchesOfAQueueMayBeWrittenDown) {
+  StreamingContext ssc({.name = "test", .batch_interval = std::chrono::seconds(1)});
+  ssc.QueueStream<int64_t>({{1}}).Print();
+  ssc.QueueStream<std::string>({{"a"}, {"b", "c"}, {}}, {.test_only = true}).Print();
+  ssc.QueueStream<std::string>({}).Print();
+  std::vector<uint32_t> counts, scratch;
+  for (const Node& node : ssc.graph().nodes()) {
+    if (node.kind != NodeKind::kSource) continue;
+    for (int batch = 0; batch < 2; ++batch) {
+      const std::string encoded = *node.source.queue->Next(0);
+      counts.push_back(DecodeBatch(encoded, scratch)->count);
+    }
+  }
+  EXPECT_EQ(counts, (std::vector<uint32_t>{1, 0, 1, 2, 0, 0}));
+}
+
 TEST(Context, TheGraphIsFixedOnceStarted) {
   class Runner final : public JobRunner {
    public:

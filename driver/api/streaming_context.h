@@ -171,6 +171,10 @@ class StreamingContext {
     for (const std::vector<T>& batch : batches) queue.Push(batch);
     return QueueStream(queue);
   }
+  template <Record T>
+  DStream<T> QueueStream(std::initializer_list<std::vector<T>> batches, QueueOptions options = {}) {
+    return QueueStream(std::vector<std::vector<T>>(batches), options);
+  }
 
   // The partitions of all streams in order. They must have the same slide.
   template <Record T>
