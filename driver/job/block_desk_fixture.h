@@ -166,10 +166,14 @@ class Books {
     log_.Enqueue(decided);
     MakeDurable();
   }
-  void SealUpTo(int64_t batch_ms) {
+  // A checkpoint of it is whole; the log does not have that yet.
+  void Seal(int64_t batch_ms) {
     proto::Entry sealed;
     sealed.mutable_sealed()->set_batch_ms(batch_ms);
     log_.Enqueue(sealed);
+  }
+  void SealUpTo(int64_t batch_ms) {
+    Seal(batch_ms);
     MakeDurable();
     blocks_.SweepDeltas();
   }

@@ -38,12 +38,16 @@ TEST(DeltaCopiesTest, ANewJobDriverHasThoseCopiedThatTheLogNames) {
   EXPECT_EQ(books.CopiesAsked(), Names{"1: w0 to w1"});
 }
 
+// Also before the log says so, and the delta is released.
 TEST(DeltaCopiesTest, OneThatACheckpointOutdatesIsNot) {
   Books books;
-  books.Greet();
-  books.AnnounceDelta(1, {"w0"});
   books.DecideDelta(1000, 1);
-  books.SealUpTo(1000);
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number();
+  const uint64_t second = books.SessionTo("w1")->number();
+  books.Inventory("w0", first, {}, 0, kFirstIncarnation, {1});
+  books.Inventory("w1", second);
+  books.Seal(1000);
   books.Pass(300'000);
   EXPECT_EQ(books.CopiesAsked(), Names());
 }
