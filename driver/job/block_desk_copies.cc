@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/delta_stream.h"
 #include "driver/job/block_desk.h"
 
 namespace sluice {
@@ -14,6 +15,8 @@ constexpr size_t kWordsThatItIsGone = 2;
 // Copies that one holder is asked for at a time; a single block may be larger.
 constexpr uint64_t kCopiesMax = 256;
 constexpr uint64_t kCopyBytesMax = uint64_t{64} << 20;
+// Deltas are asked for up to 1/2 of these only: input that lacks a copy later has room.
+constexpr uint64_t kDeltasShare = 2;
 
 }  // namespace
 
@@ -22,8 +25,10 @@ struct BlockDesk::UnderWay {
   uint64_t copies = 0;
   uint64_t bytes = 0;
 
-  bool Takes(uint64_t more) const {
-    return copies == 0 || (copies < kCopiesMax && bytes + more <= kCopyBytesMax);
+  bool Takes(uint64_t more, bool delta) const {
+    const uint64_t share = delta ? kDeltasShare : 1;
+    return copies == 0 ||
+           (copies < kCopiesMax / share && bytes + more <= kCopyBytesMax / share);
   }
   void Add(uint64_t more) {
     ++copies;
@@ -96,7 +101,7 @@ void BlockDesk::AskForCopy(MonotonicTime now, const proto::BlockInfo& block, con
   const auto asked = replicating_.find(key);
   if (asked != replicating_.end() && now - asked->second.at < kReplicateAgainUs) return;
   UnderWay& of_source = under_way[copies.source];
-  if (!of_source.Takes(block.bytes())) return;
+  if (!of_source.Takes(block.bytes(), key.stream == kDeltaStream)) return;
   of_source.Add(block.bytes());
   replicating_[key] = {now, copies.source, block.bytes()};
   Send send{members_->AddressOf(copies.source), {}};

@@ -52,6 +52,18 @@ TEST(DeltaCopiesTest, OneThatACheckpointOutdatesIsNot) {
   EXPECT_EQ(books.CopiesAsked(), Names());
 }
 
+// A worker may be asked for so many copies of deltas that its daemon has no room for another.
+TEST(DeltaCopiesTest, InputDoesNotWaitForCopiesOfDeltas) {
+  Books books;
+  books.Greet();
+  for (uint64_t number = 1; number <= 300; ++number) books.AnnounceDelta(number, {"w0"});
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked().size(), 128u);
+  books.Announce(1, {"w0"});
+  books.Pass(300'000);
+  EXPECT_EQ(books.CopiesAsked(), Names{"1: w0 to w1"});
+}
+
 // A rolling restart waits for copies of input, and not for what the next checkpoint outdates.
 TEST(DeltaCopiesTest, NoneCountsAsABlockWithTooFewCopies) {
   Books books;
