@@ -68,11 +68,14 @@ void BlockDesk::SweepDeltas() {
       if (needless(it->first)) gone.push_back(it->first);
     }
   }
-  for (const BlockId& key : gone) {
-    deltas_.erase(key);
-    unannounced_.erase(key);
-  }
+  for (const BlockId& key : gone) unannounced_.erase(key);
   Release(gone);
+  // Also those that no worker has: the one that had them may have been started anew.
+  std::erase_if(deltas_, [&](const auto& delta) { return needless(delta.first); });
+  std::erase_if(replicating_, [&](const auto& asked) {
+    const BlockId& key = asked.first;
+    return key.stream == kDeltaStream && !deltas_.contains(key) && !named.contains(key);
+  });
   std::erase_if(unannounced_, [&](const auto& seen) {
     return !members_->ReceiverAlive(kDeltaStream, seen.first.incarnation);
   });

@@ -177,6 +177,9 @@ class Books {
     MakeDurable();
     blocks_.SweepDeltas();
   }
+  bool KnowsDelta(uint64_t number) const {
+    return blocks_.FindDelta({kDeltaStream, 5, number}) != nullptr;
+  }
   // Its worker could not seal it.
   void AnnounceUnsealed(uint64_t number) {
     proto::BlockAnnounce announce;

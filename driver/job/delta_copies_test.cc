@@ -64,6 +64,37 @@ TEST(DeltaCopiesTest, InputDoesNotWaitForCopiesOfDeltas) {
   EXPECT_EQ(books.CopiesAsked(), Names{"1: w0 to w1"});
 }
 
+// The daemon with the only copies was started anew before the next checkpoint.
+class LostDeltasTest : public testing::Test {
+ protected:
+  LostDeltasTest() {
+    books_.Greet();
+    books_.DecideDelta(1000, 1);
+    for (uint64_t number = 1; number <= 128; ++number) books_.AnnounceDelta(number, {"w0"});
+    books_.Pass(300'000);
+    EXPECT_EQ(books_.CopiesAsked().size(), 128u);
+    books_.Restart("w0");
+    books_.Pass(1'000);
+    books_.Inventory("w0", books_.SessionTo("w0")->number(), {}, 0, 2);
+  }
+  Books books_;
+};
+
+TEST_F(LostDeltasTest, ACheckpointOutdatesThoseThatNobodyHas) {
+  EXPECT_TRUE(books_.KnowsDelta(1));
+  EXPECT_TRUE(books_.KnowsDelta(2));
+  books_.SealUpTo(1000);
+  EXPECT_FALSE(books_.KnowsDelta(1));
+  EXPECT_FALSE(books_.KnowsDelta(2));
+}
+
+TEST_F(LostDeltasTest, TheirCopiesAreNotWaitedForBehindACheckpoint) {
+  books_.SealUpTo(1000);
+  books_.AnnounceDelta(200, {"w0"}, {2});
+  books_.Pass(300'000);
+  EXPECT_EQ(books_.CopiesAsked(), Names{"200: w0 to w1"});
+}
+
 // A rolling restart waits for copies of input, and not for what the next checkpoint outdates.
 TEST(DeltaCopiesTest, NoneCountsAsABlockWithTooFewCopies) {
   Books books;
