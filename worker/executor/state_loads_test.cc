@@ -8,6 +8,7 @@
 #include "checkpoint/memory_object_store.h"
 #include "common/encoded_batch.h"
 #include "common/record_batch.h"
+#include "worker/executor/no_threads.h"
 #include "worker/executor/state_delta.h"
 #include "worker/executor/state_store.h"
 #include "worker/executor/word_graph.h"
@@ -105,6 +106,15 @@ TEST_F(StateLoadsTest, SeveralAreReadAtOnceButNotAll) {
   EXPECT_EQ(blocks.most(), 3);
   EXPECT_EQ(blocks.read().size(), 20u);
   for (const uint64_t number : blocks.read()) EXPECT_TRUE(Has(number)) << number;
+}
+
+TEST_F(StateLoadsTest, DeltasAreReadWhereNoThreadCanBeMade) {
+  for (uint64_t number = 1; number <= 8; ++number) Name(number, true);
+  Blocks blocks(1);
+  const NoThreads none;
+  const absl::Status loaded = Load(blocks, 3);
+  ASSERT_TRUE(loaded.ok()) << loaded;
+  EXPECT_EQ(blocks.read(), (std::set<uint64_t>{1, 4, 5, 8}));
 }
 
 }  // namespace

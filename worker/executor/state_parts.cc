@@ -8,6 +8,7 @@
 #include "checkpoint/errors.h"
 #include "common/kill_point.h"
 #include "common/status.h"
+#include "worker/executor/read_ahead.h"
 
 namespace sluice {
 
@@ -24,8 +25,7 @@ void PartCache::AskAhead() {
     const std::string name = std::move(expected_.front());
     expected_.pop_front();
     if (parts_.contains(name)) continue;
-    asked_.emplace(name, std::async(std::launch::async,
-                                    [objects = objects_, name] { return objects->Get(name); }));
+    asked_.emplace(name, ReadAhead([objects = objects_, name] { return objects->Get(name); }));
   }
 }
 

@@ -21,8 +21,8 @@ namespace sluice {
 
 // Opens parts on first use: one object holds the pieces of many partitions. Beyond `bytes_max` it
 // closes those that were used the longest time ago. Up to `ahead` objects that are expected are
-// read while another is worked on, each on a thread of its own, for a store may take long to
-// answer; 0: none. Not thread-safe.
+// read while another is worked on, each on a thread of its own where one can be made, for a store
+// may take long to answer; 0: none. Not thread-safe.
 class PartCache {
  public:
   PartCache(ObjectStore* objects, const StatePartCodec* codec, uint64_t bytes_max,

@@ -9,6 +9,7 @@
 
 #include "checkpoint/errors.h"
 #include "checkpoint/memory_object_store.h"
+#include "worker/executor/no_threads.h"
 
 namespace sluice {
 namespace {
@@ -139,6 +140,23 @@ TEST_F(StatePartsTest, ReadsWhatIsExpectedSeveralAtATimeAndOnce) {
   EXPECT_EQ(store.reads(), 12);
   cache.Expect({"part-1-99-e1"});
   EXPECT_TRUE(IsDamaged(cache.Open("part-1-99-e1").status()));
+}
+
+TEST_F(StatePartsTest, PartsAreReadWhereNoThreadCanBeMade) {
+  PartWriter parts("part-1-100-e1", &objects_, codec_.get(), 4000);
+  Write(parts, 0, 100, true);
+  const auto written = parts.Finish();
+  ASSERT_TRUE(written.ok()) << written.status();
+  std::vector<std::string> names;
+  for (const auto& piece : written->pieces) names.push_back(piece.part());
+  ASSERT_GT(names.size(), 1u);
+  PartCache cache(&objects_, codec_.get(), UINT64_MAX, 4);
+  cache.Expect(names);
+  const NoThreads none;
+  for (const std::string& name : names) {
+    const auto part = cache.Open(name);
+    EXPECT_TRUE(part.ok()) << part.status();
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "common/status.h"
 #include "worker/executor/disk_table.h"
 #include "worker/executor/partition_runs.h"
+#include "worker/executor/read_ahead.h"
 #include "worker/executor/state_delta.h"
 #include "worker/executor/state_table.h"
 
@@ -46,7 +47,8 @@ absl::Status ErrorOf(const PartitionState& table) {
 }
 
 // The blocks of deltas that may have something of these partitions, in the grant's order. Up to
-// `ahead` are read beside each other, each on a thread of its own; 0: one after the other, here.
+// `ahead` are read beside each other, each on a thread of its own where one can be made; 0: one
+// after the other, here.
 class DeltaReads {
  public:
   DeltaReads(const proto::Grant& grant, BlockReader* blocks,
@@ -61,11 +63,11 @@ class DeltaReads {
   }
   bool left() const { return !asked_.empty() || !expected_.empty(); }
   absl::StatusOr<std::unique_ptr<BlockBytes>> Next() {
-    const auto how = ahead_ == 0 ? std::launch::deferred : std::launch::async;
     while (!expected_.empty() && asked_.size() < std::max(ahead_, 1u)) {
-      asked_.push_back(std::async(how, [blocks = blocks_, delta = expected_.front()] {
+      const auto read = [blocks = blocks_, delta = expected_.front()] {
         return blocks->Read(delta->block(), delta->holders());
-      }));
+      };
+      asked_.push_back(ahead_ == 0 ? std::async(std::launch::deferred, read) : ReadAhead(read));
       expected_.pop_front();
     }
     auto bytes = asked_.front().get();
