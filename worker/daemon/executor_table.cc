@@ -134,8 +134,8 @@ void ExecutorTable::CouldNotStart(MonotonicTime now, const ExecutorKey& key,
   message.set_cause(cause);
   message.set_could_not_start(true);
   message.set_refused(refused);
-  executors_.erase(key);
   TellExited(now, std::move(message), out);
+  executors_.erase(key);
   out.push_back(worker::ForgetExecutor{key});
 }
 
@@ -154,14 +154,16 @@ void ExecutorTable::OnReaped(MonotonicTime now, const worker::ProcessReaped& eve
   message.set_could_not_start(executor.state == Executor::State::kStarting);
   message.set_by_itself(ended_here ? executor.hung : event.by_itself);
   for (const auto& task : event.tasks) *message.add_tasks() = task;
+  TellExited(now, std::move(message), out);
   std::erase_if(by_address_, [&](const auto& entry) { return entry.second == event.executor; });
   executors_.erase(found);
-  TellExited(now, std::move(message), out);
 }
 
 void ExecutorTable::TellExited(MonotonicTime now, proto::ExecutorExited message,
                                worker::Commands& out) {
   const ExecutorKey key{message.job_instance(), message.epoch(), message.executor()};
+  const Executor* executor = Find(key);
+  if (executor != nullptr && executor->unlisted) return;
   if (exited_.size() >= kExitedMax) exited_.erase(exited_.begin());
   Exited& exited = exited_[key];
   exited.message = std::move(message);
@@ -213,12 +215,13 @@ void ExecutorTable::Kill(MonotonicTime now, const ExecutorKey& key, Executor& ex
 
 void ExecutorTable::StopOldTasks(MonotonicTime now, uint64_t job_instance, uint64_t epoch,
                                  worker::Commands& out) {
+  ForgetExits(job_instance);
   std::vector<ExecutorKey> old;
-  for (const auto& [key, executor] : executors_) {
+  for (auto& [key, executor] : executors_) {
+    if (key.job_instance != job_instance || key.epoch >= epoch) continue;
     const bool goes_on = executor.receives() && executor.attached();
-    if (key.job_instance == job_instance && key.epoch < epoch && !goes_on) {
-      old.push_back(key);
-    }
+    executor.unlisted |= !goes_on || executor.state == Executor::State::kEnding;
+    if (!goes_on) old.push_back(key);
   }
   for (const ExecutorKey& key : old) Stop(now, key, "its epoch is over", true, out);
 }

@@ -33,6 +33,7 @@ class ExecutorTable {
     MonotonicTime killed = 0;   // by SIGKILL for the first time; 0: not yet
     bool hung = false;          // it is ended because it never attached
     bool given_up = false;      // the job driver was told that it is gone, and it is still there
+    bool unlisted = false;      // of a former epoch, and in no inventory of the present one
 
     bool receives() const { return request.role() == "receivers"; }
     bool attached() const { return !address.empty(); }
@@ -62,7 +63,8 @@ class ExecutorTable {
   void Stop(MonotonicTime now, const ExecutorKey& key, const std::string& cause, bool at_once,
             worker::Commands& out);
   // Task executors of epochs below `epoch`, and receivers that were not ready by then: the job
-  // driver that they would have become ready for is gone.
+  // driver that they would have become ready for is gone. The new one is told of no end of these,
+  // nor of what ends or has ended: it may have adopted another executor of the same id.
   void StopOldTasks(MonotonicTime now, uint64_t job_instance, uint64_t epoch,
                     worker::Commands& out);
   void StopJob(MonotonicTime now, uint64_t job_instance, const std::string& cause,

@@ -43,6 +43,37 @@ TEST_F(WorkerCoreTest, AnExecutorThatTheKernelHoldsBackIsGoneForItsJob) {
   EXPECT_EQ(Done(), (Words{"exited: silent for a lease", "forget 2"}));
 }
 
+// A job driver took the end of the first executor 4 for that of the one that it had taken up, and
+// refused all that this one received from then on.
+TEST_F(WorkerCoreTest, AJobDriverHearsOfNoEndOfExecutorsThatItWasNeverTold) {
+  Session(1, kThree);
+  RunExecutor(4, "receivers");
+  RunExecutor(5, "receivers");
+  Receive("jd:1", [](proto::Envelope& e) {
+    e.mutable_stop_executor()->set_job_instance(kJob);
+    e.mutable_stop_executor()->set_epoch(1);
+    e.mutable_stop_executor()->set_executor(5);
+  });
+  Step(worker::ProcessReaped{{kJob, 1, 4}, "signal 9", false, {}, {}});
+  Session(2, kThree);
+  RunExecutor(4, "receivers", 2);
+  RunExecutor(6, "tasks", 2);
+  Session(3, kThree);
+  Done();
+  const auto ends_told = [&] {
+    After(1000);
+    const Words done = Done();
+    return std::count_if(done.begin(), done.end(), [](const std::string& word) {
+      return word.substr(0, 6) == "exited";
+    });
+  };
+  Step(worker::ProcessReaped{{kJob, 1, 5}, "exit 0", false, {}, {}});
+  Step(worker::ProcessReaped{{kJob, 2, 6}, "signal 9", false, {}, {}});
+  EXPECT_EQ(ends_told(), 0);
+  Step(worker::ProcessReaped{{kJob, 2, 4}, "signal 9", false, {}, {}});
+  EXPECT_GT(ends_told(), 0);
+}
+
 // "worker list" showed it with pid 0 while it was started: who killed that killed himself.
 TEST_F(WorkerCoreTest, AnExecutorIsListedFromItsProcessOn) {
   auto listed = [&] {
