@@ -213,14 +213,26 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
   releases_.Advance(now, out);
 }
 
+// Of a block that the log does not know: it will be announced, or what is before it may come yet.
+bool BlockDesk::IsAwaited(const BlockId& key, const proto::BlockInfo& info) const {
+  const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
+  if (members_->ReceiverAlive(key.stream, key.incarnation)) return true;  // by its daemon
+  if (info.reliable() || key.number <= last) return false;
+  // By whoever has it, when it is in the received-data log.
+  const bool unstored = !options_.received_log.empty() && !info.in_store();
+  if (unstored && !refuse_former_) return true;
+  return key.number > last + 1 && !members_->SessionsTaken();  // it may be in another inventory
+}
+
 // What inventories showed and the log does not know.
 void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
+  std::pair<uint32_t, uint64_t> awaited;  // stream and incarnation: those behind it wait as well
   for (auto it = unlogged_.begin(); it != unlogged_.end();) {
     const BlockId key = it->first;
     const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
-    const bool gap = key.number > last + 1 && !it->second.info.reliable();
-    if (members_->ReceiverAlive(key.stream, key.incarnation) ||  // its daemon announces it
-        (gap && !members_->SessionsTaken())) {  // what is before it may be in another inventory
+    const std::pair incarnation(key.stream, key.incarnation);
+    if (awaited == incarnation || IsAwaited(key, it->second.info)) {
+      awaited = incarnation;
       ++it;
       continue;
     }

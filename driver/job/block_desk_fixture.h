@@ -226,9 +226,9 @@ class Books {
   void MakeReliable() { reliable_ = true; }
   // The program was changed since the receivers of former epochs were started.
   void ChangeProgram() { blocks_.RefuseFormerReceivers(); }
-  // What follows is in the received-data log.
-  void MakeLogged() {
-    in_store_ = true;
+  // What follows is in the received-data log, or not yet.
+  void MakeLogged(bool stored = true) {
+    in_store_ = stored;
     options_.received_log = "store";
     options_.replication = 1;
   }

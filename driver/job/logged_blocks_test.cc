@@ -142,6 +142,27 @@ TEST_F(LoggedBlocksTest, ABlockThatWasAddedBeforeItWasStoredCountsAsStoredOnceIt
   EXPECT_EQ(books.Restored(), Numbers{1});
 }
 
+// All nodes died before it was in the store, and the job waited for somebody to accept the loss.
+TEST_F(LoggedBlocksTest, ABlockOfAReceiverThatIsNoMoreIsAddedWhenItIsInTheStore) {
+  Books books;
+  books.MakeLogged(/*stored=*/false);
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number();
+  const uint64_t second = books.SessionTo("w1")->number();
+  books.Inventory("w0", first, {1, 2});
+  books.Inventory("w1", second);
+  books.Pass(300'000);
+  books.MakeLogged();
+  books.Announce(2, {"w0"});  // which waits for the one before it
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 0u);
+  books.Announce(1, {"w0"});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 2u);
+}
+
 // Its object may be collected: who relied on it would be wrong.
 TEST_F(LoggedBlocksTest, AForgottenReceiversBlockOfAReliableSourceIsRefused) {
   books_.MakeReliable();
