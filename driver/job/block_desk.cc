@@ -214,10 +214,15 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
 }
 
 // Of a block that the log does not know: it will be announced, or what is before it may come yet.
-bool BlockDesk::IsAwaited(const BlockId& key, const proto::BlockInfo& info) const {
+bool BlockDesk::IsAwaited(const BlockId& key, const Unlogged& block) const {
+  const proto::BlockInfo& info = block.info;
   const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
   if (members_->ReceiverAlive(key.stream, key.incarnation)) return true;  // by its daemon
   if (info.reliable() || key.number <= last) return false;
+  const bool served = std::any_of(
+      block.workers.begin(), block.workers.end(),
+      [&](const auto& holder) { return members_->WorkerServes(holder.first); });
+  if (!served && !info.in_store()) return true;  // a silent worker may come back with it
   // By whoever has it, when it is in the received-data log.
   const bool unstored = !options_.received_log.empty() && !info.in_store();
   if (unstored && !refuse_former_) return true;
@@ -231,23 +236,31 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
     const BlockId key = it->first;
     const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
     const std::pair incarnation(key.stream, key.incarnation);
-    if (awaited == incarnation || IsAwaited(key, it->second.info)) {
+    std::erase_if(it->second.workers, [&](const auto& holder) {
+      return members_->HasEnded(holder.first, holder.second);
+    });
+    const proto::BlockInfo& info = it->second.info;
+    if (it->second.workers.empty() && !info.reliable() && !info.in_store()) {  // nobody has it
+      it = unlogged_.erase(it);
+      continue;
+    }
+    if (awaited == incarnation || IsAwaited(key, it->second)) {
       awaited = incarnation;
       ++it;
       continue;
     }
-    if (it->second.info.reliable() || refuse_former_) {
+    if (info.reliable() || refuse_former_) {
       dropped_.insert(key);
       if (last + 1 == key.number) {
         // Its number is used up: should the receiver live after all, its next block may follow.
         proto::Entry entry;
-        *entry.mutable_block_added()->mutable_block()->mutable_name() = it->second.info.name();
+        *entry.mutable_block_added()->mutable_block()->mutable_name() = info.name();
         log_->Enqueue(std::move(entry));
       }
       for (const auto& [worker, incarnation] : it->second.workers) ReleaseAt(worker, key);
     } else if (last < key.number) {
       proto::BlockAnnounce announce;
-      *announce.mutable_block() = it->second.info;
+      *announce.mutable_block() = info;
       for (const auto& [worker, incarnation] : it->second.workers) {
         announce.add_holders(worker);
         announce.add_incarnations(incarnation);

@@ -90,7 +90,6 @@ class BlockDesk {
                      const std::vector<std::string>& holders, bool stored = false);
   void ReleaseAt(const std::string& worker, const BlockId& key);
   void CheckUnlogged(std::vector<DriverCommand>& out);
-  bool IsAwaited(const BlockId& key, const proto::BlockInfo& info) const;
   bool NoWorkerHas(MonotonicTime now, const BlockId& key) const;
   bool Needed(const LoggedBlock& block) const;
   // By the batches that need them, the oldest first.
@@ -131,6 +130,7 @@ class BlockDesk {
     proto::BlockInfo info;
     std::map<std::string, uint64_t> workers;  // with the incarnation that has it
   };
+  bool IsAwaited(const BlockId& key, const Unlogged& block) const;
 
   const JobDriverOptions& options_;
   JobState* state_;

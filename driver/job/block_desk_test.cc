@@ -310,6 +310,43 @@ TEST(BlockDeskTest, AGapIsNotTakenForOneBeforeAllInventoriesAreIn) {
   EXPECT_EQ(books.state().waiting_blocks().size(), 3u);
 }
 
+// The log had it from then on, and the job waited for somebody to accept its loss.
+TEST(BlockDeskTest, WhatADeadReceiverLeftWhereNobodyIsAnyMoreIsNotAdded) {
+  Books books;
+  books.Pass(1'000);
+  books.Inventory("w0", books.SessionTo("w0")->number(), {1});
+  books.Restart("w0");
+  books.Pass(1'000);
+  books.Inventory("w0", books.SessionTo("w0")->number(), {}, 0, /*incarnation=*/2);
+  books.Inventory("w1", books.SessionTo("w1")->number(), {2});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 1u);
+  EXPECT_EQ(books.Holders(2), Names{"w1"});
+}
+
+TEST(BlockDeskTest, WhatADeadReceiverLeftAtASilentWorkerIsAddedWhenThatIsBack) {
+  Books books;
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number(), second = books.SessionTo("w1")->number();
+  books.Inventory("w0", first, {1});
+  for (int i = 0; i < 15; ++i) {
+    books.Pass(100'000);
+    books.Beat("w1");
+  }
+  books.Inventory("w1", second, {2});
+  for (int i = 0; i < 15; ++i) {
+    books.Pass(100'000);
+    books.Beat("w1");
+  }
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 0u);
+  books.Inventory("w0", first, {1});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 2u);
+}
+
 // It stayed a holder, and the job waited without a word.
 TEST(BlockDeskTest, ABlockWhoseOnlyCopyIsDamagedIsLost) {
   Books books;

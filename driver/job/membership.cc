@@ -367,6 +367,12 @@ uint64_t Membership::IncarnationOf(const std::string& worker_id) const {
   return it == workers_.end() ? 0 : it->second.member.incarnation();
 }
 
+bool Membership::HasEnded(const std::string& worker_id, uint64_t incarnation) const {
+  const auto it = workers_.find(worker_id);
+  return it == workers_.end() || it->second.member.incarnation() != incarnation ||
+         (it->second.lost && it->second.gone);
+}
+
 bool Membership::WorkerServes(const std::string& worker_id) const {
   const auto it = workers_.find(worker_id);
   return it != workers_.end() && !it->second.lost && it->second.answered;

@@ -137,6 +137,8 @@ class Membership {
   uint64_t SessionOf(const std::string& worker_id) const;
   // Of its daemon, the newest that is known; or 0.
   uint64_t IncarnationOf(const std::string& worker_id) const;
+  // Of a daemon: it is known to have ended, or was silent for so long that it is forgotten.
+  bool HasEnded(const std::string& worker_id, uint64_t incarnation) const;
   void AskInventory(const std::string& worker_id);  // with the next timer
   bool WorkerServes(const std::string& worker_id) const;  // alive, inventory in
   bool WorkerStays(const std::string& worker_id) const;   // serves, and is not on its way out
