@@ -214,7 +214,7 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
 }
 
 // Of a block that the log does not know: it will be announced, or what is before it may come yet.
-bool BlockDesk::IsAwaited(const BlockId& key, const Unlogged& block) const {
+bool BlockDesk::IsAwaited(const BlockId& key, Unlogged& block) {
   const proto::BlockInfo& info = block.info;
   const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
   if (members_->ReceiverAlive(key.stream, key.incarnation)) return true;  // by its daemon
@@ -226,7 +226,13 @@ bool BlockDesk::IsAwaited(const BlockId& key, const Unlogged& block) const {
   // By whoever has it, when it is in the received-data log.
   const bool unstored = !options_.received_log.empty() && !info.in_store();
   if (unstored && !refuse_former_) return true;
-  return key.number > last + 1 && !members_->SessionsTaken();  // it may be in another inventory
+  if (key.number == last + 1) return false;
+  // What is before it may be stored by a worker that has not said so yet.
+  if (!std::exchange(block.asked, true)) {
+    for (const auto& [worker, entry] : members_->workers()) members_->AskInventory(worker);
+    return true;
+  }
+  return !members_->SessionsTaken();
 }
 
 // What inventories showed and the log does not know.

@@ -129,8 +129,9 @@ class BlockDesk {
   struct Unlogged {
     proto::BlockInfo info;
     std::map<std::string, uint64_t> workers;  // with the incarnation that has it
+    bool asked = false;                       // for what is before it, since this is known
   };
-  bool IsAwaited(const BlockId& key, const Unlogged& block) const;
+  bool IsAwaited(const BlockId& key, Unlogged& block);
 
   const JobDriverOptions& options_;
   JobState* state_;

@@ -279,6 +279,15 @@ TEST(BlockDeskTest, ABlockIsCopiedAwayFromAHolderThatDrains) {
   EXPECT_EQ(books.CopiesAsked(), Names{});
 }
 
+// Both workers are asked what they have.
+void Answer(Books& books, const std::vector<uint64_t>& w0, const std::vector<uint64_t>& w1) {
+  books.Pass(1'000);
+  ASSERT_NE(books.SessionTo("w0"), nullptr);
+  ASSERT_NE(books.SessionTo("w1"), nullptr);
+  books.Inventory("w0", books.SessionTo("w0")->number(), w0);
+  books.Inventory("w1", books.SessionTo("w1")->number(), w1);
+}
+
 // It waited for its predecessor for ever, though nobody had that any more.
 TEST(BlockDeskTest, ACopyBehindAGapIsTakenWhenItsReceiverIsDead) {
   Books books;
@@ -286,11 +295,28 @@ TEST(BlockDeskTest, ACopyBehindAGapIsTakenWhenItsReceiverIsDead) {
   books.Announce(1, {"w0", "w1"});
   books.Announce(3, {"w1"});
   books.Pass(300'000);
+  Answer(books, {1}, {1, 3});
+  books.Pass(300'000);
   books.MakeDurable();
   EXPECT_EQ(books.state().waiting_blocks().size(), 2u);
   EXPECT_EQ(books.Holders(3), Names{"w1"});
   books.Announce(3, {"w1"});
   EXPECT_TRUE(books.Accepted());
+}
+
+// Inventories from before it was stored said nothing of it. It was refused when it was announced,
+// behind the next one.
+TEST(BlockDeskTest, ABlockThatAWorkerHasNotAnnouncedYetIsAskedForBeforeItCountsAsAGap) {
+  Books books;
+  books.Greet();
+  books.Announce(2, {"w1"});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 0u);
+  Answer(books, {1}, {2});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 2u);
 }
 
 TEST(BlockDeskTest, AGapIsNotTakenForOneBeforeAllInventoriesAreIn) {
@@ -314,15 +340,15 @@ TEST(BlockDeskTest, AGapIsNotTakenForOneBeforeAllInventoriesAreIn) {
 TEST(BlockDeskTest, WhatADeadReceiverLeftWhereNobodyIsAnyMoreIsNotAdded) {
   Books books;
   books.Pass(1'000);
-  books.Inventory("w0", books.SessionTo("w0")->number(), {1});
+  books.Inventory("w0", books.SessionTo("w0")->number(), {2});
   books.Restart("w0");
   books.Pass(1'000);
   books.Inventory("w0", books.SessionTo("w0")->number(), {}, 0, /*incarnation=*/2);
-  books.Inventory("w1", books.SessionTo("w1")->number(), {2});
+  books.Inventory("w1", books.SessionTo("w1")->number(), {1});
   books.Pass(300'000);
   books.MakeDurable();
   EXPECT_EQ(books.state().waiting_blocks().size(), 1u);
-  EXPECT_EQ(books.Holders(2), Names{"w1"});
+  EXPECT_EQ(books.Holders(1), Names{"w1"});
 }
 
 TEST(BlockDeskTest, WhatADeadReceiverLeftAtASilentWorkerIsAddedWhenThatIsBack) {
