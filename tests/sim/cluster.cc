@@ -74,6 +74,10 @@ Cluster::Cluster(Site* site, Random* chaos) : site_(site), chaos_(chaos) {
   if (site_->knobs.bad_records_aside) AskForReplay();
   TellMembers();
   LaunchDriver();
+  if (site_->knobs.cancelled) {
+    Later(site_->world.random.Between(500'000, site_->knobs.faults_until_us - 2'000'000),
+          [this] { Cancel(); });
+  }
   if (site_->knobs.drained) {
     Later(site_->knobs.faults_until_us - site_->world.random.Between(0, 2'000'000),
           [this] { Drain(); });
@@ -141,10 +145,11 @@ void Cluster::DriverEnded(DriverProcess* driver, int code, const std::string& me
     Later(kRelaunchUs, [this] { LaunchDriver(); });
     return;
   }
+  if (code == 0 && cancelling_ && newest) return Cancelled(*driver);
   if (code == 0 && draining_ && newest) return Drained(*driver);
   // One that was paused before it had planned anything ends as a job that has not run; the driver
   // daemon goes by the word of the newest epoch.
-  if (code == 0 && draining_ && !newest) return;
+  if (code == 0 && (draining_ || cancelled_) && !newest) return;
   ended_ = true;
   site_->Break("the job has ended with " + std::to_string(code) + ": " + message);
 }
@@ -274,6 +279,7 @@ int64_t Cluster::TickClockMs(int64_t last_planned_ms) {
 
 std::string Cluster::Unfinished() {
   if (ended_) return "";
+  if (cancelling_) return "the job is cancelled";
   if (draining_) return "the job is drained";
   for (const Producer& producer : producers_) {
     if (producer.acknowledged < producer.made) return "producer " + producer.name;

@@ -68,6 +68,8 @@ class Cluster : private Process {
 
   // drain.cc
   void Drain();
+  void Cancel();
+  void Cancelled(const DriverProcess& driver);
   void TellStop();
   void TellOver(const std::string& worker, const proto::WorkerHeartbeat& heartbeat);
   void Drained(const DriverProcess& driver);
@@ -100,6 +102,8 @@ class Cluster : private Process {
   int64_t seen_at_ms_ = 0;          // since then
   bool producing_ = true;
   bool draining_ = false;
+  bool cancelling_ = false;
+  bool cancelled_ = false;  // it was asked for
   bool ended_ = false;
   std::set<std::string> registered_;
   std::vector<Slot> workers_;

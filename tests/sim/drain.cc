@@ -1,14 +1,19 @@
-// The end of a job, asked for while things still go wrong: the driver daemon's part of it.
+// The end of a job, or of one of its lives, asked for while things still go wrong: the driver
+// daemon's part of it.
+#include <algorithm>
+
 #include "tests/sim/cluster.h"
 
 namespace sluice::sim {
 namespace {
 
 constexpr int64_t kDrainDeadlineMs = 60'000;  // never reached
+constexpr int64_t kAgainUs = 200'000;
 
 }  // namespace
 
 void Cluster::Drain() {
+  if (cancelling_) return Later(kAgainUs, [this] { Drain(); });
   site_->world.Count("drain: asked for");
   site_->world.Trace("chaos", "the job is drained");
   draining_ = true;
@@ -17,9 +22,9 @@ void Cluster::Drain() {
 
 // Told again and again: the job driver may be another one by then.
 void Cluster::TellStop() {
-  if (!draining_ || ended_) return;
+  if ((!draining_ && !cancelling_) || ended_) return;
   proto::Envelope message;
-  message.mutable_job_stop()->set_drain(true);
+  message.mutable_job_stop()->set_drain(!cancelling_);
   message.mutable_job_stop()->set_deadline_ms(kDrainDeadlineMs);
   for (const std::string& driver : registered_) site_->world.Send(address_, driver, message);
 }
@@ -48,6 +53,33 @@ void Cluster::Drained(const DriverProcess& driver) {
                  ", decided up to " + std::to_string(state.last_decided_ms()) +
                  ", in a checkpoint up to " + std::to_string(site_->log.last_sealed_ms()));
   }
+}
+
+void Cluster::Cancel() {
+  site_->world.Count("cancel: asked for");
+  site_->world.Trace("chaos", "the job is cancelled");
+  cancelling_ = cancelled_ = true;
+}
+
+// Somebody takes it up again.
+void Cluster::Cancelled(const DriverProcess& driver) {
+  site_->world.Count("cancel: ended in order");
+  cancelling_ = false;
+  const JobState& state = driver.core()->state();
+  for (const auto& [batch_ms, batch] : state.decided()) {
+    if (batch.unpublished.empty()) continue;
+    site_->Break("cancel: batch " + std::to_string(batch_ms) + " is decided and not published");
+  }
+  const auto& nodes = site_->graph->nodes();
+  const bool stateful = std::any_of(nodes.begin(), nodes.end(), [](const Node& node) {
+    return !node.state_name.empty();
+  });
+  const bool sealed = !stateful || site_->log.last_sealed_ms() == state.last_decided_ms();
+  if (!sealed && !driver.cancelled_unsealed()) {
+    site_->Break("cancel: decided up to " + std::to_string(state.last_decided_ms()) +
+                 ", in a checkpoint up to " + std::to_string(site_->log.last_sealed_ms()));
+  }
+  Later(chaos_->Between(50'000, 1'000'000), [this] { LaunchDriver(); });
 }
 
 std::string Cluster::ExecutorsLeft() const {

@@ -166,6 +166,10 @@ void DriverProcess::Carry(DriverCommand& command) {
     if (say->text.find("instead of taking over their deltas") != std::string::npos) {
       site_->world.Count("recovery: rollback, as deltas were not whole");
     }
+    if (say->text.starts_with("cancelled without a checkpoint")) {
+      site_->world.Count("cancel: without a checkpoint");
+      cancelled_unsealed_ = true;
+    }
     site_->world.Trace(address_, say->text);
   }
 }

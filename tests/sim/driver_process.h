@@ -31,6 +31,8 @@ class DriverProcess : public Process {
   const JobDriverCore* core() const { return core_.get(); }
   // It only finishes what was planned in another shape than is wanted.
   bool finishing() const { return finishing_; }
+  // It said that it is cancelled without a checkpoint of what is decided.
+  bool cancelled_unsealed() const { return cancelled_unsealed_; }
 
  private:
   void ChooseShape(JobDriverOptions& options);
@@ -70,6 +72,7 @@ class DriverProcess : public Process {
   OpenedJob opened_;
   std::unique_ptr<JobDriverCore> core_;
   bool finishing_ = false;
+  bool cancelled_unsealed_ = false;
   int64_t timer_at_ = -1;
   uint64_t timer_ = 0;
 };

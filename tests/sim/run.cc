@@ -35,6 +35,7 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   site.knobs = RandomKnobs(chaos);
   site.knobs.state_on_disk = Random(seed ^ 0xd15c).Chance(0.1);
   site.knobs.drained = Random(seed ^ 0xd2a1).Chance(0.3);
+  site.knobs.cancelled = Random(seed ^ 0xca9c).Chance(0.3);
   site.any_interval = job.batch_interval_ms == 0;
   if (job.batch_interval_ms != 0) site.knobs.batch_interval_ms = job.batch_interval_ms;
   site.graph = job.graph;
@@ -99,6 +100,7 @@ const std::vector<std::string>& ExpectedCounters() {
         "disaster: log full", "disaster: torn append", "disaster: wall clock jumped",
         "disaster: driver daemon crashed", "disaster: links reset",
         "drain: asked for", "drain: ended in order",
+        "cancel: asked for", "cancel: ended in order", "cancel: without a checkpoint",
         "recovery: job driver restored from a manifest", "recovery: append tried again",
         "recovery: publication done again", "output: another job's replaced",
         "output: step of a publication slow",
