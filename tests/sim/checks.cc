@@ -181,8 +181,31 @@ class Checker {
         if (!seen.contains(record)) return Break("I1: acknowledged record " + record + " is lost");
       }
     }
+    CheckPlain(seen);
     for (const auto& [path, file] : site_.files.input) {
       if (!files.contains(path)) Break("I1: file " + path + " was never taken");
+    }
+  }
+
+  // I1 of what cannot be sent again: what was added is in a batch, and no more is counted as lost
+  // than is. Some of it goes with its daemon, or with one that was silent for a lease.
+  void CheckPlain(const std::set<std::string>& seen) {
+    uint64_t lost = 0;
+    for (const auto& [number, taken] : site_.plain) {
+      if (seen.contains("plain " + std::to_string(number))) continue;
+      ++lost;
+      const bool lives = !site_.daemons_lost.contains(taken.daemon) && !site_.drained;
+      site_.world.Count(lives ? "plain: record lost, its daemon lives" : "plain: record lost");
+    }
+    for (const auto& [id, block] : site_.blocks) {
+      if (std::get<0>(id) != site_.plain_stream || !site_.log.Added(id)) continue;
+      for (const std::string& record : RecordsOf(block.bytes)) {
+        if (!seen.contains(record)) return Break("I1: " + record + " was added and is in no batch");
+      }
+    }
+    if (site_.lost_records > lost) {
+      Break("I1: of " + std::to_string(lost) + " records that are lost " +
+            std::to_string(site_.lost_records) + " are counted");
     }
   }
 

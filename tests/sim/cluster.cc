@@ -175,6 +175,11 @@ std::string Cluster::HeldBlocks() const {
   return held == 0 ? "" : first + ", and " + std::to_string(held - 1) + " more";
 }
 
+uint64_t Cluster::LostRecords() const {
+  const JobDriverCore* core = drivers_.empty() ? nullptr : drivers_.back()->core();
+  return core == nullptr ? 0 : core->Status().lost_records();
+}
+
 ReceiverProcess* Cluster::ReceiverAt(const std::string& address) {
   for (const Slot& slot : workers_) {
     if (slot.process == nullptr) continue;
@@ -202,6 +207,7 @@ void Cluster::PushNext(size_t index) {
   for (const Slot& slot : workers_) {
     if (slot.process == nullptr || !site_->world.host_up(slot.host)) continue;
     for (ReceiverProcess* receiver : slot.process->receivers()) {
+      if (receiver->stream() == site_->plain_stream) continue;
       found.push_back(receiver->address());
     }
   }

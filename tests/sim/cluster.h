@@ -32,13 +32,14 @@ class Cluster : private Process {
 
   // From here on nothing goes wrong any more, and everything that was down comes back.
   void Calm();
-  void StopProducing() { producing_ = false; }
+  void StopProducing() { producing_ = false, site_->plain_ended = true; }
   // A worker's processes are killed, and it does not come back.
   void LoseWorker(size_t index) { workers_[index].process.reset(); }
   // All that was made is acknowledged, planned, decided and published.
   bool Finished() { return Unfinished().empty(); }
   std::string Unfinished();        // why it is not
   std::string HeldBlocks() const;  // the first one and how many there are; empty: none
+  uint64_t LostRecords() const;    // that the job driver counts
   std::string ExecutorsLeft() const;  // by a job that has ended
 
  private:

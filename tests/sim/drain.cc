@@ -17,7 +17,7 @@ void Cluster::Drain() {
   site_->world.Count("drain: asked for");
   site_->world.Trace("chaos", "the job is drained");
   draining_ = true;
-  producing_ = false;
+  StopProducing();
 }
 
 // Told again and again: the job driver may be another one by then.

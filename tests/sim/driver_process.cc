@@ -166,6 +166,11 @@ void DriverProcess::Carry(DriverCommand& command) {
     if (say->text.find("instead of taking over their deltas") != std::string::npos) {
       site_->world.Count("recovery: rollback, as deltas were not whole");
     }
+    unsigned worker = 0;
+    if (std::sscanf(say->text.c_str(), "worker w%u is lost", &worker) == 1) {
+      const auto daemon = site_->daemons.find("w" + std::to_string(worker));
+      if (daemon != site_->daemons.end()) site_->daemons_lost.insert(daemon->second);
+    }
     if (say->text.starts_with("cancelled without a checkpoint")) {
       site_->world.Count("cancel: without a checkpoint");
       cancelled_unsealed_ = true;

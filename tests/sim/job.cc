@@ -238,6 +238,11 @@ LineageGraph MakeJob(uint64_t* attempts, const Poison& poison, Effect effect) {
   files.source.stream = "files";
   files.source.directory = "/in";
   graph.AddNode(std::move(files));
+  Node plain;
+  plain.label = "plain";
+  plain.source.kind = SourceKind::kReceiver;
+  plain.source.stream = "plain";
+  graph.AddNode(std::move(plain));
   Node sum = StatefulNode("Sum", poison.number);
   sum.take_key = TakeKey;
   sum.state_by_key = true;
@@ -245,6 +250,7 @@ LineageGraph MakeJob(uint64_t* attempts, const Poison& poison, Effect effect) {
   auto by_key = std::make_shared<ByKeyFactory>(poison.record);
   sum.inputs.push_back({kPushedNode, "", nullptr, by_key});
   sum.inputs.push_back({kFilesNode, "", nullptr, by_key});
+  sum.inputs.push_back({kPlainNode, "", nullptr, by_key});
   const NodeId summed = graph.AddNode(std::move(sum));
   Node spread = StatefulNode("Spread");
   spread.inputs.push_back({kPushedNode, "", nullptr, std::make_shared<DealFactory>(attempts)});

@@ -1,15 +1,16 @@
 // What the simulator runs. Its own job: real small kernels over pushed records and files.
 //
-//   pushed, files -> Sum (by key, with state)          -> text files   exact, byte for byte
+//   pushed, files, plain -> Sum (by key, with state)          -> text files   exact, byte for byte
 //   pushed        -> Spread (split by attempt, state)  -> text files   only its totals are defined
 //   Sum           -> Print
 //   Sum           -> text files that roll
 //   Sum           -> ForeachPartition, where there is an effect
 //
-// A record is "producer number", a line of a file "file number"; both are summed by number % 7.
-// One record may be poison: the batch that has it fails and is skipped, or the record is set aside.
-// Or user code fails behind the shuffle, at some of the batches only, so that what was set aside is
-// good in another one: at a number, which spoils its key, or at a row of Sum.
+// What is pushed is numbered by its producers; plain is a receiver whose source cannot send again.
+// A record is "producer number" or "plain number", a line of a file "file number"; all are summed
+// by number % 7. One record may be poison: the batch that has it fails and is skipped, or the
+// record is set aside. Or user code fails behind the shuffle, at some of the batches only, so that
+// what was set aside is good in another one: at a number, which spoils its key, or at a row of Sum.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@ namespace sluice::sim {
 
 inline constexpr NodeId kPushedNode = 0;
 inline constexpr NodeId kFilesNode = 1;
+inline constexpr NodeId kPlainNode = 2;
 
 // Any job whose node 0 is a push source of the name "pushed" and whose node 1 is a file source,
 // with outputs to text files and one Print, one ForeachBatch and one ForeachPartition at most.
@@ -32,6 +34,7 @@ struct Job {
   const LineageGraph* graph = nullptr;
   std::set<OutputId> loose;        // only their totals are defined
   int64_t batch_interval_ms = 0;   // 0: any
+  bool plain = false;              // node 2 is a receiver whose source cannot send again
   Sink* sink = nullptr;            // what its ForeachPartition writes into
 };
 

@@ -21,7 +21,7 @@ ReceiverProcess::ReceiverProcess(Site* site, const std::string& host, std::strin
   HeapPoolOptions pool;
   pool.block_records = site->knobs.block_records;
   pool.store_records = site->knobs.block_records;
-  pool_ = NewHeapPool(pool);
+  pool_ = arena_.NewPool(NewHeapPool(pool));
   ReceiverCore::Options options;
   options.job_instance = request_.job_instance();
   options.daemon = daemon_;
@@ -31,6 +31,7 @@ ReceiverProcess::ReceiverProcess(Site* site, const std::string& host, std::strin
   core_ = std::make_unique<ReceiverCore>(options, pool_.get());
   Beat();
   Tick();
+  if (stream() == site->plain_stream) TakePlain();
 }
 
 ReceiverProcess::~ReceiverProcess() { site_->world.Detach(address_); }
@@ -43,6 +44,7 @@ void ReceiverProcess::Beat() {
   attach.set_executor(request_.executor());
   attach.set_link_address(address_);
   attach.set_push_address(address_);
+  for (const proto::ReceiverTaken& taken : core_->taken()) *attach.add_taken() = taken;
   site_->world.Send(address_, daemon_, std::move(beat));
   if (!ready_ || readies_left_ > 0) {
     proto::Envelope message;
@@ -69,6 +71,24 @@ void ReceiverProcess::Beat() {
 void ReceiverProcess::Tick() {
   Feed(receiver::Tick{});
   site_->world.After(address_, kTickUs, [this] { Tick(); });
+}
+
+// What comes by itself, as from a socket.
+void ReceiverProcess::TakePlain() {
+  if (site_->plain_ended) return;
+  receiver::Commands commands;
+  for (int64_t left = site_->world.random.Between(0, 3); left > 0; --left) {
+    const int64_t now = site_->world.now();
+    if (core_->NextStoreUs(now, stream()) > now) break;
+    const uint64_t number = site_->plain.size() + 1;
+    const std::string record = "plain " + std::to_string(number);
+    if (core_->Store(now, stream(), record, commands) != ReceiverCore::Stored::kYes) break;
+    site_->plain[number] = {request_.incarnations(0), site_->daemons.at(worker_id_)};
+    site_->world.Count("plain: record taken");
+  }
+  Carry(std::move(commands));
+  site_->world.After(address_, site_->world.random.Between(20'000, 150'000),
+                     [this] { TakePlain(); });
 }
 
 void ReceiverProcess::OnMessage(const std::string&, proto::Envelope message) {

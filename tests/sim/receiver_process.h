@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "tests/sim/arena.h"
 #include "tests/sim/site.h"
 #include "worker/receiver/buffer_pools.h"
 #include "worker/receiver/receiver_core.h"
@@ -23,6 +24,9 @@ class ReceiverProcess : public Process {
   void OnPeerDown(const std::string&, bool) override {}
   void OnLinkReset(const std::string&) override {}
   const std::string& address() const { return address_; }
+  uint32_t stream() const { return request_.streams(0); }
+  // What it leaves when it crashes.
+  const SimArena& arena() const { return arena_; }
 
   // What a producer asks for. The answers go back through `answer`, unless this dies first.
   using Answer = std::function<void(std::optional<int64_t> last)>;
@@ -32,6 +36,7 @@ class ReceiverProcess : public Process {
  private:
   void Beat();
   void Tick();
+  void TakePlain();
   void Carry(receiver::Commands commands);
   void Feed(const receiver::Event& event);
 
@@ -42,6 +47,7 @@ class ReceiverProcess : public Process {
   std::string address_;
   bool ready_ = false;
   int readies_left_ = 0;
+  SimArena arena_;
   std::unique_ptr<BufferPool> pool_;
   std::unique_ptr<ReceiverCore> core_;
   uint64_t next_request_ = 1;

@@ -26,7 +26,8 @@ RunResult RunSeed(uint64_t seed, Counters* counters, bool trace) {
     sink.Write(identity, records);
   };
   const LineageGraph graph = MakeJob(&attempts, poison, seed / 4 % 2 == 0 ? effect : nullptr);
-  return RunJob({.graph = &graph, .loose = {kSpreadOutput}, .sink = &sink}, seed, counters, trace);
+  return RunJob({.graph = &graph, .loose = {kSpreadOutput}, .plain = true, .sink = &sink}, seed,
+                counters, trace);
 }
 
 RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) {
@@ -40,6 +41,7 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   if (job.batch_interval_ms != 0) site.knobs.batch_interval_ms = job.batch_interval_ms;
   site.graph = job.graph;
   site.loose_outputs = job.loose;
+  if (job.plain) site.plain_stream = kPlainNode;
   site.sink = job.sink;
   if (job.sink != nullptr) job.sink->Attach(&site);
   site.called.Attach(&site);
@@ -74,6 +76,7 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
     if (site.broken.empty() && !cluster.ExecutorsLeft().empty()) {
       site.Break("I14: the job has ended, and there are executors:" + cluster.ExecutorsLeft());
     }
+    site.lost_records = cluster.LostRecords();
     if (site.broken.empty()) CheckOutcome(site);
   }
   result.broken = site.broken;
@@ -110,7 +113,8 @@ const std::vector<std::string>& ExpectedCounters() {
         "recovery: task tried again", "recovery: input waited for",
         "recovery: checkpoint given up, changes kept", "recovery: block read from another node",
         "recovery: block released", "recovery: a former job driver was fenced",
-        "recovery: producer sent again", "recovery: batch skipped, its input kept aside",
+        "recovery: producer sent again", "plain: record taken", "plain: record lost",
+        "plain: left by a receiver that crashed", "recovery: batch skipped, its input kept aside",
         "recovery: input kept aside once more", "recovery: effect repeated",
         "recovery: late effect refused by its fence", "received log: block written",
         "received log: blocks collected", "recovery: block read from the received log",

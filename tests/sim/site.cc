@@ -15,6 +15,9 @@ absl::Status SimLog::PutIfAbsent(uint64_t slot, std::string_view bytes) {
     proto::Entry entry;
     if (!entry.ParseFromString(payload)) continue;
     if (entry.has_planned()) planned_.insert(entry.planned().composition().batch_ms());
+    if (entry.block_added().block().records() > 0) {
+      added_.insert(IdOf(entry.block_added().block().name()));
+    }
     if (entry.has_decided()) decided_.insert(entry.decided().batch_ms());
     if (entry.has_rolling()) {
       const auto& range = entry.rolling();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -34,6 +35,12 @@ struct ArchivedBlock {
   bool had_two_copies = false;
 };
 
+// Of a source that cannot send again: who took it, by incarnation.
+struct PlainRecord {
+  uint64_t receiver = 0;
+  uint64_t daemon = 0;
+};
+
 // The file system of outputs: staged directories and what was renamed.
 struct SimFiles {
   std::map<std::string, std::map<uint32_t, std::vector<std::string>>> staged;
@@ -56,6 +63,7 @@ class SimLog : public MemoryLogStore {
   absl::Status PutIfAbsent(uint64_t slot, std::string_view bytes) override;
   const std::set<int64_t>& planned() const { return planned_; }
   const std::set<int64_t>& decided() const { return decided_; }
+  bool Added(const BlockId3& block) const { return added_.contains(block); }
   int64_t last_sealed_ms() const { return last_sealed_ms_; }
   // Whether the range is logged.
   bool Rolls(OutputId output, int64_t from_ms, int64_t to_ms) const {
@@ -65,6 +73,7 @@ class SimLog : public MemoryLogStore {
  private:
   std::set<int64_t> planned_;
   std::set<int64_t> decided_;
+  std::set<BlockId3> added_;
   std::set<std::tuple<OutputId, int64_t, int64_t>> rolling_;
   int64_t last_sealed_ms_ = 0;
 };
@@ -87,6 +96,11 @@ struct Site {
   const Sink* sink = nullptr;
   Sink called;  // by a ForeachBatch: its partitions
   std::map<BlockId3, ArchivedBlock> blocks;
+  std::optional<uint32_t> plain_stream;                        // of PlainRecords
+  std::map<uint64_t, PlainRecord> plain;                       // by number, from 1 on
+  bool plain_ended = false;                                    // no more of them
+  uint64_t lost_records = 0;                                   // as the job driver says at the end
+  std::set<uint64_t> daemons_lost;                             // that ended, or were given up once
   std::map<std::string, uint64_t> daemons;                     // alive, by worker id: incarnation
   std::map<std::string, int64_t> acknowledged;                 // by producer
   std::map<int64_t, std::vector<std::string>> printed;         // by batch

@@ -40,6 +40,7 @@ WorkerProcess::~WorkerProcess() {
   site_->world.Detach(config_.address);
   LoseBlocks();
   site_->daemons.erase(config_.worker_id);
+  site_->daemons_lost.insert(config_.incarnation);
 }
 
 void WorkerProcess::LoseBlocks() {
@@ -83,7 +84,11 @@ void WorkerProcess::Keep(const proto::BlockInfo& info, const std::string& bytes)
 }
 
 void WorkerProcess::Do(worker::StoreSlice& command) {
-  After(site_->world.random.Between(50, 1'000), [this, slice = std::move(command.slice)] {
+  After(site_->world.random.Between(50, 1'000), [this, command] {
+    const auto& slice = command.slice;
+    const std::string& bytes = slice.inlined().empty()
+                                   ? arenas_[command.executor][slice.arena_offset()]
+                                   : slice.inlined();
     worker::SliceStored stored;
     stored.info = slice.block();
     if (site_->Chance(site_->world.faults.block_store_full)) {
@@ -93,9 +98,9 @@ void WorkerProcess::Do(worker::StoreSlice& command) {
       stored.inlined = slice.inlined();
     } else {
       stored.ok = true;
-      stored.info.set_bytes(slice.inlined().size());
-      stored.info.set_crc32c(Crc32c(slice.inlined()));
-      Keep(stored.info, slice.inlined());
+      stored.info.set_bytes(bytes.size());
+      stored.info.set_crc32c(Crc32c(bytes));
+      Keep(stored.info, bytes);
     }
     Feed(std::move(stored));
   });
@@ -220,9 +225,16 @@ void WorkerProcess::Do(worker::EndProcess& command) {
 }
 
 void WorkerProcess::Crash(const ExecutorKey& key) {
+  std::vector<worker::LeftInArena> left;
+  if (const auto receiver = receivers_.find(key); receiver != receivers_.end()) {
+    left = receiver->second->arena().Left(key.job_instance);
+    arenas_[key] = receiver->second->arena().Bytes();
+    const bool plain = receiver->second->stream() == site_->plain_stream;
+    if (plain && !left.empty()) site_->world.Count("plain: left by a receiver that crashed");
+  }
   if (tasks_.erase(key) + receivers_.erase(key) == 0) return;
-  After(site_->world.random.Between(100, 5'000), [this, key] {
-    Feed(worker::ProcessReaped{key, "signal 9", false, {}, {}});
+  After(site_->world.random.Between(100, 5'000), [this, key, left = std::move(left)] {
+    Feed(worker::ProcessReaped{key, "signal 9", false, {}, left});
   });
 }
 

@@ -47,7 +47,7 @@ class WorkerProcess : public Process {
   void Do(worker::KeepBinaries&) {}
   void Do(worker::StartProcess& command);
   void Do(worker::EndProcess& command);
-  void Do(worker::ForgetExecutor&) {}
+  void Do(worker::ForgetExecutor& command) { arenas_.erase(command.executor); }
   void Do(worker::Say& command) { site_->world.Trace(address(), command.line); }
   void Do(worker::Exit&) {}
   void LoseBlocks();
@@ -64,6 +64,8 @@ class WorkerProcess : public Process {
   std::unique_ptr<WorkerCore> core_;
   std::map<ExecutorKey, std::unique_ptr<ExecutorProcess>> tasks_;
   std::map<ExecutorKey, std::unique_ptr<ReceiverProcess>> receivers_;
+  // What receivers that have ended left, by where it was.
+  std::map<ExecutorKey, std::map<uint64_t, std::string>> arenas_;
   size_t blocks_ = 0;
 };
 

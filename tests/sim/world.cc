@@ -97,7 +97,9 @@ void World::Send(const std::string& from, const std::string& to, proto::Envelope
   auto shared = std::make_shared<const proto::Envelope>(std::move(message));
   if (from_host == to_host) {
     if (!alive(to)) return TellDown(from, to, true, 500);
-    Deliver(from, to, 50 + static_cast<int64_t>(random.Below(100)), std::move(shared));
+    int64_t& last = last_arrival_[{from, to}];
+    last = std::max(last, now_ + 50 + static_cast<int64_t>(random.Below(100)));
+    Deliver(from, to, last - now_, std::move(shared));
     return;
   }
   int64_t delay = 50 + static_cast<int64_t>(random.Below(
