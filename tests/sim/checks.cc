@@ -187,15 +187,28 @@ class Checker {
     }
   }
 
-  // I1 of what cannot be sent again: what was added is in a batch, and no more is counted as lost
-  // than is. Some of it goes with its daemon, or with one that was silent for a lease.
+  std::string WhereIs(const std::string& wanted) {
+    for (const auto& [id, block] : site_.blocks) {
+      for (const std::string& record : RecordsOf(block.bytes)) {
+        if (record == wanted) return ", in block " + std::to_string(std::get<2>(id));
+      }
+    }
+    return ", in no block";
+  }
+
+  // I1 of what cannot be sent again: it is lost with its daemon only, or with one that was silent
+  // for so long that the job driver gave it up; and no more is counted as lost than is.
   void CheckPlain(const std::set<std::string>& seen) {
     uint64_t lost = 0;
     for (const auto& [number, taken] : site_.plain) {
-      if (seen.contains("plain " + std::to_string(number))) continue;
+      const std::string record = "plain " + std::to_string(number);
+      if (seen.contains(record)) continue;
       ++lost;
-      const bool lives = !site_.daemons_lost.contains(taken.daemon) && !site_.drained;
-      site_.world.Count(lives ? "plain: record lost, its daemon lives" : "plain: record lost");
+      site_.world.Count("plain: record lost");
+      if (!site_.daemons_lost.contains(taken.daemon) && !site_.drained) {
+        return Break("I1: record " + record + " of " + std::to_string(taken.receiver % 1000) +
+                     " is lost, and its daemon lives" + WhereIs(record));
+      }
     }
     for (const auto& [id, block] : site_.blocks) {
       if (std::get<0>(id) != site_.plain_stream || !site_.log.Added(id)) continue;
