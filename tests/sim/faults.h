@@ -31,7 +31,7 @@ struct Faults {
   double block_store_slow = 0.02;  // its disk takes long for a replica
 
   double outputs_away = 0.05;      // per look of a job driver at their folders
-  double outputs_slow = 0.01;      // per step of a publication
+  double outputs_slow = 0.05;      // per step of a publication
   double outputs_unseen = 0.03;    // by a new executor, of a job that has decided batches
 
   // User code, per task.
