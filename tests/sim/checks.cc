@@ -353,7 +353,11 @@ class Checker {
     }
     expected.insert(staged.target_path());
     const auto published = site_.files.published.find(staged.target_path());
-    if (published == site_.files.published.end()) {
+    // Another job's is in its place, or it is about to be as it was staged.
+    const auto under_way = [](const auto& parts) {
+      return parts.contains(SimFiles::kOfAnotherJob) || parts.contains(SimFiles::kMark);
+    };
+    if (published == site_.files.published.end() || under_way(published->second)) {
       if (settled) Break("I3: " + name + " is not visible");
       return;
     }

@@ -9,8 +9,7 @@
 namespace sluice::sim {
 namespace {
 
-constexpr uint32_t kMark = UINT32_MAX;  // a part that marks what was staged
-constexpr uint64_t kOldOneOf = 3;       // targets that another job has left output at
+constexpr uint64_t kOldOneOf = 3;  // targets that another job has left output at
 
 std::string HeldBy(uint64_t epoch, const std::string& staged) {
   return staged + "-by" + std::to_string(epoch);
@@ -56,7 +55,8 @@ void DriverProcess::Publish(const PublishOutput& publish) {
   const std::string& target = publish.staged.target_path();
   if (output.overwrite && files.looked_at.insert(target).second &&
       publish.batch_ms / site_->knobs.batch_interval_ms % kOldOneOf == 0) {
-    files.published[target] = {{0, {"of another job"}}, {99, {"of another job"}}};
+    const std::vector<std::string> rows{"of another job"};
+    files.published[target] = {{0, rows}, {SimFiles::kOfAnotherJob, rows}};
   }
   if (files.staged.contains(staged)) return Soon([=, this] { MoveStaged(publish); });
   const uint64_t holder = HolderOf(files, staged);
@@ -83,7 +83,7 @@ void DriverProcess::MoveStaged(const PublishOutput& publish) {
   if (!site_->graph->outputs().at(publish.staged.output()).overwrite) {
     return FailPublish(publish, "target " + target + " is another job's", true);
   }
-  staged->second[kMark];
+  staged->second[SimFiles::kMark];
   Soon([=, this] { Hold(publish); });
 }
 
@@ -111,7 +111,7 @@ void DriverProcess::Replace(const PublishOutput& publish) {
   SimFiles& files = site_->files;
   const auto held = files.staged.find(HeldBy(epoch(), publish.staged.staged_path()));
   if (held == files.staged.end()) return FailPublish(publish, "it is not there", false);
-  if (held->second.contains(kMark)) {
+  if (held->second.contains(SimFiles::kMark)) {
     std::swap(files.published[publish.staged.target_path()], held->second);
     site_->world.Count("output: another job's replaced");
   }
@@ -122,7 +122,7 @@ void DriverProcess::Replace(const PublishOutput& publish) {
 void DriverProcess::EndPublish(const PublishOutput& publish) {
   SimFiles& files = site_->files;
   const auto published = files.published.find(publish.staged.target_path());
-  if (published != files.published.end()) published->second.erase(kMark);
+  if (published != files.published.end()) published->second.erase(SimFiles::kMark);
   const std::string& path = publish.staged.staged_path();
   const std::string common = path.substr(0, path.rfind('-') + 1);
   std::erase_if(files.staged, [&](const auto& entry) {

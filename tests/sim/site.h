@@ -43,6 +43,9 @@ struct PlainRecord {
 
 // The file system of outputs: staged directories and what was renamed.
 struct SimFiles {
+  static constexpr uint32_t kMark = UINT32_MAX;  // a part that marks what was staged
+  static constexpr uint32_t kOfAnotherJob = UINT32_MAX - 1;  // a part that none of this job's has
+
   std::map<std::string, std::map<uint32_t, std::vector<std::string>>> staged;
   std::map<std::string, std::map<uint32_t, std::vector<std::string>>> published;
   std::set<std::string> looked_at;  // targets that a job driver has looked at
