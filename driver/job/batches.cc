@@ -179,15 +179,20 @@ void JobDriverCore::AdvanceRuns(MonotonicTime now) {
     }
     return;
   }
-  // A checkpoint in progress waits to hear of its batch's decision, a task with effects of its
-  // permission, and changes that are sealed are to be forgotten.
+  TellProgress(now, progress);
+}
+
+// A checkpoint in progress waits to hear of its batch's decision, a task with effects of its
+// permission, and changes that are sealed are to be forgotten.
+void JobDriverCore::TellProgress(MonotonicTime now, const Progress& progress) {
   const bool sealed = progress.sealed_ms != told_.sealed_ms;
   const bool decided = progress.decided_ms != told_.decided_ms;
   const bool permits = graph_.has_task_effects() && !runner_->runs().empty() &&
                        runner_->runs().front().granted && progress.effects_ms != told_.effects_ms;
   // And again while no batch carries it: behind the last one of a job nothing else would.
   const bool waiting = checkpointer_.in_progress_ms() != 0;
-  const bool again = waiting && runner_->runs().empty() && now - told_at_ > kTellAgainUs;
+  const bool last = cancel_ || runner_->runs().empty();
+  const bool again = waiting && last && now - told_at_ > kTellAgainUs;
   if (sealed || permits || again || (decided && waiting)) {
     runner_->Inform(progress, out_);
     told_ = progress;

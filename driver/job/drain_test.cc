@@ -155,6 +155,61 @@ TEST(CancelTest, EndsWellWhereWhatIsDecidedCannotRunAgain) {
   EXPECT_NE(cluster.warnings.back().find("one decided: "), std::string::npos);
 }
 
+// It stood still until its deadline: nobody told those that wrote the checkpoint.
+TEST(CancelTest, WhoWritesACheckpointHearsThatItsBatchIsDecided) {
+  Cluster cluster(2);
+  cluster.hold_reports = cluster.hold_parts = true;
+  cluster.Announce();
+  const auto of_checkpoint = [&] {
+    for (const auto& [executor, batch] : cluster.granted) {
+      if (batch.checkpoint()) return batch.batch_ms();
+    }
+    return int64_t{0};
+  };
+  ASSERT_TRUE(cluster.RunUntil([&] { return of_checkpoint() != 0; }));
+  const int64_t last_ms = of_checkpoint();
+  ASSERT_TRUE(cluster.RunUntil([&] {
+    return cluster.core().state().last_planned_ms() > last_ms;
+  }));
+  cluster.hold_log = true;
+  for (int64_t ms = 0; ms <= last_ms; ms += 100) cluster.Release(ms);
+  cluster.Feed(StopRequested{.cancel = true});
+  cluster.hold_log = false;
+  cluster.MakeDurable();
+  ASSERT_EQ(cluster.core().state().last_decided_ms(), last_ms);
+  for (int times = 0; times < 2; ++times) {  // one may be lost
+    cluster.batch_grants.clear();
+    ASSERT_TRUE(cluster.RunUntil([&] { return !cluster.batch_grants.empty(); }, 150)) << times;
+    EXPECT_EQ(cluster.batch_grants.back().decided_ms(), last_ms);
+  }
+}
+
+// What was decided was not run again to its end, and the job stood still until its deadline.
+TEST(CancelTest, AJobThatFinishesAFormerShapeGoesOnToItsCheckpoint) {
+  RecoveredJob recovered;
+  {
+    Cluster first(2);
+    first.hold_parts = true;
+    first.Announce();
+    ASSERT_TRUE(first.RunUntil([&] { return first.core().state().decided_batches() > 2; }));
+    for (const auto& entry : first.log) ASSERT_TRUE(recovered.state.Apply(entry).ok());
+  }
+  recovered.next_slot = 100;
+  JobDriverOptions options;
+  options.finish_only = true;
+  Cluster second(2, std::move(recovered), options);
+  second.hold_reports = second.hold_parts = true;
+  second.Announce();
+  ASSERT_TRUE(second.RunUntil([&] { return !second.granted.empty(); }));
+  ASSERT_EQ(second.core().state().FirstUndecided(), 0);
+  ASSERT_TRUE(second.granted.front().second.rebuild());
+  second.Feed(StopRequested{.cancel = true});
+  second.hold_reports = false;
+  const int64_t last_ms = second.core().state().last_decided_ms();
+  for (int64_t ms = 0; ms <= last_ms; ms += 100) second.Release(ms);
+  EXPECT_TRUE(second.RunUntil([&] { return second.batch_grants.back().decided_ms() == last_ms; }));
+}
+
 TEST(CancelTest, EndsWellWithoutACheckpointThatIsNotThereInTime) {
   Cluster cluster(2);
   cluster.Announce();

@@ -201,12 +201,14 @@ void JobDriverCore::OnGrantDone(MonotonicTime now, const proto::GrantDone& done)
 void JobDriverCore::RunGeneration(MonotonicTime now) {
   phase_ = Phase::kRunning;
   told_ = {};
-  if (cancel_) sealing_generation_ = generation_;
   // A driver that only finishes what was planned leaves a checkpoint of all of it, and one that is
   // cancelled of all that is decided.
   const int64_t seals_ms = cancel_                ? state_.last_decided_ms()
                            : options_.finish_only ? state_.last_planned_ms()
                                                   : 0;
+  if (cancel_ || (seals_ms != 0 && seals_ms == state_.last_decided_ms())) {
+    sealing_generation_ = generation_;
+  }
   for (const auto& [batch_ms, composition] : state_.planned()) {
     if (batch_ms <= checkpointer_.chains_ms()) continue;
     const bool rebuild = batch_ms <= state_.last_decided_ms();

@@ -391,8 +391,13 @@ void JobDriverCore::Advance(MonotonicTime now) {
     }
     AdvanceGeneration(now);
     if (!cancel_) AdvanceTick(now);
-    // Of a cancelled job nothing is decided any more: only a generation that seals may go on.
-    if (!cancel_ || sealing_generation_ == generation_) AdvanceRuns(now);
+    // Of a cancelled job nothing is decided any more: only a generation that seals may go on. In
+    // another one a checkpoint of what is decided may be under way.
+    if (!cancel_ || sealing_generation_ == generation_) {
+      AdvanceRuns(now);
+    } else if (phase_ == Phase::kRunning) {
+      TellProgress(now, ProgressOfRuns());
+    }
     publisher_.Advance(now, out_);
     letters_.Advance(now, out_);
     const int64_t decided = log_.durable().last_decided_ms();

@@ -144,6 +144,7 @@ class JobDriverCore {
   void FreezeBatch(MonotonicTime now);
   void WarnOfLateSources(MonotonicTime now);
   void AdvanceRuns(MonotonicTime now);
+  void TellProgress(MonotonicTime now, const Progress& progress);
   bool FinishRun(MonotonicTime now, BatchRun& run);
   void JudgeWorkers(const BatchRun& run);
   bool RunForeachOf(const BatchRun& run, const BatchOutcome& outcome);
@@ -235,7 +236,7 @@ class JobDriverCore {
   int64_t final_ms_ = 0;  // last batch of a stopping job; 0: not planned yet
   MonotonicTime stop_deadline_ = 0;
   MonotonicTime finish_again_at_ = 0;
-  uint64_t sealing_generation_ = 0;  // the latest of a cancelled job; 0: none
+  uint64_t sealing_generation_ = 0;  // the latest that runs decided batches only; 0: none
   std::string cannot_seal_;          // why it leaves no checkpoint; empty: it may
   bool ended_ = false;
   int exit_code_ = 0;
