@@ -13,6 +13,8 @@ constexpr MonotonicTime kCheckCopiesUs = 200'000;
 // So long what a worker holds and what is known of it may differ: copies are under way, and
 // announcements of them.
 constexpr int64_t kDiffersLeases = 4;
+// So long a receiver that has ended is to be silent: blocks of it may wait for copies or a store.
+constexpr int64_t kOrphanLeases = 24;
 
 }  // namespace
 
@@ -22,6 +24,7 @@ void BlockDesk::OnAnnounce(const std::string& from, const proto::BlockAnnounce& 
   // The word of one that has ended since, and had it alone: it cannot be read, and it is not safe.
   if (announce.holders_size() > 0 && HoldersIn(announce).empty()) return;
   if (key.stream == kDeltaStream) return OnDelta(from, announce, out);
+  if (!announce.block().reliable()) orphan_since_.erase({key.stream, key.incarnation});
   const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
   if (key.number > last + 1) {
     const bool awaits = members_->ReceiverAlive(key.stream, key.incarnation);
@@ -190,11 +193,18 @@ void BlockDesk::OnReceiverDead(uint32_t stream, uint64_t incarnation) {
   }
 }
 
-void BlockDesk::OnOrphans(const ReceivedOrphans& orphans) {
+void BlockDesk::OnOrphans(MonotonicTime now, const ReceivedOrphans& orphans) {
   if (!members_->InventoriesIn()) return;  // one may be alive at a worker that has not answered
+  const auto former = std::exchange(orphan_since_, {});
   for (const auto& [stream, incarnation] : orphans.receivers) {
     if (members_->ReceiverAlive(stream, incarnation)) continue;
     if (state_->Forgotten(stream, incarnation)) continue;
+    const auto found = former.find({stream, incarnation});
+    const MonotonicTime since = found == former.end() ? now : found->second;
+    if (now - since < kOrphanLeases * options_.lease_us) {
+      orphan_since_[{stream, incarnation}] = since;
+      continue;
+    }
     proto::Entry entry;
     entry.mutable_receiver_retired()->set_stream(stream);
     entry.mutable_receiver_retired()->set_incarnation(incarnation);

@@ -38,8 +38,9 @@ class BlockDesk {
   void OnInventory(const proto::WorkerInventory& inventory);
   // A worker could not read a block from the received-data log.
   void OnNotRestored(const proto::BlockNotRestored& failed, std::vector<DriverCommand>& out);
-  // Receivers that are no more add nothing to the received-data log, from now on.
-  void OnOrphans(const ReceivedOrphans& orphans);
+  // Receivers that are no more, and of which nothing was heard for long, add nothing to the
+  // received-data log, from now on.
+  void OnOrphans(MonotonicTime now, const ReceivedOrphans& orphans);
   // A worker found its copy damaged and dropped it.
   void OnCopyGone(const proto::BlockCopied& gone, std::vector<DriverCommand>& out);
   // A worker that said it has this block cannot give it: it counts as a holder no more.
@@ -149,6 +150,8 @@ class BlockDesk {
   // Held by workers before they are announced: the last batch that was planned then.
   std::map<BlockId, int64_t> unannounced_;
   std::set<BlockId> dropped_;                           // released without having been logged
+  // By stream and incarnation, of those that are no more: since when nothing is heard of it.
+  std::map<std::pair<uint32_t, uint64_t>, MonotonicTime> orphan_since_;
   struct Asked {
     MonotonicTime at = 0;
     std::string source;  // the holder that is to copy it

@@ -265,7 +265,12 @@ class Books {
     std::vector<DriverCommand> out;
     blocks_.OnCopyGone(gone, out);
   }
-  void Orphan(uint64_t incarnation) { blocks_.OnOrphans({{{0, incarnation}}}); }
+  // The received-data log has blocks of it that no checkpoint knows.
+  void Orphan(uint64_t incarnation) { blocks_.OnOrphans(now_, {{{0, incarnation}}}); }
+  void OrphanLater(int leases, uint64_t incarnation) {
+    now_ += leases * kLeaseUs;
+    Orphan(incarnation);
+  }
   bool Lost(uint64_t number) const { return blocks_.IsLost(now_, {0, 5, number}); }
   bool Judged() const {
     return std::any_of(sent.begin(), sent.end(),

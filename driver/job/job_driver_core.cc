@@ -157,7 +157,7 @@ std::vector<DriverCommand> JobDriverCore::Step(MonotonicTime now, const DriverEv
     keeper_.OnKept(now, *kept, out_);
     letters_.OnKept(now, *kept, out_);
   } else if (const auto* orphans = std::get_if<ReceivedOrphans>(&event)) {
-    blocks_.OnOrphans(*orphans);
+    blocks_.OnOrphans(now, *orphans);
   } else if (const auto* stop = std::get_if<StopRequested>(&event)) {
     OnStop(now, *stop);
   }

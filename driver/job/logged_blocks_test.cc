@@ -167,20 +167,36 @@ TEST_F(LoggedBlocksTest, ABlockOfAReceiverThatIsNoMoreIsAddedWhenItIsInTheStore)
 TEST_F(LoggedBlocksTest, AForgottenReceiversBlockOfAReliableSourceIsRefused) {
   books_.MakeReliable();
   books_.Orphan(5);
+  books_.OrphanLater(30, 5);
   books_.Announce(1, {"w0"});
   EXPECT_FALSE(books_.Accepted());
 }
 
 TEST_F(LoggedBlocksTest, AForgottenReceiversOtherBlocksDoNotCountAsStored) {
   books_.Orphan(5);
+  books_.OrphanLater(30, 5);
   books_.Announce(1, {"w0"});
   EXPECT_TRUE(books_.Accepted());
   LoseAll();
   EXPECT_TRUE(books_.Lost(1));
 }
 
+// They were added as if the log had not got them, and lost with all nodes.
+TEST_F(LoggedBlocksTest, BlocksOfAReceiverThatHasJustEndedCountAsStored) {
+  books_.Orphan(5);
+  books_.OrphanLater(20, 5);
+  books_.Announce(1, {"w0"});
+  books_.OrphanLater(10, 5);
+  books_.OrphanLater(20, 5);
+  books_.Announce(2, {"w0"});
+  LoseAll();
+  EXPECT_FALSE(books_.Lost(1));
+  EXPECT_FALSE(books_.Lost(2));
+}
+
 TEST_F(LoggedBlocksTest, WhoIsForgottenIsSoAfterARelaunch) {
   books_.Orphan(5);
+  books_.OrphanLater(30, 5);
   books_.MakeDurable();
   JobState restored;
   restored.Restore(books_.state().Keep(1));
