@@ -304,6 +304,7 @@ void Membership::SendStart(MonotonicTime now, ExecutorEntry& executor,
   start.set_job(options_.job);
   start.set_program(options_.program);
   start.set_job_driver_address(options_.own_address);
+  start.set_worker_incarnation(executor.worker_incarnation);
   for (const auto& [stream, incarnation] : executor.streams) {
     start.add_streams(stream);
     start.add_incarnations(incarnation);

@@ -25,6 +25,8 @@ int64_t ExecutorTable::LeaseUs(uint64_t job_instance) const {
 void ExecutorTable::OnStart(MonotonicTime now, const proto::StartExecutor& request,
                             const std::string& refusal, worker::Commands& out) {
   const ExecutorKey key = KeyOf(request);
+  const uint64_t meant = request.worker_incarnation();
+  if (meant != 0 && meant != config_.incarnation) return;  // late: a former daemon at this address
   auto job = jobs_.find(key.job_instance);
   if (job == jobs_.end() || key.epoch != job->second.epoch || executors_.contains(key)) return;
   if (auto exited = exited_.find(key); exited != exited_.end()) {  // asked again meanwhile

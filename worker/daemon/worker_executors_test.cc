@@ -74,6 +74,26 @@ TEST_F(WorkerCoreTest, AJobDriverHearsOfNoEndOfExecutorsThatItWasNeverTold) {
   EXPECT_GT(ends_told(), 0);
 }
 
+// A receiver that was started so wrote blocks of another one's name once more, with other bytes.
+TEST_F(WorkerCoreTest, AStartThatWasMeantForAFormerDaemonAtItsAddressStartsNothing) {
+  Session(1, kThree);
+  const auto start = [&](uint32_t executor, uint64_t incarnation) {
+    Receive("jd:1", [&](proto::Envelope& e) {
+      auto* start = e.mutable_start_executor();
+      start->set_job_instance(kJob);
+      start->set_epoch(1);
+      start->set_executor(executor);
+      start->set_role("tasks");
+      start->set_binary_digest("d");
+      start->set_worker_incarnation(incarnation);
+    });
+    return Done();
+  };
+  Done();
+  EXPECT_EQ(start(4, /*incarnation=*/10), Words{});
+  EXPECT_EQ(start(5, /*incarnation=*/11), Words{"fetch"});
+}
+
 // "worker list" showed it with pid 0 while it was started: who killed that killed himself.
 TEST_F(WorkerCoreTest, AnExecutorIsListedFromItsProcessOn) {
   auto listed = [&] {
