@@ -59,7 +59,12 @@ absl::Status OutputBuckets::MarkUploads(const std::string& prefix, const std::st
   }
   ASSIGN_OR_RETURN(const Place place, Find(mark));
   const absl::Status put = place.bucket->PutOnce(place.key, "", name);
-  if (!put.ok() && !absl::IsAlreadyExists(put)) return put;  // only this job makes one of this name
+  if (absl::IsAlreadyExists(put)) {  // made by this job, as its name says, unless it is gone again
+    ASSIGN_OR_RETURN(const bool there, place.bucket->Has(place.key));
+    if (!there) return absl::UnavailableError("the mark " + mark + " is away: " + put.ToString());
+  } else if (!put.ok()) {
+    return put;
+  }
   const std::lock_guard<std::mutex> lock(mutex_);
   marks_.insert(mark);
   return absl::OkStatus();

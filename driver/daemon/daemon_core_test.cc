@@ -109,6 +109,9 @@ TEST_F(DaemonTest, AJobWhoseLogIsGoneIsNotBegunAnewWhenItIsSubmittedAgain) {
   Exit("wc", 11, 8);
   EXPECT_FALSE(first("rocksdb:/c", false));
   Do(DriverStarted{"wc", 12, 79});
+  Exit("wc", 12, 4);  // the store was away, so nobody knows
+  EXPECT_FALSE(first("rocksdb:/c", false));
+  Do(DriverStarted{"wc", 12, 79});
   Exit("wc", 12, 8);
   EXPECT_TRUE(first("rocksdb:/c", true));
   StartUp("wc", 13);

@@ -60,7 +60,10 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& 
   std::string root = fs::absolute(path, error).lexically_normal().string();
   fs::create_directories(root + "/jobs", error);
   if (error) {
-    return absl::FailedPreconditionError("cannot make folder: " + error.message() + ": " + root);
+    const std::string why = "cannot make folder: " + error.message() + ": " + root;
+    const bool refused = error == std::errc::not_a_directory || error == std::errc::file_exists ||
+                         error == std::errc::permission_denied;
+    return refused ? absl::FailedPreconditionError(why) : absl::InternalError(why);
   }
   chmod(root.c_str(), 0700);
   std::string lock_path = root + "/LOCK";

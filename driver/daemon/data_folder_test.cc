@@ -34,6 +34,13 @@ TEST_F(DataFolderTest, HasOneOwner) {
   EXPECT_TRUE(DataFolder::Open(root_).ok());
 }
 
+// A supervisor does not start again what was refused.
+TEST_F(DataFolderTest, AFileIsRefusedAndADiskThatFailsIsNot) {
+  std::ofstream(root_ + "/file") << "x";
+  EXPECT_TRUE(absl::IsFailedPrecondition(DataFolder::Open(root_ + "/file").status()));
+  EXPECT_TRUE(absl::IsInternal(DataFolder::Open("/proc/nowhere").status()));
+}
+
 TEST_F(DataFolderTest, LoadsWhatWasSaved) {
   EXPECT_EQ(folder_->LoadTable()->jobs_size(), 0);
   ASSERT_TRUE(folder_->SaveTable(OneJob()).ok());

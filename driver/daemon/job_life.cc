@@ -73,10 +73,10 @@ void JobLife::Start(Commands* out) {
 }
 
 bool JobLife::NeedsItsLog(const proto::JobSpec& next) const {
-  const bool had_log = record_.opened() || record_.had_log();
-  return ended() && had_log && record_.status().exit_code() == kDamaged &&
-         !next.checkpoint().empty() && next.checkpoint() == record_.spec().checkpoint() &&
-         !next.fresh();
+  const bool lost = record_.opened() ? record_.status().exit_code() == kDamaged
+                                     : record_.had_log();  // and it was not found since
+  return ended() && lost && !next.fresh() && !next.checkpoint().empty() &&
+         next.checkpoint() == record_.spec().checkpoint();
 }
 
 void JobLife::OnTick(MonotonicTime now, Commands* out) {

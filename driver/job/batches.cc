@@ -147,7 +147,8 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   // Every daemon has announced what receivers had sealed there. Until then the drain goes on, a
   // batch at a time: such a block may wait for its copy, for the received-data log or for room.
   const bool last = tick_.takes_rests && tick_.seals_waiting.empty() &&
-                    state_.waiting_blocks().empty() && state_.letters().waiting().empty();
+                    state_.waiting_blocks().empty() && !blocks_.AwaitsStore() &&
+                    state_.letters().waiting().empty();
   if (last) {
     final_ms_ = tick_.batch_ms;
     checkpointer_.Abandon(now);
@@ -210,7 +211,8 @@ Progress JobDriverCore::ProgressOfRuns() const {
   progress.sealed_ms = log_.durable().sealed_ms();
   progress.abandoned_ms = checkpointer_.abandoned_ms();
   const int64_t next = state_.FirstUndecided();
-  progress.effects_ms = next != 0 && EffectsAllowed(next) ? next : decided;
+  const bool permitted = next != 0 && !cancel_ && EffectsAllowed(next);  // else it is not decided
+  progress.effects_ms = permitted ? next : decided;
   progress.durable_slot = log_.next_slot() - 1;
   return progress;
 }

@@ -198,6 +198,11 @@ void BlockDesk::OnOrphans(MonotonicTime now, const ReceivedOrphans& orphans) {
   const auto former = std::exchange(orphan_since_, {});
   for (const auto& [stream, incarnation] : orphans.receivers) {
     if (members_->ReceiverAlive(stream, incarnation)) continue;
+    const bool unlogged =
+        std::any_of(unlogged_.begin(), unlogged_.end(), [&](const auto& entry) {
+          return entry.first.stream == stream && entry.first.incarnation == incarnation;
+        });
+    if (unlogged) continue;  // a block of it may be added yet, and counts as stored
     if (state_->Forgotten(stream, incarnation)) continue;
     const auto found = former.find({stream, incarnation});
     const MonotonicTime since = found == former.end() ? now : found->second;
@@ -223,15 +228,28 @@ void BlockDesk::OnTimer(MonotonicTime now, std::vector<DriverCommand>& out) {
   releases_.Advance(now, out);
 }
 
+bool BlockDesk::IsServed(const Unlogged& block) const {
+  return std::any_of(
+      block.workers.begin(), block.workers.end(),
+      [&](const auto& holder) { return members_->WorkerServes(holder.first); });
+}
+
+bool BlockDesk::AwaitsStore() const {
+  if (options_.received_log.empty() || refuse_former_) return false;
+  return std::any_of(unlogged_.begin(), unlogged_.end(), [&](const auto& entry) {
+    const auto& [key, block] = entry;
+    return !block.info.reliable() && !block.info.in_store() && IsServed(block) &&
+           key.number > state_->LastNumber(key.stream, key.incarnation);
+  });
+}
+
 // Of a block that the log does not know: it will be announced, or what is before it may come yet.
 bool BlockDesk::IsAwaited(const BlockId& key, Unlogged& block) {
   const proto::BlockInfo& info = block.info;
   const uint64_t last = state_->LastNumber(key.stream, key.incarnation);
   if (members_->ReceiverAlive(key.stream, key.incarnation)) return true;  // by its daemon
   if (info.reliable() || key.number <= last) return false;
-  const bool served = std::any_of(
-      block.workers.begin(), block.workers.end(),
-      [&](const auto& holder) { return members_->WorkerServes(holder.first); });
+  const bool served = IsServed(block);
   if (!served && !info.in_store()) return true;  // a silent worker may come back with it
   // By whoever has it, when it is in the received-data log.
   const bool unstored = !options_.received_log.empty() && !info.in_store();

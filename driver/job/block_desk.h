@@ -69,6 +69,9 @@ class BlockDesk {
   // Planned or waiting blocks that are lost and not accepted as such.
   std::vector<BlockId> LostBlocks(MonotonicTime now) const;
   // At least 1 while a change of holders has not been looked at.
+  // A block of a source that cannot send again is with a worker that serves, and is added when it
+  // is in the received-data log.
+  bool AwaitsStore() const;
   uint64_t under_replicated() const {
     return std::max<uint64_t>(under_replicated_, check_copies_ ? 1 : 0);
   }
@@ -132,6 +135,7 @@ class BlockDesk {
     std::map<std::string, uint64_t> workers;  // with the incarnation that has it
     bool asked = false;                       // for what is before it, since this is known
   };
+  bool IsServed(const Unlogged& block) const;
   bool IsAwaited(const BlockId& key, Unlogged& block);
 
   const JobDriverOptions& options_;

@@ -288,6 +288,7 @@ class Books {
     return asked;
   }
   // The last answer to an announcement.
+  bool AwaitsStore() const { return blocks_.AwaitsStore(); }
   bool Accepted() const {
     for (auto send = sent.rbegin(); send != sent.rend(); ++send) {
       if (send->message.has_block_verdict()) return send->message.block_verdict().accepted();

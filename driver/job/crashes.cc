@@ -9,11 +9,11 @@
 namespace sluice {
 
 // The daemon's word may come after the broken link has told of the executor's end already.
-void JobDriverCore::OnExited(MonotonicTime now, const proto::ExecutorExited& exited) {
+void JobDriverCore::OnExited(MonotonicTime now, const std::string& from,
+                             const proto::ExecutorExited& exited) {
   const auto it = members_.executors().find(exited.executor());
   const bool known = it != members_.executors().end();
-  // Ids are unique within an epoch; only a receiver executor lives on into the next.
-  if (exited.epoch() != epoch_ && !(known && it->second.adopted)) return;
+  if (!members_.IsOfOurs(from, exited)) return;
   if (known) {
     out_.push_back(Say{Say::Level::kWarning,
                        absl::StrCat("executor ", exited.executor(), " (",

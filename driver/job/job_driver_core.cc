@@ -244,7 +244,7 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
       losses_.OnBeat(m.lease_beat());
       break;
     case proto::Envelope::kExecutorExited:
-      OnExited(now, m.executor_exited());
+      OnExited(now, from, m.executor_exited());
       return;
     case proto::Envelope::kBlockAnnounce:
       if (m.block_announce().epoch() <= epoch_) blocks_.OnAnnounce(from, m.block_announce(), out_);

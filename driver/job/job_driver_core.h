@@ -90,7 +90,7 @@ class JobDriverCore {
   void TakeNews(MonotonicTime now, const MembershipNews& news);
   void Advance(MonotonicTime now);
   // Executors that ended, and what it says of their tasks (crashes.cc).
-  void OnExited(MonotonicTime now, const proto::ExecutorExited& exited);
+  void OnExited(MonotonicTime now, const std::string& from, const proto::ExecutorExited& exited);
   void JudgeStart(const proto::ExecutorExited& exited);
   void OnRefused(MonotonicTime now, const MembershipNews::Refusal& refused);
   void JudgeStarts();

@@ -152,6 +152,7 @@ TEST_F(LoggedBlocksTest, ABlockOfAReceiverThatIsNoMoreIsAddedWhenItIsInTheStore)
   books.Inventory("w0", first, {1, 2});
   books.Inventory("w1", second);
   books.Pass(300'000);
+  EXPECT_TRUE(books.AwaitsStore());  // a drain would end without them
   books.MakeLogged();
   books.Announce(2, {"w0"});  // which waits for the one before it
   books.Pass(300'000);
@@ -161,6 +162,7 @@ TEST_F(LoggedBlocksTest, ABlockOfAReceiverThatIsNoMoreIsAddedWhenItIsInTheStore)
   books.Pass(300'000);
   books.MakeDurable();
   EXPECT_EQ(books.state().waiting_blocks().size(), 2u);
+  EXPECT_FALSE(books.AwaitsStore());
 }
 
 // Its object may be collected: who relied on it would be wrong.

@@ -125,6 +125,12 @@ void Membership::BecomeReady(MonotonicTime now, ExecutorEntry& executor, Members
   }
 }
 
+bool Membership::IsOfOurs(const std::string& from, const proto::ExecutorExited& exited) const {
+  if (exited.epoch() == epoch_) return true;
+  const auto it = executors_.find(exited.executor());
+  return it != executors_.end() && it->second.adopted && AddressOf(it->second.worker_id) == from;
+}
+
 void Membership::OnExited(MonotonicTime now, const proto::ExecutorExited& exited,
                           MembershipNews& news) {
   const auto it = executors_.find(exited.executor());

@@ -92,6 +92,9 @@ class Membership {
   void OnHello(MonotonicTime now, const proto::ExecutorHello& hello,
                std::vector<DriverCommand>& out);
   void OnReady(MonotonicTime now, const proto::ExecutorReady& ready, MembershipNews& news);
+  // Ids are unique within an epoch; only a receiver executor lives on into the next, and its daemon
+  // alone knows it: elsewhere there may have been another of that id.
+  bool IsOfOurs(const std::string& from, const proto::ExecutorExited& exited) const;
   void OnExited(MonotonicTime now, const proto::ExecutorExited& exited, MembershipNews& news);
   void OnPeerDown(MonotonicTime now, const PeerDown& down, MembershipNews& news);
   // Sends what is due: sessions, beats, executors to start; judges leases.

@@ -8,8 +8,9 @@
 namespace sluice {
 namespace {
 
-constexpr int kStartLeases = 6;  // a receiver that is not up after them is placed elsewhere,
-constexpr int64_t kLateHoldUs = 60'000'000;  // and so is any other in this time
+// A receiver that is not up after them is placed elsewhere: longer than its daemon waits for it.
+constexpr int64_t kStartPatienceUs = 60'000'000;
+constexpr int64_t kLateHoldUs = 300'000'000;  // and so is any other in this time
 
 }  // namespace
 
@@ -106,7 +107,7 @@ void Membership::MoveLateReceivers(MonotonicTime now, MembershipNews& news,
   std::vector<uint32_t> late;
   for (const auto& [id, executor] : executors_) {
     const bool starting = executor.phase == ExecutorEntry::Phase::kStarting;
-    const bool is_late = now - executor.started > kStartLeases * options_.lease_us;
+    const bool is_late = now - executor.started > kStartPatienceUs;
     const bool moves = executor.receivers && starting && is_late;
     if (moves && up_elsewhere(executor.worker_id)) late.push_back(id);
   }
@@ -114,7 +115,7 @@ void Membership::MoveLateReceivers(MonotonicTime now, MembershipNews& news,
     const std::string worker = executors_.at(id).worker_id;
     out.push_back(Say{Say::Level::kWarning,
                       absl::StrCat("receiver executor ", id, " is not up on worker ", worker,
-                                   " after ", kStartLeases, " leases: it is placed elsewhere")});
+                                   " after a minute: it is placed elsewhere")});
     Evict(now, id, news, out);
     backoff_until_[worker + "/r"] = now + kLateHoldUs;
   }

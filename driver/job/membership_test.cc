@@ -161,6 +161,18 @@ TEST_F(MembershipTest, AWorkerThatDoesNotAnswerIsAskedAgainSoonWhenTheLinkToItBr
   EXPECT_EQ(asked_within(1), 1u);
 }
 
+// Another worker had ended one that had the same id in an epoch between.
+TEST_F(MembershipTest, TheEndOfAReceiverFromBeforeCountsFromItsOwnWorker) {
+  Inventory(7);
+  proto::ExecutorExited exited;
+  exited.set_epoch(kEpoch - 1);
+  exited.set_executor(7);
+  EXPECT_FALSE(members_.IsOfOurs("w1", exited));
+  EXPECT_TRUE(members_.IsOfOurs("w0", exited));
+  exited.set_executor(8);
+  EXPECT_FALSE(members_.IsOfOurs("w0", exited));
+}
+
 // One word was lost, and the drain took until its deadline.
 TEST_F(MembershipTest, ADrainAsksReceiversToEndUntilTheyHave) {
   Inventory(7);
@@ -284,7 +296,7 @@ TEST_F(MembershipTest, AReceiverWhoseStartHasNoAnswerIsPlacedWhereTheJobIsUp) {
       Pass(1'000);
     }
   };
-  pass(60'000);  // nothing of the job is up anywhere: it may be slow to fetch
+  pass(70'000);  // nothing of the job is up anywhere: it may be slow to fetch
   EXPECT_EQ(members_.ReceiverOf(kStream)->worker_id, "w0");
   const uint64_t former = Incarnation();
   for (const auto& [id, executor] : members_.executors()) {
