@@ -39,6 +39,11 @@ class MemoryGroup:
         os.rmdir(self.folder)
 
 
+def score_of(pid):
+    with open(f"/proc/{pid}/oom_score_adj") as f:
+        return int(f.read())
+
+
 def leaks(sluice, poison):
     """A function that takes all memory of its node, again and again: the kernel ends its executor,
     which nobody can tell from a kill from outside. Others on that node go on."""
@@ -53,6 +58,9 @@ def leaks(sluice, poison):
             neighbour = Job(cluster, poison, "neighbour", "max_slots=2")
             job.good("a")
             job.await_totals()
+            daemon = score_of(cluster.workers["w0"].pid)
+            check(all(score_of(pid) > daemon for _, pid in cluster.executors("leaks")),
+                  "the kernel may choose the daemon")
             job.drop("b", ["leak"] + KEYS)
             wait_until(lambda: group.kills() >= 3, "the kernel to end three executors", 240)
             neighbour.good("a")
