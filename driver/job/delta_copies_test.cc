@@ -26,14 +26,19 @@ TEST(DeltaCopiesTest, OneThatLostACopyIsCopiedAgain) {
   EXPECT_EQ(books.CopiesAsked(), Names());
 }
 
-TEST(DeltaCopiesTest, ANewJobDriverHasThoseCopiedThatTheLogNames) {
-  Books books;
+// A new job driver knows of one from the log, and w0 has its only copy.
+void TakeUpDelta(Books& books) {
   books.DecideDelta(1000, 1);
   books.Pass(1'000);
   const uint64_t first = books.SessionTo("w0")->number();
   const uint64_t second = books.SessionTo("w1")->number();
   books.Inventory("w0", first, {}, 0, kFirstIncarnation, {1});
   books.Inventory("w1", second);
+}
+
+TEST(DeltaCopiesTest, ANewJobDriverHasThoseCopiedThatTheLogNames) {
+  Books books;
+  TakeUpDelta(books);
   books.Pass(300'000);
   EXPECT_EQ(books.CopiesAsked(), Names{"1: w0 to w1"});
 }
@@ -41,12 +46,7 @@ TEST(DeltaCopiesTest, ANewJobDriverHasThoseCopiedThatTheLogNames) {
 // Also before the log says so, and the delta is released.
 TEST(DeltaCopiesTest, OneThatACheckpointOutdatesIsNot) {
   Books books;
-  books.DecideDelta(1000, 1);
-  books.Pass(1'000);
-  const uint64_t first = books.SessionTo("w0")->number();
-  const uint64_t second = books.SessionTo("w1")->number();
-  books.Inventory("w0", first, {}, 0, kFirstIncarnation, {1});
-  books.Inventory("w1", second);
+  TakeUpDelta(books);
   books.Seal(1000);
   books.Pass(300'000);
   EXPECT_EQ(books.CopiesAsked(), Names());
