@@ -91,6 +91,19 @@ TEST_F(EffectsTest, WhereBatchesOverlapThePermissionFollowsTheDecision) {
   EXPECT_EQ(cluster_.batch_grants.back().batches_size(), 0);
 }
 
+// The batch is not decided in this run, and its effects would come again with the next.
+TEST_F(EffectsTest, ACancelledJobPermitsNoMore) {
+  cluster_.hold_reports = true;
+  PlanMore(2);
+  const int64_t first_ms = planned_ms() - 1000;
+  cluster_.hold_log = true;
+  cluster_.Release(first_ms);
+  cluster_.Feed(StopRequested{.cancel = true});
+  cluster_.MakeDurable();
+  EXPECT_EQ(decided_ms(), first_ms);
+  EXPECT_EQ(Allowed(), first_ms);
+}
+
 TEST_F(EffectsTest, ABatchThatComesAloneCostsOneMessage) {
   const size_t before = cluster_.batch_grants.size();
   const int64_t decided = decided_ms();

@@ -165,6 +165,21 @@ TEST_F(LoggedBlocksTest, ABlockOfAReceiverThatIsNoMoreIsAddedWhenItIsInTheStore)
   EXPECT_FALSE(books.AwaitsStore());
 }
 
+// Its block would no longer count as stored when it is added at last, and be lost with all nodes.
+TEST_F(LoggedBlocksTest, AReceiverIsNotForgottenWhileABlockOfItMayBeAdded) {
+  Books books;
+  books.MakeLogged(/*stored=*/false);
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number();
+  const uint64_t second = books.SessionTo("w1")->number();
+  books.Inventory("w0", first, {1});
+  books.Inventory("w1", second);
+  books.Orphan(5);
+  books.OrphanLater(30, 5);
+  books.MakeDurable();
+  EXPECT_FALSE(books.state().Forgotten(0, 5));
+}
+
 // Its object may be collected: who relied on it would be wrong.
 TEST_F(LoggedBlocksTest, AForgottenReceiversBlockOfAReliableSourceIsRefused) {
   books_.MakeReliable();
