@@ -128,12 +128,18 @@ bool Cluster::BelievedWhole() const {
 }
 
 // Blocks are in the memory of two daemons: without a received-data log the last copy of none may
-// go, unless the job driver takes it for none.
+// go, unless the job driver takes it for none. Nor may the only copy that a block ever had, once
+// the job driver was told of it: the job would wait for somebody to accept the loss, and nobody
+// does so here.
 void Cluster::CrashDaemon(bool node) {
   const size_t index = chaos_->Below(workers_.size());
   Slot& slot = workers_[index];
   if (slot.process == nullptr) return;
-  if (!site_->knobs.received_log && slot.process->HasLastCopies() && !BelievedWhole()) return;
+  if (!site_->knobs.received_log &&
+      (slot.process->HasToldAlone() ||
+       (slot.process->HasLastCopies() && !BelievedWhole()))) {
+    return;
+  }
   site_->world.Count(node ? "disaster: node crashed" : "disaster: worker daemon crashed");
   site_->world.Trace("chaos", slot.worker_id + " crashes");
   slot.process.reset();

@@ -33,6 +33,7 @@ struct ArchivedBlock {
   std::string bytes;
   std::set<std::string> holders;   // worker ids that have it now
   bool had_two_copies = false;
+  bool told = false;               // to the job driver, which may count on it from then on
 };
 
 // Of a source that cannot send again: who took it, by incarnation.

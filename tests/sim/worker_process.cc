@@ -1,5 +1,6 @@
 #include "tests/sim/worker_process.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "checkpoint/received_objects.h"
@@ -81,6 +82,16 @@ void WorkerProcess::Keep(const proto::BlockInfo& info, const std::string& bytes)
   block.holders.insert(config_.worker_id);
   if (block.holders.size() >= 2) block.had_two_copies = true;
   ++blocks_;
+}
+
+void WorkerProcess::Do(Send& command) {
+  const auto told = [this](const proto::BlockInfo& info) {
+    const auto block = site_->blocks.find(IdOf(info.name()));
+    if (block != site_->blocks.end()) block->second.told = true;
+  };
+  if (command.message.has_block_announce()) told(command.message.block_announce().block());
+  for (const auto& info : command.message.worker_inventory().blocks()) told(info);
+  site_->world.Send(address(), command.to, std::move(command.message));
 }
 
 void WorkerProcess::Do(worker::StoreSlice& command) {
@@ -261,15 +272,24 @@ std::vector<std::string> WorkerProcess::addresses() const {
   return all;
 }
 
+bool WorkerProcess::IsOnlyHolder(const ArchivedBlock& block) const {
+  return block.holders.size() == 1 && block.holders.contains(config_.worker_id);
+}
+
 bool WorkerProcess::HasLastCopies() const {
-  for (const auto& [id, block] : site_->blocks) {
-    if (std::get<0>(id) == kDeltaStream) continue;  // batches run again instead
-    if (block.had_two_copies && block.holders.size() == 1 &&
-        block.holders.contains(config_.worker_id)) {
-      return true;
-    }
-  }
-  return false;
+  return std::any_of(site_->blocks.begin(), site_->blocks.end(), [this](const auto& entry) {
+    const auto& [id, block] = entry;
+    if (std::get<0>(id) == kDeltaStream) return false;  // batches run again instead
+    return block.had_two_copies && IsOnlyHolder(block);
+  });
+}
+
+bool WorkerProcess::HasToldAlone() const {
+  return std::any_of(site_->blocks.begin(), site_->blocks.end(), [this](const auto& entry) {
+    const auto& [id, block] = entry;
+    if (std::get<0>(id) == kDeltaStream) return false;
+    return block.told && !block.had_two_copies && IsOnlyHolder(block);
+  });
 }
 
 }  // namespace sluice::sim

@@ -31,12 +31,14 @@ class WorkerProcess : public Process {
   std::vector<std::string> addresses() const;  // of all processes of the node
   // Blocks that had two copies once and of which this one is the last.
   bool HasLastCopies() const;
+  // Blocks that have not had two yet, and that the job driver was told of.
+  bool HasToldAlone() const;
   size_t blocks() const { return blocks_; }
 
  private:
   void Feed(worker::Event event);
   void Tick();
-  void Do(Send& command) { site_->world.Send(address(), command.to, std::move(command.message)); }
+  void Do(Send& command);
   void Do(worker::StoreSlice& command);
   void Do(worker::SendCopy& command);
   void Do(worker::LogBlock& command);
@@ -51,6 +53,7 @@ class WorkerProcess : public Process {
   void Do(worker::Say& command) { site_->world.Trace(address(), command.line); }
   void Do(worker::Exit&) {}
   void LoseBlocks();
+  bool IsOnlyHolder(const ArchivedBlock& block) const;
   void AnswerFetch(const std::string& from, const proto::FetchBlock& fetch);
   void TakeCopy(const std::string& from, proto::BlockCopy& copy);
   void Keep(const proto::BlockInfo& info, const std::string& bytes);
