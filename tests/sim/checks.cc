@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "checkpoint/checkpoint_store.h"
 #include "checkpoint/driver_log.h"
-#include "checkpoint/received_objects.h"
 #include "common/plan/interpreter.h"
 #include "common/plan/stages.h"
 #include "common/status.h"
@@ -15,6 +13,7 @@
 #include "tests/sim/job.h"
 #include "tests/sim/letters.h"
 #include "tests/sim/rolled_check.h"
+#include "tests/sim/store_check.h"
 
 namespace sluice::sim {
 namespace {
@@ -48,7 +47,7 @@ class Checker {
     CheckRecords();
     CheckOutputs();
     letters_.Check(site_);
-    CheckCheckpoints();
+    CheckStore(site_, state_);
   }
 
  private:
@@ -62,13 +61,12 @@ class Checker {
     auto log = DriverLog::Open(&site_.log, [this] { return site_.world.now(); }, options);
     if (!log.ok()) return Break("I6: the log: " + std::string(Message(log.status())));
     uint64_t epoch = 0;
-    JobState state;
     for (const ReplayedEntry& replayed : (*log)->TakeReplayed()) {
       if (replayed.epoch < epoch) Break("I5: an entry of a former epoch is live");
       epoch = replayed.epoch;
       proto::Entry entry;
       if (!entry.ParseFromString(replayed.payload)) return Break("I6: an entry cannot be read");
-      const absl::Status applied = state.Apply(entry);
+      const absl::Status applied = state_.Apply(entry);
       if (!applied.ok()) Break("I4: the log: " + std::string(Message(applied)));
       Note(entry);
     }
@@ -390,31 +388,8 @@ class Checker {
     }
   }
 
-  // I6: every checkpoint that is there can be read from end to end.
-  void CheckCheckpoints() {
-    CheckpointStore checkpoints(&site_.objects, site_.codec.get());
-    const auto list = checkpoints.List();
-    if (!list.ok()) return Break("I6: " + std::string(Message(list.status())));
-    for (const CheckpointInfo& info : *list) {
-      if (site_.damaged.contains(info.name)) continue;
-      const absl::Status status = checkpoints.Verify(info.name);
-      if (!status.ok()) Break("I6: " + std::string(Message(status)));
-    }
-    // I14: parts and manifests do not grow without bound.
-    auto objects = site_.objects.List("");
-    if (!objects.ok()) return;
-    std::erase_if(*objects, [](const auto& o) {
-      return o.name.starts_with(kKeptFolder) || o.name.starts_with(kLettersFolder);
-    });
-    const auto received = std::erase_if(
-        *objects, [](const auto& o) { return o.name.starts_with(kReceivedFolder); });
-    if (received > 100 && !site_.drained) {  // nobody collects behind the end
-      Break("I14: received blocks are not collected: " + std::to_string(received));
-    }
-    if (objects->size() > 400) Break("I14: objects are not collected");
-  }
-
   Site& site_;
+  JobState state_;
   RolledCheck rolled_{site_};
   proto::JobBegun job_;
   std::map<int64_t, proto::Composition> planned_;
