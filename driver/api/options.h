@@ -29,8 +29,10 @@ struct CombineOptions {
 struct WindowOptions {
   std::chrono::milliseconds length{0};
   std::chrono::milliseconds slide{0};  // 0: the stream's own slide
-  uint32_t partitions = 0;             // 0: the job's `partitions`
-  Partitioner partitioner{};           // of the forms that go by key
+  // 0: the job's `partitions`. Without effect on ReduceByWindow and CountByWindow, which give one
+  // record and always have one partition.
+  uint32_t partitions = 0;
+  Partitioner partitioner{};  // of the forms that go by key
 };
 
 // kCall: the update function runs for every key at every batch. kSkip: for keys with new values

@@ -186,7 +186,12 @@ class StreamingContext {
     return UnionOf<T>(streams);
   }
 
-  // f(streams, BatchTime), as DStream::Transform, over streams of the same slide.
+  // f(streams, BatchTime), as DStream::Transform, over streams of the same slide; f takes them as
+  // a const std::vector<DStream<T>>&.
+  template <Record T, class F>
+  auto Transform(std::initializer_list<DStream<T>> streams, F f) {
+    return Transform(std::vector(streams), std::move(f));
+  }
   template <Record T, class F>
   auto Transform(const std::vector<DStream<T>>& streams, F f) {
     for (const DStream<T>& stream : streams) {

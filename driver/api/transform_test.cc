@@ -44,10 +44,10 @@ TEST(Transform, WithTwoStreams) {
 
 TEST(Transform, ManyStreams) {
   ScriptedProgram program([](StreamingContext& ssc, DStream<std::string> lines) {
-    ssc.Transform<std::string>({lines, lines},
-                               [&ssc](const std::vector<DStream<std::string>>& streams, BatchTime) {
-                                 return ssc.Union(streams).Count();
-                               })
+    ssc.Transform({lines, lines},
+                  [&ssc](const std::vector<DStream<std::string>>& streams, BatchTime) {
+                    return ssc.Union(streams).Count();
+                  })
         .Print();
   });
   EXPECT_EQ(program.Sorted({{"a", "b"}}), Rows{"4"});

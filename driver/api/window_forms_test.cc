@@ -55,6 +55,18 @@ TEST(CountByWindow, SaysNothingUntilTheFirstRecordThenZeroForEmptyWindows) {
   EXPECT_EQ(program.Sorted({{"e"}}), Rows{"1"});
 }
 
+TEST(CountByWindow, AndReduceByWindowHaveOnePartitionWhateverTheirOptionsSay) {
+  ScriptedProgram program([](StreamingContext&, DStream<std::string> lines) {
+    const WindowOptions window{.length = seconds(2), .partitions = 5};
+    lines.CountByWindow(window).Print();
+    lines.Map([](const std::string& line) { return std::stoll(line); })
+        .ReduceByWindow(std::plus<>(), window)
+        .Print();
+  });
+  EXPECT_EQ(program.Parts({{"1", "2"}, {"3"}}, 0), std::vector<Rows>{{"3"}});
+  EXPECT_EQ(program.Parts({{"4"}}, 1), std::vector<Rows>{{"10"}});
+}
+
 TEST(CountByWindow, SlidesAndLeavesGaps) {
   ScriptedProgram program([](StreamingContext&, DStream<std::string> lines) {
     lines.CountByWindow({.length = seconds(3), .slide = seconds(2)}).Print(100);
