@@ -2,13 +2,16 @@
 
 usage: signals_test.py SLUICE GATE
 """
+import json
 import os
+import re
 import shutil
 import signal
 import sys
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cluster, Failure, Process, wait_until  # noqa: E402
+from cluster import Cluster, Failure, Process, kill, wait_until  # noqa: E402
 from gate_job import GateJob, gate_lines  # noqa: E402
 from outputs import drop_file  # noqa: E402
 
@@ -56,6 +59,90 @@ class Cases:
     @staticmethod
     def await_words(process, words):
         wait_until(lambda: words in process.tail(), f"{process.name} to say {words!r}")
+
+    def held_in_recovery_here(self, name, deadline):
+        """A local job that was killed with one batch at the gate and one decided that no checkpoint
+        has (the first one is always in one), started again with the gate still shut."""
+        flags = [f"--checkpoint=rocksdb:{self.cluster.path(name, 'checkpoint')}",
+                 "--http=127.0.0.1:0", "--conf=checkpoint_interval=60s",
+                 f"--conf=drain_deadline={deadline}"]
+        job, process, given = self.local(name, False, *flags)
+        job.await_sums(given)
+        given += self.one_more_and_one_held(job, given)
+        self.await_words(process, "at the gate")
+        process.kill()
+        words = [self.gate, *job.flags(), *flags]
+        process = Process(name + "-again", words, self.cluster.folder)
+        self.await_words(process, "at the gate")
+        pages = re.search(r"http://[0-9.:]+", process.tail()).group()
+        with urllib.request.urlopen(pages + "/api/v1/jobs", timeout=10) as answer:
+            expect(json.load(answer)[0]["state"], "RECOVERING", "a local job runs a batch again")
+        return job, process, words, given
+
+    @staticmethod
+    def one_more_and_one_held(job, given):
+        second, third = gate_lines(100, 100), gate_lines(200, 50)
+        drop_file(job.inputs, "g", second)
+        job.await_sums(given + second)
+        job.shut()
+        drop_file(job.inputs, "h", third)
+        return second + third
+
+    def local_jobs_in_recovery(self):
+        job, process, _, given = self.held_in_recovery_here("back", "60s")
+        process.kill(signal.SIGTERM)
+        self.await_words(process, "draining")
+        job.open()
+        expect(process.wait(), 0, "a local job drains at a SIGTERM during recovery")
+        job.expect_sums(given)
+
+        job, process, words, given = self.held_in_recovery_here("back-late", "300ms")
+        process.kill(signal.SIGTERM)
+        expect(process.wait(), 5, "a local job whose recovery outlasts drain_deadline")
+        job.open()
+        process = Process("back-later", [*words, "--conf=drain_deadline=60s"], self.cluster.folder)
+        job.await_sums(given)
+        process.kill(signal.SIGTERM)
+        expect(process.wait(), 0, "the next start has everything")
+        job.expect_sums(given)
+
+    def held_in_recovery(self, name):
+        """The same on the cluster, where the job driver is killed and started again."""
+        job = GateJob(self.cluster, name)
+        job.submit(self.gate, conf=["checkpoint_interval=60s"])
+        given = gate_lines(0, 100)
+        drop_file(job.inputs, "f", given)
+        job.await_sums(given)
+        given += self.one_more_and_one_held(job, given)
+        job.held()
+        former = self.cluster.job(name)
+        kill(former["driver_pid"])
+
+        def again():
+            status = self.cluster.job(name)  # of the next one when its epoch is in it
+            return status["epoch"] > former["epoch"] and status["waiting_batches"] > 0 and \
+                status["state"] == "RECOVERING"
+        wait_until(again, "the next job driver to run a batch again")
+        return job, given
+
+    def drained_in_recovery(self):
+        job, given = self.held_in_recovery("again")
+        drain = Process("drain", [self.cluster.sluice, "job", "drain", "again", "--deadline=60s",
+                                  f"--driver={self.cluster.address}"], self.cluster.folder)
+        wait_until(lambda: self.cluster.job("again")["state"] == "DRAINING", "the drain to begin")
+        job.open()
+        expect(drain.wait(), 0, "a job is drained during its recovery")
+        job.expect_sums(given)
+
+        job, given = self.held_in_recovery("again-late")
+        code, _, said = self.cluster.run("job", "drain", "again-late", "--deadline=300ms",
+                                         check=False, seconds=20)
+        expect((code, "deadline" in said), (5, True), "a drain that a recovery outlasts")
+        job.open()
+        job.submit(self.gate)
+        job.await_sums(given)
+        self.cluster.run("job", "drain", "again-late", "--deadline=60s", seconds=90)
+        job.expect_sums(given)
 
     def drain_past_its_deadline(self):
         for name, conf, flags in (("late", [], ["--deadline=300ms"]),
@@ -171,10 +258,12 @@ def main():
     with Cluster(sluice) as cluster:
         cases = Cases(cluster, gate)
         cases.local_jobs()
+        cases.local_jobs_in_recovery()
         cluster.start_driver("--conf=worker_lease=1s")
         for name in ("w0", "w1"):
             cluster.start_worker(name)
         cases.drain_past_its_deadline()
+        cases.drained_in_recovery()
         cases.cancelled_at_once()
         cases.driver_daemon_stops_jobs(*cases.driver_daemon_ends())
         cases.worker_hands_over("signalled", lambda worker, _: worker.kill(signal.SIGTERM))
