@@ -147,7 +147,7 @@ void JobDriverCore::FreezeBatch(MonotonicTime now) {
   // Every daemon has announced what receivers had sealed there. Until then the drain goes on, a
   // batch at a time: such a block may wait for its copy, for the received-data log or for room.
   const bool last = tick_.takes_rests && tick_.seals_waiting.empty() &&
-                    state_.waiting_blocks().empty() && !blocks_.AwaitsStore() &&
+                    state_.waiting_blocks().empty() && !blocks_.AwaitsBlocks() &&
                     state_.letters().waiting().empty();
   if (last) {
     final_ms_ = tick_.batch_ms;

@@ -234,13 +234,19 @@ bool BlockDesk::IsServed(const Unlogged& block) const {
       [&](const auto& holder) { return members_->WorkerServes(holder.first); });
 }
 
-bool BlockDesk::AwaitsStore() const {
-  if (options_.received_log.empty() || refuse_former_) return false;
+bool BlockDesk::AwaitsBlocks() const {
+  if (refuse_former_) return false;
   return std::any_of(unlogged_.begin(), unlogged_.end(), [&](const auto& entry) {
     const auto& [key, block] = entry;
-    return !block.info.reliable() && !block.info.in_store() && IsServed(block) &&
+    return !block.info.reliable() && (block.info.in_store() || IsServed(block)) &&
            key.number > state_->LastNumber(key.stream, key.incarnation);
   });
+}
+
+// Of a source that cannot send again: nobody has it, or nobody who is waited for.
+bool BlockDesk::IsGone(const Unlogged& block) const {
+  if (block.info.reliable() || block.info.in_store()) return false;
+  return block.workers.empty() || (draining_ && !IsServed(block));
 }
 
 // Of a block that the log does not know: it will be announced, or what is before it may come yet.
@@ -274,7 +280,7 @@ void BlockDesk::CheckUnlogged(std::vector<DriverCommand>& out) {
       return members_->HasEnded(holder.first, holder.second);
     });
     const proto::BlockInfo& info = it->second.info;
-    if (it->second.workers.empty() && !info.reliable() && !info.in_store()) {  // nobody has it
+    if (IsGone(it->second)) {
       it = unlogged_.erase(it);
       continue;
     }

@@ -68,10 +68,12 @@ class BlockDesk {
   bool IsLost(MonotonicTime now, const BlockId& key) const;
   // Planned or waiting blocks that are lost and not accepted as such.
   std::vector<BlockId> LostBlocks(MonotonicTime now) const;
+  // Blocks of a source that cannot send again are in the received-data log or with a worker that
+  // serves, and will be added: when what is before them is, or when they are in that log.
+  bool AwaitsBlocks() const;
+  // The job is to end: what only silent workers have of such a source is waited for no longer.
+  void BeginDrain() { draining_ = true; }
   // At least 1 while a change of holders has not been looked at.
-  // A block of a source that cannot send again is with a worker that serves, and is added when it
-  // is in the received-data log.
-  bool AwaitsStore() const;
   uint64_t under_replicated() const {
     return std::max<uint64_t>(under_replicated_, check_copies_ ? 1 : 0);
   }
@@ -137,6 +139,7 @@ class BlockDesk {
   };
   bool IsServed(const Unlogged& block) const;
   bool IsAwaited(const BlockId& key, Unlogged& block);
+  bool IsGone(const Unlogged& block) const;
 
   const JobDriverOptions& options_;
   JobState* state_;
@@ -168,6 +171,7 @@ class BlockDesk {
   bool check_copies_ = true;
   bool check_deltas_ = false;
   bool refuse_former_ = false;
+  bool draining_ = false;
   MonotonicTime checked_ = 0;
 };
 

@@ -287,8 +287,9 @@ class Books {
     }
     return asked;
   }
+  bool AwaitsBlocks() const { return blocks_.AwaitsBlocks(); }
+  void BeginDrain() { blocks_.BeginDrain(); }
   // The last answer to an announcement.
-  bool AwaitsStore() const { return blocks_.AwaitsStore(); }
   bool Accepted() const {
     for (auto send = sent.rbegin(); send != sent.rend(); ++send) {
       if (send->message.has_block_verdict()) return send->message.block_verdict().accepted();

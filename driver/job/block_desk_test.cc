@@ -288,6 +288,32 @@ void Answer(Books& books, const std::vector<uint64_t>& w0, const std::vector<uin
   books.Inventory("w1", books.SessionTo("w1")->number(), w1);
 }
 
+// A job ended while a worker had a block that waited for the one before it, and nobody took it.
+TEST(BlockDeskTest, ADrainTakesWhatWaitsBehindABlockOfASilentWorker) {
+  Books books;
+  books.Pass(1'000);
+  const uint64_t first = books.SessionTo("w0")->number(), second = books.SessionTo("w1")->number();
+  books.Inventory("w1", second, {1});  // which falls silent then
+  for (int i = 0; i < 15; ++i) {
+    books.Pass(100'000);
+    books.Beat("w0");
+  }
+  books.Inventory("w0", first, {2});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_TRUE(books.AwaitsBlocks());
+  EXPECT_EQ(books.state().waiting_blocks().size(), 0u);
+  books.BeginDrain();
+  books.Pass(300'000);
+  books.Pass(1'000);  // workers are asked once more for what is before it
+  ASSERT_NE(books.SessionTo("w0"), nullptr);
+  books.Inventory("w0", books.SessionTo("w0")->number(), {2});
+  books.Pass(300'000);
+  books.MakeDurable();
+  EXPECT_EQ(books.state().waiting_blocks().size(), 1u);
+  EXPECT_FALSE(books.AwaitsBlocks());
+}
+
 // It waited for its predecessor for ever, though nobody had that any more.
 TEST(BlockDeskTest, ACopyBehindAGapIsTakenWhenItsReceiverIsDead) {
   Books books;

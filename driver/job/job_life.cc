@@ -237,8 +237,9 @@ void JobDriverCore::AdvanceStop(MonotonicTime now) {
     members_.StopReceivers(out_);
   }
   if (cancel_) return AdvanceCancel(now);
+  blocks_.BeginDrain();
   // A block of a receiver that has ended may be announced when the last batch is planned already.
-  if (final_ms_ != 0 && (!state_.waiting_blocks().empty() || blocks_.AwaitsStore())) final_ms_ = 0;
+  if (final_ms_ != 0 && (!state_.waiting_blocks().empty() || blocks_.AwaitsBlocks())) final_ms_ = 0;
   // Receivers are up, and what they take is acknowledged, before anything can run.
   const bool nothing_ran = begun_ && !ever_ran_ && state_.last_planned_ms() == 0 &&
                            state_.waiting_blocks().empty() && log_.idle() &&

@@ -152,7 +152,7 @@ TEST_F(LoggedBlocksTest, ABlockOfAReceiverThatIsNoMoreIsAddedWhenItIsInTheStore)
   books.Inventory("w0", first, {1, 2});
   books.Inventory("w1", second);
   books.Pass(300'000);
-  EXPECT_TRUE(books.AwaitsStore());  // a drain would end without them
+  EXPECT_TRUE(books.AwaitsBlocks());  // a drain would end without them
   books.MakeLogged();
   books.Announce(2, {"w0"});  // which waits for the one before it
   books.Pass(300'000);
@@ -162,7 +162,7 @@ TEST_F(LoggedBlocksTest, ABlockOfAReceiverThatIsNoMoreIsAddedWhenItIsInTheStore)
   books.Pass(300'000);
   books.MakeDurable();
   EXPECT_EQ(books.state().waiting_blocks().size(), 2u);
-  EXPECT_FALSE(books.AwaitsStore());
+  EXPECT_FALSE(books.AwaitsBlocks());
 }
 
 // Its block would no longer count as stored when it is added at last, and be lost with all nodes.
