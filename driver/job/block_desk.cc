@@ -78,9 +78,7 @@ std::vector<std::string> BlockDesk::HoldersIn(const proto::BlockAnnounce& announ
 }
 
 void BlockDesk::NoteHolders(const BlockId& key, const proto::BlockAnnounce& announce) {
-  for (const std::string& holder : HoldersIn(announce)) {
-    held_[holder][key] = members_->SessionOf(holder);
-  }
+  for (const std::string& holder : HoldersIn(announce)) NoteHeld(holder, key);
   if (StayingHoldersOf(key).size() < options_.replication) check_copies_ = true;
 }
 
@@ -128,13 +126,17 @@ void BlockDesk::OnInventory(const proto::WorkerInventory& inventory) {
   // A late one, of a daemon that was started anew since, tells what was lost with it.
   if (inventory.incarnation() != members_->IncarnationOf(inventory.worker_id())) return;
   auto& held = held_[inventory.worker_id()];
-  // What was announced since the session that this answers was sent may be newer than the answer.
-  std::erase_if(held, [&](const auto& entry) { return entry.second < inventory.session(); });
+  // What was announced since the session that this answers was sent may be newer than the answer,
+  // unless it is of the daemon that was there before: a session may be older than its successor.
+  std::erase_if(held, [&](const auto& entry) {
+    return entry.second.session < inventory.session() ||
+           entry.second.incarnation != inventory.incarnation();
+  });
   differs_since_.erase(inventory.worker_id());
   check_copies_ = true;
   for (const auto& block : inventory.blocks()) {
     const BlockId key = BlockIdOf(block.name());
-    held[key] = inventory.session();
+    held[key] = {inventory.incarnation(), inventory.session()};
     if (key.stream == kDeltaStream) continue;
     if (LoggedBlock* logged = state_->FindBlock(key)) {
       UpdateHolders(*logged, key, {inventory.worker_id()});

@@ -124,6 +124,14 @@ class BlockDesk {
   std::string RestorerOf(const Restoring& restoring) const;
   bool GoneFromStore(const BlockId& key) const;
 
+  // What a worker said it has: its daemon's incarnation and the number of its session at that time.
+  struct Held {
+    uint64_t incarnation = 0;
+    uint64_t session = 0;
+  };
+  void NoteHeld(const std::string& worker, const BlockId& key) {
+    held_[worker][key] = {members_->IncarnationOf(worker), members_->SessionOf(worker)};
+  }
   struct HeldBack {
     std::string from;
     proto::BlockAnnounce announce;
@@ -147,8 +155,7 @@ class BlockDesk {
   Membership* members_;
   const uint64_t epoch_;
   BlockReleases releases_;
-  // By worker: what it said it has, and the number of its session at that time.
-  std::map<std::string, std::map<BlockId, uint64_t>> held_;
+  std::map<std::string, std::map<BlockId, Held>> held_;  // by worker
   std::map<std::string, MonotonicTime> differs_since_;  // by worker: its count of blocks from ours
   std::map<BlockId, HeldBack> early_;                   // a predecessor is still on its way
   std::map<BlockId, Unlogged> unlogged_;                // in inventories, or behind a gap

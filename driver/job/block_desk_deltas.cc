@@ -8,9 +8,7 @@ namespace sluice {
 void BlockDesk::OnDelta(const std::string& from, const proto::BlockAnnounce& announce,
                         std::vector<DriverCommand>& out) {
   const BlockId key = BlockIdOf(announce.block().name());
-  for (const std::string& holder : HoldersIn(announce)) {
-    held_[holder][key] = members_->SessionOf(holder);
-  }
+  for (const std::string& holder : HoldersIn(announce)) NoteHeld(holder, key);
   const auto [delta, fresh] =
       deltas_.try_emplace(key, Delta{announce.block(), state_->last_planned_ms()});
   auto& partitions = *delta->second.info.mutable_partitions();

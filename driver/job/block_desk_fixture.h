@@ -70,6 +70,7 @@ class Books {
     log_.Flush(out);
     Take(out);
   }
+  uint64_t SessionOf(const std::string& worker) const { return members_.SessionOf(worker); }
   // The session that `worker` was sent, or null.
   const proto::JobSession* SessionTo(const std::string& worker) const {
     for (const Send& send : sent) {

@@ -150,6 +150,7 @@ void Cluster::DriverEnded(DriverProcess* driver, int code, const std::string& me
   // One that was paused before it had planned anything ends as a job that has not run; the driver
   // daemon goes by the word of the newest epoch.
   if (code == 0 && (draining_ || cancelled_) && !newest) return;
+  if (code == 5 && ended_ && !newest) return;
   ended_ = true;
   site_->Break("the job has ended with " + std::to_string(code) + ": " + message);
 }

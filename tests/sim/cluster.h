@@ -25,6 +25,8 @@ struct Producer {
   bool ask_first = true;
 };
 
+inline constexpr int64_t kDrainDeadlineMs = 60'000;  // not reached by a job driver that leads
+
 class Cluster : private Process {
  public:
   Cluster(Site* site, Random* chaos);

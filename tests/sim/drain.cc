@@ -7,7 +7,6 @@
 namespace sluice::sim {
 namespace {
 
-constexpr int64_t kDrainDeadlineMs = 60'000;  // never reached
 constexpr int64_t kAgainUs = 200'000;
 
 }  // namespace

@@ -66,7 +66,9 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
     // What is left over goes with the next checkpoints, or when an inventory shows it.
     look += 3 * site.knobs.checkpoint_interval_ms * 1000 + 2'000'000;
     until(look);
-    const int64_t rest = look + kPatienceUs;
+    // A job driver that was replaced, does not know it, and has nothing to write that would tell
+    // it, ends at the deadline of its drain.
+    const int64_t rest = look + kPatienceUs + kDrainDeadlineMs * 1000;
     while (site.broken.empty() && !cluster.HeldBlocks().empty() && look < rest) {
       until(look += kLookUs);
     }
