@@ -302,6 +302,39 @@ TEST(TestContextTest, AValueOfTheBatchIsTheSameEverywhereAndAskedOnce) {
   EXPECT_THAT(seen, ElementsAre(1, 2, 3));
 }
 
+// One consumer of each is in the task that calls the function, the other behind a shuffle.
+TEST(TestContextTest, APersistedStreamIsComputedOnceForAllItsConsumers) {
+  for (const uint32_t partitions : {1, 2, 7}) {
+    TestContext test({.partitions = partitions});
+    TestInput<std::string> lines(test);
+    std::atomic<int> line_calls = 0, count_calls = 0;
+    const auto marked = lines.stream()
+                            .Map([&line_calls](std::string_view line) {
+                              ++line_calls;
+                              return std::string(line) + "!";
+                            })
+                            .Persist();
+    TestOutput same(test, marked);
+    const auto tenfold = marked.CountByValue()
+                             .MapValues([&count_calls](int64_t count) {
+                               ++count_calls;
+                               return 10 * count;
+                             })
+                             .Persist();
+    TestOutput counts(test, tenfold);
+    TestOutput sizes(test, tenfold.Count());
+    for (int batch = 1; batch <= 2; ++batch) {
+      lines.Push({"a", "b", "b"});
+      ASSERT_TRUE(test.RunBatch().ok());
+      EXPECT_THAT(*same.last(), ElementsAre("a!", "b!", "b!"));
+      EXPECT_THAT(*counts.last(), UnorderedElementsAre(Pair("a!", 10), Pair("b!", 20)));
+      EXPECT_THAT(*sizes.last(), ElementsAre(2));
+      EXPECT_EQ(line_calls, 3 * batch) << partitions;
+      EXPECT_EQ(count_calls, 2 * batch) << partitions;
+    }
+  }
+}
+
 TEST(TestContextTest, AStaticDatasetIsTheOneOfTheBatchAndLoadedOnce) {
   TestContext test;
   TestInput<std::string> lines(test);

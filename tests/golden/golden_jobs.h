@@ -63,6 +63,7 @@ std::vector<Job> JoinJobs();
 std::vector<Job> WindowJobs();
 std::vector<Job> StateJobs();
 std::vector<Job> MapWithStateJobs();
+std::vector<Job> TransformJobs();
 
 // A job that is a stream gets an output; one that declares outputs gives nothing.
 template <class Expression>
