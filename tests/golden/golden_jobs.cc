@@ -21,7 +21,7 @@ const Declare* FindJob(const std::string& text_without_layout) {
   static const auto* const all = [] {
     auto* map = new std::map<std::string, Declare>;
     for (auto* jobs : {&NarrowJobs, &DatasetJobs, &PairJobs, &JoinJobs, &WindowJobs, &StateJobs,
-                       &MapWithStateJobs, &TransformJobs}) {
+                       &MapWithStateJobs, &TransformJobs, &UserKeyJobs}) {
       for (Job& job : jobs()) map->emplace(std::move(job.text), std::move(job.declare));
     }
     return map;

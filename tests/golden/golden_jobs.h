@@ -64,6 +64,7 @@ std::vector<Job> WindowJobs();
 std::vector<Job> StateJobs();
 std::vector<Job> MapWithStateJobs();
 std::vector<Job> TransformJobs();
+std::vector<Job> UserKeyJobs();
 
 // A job that is a stream gets an output; one that declares outputs gives nothing.
 template <class Expression>
