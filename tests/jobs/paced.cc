@@ -1,7 +1,7 @@
 // Lines "ID ANYTHING" saved as rows "ID,LENGTH" in files that may roll. The file of --pace says how
-// many microseconds each record takes, so that a test can make the job slow and fast again. The file
-// of --batches gets a line for each batch that is completed: its name, when its tasks were handed
-// out and when it was over, in ms, and its records.
+// many microseconds each record takes, so that a test can make the job slow and fast again. The
+// file of --batches gets a line for each batch that is completed: its name, when its tasks were
+// handed out and when it was over, in ms, and its records.
 #include <charconv>
 #include <fstream>
 
