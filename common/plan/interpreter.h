@@ -1,6 +1,12 @@
 // The reference interpreter: runs a lineage graph batch by batch in the plainest way, on one
 // thread, with state in maps. The oracle of the simulator and of whole-system tests: what it gives
 // is what every run of the engine must give, whatever is killed.
+//
+// It runs the graph's own kernels and partition operators. What it does by itself, and so can show
+// to be wrong in the engine, is what lies around them: which nodes run at a batch and which have a
+// dataset, slides, the tasks and the order of their shares, random numbers, letters, and the state
+// container with its timers. A mistake in an operator is in both: that operators are right is shown
+// by the golden cases, worked out by hand, and by a model of its own (tests/golden/model.h).
 #pragma once
 
 #include <cstdint>

@@ -71,7 +71,8 @@ void BothRuns::NoteBatches() {
 // The first batch takes what is scripted, as in the engine.
 void BothRuns::RunInterpreter() {
   std::lock_guard lock(noted_->mutex);
-  for (const int64_t batch_ms : std::exchange(noted_->batches_ms, {})) {
+  batches_ms_ = std::exchange(noted_->batches_ms, {});
+  for (const int64_t batch_ms : batches_ms_) {
     RunInterpreterAt(batch_ms);
     for (Source& source : sources_) source.next.reset();
   }

@@ -6,7 +6,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,9 +40,9 @@ class BothRuns {
   TestContext& test() { return test_; }
   StreamingContext& ssc() { return test_.ssc(); }
 
-  // Makes an output of the stream.
+  // Makes an output of the stream, and gives its id.
   template <Record T, class Chain>
-  void Keep(const DStream<T, Chain>& stream) {
+  OutputId Keep(const DStream<T, Chain>& stream) {
     auto output = std::make_shared<TestOutput<T>>(test_, stream);
     const auto id = static_cast<OutputId>(ssc().graph().outputs().size() - 1);
     kept_[id].engine = [output] { return TextOf<T>(output->last()); };
@@ -50,11 +52,18 @@ class BothRuns {
       if (DecodeRecord<T>(encoded, row)) AppendText(row, text);
       return text;
     };
+    return id;
   }
 
   // Runs the batch that is due `ticks` intervals later. Not ok: the engine's job has ended.
   Outcome RunBatchAfter(int ticks);
-  // What the two gave at that batch, by output; of a ForeachBatch that Keep did not make, nothing.
+  // The times of the batches that this has run: where a window missed its slide there are several,
+  // and the first has taken what was scripted.
+  const std::set<int64_t>& batches_ms() const { return batches_ms_; }
+  // The tasks of a source, of which the first reads what is scripted.
+  uint32_t source_tasks() const { return tasks_; }
+  // What the two gave at the newest batch, by output; of a ForeachBatch that Keep did not make,
+  // nothing.
   std::vector<Given> OfEngine() const;
   const std::vector<Given>& OfInterpreter() const { return reference_; }
 
@@ -98,6 +107,7 @@ class BothRuns {
     std::set<int64_t> batches_ms;  // that were run since this was looked at last
   };
   std::shared_ptr<Noted> noted_;  // once it has run
+  std::set<int64_t> batches_ms_;
   std::unique_ptr<ReferenceInterpreter> interpreter_;
   std::vector<Given> reference_;
 };
