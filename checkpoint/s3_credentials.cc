@@ -195,11 +195,12 @@ class KeysOfService : public S3KeySource {
     }
     ASSIGN_OR_RETURN(S3Keys keys, Checked({text("AccessKeyId"), text("SecretAccessKey"),
                                            text("Token")}, "the answer of the service"));
-    renew_at_s_ = expire_at_s_ = INT64_MAX / 2;
+    int64_t expire_at_s = INT64_MAX / 2;
     if (const std::string expires = text("Expiration"); !expires.empty()) {
-      ASSIGN_OR_RETURN(expire_at_s_, ParseIsoTime(expires));
-      renew_at_s_ = expire_at_s_ - kRenewBeforeS;
+      ASSIGN_OR_RETURN(expire_at_s, ParseIsoTime(expires));
     }
+    expire_at_s_ = expire_at_s;
+    renew_at_s_ = expire_at_s - kRenewBeforeS;
     keys_ = std::move(keys);
     return absl::OkStatus();
   }

@@ -155,6 +155,27 @@ TEST_F(S3CredentialsTest, AServiceThatIsAwayIsNotAskedByEachRequestWhileItsKeysA
   EXPECT_FALSE(source->Get().ok());
 }
 
+// The former keys counted as good for ever, and the service was never asked again.
+TEST_F(S3CredentialsTest, AnAnswerWhoseTimeCannotBeReadChangesNothing) {
+  clock_.SetWallMs(1'000'000'000);  // 1970-01-12T13:46:40Z
+  std::string answer = R"({"AccessKeyId":"A","SecretAccessKey":"S","Token":"T1",
+                           "Expiration":"1970-01-12T14:46:40Z"})";
+  const auto source = NewS3KeySource(
+      Of({{"HOME", folder_},
+          {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/keys"}}),
+      &clock_, [&](const std::string&, const auto&) -> absl::StatusOr<std::string> {
+        return answer;
+      });
+  EXPECT_EQ(source->Get()->token, "T1");
+  clock_.Advance(int64_t{56} * 60 * 1'000'000);
+  answer = R"({"AccessKeyId":"A","SecretAccessKey":"S","Token":"T2","Expiration":"soon"})";
+  EXPECT_EQ(source->Get()->token, "T1") << "it still lasts for four minutes";
+  clock_.Advance(int64_t{5} * 60 * 1'000'000);
+  EXPECT_FALSE(source->Get().ok());
+  answer = R"({"AccessKeyId":"A","SecretAccessKey":"S","Token":"T3"})";
+  EXPECT_EQ(source->Get()->token, "T3");
+}
+
 TEST_F(S3CredentialsTest, AServiceOfAnotherHostIsNotAskedInTheClear) {
   for (const char* url : {"http://keys.lan/", "http://127.0.0.1.lan/", "http://localhost.lan/",
                           "http://127.0.0.1@keys.lan/", "file:///etc/keys"}) {
