@@ -4,13 +4,14 @@
 
 #include <cctype>
 #include <charconv>
-#include <cstdio>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "checkpoint/errors.h"
+#include "checkpoint/etcd_answers.h"
 #include "checkpoint/s3_transport.h"
 #include "common/status.h"
 
@@ -20,10 +21,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kEtcd = "etcd://";
-constexpr size_t kSlotDigits = 20;
-constexpr int kPage = 16;                 // slots in one answer
-constexpr int kEtcdTooLarge = 3;          // gRPC's INVALID_ARGUMENT
-constexpr int kEtcdNoSpace = 8;           // and RESOURCE_EXHAUSTED
+constexpr int kPage = 16;  // slots in one answer
 
 bool IsEndpoint(std::string_view text) {
   const size_t colon = text.rfind(':');
@@ -50,18 +48,6 @@ bool IsPrefix(std::string_view text) {
 
 std::string Base64(std::string_view bytes) { return absl::Base64Escape(ToAbsl(bytes)); }
 
-// A member of an answer, as text; empty when it is not there or is no text.
-std::string TextOf(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::optional<std::string> BytesOf(const Json& object, const char* name) {
-  std::string bytes;
-  if (!absl::Base64Unescape(TextOf(object, name), &bytes)) return std::nullopt;
-  return bytes;
-}
-
 class EtcdLogStore : public LogStore {
  public:
   explicit EtcdLogStore(EtcdOptions options) : options_(std::move(options)) {}
@@ -70,13 +56,12 @@ class EtcdLogStore : public LogStore {
     for (bool more = true; more;) {
       const Json range = Json::object(
           {{"key", Base64(Key(from))}, {"range_end", Base64(End())}, {"limit", kPage}});
-      ASSIGN_OR_RETURN(const Json answer, Ask("kv/range", range));
-      ASSIGN_OR_RETURN(const std::vector<Slot> slots, SlotsOf(answer));
-      for (const Slot& slot : slots) {
+      ASSIGN_OR_RETURN(const EtcdPage page, AskForPage(range, from));
+      for (const EtcdSlot& slot : page.slots) {
         RETURN_IF_ERROR(visitor(slot.number, slot.bytes));
         from = slot.number + 1;
       }
-      more = answer.value("more", false) && !slots.empty();
+      more = page.more && !page.slots.empty();
     }
     return absl::OkStatus();
   }
@@ -92,17 +77,16 @@ class EtcdLogStore : public LogStore {
 
   absl::StatusOr<std::string> Get(uint64_t slot) override {
     const Json one = Json::object({{"key", Base64(Key(slot))}});
-    ASSIGN_OR_RETURN(const Json answer, Ask("kv/range", one));
-    ASSIGN_OR_RETURN(std::vector<Slot> slots, SlotsOf(answer));
-    if (slots.empty()) return absl::NotFoundError("no such slot: " + Key(slot));
-    return std::move(slots.front().bytes);
+    ASSIGN_OR_RETURN(EtcdPage page, AskForPage(one, slot));
+    if (page.slots.empty()) return absl::NotFoundError("no such slot: " + Key(slot));
+    return std::move(page.slots.front().bytes);
   }
 
   // At once, so in no order that anybody could see.
   absl::Status DeleteUpTo(uint64_t slot) override {
     const Json range =
         Json::object({{"key", Base64(Key(0))}, {"range_end", Base64(Key(slot + 1))}});
-    return Ask("kv/deleterange", range).status();
+    return Ask("kv/deleterange", range, ParseEtcdSucceeded).status();
   }
 
   absl::Status CutTail(uint64_t slot, std::string_view bytes) override {
@@ -118,76 +102,55 @@ class EtcdLogStore : public LogStore {
     const Json last =
         Json::object({{"key", Base64(Key(0))}, {"range_end", Base64(End())}, {"limit", 1},
                       {"sort_order", "DESCEND"}, {"sort_target", "KEY"}, {"keys_only", true}});
-    ASSIGN_OR_RETURN(const Json answer, Ask("kv/range", last));
-    ASSIGN_OR_RETURN(const std::vector<Slot> slots, SlotsOf(answer));
-    if (slots.empty()) return std::nullopt;
-    return std::optional<uint64_t>(slots.front().number);
+    ASSIGN_OR_RETURN(const EtcdPage page, AskForPage(last, 0));
+    if (page.slots.empty()) return std::nullopt;
+    return std::optional<uint64_t>(page.slots.front().number);
   }
 
   std::string Where() const override { return options_.url.text(); }
 
  private:
-  struct Slot {
-    uint64_t number = 0;
-    std::string bytes;
-  };
-
   std::string Root() const { return options_.url.prefix + "/slots/"; }
-  std::string Key(uint64_t slot) const {
-    char digits[24];
-    std::snprintf(digits, sizeof digits, "%020llu", static_cast<unsigned long long>(slot));
-    return Root() + digits;
-  }
+  std::string Key(uint64_t slot) const { return EtcdKey(Root(), slot); }
   std::string End() const { return options_.url.prefix + "/slots0"; }  // '0' follows '/'
 
-  absl::StatusOr<std::vector<Slot>> SlotsOf(const Json& answer) const {
-    std::vector<Slot> slots;
-    const auto pairs = answer.find("kvs");
-    if (pairs == answer.end() || !pairs->is_array()) return slots;
-    for (const Json& pair : *pairs) {
-      const std::optional<std::string> key = BytesOf(pair, "key");
-      std::optional<std::string> bytes = BytesOf(pair, "value");
-      Slot slot;
-      const size_t begin = Root().size();
-      const bool named = key && bytes && key->size() == begin + kSlotDigits &&
-                         key->starts_with(Root());
-      if (named) {
-        const char* end = key->data() + key->size();
-        const auto [stop, error] = std::from_chars(key->data() + begin, end, slot.number);
-        if (error == std::errc() && stop == end) {
-          slot.bytes = *std::move(bytes);
-          slots.push_back(std::move(slot));
-          continue;
-        }
-      }
-      return DamagedError("log damaged: no name of a slot in " + Where());
-    }
-    return slots;
+  absl::StatusOr<EtcdPage> AskForPage(const Json& range, uint64_t from) {
+    return Ask("kv/range", range,
+               [&](std::string_view body) { return ParseEtcdPage(body, Root(), from); });
   }
 
   absl::Status Transact(const Json& condition, const Json& then, const absl::Status& otherwise) {
-    ASSIGN_OR_RETURN(const Json answer,
-                     Ask("kv/txn", Json::object({{"compare", Json::array({condition})},
-                                                  {"success", Json::array({then})}})));
-    return answer.value("succeeded", false) ? absl::OkStatus() : otherwise;
+    const Json both =
+        Json::object({{"compare", Json::array({condition})}, {"success", Json::array({then})}});
+    ASSIGN_OR_RETURN(const bool succeeded, Ask("kv/txn", both, ParseEtcdSucceeded));
+    return succeeded ? absl::OkStatus() : otherwise;
   }
 
-  // The endpoint that answered last is asked first.
-  absl::StatusOr<Json> Ask(const char* method, const Json& request) {
+  // What `parse` makes of the answer. The endpoint that answered last is asked first.
+  template <typename Parse>
+  std::invoke_result_t<Parse, std::string_view> Ask(const char* method, const Json& request,
+                                                    Parse parse) {
     const std::string body = request.dump();
     absl::Status failed;
-    for (size_t tries = 0; tries < options_.url.endpoints.size(); ++tries) {
-      const size_t at = endpoint_ % options_.url.endpoints.size();
-      absl::StatusOr<Json> answer = AskOne(options_.url.endpoints[at], method, body);
-      if (answer.ok() || !absl::IsUnavailable(answer.status())) return answer;
-      failed = answer.status();
+    const std::vector<std::string>& endpoints = options_.url.endpoints;
+    for (size_t tries = 0; tries < endpoints.size(); ++tries) {
+      const std::string& endpoint = endpoints[endpoint_ % endpoints.size()];
+      const absl::StatusOr<std::string> answer = AskOne(endpoint, method, body);
+      if (answer.ok()) {
+        auto parsed = parse(std::string_view(*answer));
+        if (parsed.ok()) return parsed;
+        failed = WithContext("etcd at " + endpoint, parsed.status());
+      } else {
+        failed = answer.status();
+      }
+      if (!absl::IsUnavailable(failed)) return failed;
       ++endpoint_;
     }
     return failed;
   }
 
-  absl::StatusOr<Json> AskOne(const std::string& endpoint, const char* method,
-                              const std::string& body) const {
+  absl::StatusOr<std::string> AskOne(const std::string& endpoint, const char* method,
+                                     const std::string& body) const {
     UrlPost post;
     post.url = absl::StrCat(options_.ca_file.empty() ? "http://" : "https://", endpoint, "/v3/",
                             method);
@@ -196,22 +159,9 @@ class EtcdLogStore : public LogStore {
     post.ca_file = options_.ca_file;
     post.cert_file = options_.cert_file;
     post.key_file = options_.key_file;
-    ASSIGN_OR_RETURN(const S3Answer answer, PostUrl(post));
-    Json parsed = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
-    if (parsed.is_discarded() || !parsed.is_object()) {
-      return absl::UnavailableError(absl::StrCat(post.url, " answered ", answer.status,
-                                                 " and no JSON"));
-    }
-    if (answer.status == 200) return parsed;
-    const auto code = parsed.find("code");
-    const int number = code != parsed.end() && code->is_number_integer() ? code->get<int>() : 0;
-    const std::string why =
-        absl::StrCat("etcd at ", endpoint, ": ", TextOf(parsed, "error"), " (", answer.status, ")");
-    if (number == kEtcdTooLarge || number == kEtcdNoSpace) {
-      return absl::ResourceExhaustedError(why);
-    }
-    if (answer.status == 401 || answer.status == 403) return absl::PermissionDeniedError(why);
-    return absl::UnavailableError(why);
+    ASSIGN_OR_RETURN(S3Answer answer, PostUrl(post));
+    if (answer.status == 200) return std::move(answer.body);
+    return EtcdFailure(answer.status, answer.body, endpoint);
   }
 
   const EtcdOptions options_;
