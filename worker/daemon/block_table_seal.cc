@@ -138,7 +138,7 @@ void BlockTable::OnReceiverDead(MonotonicTime now, const ExecutorKey& executor,
   (void)now;
   // What waited to be stored goes on for an unreliable source.
   for (auto& [name, incarnation] : incarnations_) {
-    std::erase_if(incarnation.stores, [&](const WaitingStore& store) {
+    std::erase_if(incarnation.stores, [&, &incarnation = incarnation](const WaitingStore& store) {
       const bool in_store = incarnation.storing && &store == &incarnation.stores.front();
       const bool goes =
           store.executor == executor && store.slice.block().reliable() && !in_store;

@@ -63,9 +63,9 @@ void StateTable::ForEachDue(int64_t before_ms, const Visitor& visit) {
 // After slots have moved: `place` has the new index of each old one.
 void StateTable::RenameFiled(const std::vector<uint32_t>& place) {
   for (auto& [time_ms, file] : files_) {
-    std::erase_if(file, [&](uint32_t index) {
+    std::erase_if(file, [&, filed_ms = time_ms](uint32_t index) {
       return index >= place.size() || place[index] == kNone ||
-             slot(place[index]).filed_ms != time_ms;
+             slot(place[index]).filed_ms != filed_ms;
     });
     for (uint32_t& index : file) index = place[index];
   }
