@@ -9,7 +9,7 @@
 namespace sluice::fuzz {
 namespace {
 
-constexpr const char* kSenders[] = {"driver:1", "jd:1", "x:1", "w2:1", "stranger:1"};
+constexpr const char* kSenders[] = {"driver:1", "jd:1", "ex:1", "w2:1", "stranger:1"};
 
 std::string Say(uint8_t sender, const proto::Envelope& message) {
   return std::string(1, static_cast<char>(sender)) + AsPiece(message.SerializeAsString());
@@ -26,7 +26,7 @@ std::vector<std::string> Seeds() {
   attach.mutable_executor_attach()->set_job_instance(7);
   attach.mutable_executor_attach()->set_epoch(1);
   attach.mutable_executor_attach()->set_executor(3);
-  attach.mutable_executor_attach()->set_link_address("x:1");
+  attach.mutable_executor_attach()->set_link_address("ex:1");
   proto::Envelope seal;
   auto* slice = seal.mutable_seal_slices()->add_slices();
   slice->mutable_block()->mutable_name()->set_job_instance(7);
