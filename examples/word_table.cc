@@ -4,8 +4,8 @@
 //
 // --database="host=db dbname=shop user=shop" says where; a password belongs into a password file.
 #include "examples/source.h"
+#include "examples/word_count.h"
 #include "sluice/sinks/postgres.h"
-#include "sluice/sluice.h"
 
 using namespace std::chrono_literals;
 
@@ -20,15 +20,11 @@ void AddToTotals(pqxx::work& transaction, const auto& counts) {
 
 void BuildJob(sluice::StreamingContext& ssc) {
   const sluice::postgres::Sink sink({.connection = ssc.args().Get("database", "")});
-  examples::Lines(ssc)
-      .FlatMap(sluice::SplitWords)
-      .Map([](std::string_view word) { return std::pair{word, int64_t{1}}; })
-      .ReduceByKey(std::plus<>())
-      .ForeachPartition([sink](const auto& counts) {
-        if (counts.empty()) return;
-        sink.Once(counts.identity(),
-                  [&](pqxx::work& transaction) { AddToTotals(transaction, counts); });
-      });
+  examples::CountWords(examples::Lines(ssc)).ForeachPartition([sink](const auto& counts) {
+    if (counts.empty()) return;
+    sink.Once(counts.identity(),
+              [&](pqxx::work& transaction) { AddToTotals(transaction, counts); });
+  });
 }
 
 int main(int argc, char** argv) {

@@ -5,9 +5,12 @@
 #include <mutex>
 #include <random>
 
+#include "examples/errors.h"
 #include "examples/follow_file.h"
 #include "examples/outliers.h"
+#include "examples/page_views.h"
 #include "examples/regression.h"
+#include "examples/word_count.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "sluice/testing.h"
@@ -23,6 +26,83 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Optional;
 using testing::Pair;
+using testing::UnorderedElementsAre;
+
+TEST(WordCount, CountsTheWordsOfEachBatchAndOfAllSoFar) {
+  TestContext test;
+  TestInput<std::string> lines(test);
+  const auto counted = CountWords(lines.stream());
+  TestOutput counts(test, counted), totals(test, Totals(counted));
+  lines.Push({"to be or", "  not\tto be", ""});
+  lines.Push({"to"});
+  lines.PushNoDataset();
+  ASSERT_TRUE(test.RunBatch().ok());
+  const auto first = UnorderedElementsAre(Pair("to", 2), Pair("be", 2), Pair("or", 1),
+                                          Pair("not", 1));
+  EXPECT_THAT(*counts.last(), first);
+  EXPECT_THAT(*totals.last(), first);
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(*counts.last(), ElementsAre(Pair("to", 1)));
+  const auto all = UnorderedElementsAre(Pair("to", 3), Pair("be", 2), Pair("or", 1),
+                                        Pair("not", 1));
+  EXPECT_THAT(*totals.last(), all);
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_EQ(counts.last(), std::nullopt);
+  EXPECT_THAT(totals.last(), Optional(all));
+}
+
+TEST(ErrorFilter, LinesWithTheWordInAnyPlace) {
+  TestContext test;
+  TestInput<std::string> lines(test);
+  TestOutput errors(test, Errors(lines.stream()));
+  lines.Push({"error", "all is well", "an error: 7", "Error", "err or", "terrors", ""});
+  lines.Push({"all is well"});
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(errors.last(), Optional(ElementsAre("error", "an error: 7", "terrors")));
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(errors.last(), Optional(IsEmpty()));
+}
+
+// A line of a log as nginx writes it by itself.
+std::string Access(const std::string& request, const std::string& status_and_bytes) {
+  return "127.0.0.1 - - [28/Nov/2026:03:00:00 +0000] \"" + request + "\" " + status_and_bytes +
+         " \"-\" \"curl/7.88.1\"";
+}
+auto Seen(const std::string& path, int64_t hits, int64_t bytes) {
+  return Pair(path, testing::FieldsAre(hits, bytes));
+}
+
+TEST(PageViews, HitsAndBytesOfEachPathOverTheWindow) {
+  using std::chrono::seconds;
+  TestContext test({.partitions = 3});
+  TestInput<std::string> lines(test);
+  TestOutput views(test, ViewsOfWindow(lines.stream().FlatMap(ParseAccess),
+                                       {.length = seconds(3), .slide = seconds(2)}));
+  lines.Push({Access("GET /a HTTP/1.1", "200 100"), Access("GET /b HTTP/1.1", "200 7")});
+  lines.Push({Access("POST /a?x=1 HTTP/1.1", "404 20"), Access("GET / HTTP/1.1", "304 0")});
+  lines.Push({Access("GET /a?x=2 HTTP/2.0", "200 3")});
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_EQ(views.last(), std::nullopt);
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(*views.last(), UnorderedElementsAre(Seen("/a", 2, 120), Seen("/b", 1, 7),
+                                                  Seen("/", 1, 0)));
+  ASSERT_TRUE(test.RunBatch().ok());
+  ASSERT_TRUE(test.RunBatch().ok());  // the first batch has left, and /b with it
+  EXPECT_THAT(*views.last(), UnorderedElementsAre(Seen("/a", 2, 23), Seen("/", 1, 0)));
+  ASSERT_TRUE(test.RunBatch().ok());
+  ASSERT_TRUE(test.RunBatch().ok());
+  EXPECT_THAT(views.last(), Optional(IsEmpty()));
+}
+
+TEST(PageViews, LinesOfAnotherFormAreNone) {
+  for (const std::string& line :
+       {std::string(), std::string("no log at all"), std::string("one \" only 200 1"),
+        Access("", "400 0"), Access("-", "400 0"), Access("GET /a b HTTP/1.1", "400 0"),
+        Access("GET /a", "200 5"), std::string("x \"GET /a HTTP/1.1\" 200")}) {
+    EXPECT_THAT(ParseAccess(line), IsEmpty()) << line;
+  }
+  EXPECT_THAT(ParseAccess(Access("GET /a?b?c HTTP/1.1", "200 -")), ElementsAre(Seen("/a", 1, 0)));
+}
 
 std::string Text(const std::vector<double>& numbers) {
   std::string text;
@@ -100,8 +180,8 @@ TEST_F(AnomaliesTest, NoFalseAlarmAndEveryPlantedOneIsFound) {
   lines.Push(planted);
   ASSERT_TRUE(test.RunBatch().ok());
   EXPECT_THAT(*outliers.last(),
-              testing::UnorderedElementsAre(Pair("a", 50), Pair("a", 1000000), Pair("a", 50),
-                                            Pair("b", 10), Pair("b", -1600)));
+              UnorderedElementsAre(Pair("a", 50), Pair("a", 1000000), Pair("a", 50),
+                                   Pair("b", 10), Pair("b", -1600)));
   lines.Push(Clean(10));
   ASSERT_TRUE(test.RunBatch().ok());
   EXPECT_THAT(outliers.last(), Optional(IsEmpty()));
