@@ -36,6 +36,15 @@ sed -i 's|"examples/follow_file.h"|"follow_file.h"|' "$scratch/source/follow.cc"
 # shellcheck disable=SC2046
 g++ -std=c++20 -O2 "$scratch/source/follow.cc" $(pkg-config --cflags --libs sluice) -o follow
 
+# The test of docs/testing_jobs.md, by the page's own command.
+page=$OLDPWD/docs/testing_jobs.md
+mkdir "$scratch/kit"
+sed -n '/^```cpp$/,/^```$/{/^```/!p}' "$page" >"$scratch/kit/word_count_test.cc"
+(cd "$scratch/kit" && eval "$(grep '^g++ ' "$page")")
+"$scratch/kit/word_count_test" >"$scratch/kit/said" 2>&1 ||
+  { cat "$scratch/kit/said" >&2; fail "the test of docs/testing_jobs.md fails"; }
+grep '1 test from 1 test suite ran' "$scratch/kit/said" || fail "the page's test did not run"
+
 # The optional part, by its own name only: a job without it links neither library.
 mkdir "$scratch/table"
 cp "$OLDPWD/examples/word_table.cc" "$scratch/table/"
