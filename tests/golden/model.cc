@@ -25,17 +25,6 @@ Rows AllRows(const Partitions& from) {
   return all;
 }
 
-// What does nothing without a dataset and goes partition by partition.
-Step Narrow(std::function<Rows(const Rows&)> f) {
-  return [f](Time, const From& from) -> Dataset {
-    Dataset all = *from[0];
-    if (all.has_value()) {
-      for (Partition& p : *all) p.rows = f(p.rows);
-    }
-    return all;
-  };
-}
-
 // What does nothing without a dataset and gives new partitions.
 Step Whole(std::function<std::vector<Rows>(const Partitions&)> f) {
   return [f](Time, const From& from) -> Dataset {
@@ -116,6 +105,9 @@ void Model::RunBatch(Time now) {
 }
 
 uint32_t PlaceOf(const std::string& key, const Place& place) {
+  if (place.function != nullptr) {
+    return static_cast<uint32_t>(place.function(key, place.partitions));
+  }
   return sluice::PartitionOf(KeyHash(key), kKeyGroups, place.partitions);
 }
 
@@ -144,16 +136,31 @@ Groups Grouped(const Rows& rows) {
 // ---- narrow -----------------------------------------------------------------------------------
 
 Step PerRecord(std::function<Rows(const Pair&)> f) {
-  return Narrow([f](const Rows& rows) {
-    Rows all;
-    for (const Pair& row : rows) {
-      for (Pair& made : f(row)) all.push_back(std::move(made));
-    }
-    return all;
-  });
+  return PerRecordAt([f](int64_t, const Pair& record) { return f(record); });
 }
 
-Step PerPartition(std::function<Rows(const Rows&)> f) { return Narrow(std::move(f)); }
+Step PerRecordAt(std::function<Rows(int64_t batch_ms, const Pair&)> f) {
+  return [f](Time now, const From& from) {
+    const auto of_rows = [&](const Rows& rows) {
+      Rows all;
+      for (const Pair& row : rows) {
+        for (Pair& made : f(now.ms, row)) all.push_back(std::move(made));
+      }
+      return all;
+    };
+    return PerPartition(of_rows)(now, from);
+  };
+}
+
+Step PerPartition(std::function<Rows(const Rows&)> f) {
+  return [f](Time, const From& from) -> Dataset {
+    Dataset all = *from[0];
+    if (all.has_value()) {
+      for (Partition& p : *all) p.rows = f(p.rows);
+    }
+    return all;
+  };
+}
 
 Step Union() {
   return [](Time, const From& from) -> Dataset {
@@ -181,6 +188,17 @@ Step Sample(std::shared_ptr<const Taken> taken) {
     }
     return all;
   };
+}
+
+Step JoinTable(std::function<Rows(int64_t batch_ms)> table, bool outer, Match f) {
+  return PerRecordAt([=](int64_t batch_ms, const Pair& record) {
+    Rows rows;
+    for (const auto& [key, value] : table(batch_ms)) {
+      if (key == record.first) rows.emplace_back(key, f(record.second, value));
+    }
+    if (rows.empty() && outer) rows.emplace_back(record.first, f(record.second, std::nullopt));
+    return rows;
+  });
 }
 
 // ---- over the dataset -------------------------------------------------------------------------

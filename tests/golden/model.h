@@ -65,9 +65,11 @@ class Model {
   std::map<size_t, std::optional<Rows>> given_;
 };
 
-// Where the records of a key go.
+// Where the records of a key go: by its hash, or as a function has it.
+using PlaceFunction = uint64_t (*)(const std::string& key, uint32_t partitions);
 struct Place {
   uint32_t partitions = 1;
+  PlaceFunction function = nullptr;
 };
 uint32_t PlaceOf(const std::string& key, const Place& place);
 // Of what a shuffle by key takes in, the rows of each partition: by task, then as they came.
@@ -85,11 +87,16 @@ using Rank = std::function<int64_t(const Pair&)>;
 // ---- narrow -----------------------------------------------------------------------------------
 
 Step PerRecord(std::function<Rows(const Pair&)> f);
+Step PerRecordAt(std::function<Rows(int64_t batch_ms, const Pair&)> f);
 Step PerPartition(std::function<Rows(const Rows&)> f);
 Step Union();
 // What was taken of each partition, by batch time: it must be some of what was there, in order.
 using Taken = std::map<int64_t, std::vector<Rows>>;
 Step Sample(std::shared_ptr<const Taken> taken);
+// With the entries of a table by batch time: a value for each entry of the record's key; with
+// `outer` also for a record without one.
+using Match = std::function<int64_t(std::optional<int64_t>, std::optional<int64_t>)>;
+Step JoinTable(std::function<Rows(int64_t batch_ms)> table, bool outer, Match f);
 
 // ---- over the dataset -------------------------------------------------------------------------
 
@@ -111,7 +118,6 @@ struct Sides {  // which values without a match are kept
   bool left = false;
   bool right = false;
 };
-using Match = std::function<int64_t(std::optional<int64_t>, std::optional<int64_t>)>;
 Step Join(Sides kept, Match f, Place place);
 
 // ---- windows ----------------------------------------------------------------------------------
@@ -123,14 +129,29 @@ struct WindowShape {  // in ticks
 Step Window(WindowShape shape, uint32_t partitions);
 // An operator over all records of the window, oldest batch first.
 Step OverWindow(WindowShape shape, Step step);
+// As Count, but an empty dataset before the first window that has a record.
+Step CountByWindow(WindowShape shape, const std::string& key);
+// A fold by key; a key that is not kept at a slide loses all that the window has of it.
+using Filter = std::function<bool(const std::string& key, int64_t folded)>;
+Step FilteredWindow(WindowShape shape, Fold f, Filter keeps, Place place);
+
+// The datasets of the ticks from `from` to `to`, both included; an end between two times of the
+// stream, of which there is one every `slide` ticks, is the one before it.
+struct SliceEnds {
+  int64_t from = 0;
+  int64_t to = 0;
+};
+Step Slice(std::function<SliceEnds(Time now)> ends, int64_t slide, uint32_t partitions);
 
 // ---- state ------------------------------------------------------------------------------------
 
 // `slide`: of the stream, in ticks; the operators run at each, also without a dataset.
-using Update = std::function<std::optional<int64_t>(const Values&, std::optional<int64_t>)>;
+using Update = std::function<std::optional<int64_t>(int64_t batch_ms, const std::string& key,
+                                                    const Values&, std::optional<int64_t>)>;
 struct UpdateOptions {
   bool skip_idle = false;
   int64_t slide = 1;
+  Rows initial{};  // of two entries of one key the later counts
 };
 Step UpdateStateByKey(Update f, UpdateOptions options, Place place);
 

@@ -1,4 +1,4 @@
-// Of the model: what holds something between batches.
+// Of the model: state by key.
 #include <algorithm>
 
 #include "tests/golden/model.h"
@@ -6,45 +6,22 @@
 namespace sluice::golden::model {
 namespace {
 
-using Held = std::map<int64_t, Partitions>;  // datasets by their tick
-
 bool Slides(Time now, int64_t slide) { return now.tick % slide == 0; }
 
-// Keeps datasets together: task t of n goes to partition t * partitions / n.
-Step Together(uint32_t partitions) {
-  return [partitions](Time, const From& from) -> Dataset {
-    Partitions all;
-    for (uint32_t p = 0; p < partitions; ++p) all.push_back({p, partitions});
-    for (const Partition& one : **from[0]) {
-      Rows& to = all[uint64_t{one.task} * partitions / one.tasks].rows;
-      to.insert(to.end(), one.rows.begin(), one.rows.end());
-    }
-    return all;
-  };
+// By partition; of two entries of one key the later, in the place of the first.
+std::vector<Rows> Initially(const Rows& entries, const Place& place) {
+  std::vector<Rows> all(place.partitions);
+  for (const auto& [key, state] : entries) {
+    Rows& of_partition = all[PlaceOf(key, place)];
+    const auto known = std::find_if(of_partition.begin(), of_partition.end(),
+                                    [&](const Pair& one) { return one.first == key; });
+    if (known != of_partition.end()) known->second = state;
+    else of_partition.emplace_back(key, state);
+  }
+  return all;
 }
 
 }  // namespace
-
-// ---- windows ----------------------------------------------------------------------------------
-
-// The window at a tick covers those behind (tick - length), up to it; what was before the start or
-// had no dataset is absent.
-Step OverWindow(WindowShape shape, Step step) {
-  return [shape, step, held = Held()](Time now, const From& from) mutable -> Dataset {
-    if (from[0]->has_value()) held[now.tick] = **from[0];
-    if (!Slides(now, shape.slide)) return std::nullopt;
-    Dataset all = Partitions();
-    for (const auto& [tick, dataset] : held) {
-      if (tick <= now.tick - shape.length) continue;
-      all->insert(all->end(), dataset.begin(), dataset.end());
-    }
-    return step(now, {&all});
-  };
-}
-
-Step Window(WindowShape shape, uint32_t partitions) {
-  return OverWindow(shape, Together(partitions));
-}
 
 // ---- UpdateStateByKey -------------------------------------------------------------------------
 
@@ -52,7 +29,8 @@ namespace {
 
 // One partition. Keys with state first, in the order in which they got it, then new ones; where
 // idle keys are skipped, those that have values, in the order of these.
-Rows UpdateKeys(const Update& f, bool skip_idle, Groups values, Rows& states) {
+Rows UpdateKeys(const Update& f, int64_t now_ms, bool skip_idle, Groups values,
+                Rows& states) {
   std::vector<std::string> keys;
   if (!skip_idle) {
     for (const Pair& state : states) keys.push_back(state.first);
@@ -66,8 +44,9 @@ Rows UpdateKeys(const Update& f, bool skip_idle, Groups values, Rows& states) {
                                     [&](const Pair& one) { return one.first == key; });
     const bool known = state != states.end();
     const Values* of_key = Find(values, key);
-    const std::optional<int64_t> after = f(of_key != nullptr ? *of_key : Values(),
-                                           known ? std::optional(state->second) : std::nullopt);
+    const std::optional<int64_t> after =
+        f(now_ms, key, of_key != nullptr ? *of_key : Values(),
+          known ? std::optional(state->second) : std::nullopt);
     if (after.has_value()) given.emplace_back(key, *after);
     if (after.has_value() && known) state->second = *after;
     else if (after.has_value()) states.emplace_back(key, *after);
@@ -79,14 +58,14 @@ Rows UpdateKeys(const Update& f, bool skip_idle, Groups values, Rows& states) {
 }  // namespace
 
 Step UpdateStateByKey(Update f, UpdateOptions options, Place place) {
-  std::vector<Rows> none(place.partitions);
-  return [=, states = std::move(none)](Time now, const From& from) mutable -> Dataset {
+  std::vector<Rows> initial = Initially(options.initial, place);
+  return [=, states = std::move(initial)](Time now, const From& from) mutable -> Dataset {
     if (!Slides(now, options.slide)) return std::nullopt;
     const std::vector<Rows> shares = Shuffled(from[0]->value_or(Partitions()), place);
     Partitions all;
     for (uint32_t p = 0; p < place.partitions; ++p) {
       all.push_back({p, place.partitions,
-                     UpdateKeys(f, options.skip_idle, Grouped(shares[p]), states[p])});
+                     UpdateKeys(f, now.ms, options.skip_idle, Grouped(shares[p]), states[p])});
     }
     return all;
   };
@@ -138,9 +117,9 @@ Step MapWithState(std::shared_ptr<TrackedKeys> held, Track f, TrackOptions optio
   return [=](Time now, const From& from) -> Dataset {
     if (!Slides(now, options.slide)) return std::nullopt;
     if (held->empty()) {
-      held->resize(place.partitions);
-      for (const auto& [key, state] : options.initial) {
-        (*held)[PlaceOf(key, place)].push_back({key, state, now.ms});
+      for (const Rows& states : Initially(options.initial, place)) {
+        std::vector<TrackedKey>& keys = held->emplace_back();
+        for (const auto& [key, state] : states) keys.push_back({key, state, now.ms});
       }
     }
     const std::vector<Rows> shares = Shuffled(from[0]->value_or(Partitions()), place);

@@ -10,6 +10,12 @@ Pairs InOrder(std::span<const Pair> records) {
   return rows;
 }
 
+std::vector<int64_t> Parts(int64_t value) {
+  std::vector<int64_t> parts;
+  for (int64_t i = 0; i < (value % 3 + 3) % 3; ++i) parts.push_back(value + i);
+  return parts;
+}
+
 int64_t Digest(std::span<const int64_t> values) {
   uint64_t digest = 7;
   for (const int64_t value : values) digest = digest * 31 + static_cast<uint64_t>(value);
@@ -25,6 +31,25 @@ std::optional<int64_t> Remember(std::span<const int64_t> values, std::optional<i
   const int64_t next = Digest(values) + state.value_or(0) % 1000;
   if (next % 5 == 0) return std::nullopt;
   return next;
+}
+
+std::optional<int64_t> RememberAt(int64_t batch_ms, const std::string& key,
+                                  std::span<const int64_t> values, std::optional<int64_t> state) {
+  const std::optional<int64_t> next = Remember(values, state);
+  if (!next.has_value()) return next;
+  return *next + static_cast<int64_t>(key.size()) + ValueAt(batch_ms);
+}
+
+Pairs Table(const std::string& version) {
+  const int64_t number = version[0] - '0';
+  Pairs entries = {{"a", number}, {std::string(9, 'b'), 2}, {"c", 4}, {std::string(17, 'd'), 5}};
+  if (number > 0) entries.emplace_back("d", 6);
+  if (number > 1) entries.emplace_back("a", 30);
+  return entries;
+}
+
+uint64_t PlaceBySize(const std::string& key, uint32_t partitions) {
+  return (key.size() / 8 + static_cast<unsigned char>(key[0])) % partitions;
 }
 
 Tracking Track(int64_t value, std::optional<int64_t> state) {

@@ -48,14 +48,18 @@ class RandomProgram {
   size_t Pick();
   void AddOperator();
   void AddNarrow(size_t from, uint32_t kind);
+  void AddOfBatch(size_t from, uint32_t kind);
+  void AddStaticJoin(size_t from, bool outer);
   void AddWhole(size_t from, uint32_t kind);
   void AddDataset(size_t from, uint32_t kind);
   void AddSample(size_t from);
   void AddByKey(size_t from, uint32_t kind);
   void AddWindow(size_t from, uint32_t kind);
+  void AddKeyWindow(size_t from, uint32_t kind);
+  void AddSlice(size_t from, bool chosen);
   void AddState(size_t from, uint32_t kind);
   void AddMapWithState(size_t from);
-  void AddUnion(size_t left);
+  void AddUnion(size_t left, uint32_t kind);
   void AddJoin(size_t left, uint32_t kind);
 
   // A number of partitions as a shuffle is asked for it: 0 is the job's.
@@ -64,6 +68,28 @@ class RandomProgram {
     return partitions != 0 ? partitions : model_.partitions();
   }
   model::Place PlaceOf(uint32_t partitions) const { return {Counted(partitions)}; }
+  // Where a shuffle by key sends its records, now and then by a partitioner of the user's.
+  struct Placing {
+    ShuffleOptions options;
+    model::Place place;
+    std::string text;
+  };
+  Placing AnyPlacing();
+  struct Sliding {
+    WindowOptions options;
+    model::WindowShape shape;
+    std::string text;
+  };
+  Sliding AnyWindow(size_t from);
+  // Of a stream whose dataset has its keys in no promised order.
+  template <class Made>
+  void AddInOrder(size_t from, const std::string& what, const Made& made, model::Step step,
+                  int slide) {
+    const size_t unordered = Modelled(from, std::move(step));
+    AddModelled(from, what + ".InOrder", made.MapPartitions(InOrder),
+                model_.Add({unordered}, model::PerPartition(InOrder)), slide);
+  }
+  std::string NewName(const char* what) const { return what + std::to_string(streams_.size()); }
   std::chrono::milliseconds Batches(int n) const { return n * ssc_.batch_interval(); }
   // A stream of the model alone, made of one of the program's.
   size_t Modelled(size_t from, model::Step step) {
@@ -81,6 +107,7 @@ class RandomProgram {
   model::Model& model_;
   std::vector<RandomStream> streams_;
   std::vector<RandomSample> samples_;
+  bool remembers_ = false;  // the context was told how long
   std::string text_;
 };
 

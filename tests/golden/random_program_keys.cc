@@ -1,10 +1,10 @@
-// Of random programs: what goes by key, windows and state.
+// Of random programs: what goes by key, and state.
+#include <stdexcept>
+
 #include "tests/golden/random_program.h"
 
 namespace sluice::golden {
 namespace {
-
-constexpr int kSlideMax = 6;
 
 // A key ends with a "!" behind it.
 std::optional<Pair> TrackInEngine(const std::string& key, std::optional<int64_t> value,
@@ -26,6 +26,12 @@ std::optional<Pair> TrackInModel(const std::string& key, std::optional<int64_t> 
   return Pair{key, *state};
 }
 
+std::optional<int64_t> RememberInEngine(BatchTime time, const std::string& key,
+                                        std::span<const int64_t> values,
+                                        std::optional<int64_t> state) {
+  return RememberAt(time.ms(), key, values, state);
+}
+
 // A side that may lack is an optional. Not inlined: GCC 12 then warns of what an empty one holds.
 std::optional<int64_t> Side(int64_t value) { return value; }
 [[gnu::noinline]] std::optional<int64_t> Side(const std::optional<int64_t>& value) {
@@ -35,64 +41,65 @@ const auto kWeighed = [](const auto& match) {
   return Weighed(Side(match.first), Side(match.second));
 };
 
-std::string In(uint32_t partitions) { return ", " + std::to_string(partitions) + " partitions)"; }
+using Values = std::vector<int64_t>;
+Values One(int64_t value) { return {value}; }
+Values And(const Values& values, int64_t value) {
+  Values all = values;
+  all.push_back(value);
+  return all;
+}
+Values Both(const Values& a, const Values& b) {
+  Values all = a;
+  all.insert(all.end(), b.begin(), b.end());
+  return all;
+}
+Values NotCalled(const Values&, const Values&) { throw std::logic_error("called"); }
+
+const auto kDigested = [](const auto& values) { return Digest(values); };
 
 }  // namespace
 
+RandomProgram::Placing RandomProgram::AnyPlacing() {
+  Placing placing{{.partitions = AnyPartitions()}, {}, ""};
+  placing.place = PlaceOf(placing.options.partitions);
+  placing.text = std::to_string(placing.options.partitions) + " partitions";
+  if (Below(4) != 0) return placing;
+  placing.options.partitioner = PartitionBy<std::string>(PlaceBySize);
+  placing.place.function = PlaceBySize;
+  placing.text += " by size";
+  return placing;
+}
+
 void RandomProgram::AddByKey(size_t from, uint32_t kind) {
   const DStream<Pair> s = streams_[from].pairs;
-  const uint32_t partitions = AnyPartitions();
-  const model::Place place = PlaceOf(partitions);
+  const Placing to = AnyPlacing();
+  const uint32_t partitions = to.options.partitions;
+  const std::string in = ", " + to.text + ")";
   switch (kind) {
     case 0:
-      return Add(from, "ReduceByKey(Last" + In(partitions),
-                 s.ReduceByKey(kLast, {.partitions = partitions}),
-                 model::ReduceByKey(kLast, place));
+      return Add(from, "ReduceByKey(Last" + in, s.ReduceByKey(kLast, to.options),
+                 model::ReduceByKey(kLast, to.place));
     case 1:
-      return Add(from, "GroupByKey(Digest" + In(partitions),
-                 s.GroupByKey({.partitions = partitions}).MapValues([](const auto& values) {
-                   return Digest(values);
-                 }),
-                 model::GroupByKey(Digest, place));
+      return Add(from, "GroupByKey(Digest" + in, s.GroupByKey(to.options).MapValues(kDigested),
+                 model::GroupByKey(Digest, to.place));
+    case 2: {
+      const bool map_side = Below(2) == 0;
+      const std::string what = map_side ? "CombineByKey(Digest" : "CombineByKey(Digest, reducers";
+      return Add(from, what + in,
+                 s.CombineByKey(One, And, map_side ? Both : NotCalled,
+                                {.partitions = partitions,
+                                 .map_side = map_side,
+                                 .partitioner = to.options.partitioner})
+                     .MapValues(kDigested),
+                 model::GroupByKey(Digest, to.place));
+    }
     default:
-      return Add(from, "CountByValue(" + In(partitions),
+      return Add(from, "CountByValue(" + std::to_string(partitions) + " partitions)",
                  s.CountByValue({.partitions = partitions}).Map([](const auto& counted) {
                    const auto& [record, n] = counted;
                    return WithCount({std::string(record.first), record.second}, n);
                  }),
-                 model::CountByValue(place, WithCount));
-  }
-}
-
-void RandomProgram::AddWindow(size_t from, uint32_t kind) {
-  const DStream<Pair> s = streams_[from].pairs;
-  const int own = streams_[from].slide;
-  int slide = own * static_cast<int>(1 + Below(3));
-  if (slide > kSlideMax) slide = own;
-  const int length = own * static_cast<int>(1 + Below(4));
-  const WindowOptions window{
-      .length = Batches(length), .slide = Batches(slide), .partitions = AnyPartitions()};
-  const model::Place place = PlaceOf(window.partitions);
-  const model::WindowShape shape{length, slide};
-  const std::string in = "(" + std::to_string(length) + ", " + std::to_string(slide) + ")";
-  // Keys of a windowed fold come in no promised order.
-  const auto add = [&](const char* what, const auto& made, const model::Fold& fold) {
-    const size_t folded =
-        Modelled(from, model::OverWindow(shape, model::ReduceByKey(fold, place)));
-    AddModelled(from, "ReduceByKeyAndWindow " + std::string(what) + in + ".InOrder",
-                made.MapPartitions(InOrder), model_.Add({folded}, model::PerPartition(InOrder)),
-                slide);
-  };
-  switch (kind) {
-    case 0:
-      return Add(from, "Window" + in, s.Window(window),
-                 model::Window(shape, place.partitions), slide);
-    case 1:
-      return add("Last ", s.ReduceByKeyAndWindow(kLast, window), kLast);
-    case 2:
-      return add("Sum ", s.ReduceByKeyAndWindow(kSum, window), kSum);
-    default:
-      return add("Sum Difference ", s.ReduceByKeyAndWindow(kSum, kDifference, window), kSum);
+                 model::CountByValue(PlaceOf(partitions), WithCount));
   }
 }
 
@@ -100,17 +107,17 @@ void RandomProgram::AddWindow(size_t from, uint32_t kind) {
 void RandomProgram::AddMapWithState(size_t from) {
   const int slide = streams_[from].slide;
   const int idle = slide * static_cast<int>(Below(4));  // 0: for ever
-  const std::string name = "state-" + std::to_string(streams_.size());
-  const std::string what = "MapWithState, " + std::to_string(idle) + " idle";
-  const Pairs initial = {{"a", 7}, {std::string(9, 'b'), 8}};
-  const uint32_t partitions = AnyPartitions();
-  const auto tracked = streams_[from].pairs.MapWithState(
-      name, TrackInEngine,
-      {.idle_timeout = Batches(idle), .partitions = partitions, .initial_state = initial});
+  const Placing to = AnyPlacing();
+  const std::string what = "MapWithState(" + std::to_string(idle) + " idle, " + to.text + ")";
+  const auto tracked = streams_[from].pairs.MapWithState(NewName("state-"), TrackInEngine,
+                                                         {.idle_timeout = Batches(idle),
+                                                          .partitions = to.options.partitions,
+                                                          .initial_state = InitialStates(),
+                                                          .partitioner = to.options.partitioner});
   const auto held = std::make_shared<model::TrackedKeys>();
   const size_t mapped = Modelled(
-      from, model::MapWithState(held, TrackInModel, {Batches(idle).count(), slide, initial},
-                                PlaceOf(partitions)));
+      from, model::MapWithState(held, TrackInModel,
+                                {Batches(idle).count(), slide, InitialStates()}, to.place));
   if (Below(2) == 0) {
     AddModelled(from, what + ", snapshots", tracked.StateSnapshots(),
                 model_.Add({mapped}, model::StateSnapshots(held)));
@@ -119,15 +126,29 @@ void RandomProgram::AddMapWithState(size_t from) {
 }
 
 void RandomProgram::AddState(size_t from, uint32_t kind) {
-  const IdleKeys idle = kind == 0 ? IdleKeys::kCall : IdleKeys::kSkip;
-  const std::string name = "state-" + std::to_string(streams_.size());
-  const uint32_t partitions = AnyPartitions();
-  Add(from, kind == 0 ? "UpdateStateByKey" : "UpdateStateByKey kSkip",
-      streams_[from].pairs.UpdateStateByKey(name, Remember,
-                                            {.idle_keys = idle, .partitions = partitions}),
-      model::UpdateStateByKey(Remember,
-                              {.skip_idle = kind != 0, .slide = streams_[from].slide},
-                              PlaceOf(partitions)));
+  const bool timed = kind / 2 == 0, skips = kind % 2 == 0;
+  const Placing to = AnyPlacing();
+  const Pairs initial = Below(2) == 0 ? InitialStates() : Pairs();
+  const StateOptions<std::string, int64_t> options{
+      .idle_keys = skips ? IdleKeys::kSkip : IdleKeys::kCall,
+      .partitions = to.options.partitions,
+      .initial_state = initial,
+      .partitioner = to.options.partitioner};
+  const auto add = [&](const DStream<Pair>& made, model::Update f) {
+    Add(from,
+        std::string("UpdateStateByKey(") + (timed ? "with batch time, " : "") +
+            (skips ? "kSkip, " : "") + (initial.empty() ? "" : "initial state, ") + to.text + ")",
+        made, model::UpdateStateByKey(std::move(f), {skips, streams_[from].slide, initial},
+                                      to.place));
+  };
+  const DStream<Pair> s = streams_[from].pairs;
+  const std::string name = NewName("state-");
+  if (!timed) {
+    return add(s.UpdateStateByKey(name, Remember, options),
+               [](int64_t, const std::string&, const model::Values& values,
+                  std::optional<int64_t> state) { return Remember(values, state); });
+  }
+  add(s.UpdateStateByKey(name, RememberInEngine, options), RememberAt);
 }
 
 // One side has one value per key, so that rows do not multiply.
@@ -136,16 +157,15 @@ void RandomProgram::AddJoin(size_t left, uint32_t kind) {
   if (streams_[right].slide != streams_[left].slide) return AddNarrow(left, 1);
   streams_[right].used = true;
   const DStream<Pair> l = streams_[left].pairs, r = streams_[right].pairs;
-  const ShuffleOptions options{.partitions = AnyPartitions()};
+  const auto [options, place, text] = AnyPlacing();
   const auto add = [&](const std::string& what, DStream<Pair> made, model::Step step) {
     const model::Step last = model::ReduceByKey(kLast, PlaceOf(0));
     const bool reduce_left = kind == 0 || kind == 2, reduce_right = kind == 1 || kind == 3;
     const size_t of_left = reduce_left ? Modelled(left, last) : streams_[left].number;
     const size_t of_right = reduce_right ? Modelled(right, last) : streams_[right].number;
-    AddModelled(left, what + "(s" + std::to_string(right) + ")", std::move(made),
+    AddModelled(left, what + "(s" + std::to_string(right) + ", " + text + ")", std::move(made),
                 model_.Add({of_left, of_right}, std::move(step)));
   };
-  const model::Place place = PlaceOf(options.partitions);
   switch (kind) {
     case 0:
       return add("Join", l.ReduceByKey(kLast).Join(r, options).MapValues(kWeighed),

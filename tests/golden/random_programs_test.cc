@@ -10,7 +10,7 @@
 namespace sluice::golden {
 namespace {
 
-constexpr uint32_t kSeeds = 250;
+constexpr uint32_t kSeeds = 300;
 constexpr int kOperatorsMax = 8;
 constexpr int kBatches = 14;
 constexpr uint32_t kPartitions[] = {1, 2, 3, 7};
