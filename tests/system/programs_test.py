@@ -4,9 +4,9 @@ usage: programs_test.py ERROR_FILTER PAGE_VIEWS EMBEDDED ONLINE_REGRESSION ANOMA
 """
 import ast
 import collections
-import http.client
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +16,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Failure, Process, wait_until  # noqa: E402
+from nginx import Clients, Nginx, free_port  # noqa: E402
 from outputs import batches, drop_file, latest  # noqa: E402
 
 RULE = "-" * 43
@@ -30,56 +31,6 @@ def expect(seen, wanted, what):
 
 def saved(folder, prefix):
     return [line for _, lines in sorted(batches(folder, prefix).items()) for line in lines]
-
-
-class Nginx:
-    """A real one on loopback with one page of its own, and its access log."""
-
-    def __init__(self, folder):
-        self.log = os.path.join(folder, "access.log")
-        self.port = free_port()
-        configuration = os.path.join(folder, "nginx.conf")
-        with open(configuration, "w") as f:
-            f.write(f"""
-                daemon off; master_process off; pid {folder}/nginx.pid;
-                error_log {folder}/error.log;
-                events {{}}
-                http {{
-                  access_log {self.log} combined;
-                  client_body_temp_path {folder}/1; proxy_temp_path {folder}/2;
-                  fastcgi_temp_path {folder}/3; uwsgi_temp_path {folder}/4;
-                  scgi_temp_path {folder}/5;
-                  server {{
-                    listen 127.0.0.1:{self.port};
-                    location = /page {{ return 200 "0123456789"; }}
-                    location = /long {{ return 200 "{'x' * 1000}"; }}
-                    location / {{ return 404 "gone"; }}
-                  }}
-                }}""")
-        self.process = Process("nginx", ["/usr/sbin/nginx", "-c", configuration, "-e",
-                                         os.path.join(folder, "start.log")], folder)
-        wait_until(self.listens, "nginx to listen")
-
-    def listens(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def ask(self, path):
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        link.request("GET", path, headers={"User-Agent": 'a "quoted" agent'})
-        body = link.getresponse().read()
-        link.close()
-        return len(body)
-
-    def end(self):
-        self.process.kill(signal.SIGQUIT)
-        self.process.wait()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class LineServer:
@@ -168,14 +119,13 @@ class Cases:
 
     def counts_page_views(self):
         place = self.place("views")
-        nginx = Nginx(place)
         asked = collections.Counter()
         bytes_sent = collections.Counter()
-        for path, times in (("/page", 7), ("/page?a=b", 3), ("/long", 4), ("/nosuch", 2)):
-            for _ in range(times):
-                bytes_sent[path.split("?")[0]] += nginx.ask(path)
-            asked[path.split("?")[0]] += times
-        nginx.end()
+        with Nginx(place) as nginx:
+            for path, times in (("/page", 7), ("/page?a=b", 3), ("/long", 4), ("/nosuch", 2)):
+                for _ in range(times):
+                    bytes_sent[path.split("?")[0]] += nginx.ask(path)
+                asked[path.split("?")[0]] += times
         os.makedirs(f"{place}/drop")
         job = self.start("page_views", [
             self.page_views, f"--dir={place}/drop", f"--output={place}/out/views", FAST,
@@ -193,6 +143,40 @@ class Cases:
         printed = job.tail(10_000).splitlines()
         expect(sorted(line for line in printed if line.startswith("(/")), wanted,
                "--print shows the batch's own counts, once")
+
+    def counts_page_views_under_load(self):
+        """Logs that are rotated into the directory while nginx writes and the job runs."""
+        place = self.place("load")
+        job = self.start("page_views_load", [
+            self.page_views, f"--dir={place}/in", f"--output={place}/out/views", FAST,
+            "--window=1", "--slide=1", "--print"])
+        wait_until(lambda: batches(f"{place}/out", "views"), "the job to run")
+        with Nginx(place, processes=2) as nginx:
+            clients = Clients(nginx, count=4, requests=4_000)
+            while not clients.over():
+                at = clients.answered() + 800
+                wait_until(lambda: clients.over() or clients.answered() >= at, "more requests")
+                nginx.rotate(f"{place}/in")
+        nginx.rotate(f"{place}/in")
+        wanted = clients.counts()
+
+        def summed(lines):
+            """{path: (hits, bytes)} of lines "(PATH,(HITS,BYTES))"."""
+            sums = collections.defaultdict(lambda: (0, 0))
+            for line in lines:
+                path, hits, size = re.fullmatch(r"\((.*),\((\d+),(\d+)\)\)", line).groups()
+                sums[path] = (sums[path][0] + int(hits), sums[path][1] + int(size))
+            return dict(sums)
+        wait_until(lambda: summed(saved(f"{place}/out", "views")) == wanted,
+                   f"the views of {wanted}")
+        windows = sum(1 for lines in batches(f"{place}/out", "views").values() if lines)
+        print(f"ok page_views counts {clients.answered()} requests of several clients, in "
+              f"{nginx.rotated} logs and {windows} windows")
+        self.drain(job)
+        expect(summed(saved(f"{place}/out", "views")), wanted, "and no request twice")
+        with open(job.log) as log:
+            printed = [line for line in log.read().splitlines() if line.startswith("(/")]
+        expect(summed(printed), wanted, "the batches' own counts add up to the same")
 
     def reads_a_socket(self):
         place = self.place("socket")
@@ -332,6 +316,7 @@ def main():
     try:
         cases.prints_errors()
         cases.counts_page_views()
+        cases.counts_page_views_under_load()
         cases.reads_a_socket()
         cases.embeds_a_context()
         cases.learns_a_model()
