@@ -125,6 +125,7 @@ class Books {
     proto::LeaseBeat beat;
     beat.set_worker_id(worker);
     beat.set_incarnation(1);
+    beat.set_reply(true);
     beat.set_epoch(kEpoch);
     beat.set_releases(releases);
     beat.set_blocks(blocks);

@@ -284,6 +284,7 @@ class Cluster {
       proto::Envelope reply;
       reply.mutable_lease_beat()->set_worker_id(send.to);
       reply.mutable_lease_beat()->set_incarnation(1);
+      reply.mutable_lease_beat()->set_reply(true);
       Deliver(send.to, reply);
     } else if (m.has_start_executor()) {
       starts.emplace_back(send.to, m.start_executor());

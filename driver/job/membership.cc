@@ -81,8 +81,14 @@ void Membership::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat, Members
                         std::vector<DriverCommand>& out) {
   const auto it = workers_.find(beat.worker_id());
   if (it == workers_.end() || it->second.member.incarnation() != beat.incarnation()) return;
-  it->second.heard = now;
-  if (beat.epoch() == epoch_) CompareReceivers(now, beat, news, out);
+  WorkerEntry& worker = it->second;
+  worker.heard = now;
+  if (beat.epoch() != epoch_) return;
+  // It has heard none of our beats for a lease: it is of no use, though we hear it.
+  const bool awake = now - last_timer_ <= options_.lease_us / 2 &&
+                     now - awake_since_ > options_.lease_us;
+  if (!beat.reply() && worker.answered && awake) return LoseWorker(worker, false, news);
+  CompareReceivers(now, beat, news, out);
 }
 
 void Membership::Heard(MonotonicTime now, const std::string& address) {
@@ -160,6 +166,7 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
                          std::vector<DriverCommand>& out) {
   // At the first timer nobody has been asked to say anything.
   const bool overslept = last_timer_ == 0 || now - last_timer_ > options_.lease_us / 2;
+  if (overslept) awake_since_ = now;
   last_timer_ = now;
   for (auto& [id, worker] : workers_) {
     if (overslept) worker.heard = now;

@@ -221,6 +221,7 @@ class Membership {
   uint32_t apart_starts_ = 0;
   uint64_t last_session_ = 0;
   MonotonicTime last_timer_ = 0;
+  MonotonicTime awake_since_ = 0;
 };
 
 }  // namespace sluice

@@ -62,6 +62,7 @@ class MembershipTest : public testing::Test {
     proto::LeaseBeat beat;
     beat.set_worker_id("w0");
     beat.set_incarnation(1);
+    beat.set_reply(!deaf_);
     beat.set_epoch(epoch);
     for (const uint64_t incarnation : live) {
       beat.add_taken()->set_stream(kStream);
@@ -100,6 +101,7 @@ class MembershipTest : public testing::Test {
   uint64_t Incarnation() const { return members_.ReceiverOf(kStream)->streams.at(kStream); }
 
   JobDriverOptions options_;
+  bool deaf_ = false;  // its daemon has heard nothing for a lease
   uint64_t random_ = 100;
   Membership members_;
   MonotonicTime now_ = 1'000'000;
@@ -125,6 +127,29 @@ TEST_F(MembershipTest, AReceiverWhoseEndWasNotHeardIsReplacedWhenItsDaemonNamesI
   ASSERT_EQ(Started("receivers").size(), 1u);
   EXPECT_NE(Incarnation(), 9u);
   EXPECT_EQ(news_.dead_receivers, (std::vector<std::pair<uint32_t, uint64_t>>{{kStream, 9}}));
+}
+
+// It was counted on for good: it was heard, and heard nothing.
+TEST_F(MembershipTest, AWorkerThatHearsNothingIsLost) {
+  const auto half_a_lease = [&] {
+    Pass(options_.lease_us / 2'000);
+    Beat({});
+  };
+  Inventory();
+  for (int i = 0; i < 4; ++i) half_a_lease();
+  EXPECT_TRUE(members_.WorkerServes("w0"));
+  deaf_ = true;
+  Pass(3 * options_.lease_us / 1'000);  // we slept, and it heard nothing because of that
+  for (int i = 0; i < 2; ++i) half_a_lease();
+  EXPECT_TRUE(members_.WorkerServes("w0"));
+  half_a_lease();
+  EXPECT_FALSE(members_.WorkerServes("w0"));
+  half_a_lease();
+  EXPECT_FALSE(members_.WorkerServes("w0"));
+  deaf_ = false;
+  Inventory();
+  half_a_lease();
+  EXPECT_TRUE(members_.WorkerServes("w0"));
 }
 
 // Each was asked for anew before the last one had arrived, for ever.

@@ -32,6 +32,7 @@ class ReceiverLossesTest : public testing::Test {
   void HasTaken(uint64_t records) {
     proto::Envelope m;
     auto& beat = *m.mutable_lease_beat();
+    beat.set_reply(true);
     beat.set_worker_id(worker_);
     beat.set_incarnation(1);
     auto& taken = *beat.add_taken();

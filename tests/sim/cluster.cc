@@ -164,14 +164,16 @@ std::string Cluster::HeldBlocks() const {
   size_t held = 0;
   std::string first;
   for (const auto& [id, block] : site_->blocks) {
-    if (block.holders.empty()) continue;
+    std::set<std::string> holders = block.holders;
+    if (away_.has_value()) holders.erase(workers_[*away_].worker_id);  // nobody can tell it
+    if (holders.empty()) continue;
     // A job with windows changes its state, and makes deltas, without any input.
     if (std::get<0>(id) == kDeltaStream && !site_->any_interval) continue;
     if (held == 0) {
       first = "block " + std::to_string(std::get<2>(id)) + " of " +
-              std::to_string(std::get<1>(id) % 1000) + " on " + *block.holders.begin();
+              std::to_string(std::get<1>(id) % 1000) + " on " + *holders.begin();
     }
-    held += block.holders.size();
+    held += holders.size();
   }
   return held == 0 ? "" : first + ", and " + std::to_string(held - 1) + " more";
 }
@@ -207,6 +209,7 @@ void Cluster::PushNext(size_t index) {
   std::vector<std::string> found;
   for (const Slot& slot : workers_) {
     if (slot.process == nullptr || !site_->world.host_up(slot.host)) continue;
+    if (StaysAway(slot.host)) continue;  // it is named to nobody by then
     for (ReceiverProcess* receiver : slot.process->receivers()) {
       if (receiver->stream() == site_->plain_stream) continue;
       found.push_back(receiver->address());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -32,7 +33,8 @@ class Cluster : private Process {
   Cluster(Site* site, Random* chaos);
   ~Cluster() override;
 
-  // From here on nothing goes wrong any more, and everything that was down comes back.
+  // From here on nothing goes wrong any more, and everything that was down comes back; but one
+  // worker, where the knobs say so, stays down, paused or cut off for ever.
   void Calm();
   void StopProducing() { producing_ = false, site_->plain_ended = true; }
   // A worker's processes are killed, and it does not come back.
@@ -92,6 +94,10 @@ class Cluster : private Process {
   void CutHosts(bool both);
   void FillLog();
   void PowerLoss();
+  void KeepOneAway();
+  bool StaysAway(const std::string& host) const {
+    return away_.has_value() && workers_[*away_].host == host;
+  }
   std::vector<std::string> Hosts() const;
   void Later(int64_t delay, std::function<void()> act) {
     site_->world.After("", delay, std::move(act));
@@ -110,6 +116,7 @@ class Cluster : private Process {
   bool ended_ = false;
   std::set<std::string> registered_;
   std::vector<Slot> workers_;
+  std::optional<size_t> away_;  // the worker that stays away
   std::vector<std::unique_ptr<DriverProcess>> drivers_;
   std::vector<std::string> paused_;
   std::vector<std::unique_ptr<DriverProcess>> dead_;

@@ -147,6 +147,7 @@ void Cluster::CrashDaemon(bool node) {
   // A daemon alone is back on its port at once, or later.
   const int64_t down = node || chaos_->Chance(0.5) ? 1'500'000 : 100'000;
   Later(chaos_->Between(down / 15, down), [this, index] {
+    if (away_ == index) return;
     site_->world.SetHost(workers_[index].host, true);
     if (workers_[index].process == nullptr) StartWorker(index);
   });
@@ -160,6 +161,7 @@ void Cluster::CrashAllNodes() {
     slot.process.reset();
     site_->world.SetHost(slot.host, false);
     Later(chaos_->Between(100'000, 1'500'000), [this, i] {
+      if (away_ == i) return;
       site_->world.SetHost(workers_[i].host, true);
       if (workers_[i].process == nullptr) StartWorker(i);
     });
@@ -208,7 +210,8 @@ void Cluster::PauseNode() {
   site_->world.Trace("chaos", slot.worker_id + " is paused");
   const std::vector<std::string> addresses = slot.process->addresses();
   for (const std::string& address : addresses) site_->world.Pause(address);
-  Later(site_->knobs.lease_us * chaos_->Between(5, 25) / 10, [this, addresses] {
+  Later(site_->knobs.lease_us * chaos_->Between(5, 25) / 10, [this, addresses, host = slot.host] {
+    if (StaysAway(host)) return;
     for (const std::string& address : addresses) site_->world.Resume(address);
   });
 }
@@ -223,6 +226,7 @@ void Cluster::CutHosts(bool both) {
   site_->world.Cut(a, b);
   if (both) site_->world.Cut(b, a);
   Later(chaos_->Between(50'000, 2'500'000), [this, a, b, both] {
+    if (StaysAway(a) || StaysAway(b)) return;
     site_->world.Heal(a, b);
     if (both) site_->world.Heal(b, a);
   });
@@ -266,9 +270,38 @@ void Cluster::Calm() {
     if (workers_[i].process == nullptr) StartWorker(i);
     for (const std::string& address : workers_[i].process->addresses()) world.Resume(address);
   }
+  if (site_->knobs.one_stays_away) KeepOneAway();
   if (!world.alive(drivers_.back()->address())) Later(600'000, [this] {
     if (!site_->world.alive(drivers_.back()->address())) LaunchDriver();
   });
+}
+
+// The rest, and all links between them, are whole.
+void Cluster::KeepOneAway() {
+  const size_t index = chaos_->Below(workers_.size());
+  Slot& slot = workers_[index];
+  World& world = site_->world;
+  if (!site_->knobs.received_log &&
+      (slot.process->HasLastCopies() || slot.process->HasToldAlone())) {
+    return;
+  }
+  away_ = index;
+  enum { kDown, kPaused, kCutOff, kDeaf, kUnheard, kWays };
+  const uint64_t way = chaos_->Below(kWays);
+  const char* const names[kWays] = {"down", "paused", "cut off", "deaf", "unheard"};
+  world.Count(std::string("stays: ") + names[way]);
+  world.Trace("chaos", slot.worker_id + " stays " + names[way]);
+  if (way == kDown) {
+    slot.process.reset();
+    world.SetHost(slot.host, false);
+  } else if (way == kPaused) {
+    for (const std::string& address : slot.process->addresses()) world.Pause(address);
+  }
+  for (const std::string& host : Hosts()) {
+    if (host == slot.host) continue;
+    if (way == kCutOff || way == kDeaf) world.Cut(host, slot.host);
+    if (way == kCutOff || way == kUnheard) world.Cut(slot.host, host);
+  }
 }
 
 }  // namespace sluice::sim

@@ -85,7 +85,7 @@ std::string Cluster::ExecutorsLeft() const {
   if (!site_->drained) return "";
   std::string left;
   for (const Slot& slot : workers_) {
-    if (slot.process == nullptr) continue;
+    if (slot.process == nullptr || StaysAway(slot.host)) continue;
     for (const bool receivers : {false, true}) {
       for (const ExecutorKey& key : slot.process->executors(receivers)) {
         left += " " + std::to_string(key.executor) + " on " + slot.worker_id;

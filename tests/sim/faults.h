@@ -85,6 +85,7 @@ struct Knobs {
   int64_t faults_until_us = 6'000'000;
   bool drained = false;            // before the faults end
   bool cancelled = false;          // and taken up again, before that
+  bool one_stays_away = false;     // a worker, when all other faults are over
   bool bad_records_aside = false;  // else the batch of a bad record is skipped
   // What a task takes for each record of its source, in one of the slots; 0: each task takes as
   // long as chance has it, in a slot of its own. And a load of state for each block of deltas that

@@ -37,6 +37,7 @@ RunResult RunJob(const Job& job, uint64_t seed, Counters* counters, bool trace) 
   site.knobs.state_on_disk = Random(seed ^ 0xd15c).Chance(0.1);
   site.knobs.drained = Random(seed ^ 0xd2a1).Chance(0.3);
   site.knobs.cancelled = Random(seed ^ 0xca9c).Chance(0.3);
+  site.knobs.one_stays_away = Random(seed ^ 0x11fe).Chance(0.3);
   site.any_interval = job.batch_interval_ms == 0;
   if (job.batch_interval_ms != 0) site.knobs.batch_interval_ms = job.batch_interval_ms;
   site.graph = job.graph;
@@ -104,6 +105,7 @@ const std::vector<std::string>& ExpectedCounters() {
         "disaster: cut in both directions",
         "disaster: log full", "disaster: torn append", "disaster: wall clock jumped",
         "disaster: driver daemon crashed", "disaster: links reset",
+        "stays: down", "stays: paused", "stays: cut off", "stays: deaf", "stays: unheard",
         "drain: asked for", "drain: ended in order",
         "cancel: asked for", "cancel: ended in order", "cancel: without a checkpoint",
         "recovery: job driver restored from a manifest", "recovery: append tried again",

@@ -224,7 +224,7 @@ void WorkerCore::SendBeat(const WorkerJob& job, const std::string& to,
   beat->set_job_instance(job.instance);
   beat->set_epoch(job.epoch);
   beat->set_durable_slot(job.durable_slot);
-  beat->set_reply(true);
+  beat->set_reply(!job.silent);
   beat->set_releases(job.releases);
   beat->set_blocks(blocks_.Count(job.instance));
   beat->set_worker_id(config_.worker_id);

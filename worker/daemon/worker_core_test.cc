@@ -310,6 +310,27 @@ TEST_F(WorkerCoreTest, AJobWhoseDriverIsSilentForLongIsSaidToBeLeft) {
   EXPECT_EQ(left_after(500), std::pair(0, 0));
 }
 
+TEST_F(WorkerCoreTest, ABeatWantsAnAnswerWhenNothingWasHeardForALease) {
+  const auto wants_answer = [&] {
+    bool wants = false;
+    for (const auto& command : std::exchange(done_, {})) {
+      const auto* send = std::get_if<Send>(&command);
+      if (send != nullptr && send->message.has_lease_beat()) {
+        wants = !send->message.lease_beat().reply();
+      }
+    }
+    return wants;
+  };
+  Session(1, kThree);
+  After(500);
+  EXPECT_FALSE(wants_answer());
+  for (int i = 0; i < 4; ++i) After(500);
+  EXPECT_TRUE(wants_answer());
+  Session(1, kThree);
+  After(500);
+  EXPECT_FALSE(wants_answer());
+}
+
 TEST_F(WorkerCoreTest, AJobThatEndedIsTakenUpAgainByALaterEpochOnly) {
   Session(1, kThree);
   Done();
