@@ -13,7 +13,10 @@ cd "$(dirname "$0")/.."
 source deploy/bazel_lib.sh
 source tests/run_lib.sh
 
-part_unit() { run_part "unit and golden" unit --local_test_jobs=2; }
+part_unit() {
+  run_part "unit and golden" unit --local_test_jobs=2
+  run_script "names in the catalogue of faults" tests/catalogue.py
+}
 part_asan() { run_part "under the address sanitizer" asan --config=asan; }
 part_system() { run_part "whole system" system "${alone[@]}"; }
 part_sim() { run_part "simulator" sim "${alone[@]}"; }
