@@ -174,7 +174,7 @@ bool BlockDesk::NoWorkerHas(MonotonicTime now, const BlockId& key) const {
                        if (worker == members_->workers().end()) return members_->InventoriesIn();
                        if (!worker->second.lost) return worker->second.answered;
                        return worker->second.gone ||
-                              now - worker->second.heard > 2 * options_.lease_us;
+                              now - worker->second.of_use > 2 * options_.lease_us;
                      });
 }
 

@@ -37,6 +37,23 @@ TEST_F(LoggedBlocksTest, ABlockThatNoWorkerHasIsReadFromTheStore) {
   EXPECT_EQ(books_.Restored(), Numbers{});
 }
 
+// It was waited for, as long as its beats came.
+TEST_F(LoggedBlocksTest, WhatALostWorkerHasIsReadFromTheStoreThoughItsBeatsGoOn) {
+  books_.Announce(1, {"w0"});
+  for (int i = 0; i < 15; ++i) {  // w0 is silent for more than a lease
+    books_.Pass(100'000);
+    books_.Beat("w1");
+  }
+  Numbers restored;
+  for (int i = 0; i < 15 && restored.empty(); ++i) {
+    books_.Beat("w0");
+    books_.Beat("w1");
+    books_.Pass(100'000);
+    restored = books_.Restored();
+  }
+  EXPECT_EQ(restored, Numbers{1});
+}
+
 TEST_F(LoggedBlocksTest, ABlockWhoseOnlyCopyIsDamagedIsReadFromTheStore) {
   books_.Announce(1, {"w0"});
   books_.CopyGone("w0", 1, /*incarnation=*/7);  // a late word of the one that has ended

@@ -46,7 +46,7 @@ void Membership::OnMembers(MonotonicTime now, const proto::ClusterMembers& membe
     if (worker.member.incarnation() != 0 && !worker.lost) LoseWorker(worker, true, news);
     worker = WorkerEntry{};
     worker.member = member;
-    worker.heard = now;
+    worker.heard = worker.listed = now;
     auto former = forgotten_zombies_.extract(member.worker_id());
     if (!former.empty() && former.mapped().first == member.incarnation()) {
       worker.zombies = std::move(former.mapped().second);
@@ -83,12 +83,18 @@ void Membership::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat, Members
   if (it == workers_.end() || it->second.member.incarnation() != beat.incarnation()) return;
   WorkerEntry& worker = it->second;
   worker.heard = now;
+  if (!beat.reply() && !worker.lost && IsDeaf(now, worker)) return LoseWorker(worker, false, news);
   if (beat.epoch() != epoch_) return;
-  // It has heard none of our beats for a lease: it is of no use, though we hear it.
-  const bool awake = now - last_timer_ <= options_.lease_us / 2 &&
-                     now - awake_since_ > options_.lease_us;
-  if (!beat.reply() && worker.answered && awake) return LoseWorker(worker, false, news);
   CompareReceivers(now, beat, news, out);
+}
+
+// Of a worker that has heard nothing for a lease: it is of no use, though it is heard. Unless it
+// was not told anything, because we slept, or it is still to take its session.
+bool Membership::IsDeaf(MonotonicTime now, const WorkerEntry& worker) const {
+  if (now - last_timer_ > options_.lease_us / 2) return false;
+  const MonotonicTime told_since = std::max(awake_since_, worker.listed);
+  const int64_t patience = worker.answered ? 0 : options_.lease_us + 2 * kSessionPauseUs;
+  return now - told_since > options_.lease_us + patience;
 }
 
 void Membership::Heard(MonotonicTime now, const std::string& address) {
@@ -197,6 +203,7 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
 void Membership::LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news) {
   worker.gone = gone_for_good;
   worker.lost = true;
+  worker.of_use = worker.heard;
   worker.answered = false;
   news.lost_workers.push_back(worker.member.worker_id());
   std::vector<uint32_t> gone;

@@ -23,6 +23,7 @@ struct WorkerEntry {
   proto::ClusterMembers::Member member;
   bool answered = false;            // its inventory of this epoch is in
   MonotonicTime heard = 0;
+  MonotonicTime listed = 0;         // first
   MonotonicTime session_sent = 0;
   int64_t session_pause = kSessionPauseUs;  // until it is sent again, if there is no answer
   uint64_t session = 0;             // number of the last session sent, 0: none
@@ -30,6 +31,7 @@ struct WorkerEntry {
   MonotonicTime beat_sent = 0;
   bool lost = false;                // silent for a lease, or replaced by a new incarnation
   bool gone = false;                // its process is known to have ended
+  MonotonicTime of_use = 0;         // lost: the last time at which it was not; its beats may go on
   bool session_due = false;         // the members have changed since it was told
   std::map<uint32_t, int> zombies;  // given up executors, asked to end with so many beats
 };
@@ -172,6 +174,7 @@ class Membership {
   void CompareReceivers(MonotonicTime now, const proto::LeaseBeat& beat, MembershipNews& news,
                         std::vector<DriverCommand>& out);
   void NoteStart(const ExecutorEntry& executor, const proto::ExecutorExited& exited);
+  bool IsDeaf(MonotonicTime now, const WorkerEntry& worker) const;
   void LoseWorker(WorkerEntry& worker, bool gone_for_good, MembershipNews& news);
   void ForgetWorkers(MonotonicTime now, MembershipNews& news);
   void LoseExecutor(MonotonicTime now, uint32_t id, MembershipNews& news);

@@ -152,6 +152,17 @@ TEST_F(MembershipTest, AWorkerThatHearsNothingIsLost) {
   EXPECT_TRUE(members_.WorkerServes("w0"));
 }
 
+// A new job driver waited for its inventory for good: it heard its beats, of the epoch before.
+TEST_F(MembershipTest, AWorkerThatHearsNothingIsNotAwaited) {
+  deaf_ = true;
+  for (int i = 0; i < 10; ++i) {
+    Pass(options_.lease_us / 2'000);
+    Beat({}, kEpoch - 1);
+  }
+  EXPECT_TRUE(members_.InventoriesIn());
+  EXPECT_FALSE(members_.WorkerServes("w0"));
+}
+
 // Each was asked for anew before the last one had arrived, for ever.
 TEST_F(MembershipTest, AnInventoryThatIsLongOnItsWayIsAskedForAFewTimesOnly) {
   Inventory();

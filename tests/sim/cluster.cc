@@ -165,7 +165,10 @@ std::string Cluster::HeldBlocks() const {
   std::string first;
   for (const auto& [id, block] : site_->blocks) {
     std::set<std::string> holders = block.holders;
-    if (away_.has_value()) holders.erase(workers_[*away_].worker_id);  // nobody can tell it
+    if (away_.has_value()) {
+      if (!site_->log.Added(id)) continue;  // it waits for what only that worker may have
+      holders.erase(workers_[*away_].worker_id);  // nobody can tell it
+    }
     if (holders.empty()) continue;
     // A job with windows changes its state, and makes deltas, without any input.
     if (std::get<0>(id) == kDeltaStream && !site_->any_interval) continue;

@@ -297,11 +297,19 @@ void Cluster::KeepOneAway() {
   } else if (way == kPaused) {
     for (const std::string& address : slot.process->addresses()) world.Pause(address);
   }
-  for (const std::string& host : Hosts()) {
-    if (host == slot.host) continue;
-    if (way == kCutOff || way == kDeaf) world.Cut(host, slot.host);
-    if (way == kCutOff || way == kUnheard) world.Cut(slot.host, host);
-  }
+  const auto cut = [this, host = slot.host](bool hears, bool is_heard) {
+    for (const std::string& other : Hosts()) {
+      if (other == host) continue;
+      if (!hears) site_->world.Cut(other, host);
+      if (!is_heard) site_->world.Cut(host, other);
+    }
+  };
+  if (way == kCutOff) cut(false, false);
+  if (way == kUnheard) cut(true, false);
+  if (way != kDeaf) return;
+  cut(false, true);
+  // Nobody's acknowledgements reach it, so its connections break in the end.
+  Later(10'000'000, [cut] { cut(false, false); });
 }
 
 }  // namespace sluice::sim
