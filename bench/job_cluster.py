@@ -38,6 +38,8 @@ def running(args, workers, conf, flags, checkpoint=None, pinned=False):
         yield cluster, Batches(cluster.path("job"))
 
 
-def let_go(cluster):
+def let_go(cluster, said=""):
     wait_until(lambda: os.path.exists(cluster.path("job", "ready")), "the receiver", 60)
-    open(cluster.path("job", "go"), "w").close()
+    with open(cluster.path("job", "go.new"), "w") as f:
+        f.write(said)
+    os.rename(f.name, cluster.path("job", "go"))

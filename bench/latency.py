@@ -1,4 +1,4 @@
-"""B12: how long a record takes from the moment at which it was due to the output of its batch. And
+"""B12: how long each record takes from the moment at which it was due to the sink. And
 B10: how soon the job driver goes on without a node, and when the next batch is out."""
 import datetime
 import glob
@@ -10,36 +10,44 @@ import time
 
 from cluster import wait_until
 from job_cluster import NAME, let_go, running
-from measured import cpu_seconds, percentile, show
+from measured import (Delays, cpu_seconds, percentile, percentile_of, require_equal, show,
+                      synced_write_ms)
 
-RATE = 1_000  # lines/s
-SAMPLES = 20  # moments of a batch's interval at which a record may be due
+RATE = 1_000  # records/s
+WARM_UP = 5  # seconds
 LEASE_MS = 600
 
 
 def of_interval(args, interval_ms):
-    conf = [f"batch_interval={interval_ms}ms", "partitions=2"]
-    flags = ["--job=words", "--lines=10000", f"--rate={RATE}", "--store=10"]
+    """Records are due one by one, whatever becomes of those before them, and carry that moment to
+    the sink."""
+    conf = [f"batch_interval={interval_ms}ms", "partitions=2", "backpressure=off"]
+    flags = ["--job=due", f"--rate={RATE}"]
     with tempfile.TemporaryDirectory() as disk, \
             running(args, 2, conf, flags, disk) as (cluster, batches):
-        let_go(cluster)
-        wait_until(lambda: len(batches.read()) > 100, "batches", 60)
-        begun = len(batches.read())
+        append_ms = synced_write_ms(disk)
+        start = int(time.time()) + 2  # whole seconds, so that each has as many records
+        let_go(cluster, str(start * 1_000_000))
+        first = start + WARM_UP
+        last = first + int(args.seconds)
         driver = [cluster.job(NAME)["driver_pid"]]
+        time.sleep(first - time.time())
         spent = sum(cpu_seconds(driver).values())
-        time.sleep(args.seconds)  # the length of the measurement
+        time.sleep(last - time.time())  # the length of the measurement
         spent = sum(cpu_seconds(driver).values()) - spent
-        rows = batches.read()[begun:]
-    took = []
-    for row in rows:
-        out = row[1] / 1000 - row[0]
-        took += [out + interval_ms * (i + 0.5) / SAMPLES for i in range(SAMPLES)]
-    name = f"B12 batches of {interval_ms} ms, {RATE} lines/s"
-    p50, p99, p999 = (percentile(took, part) for part in (0.5, 0.99, 0.999))
+        delays, due = Delays(cluster.path("job")), RATE * (last - first)
+        wait_until(lambda: sum(delays.read(first, last).values()) >= due, "every record", 60)
+        took = delays.read(first, last)
+        decided = sum(first <= row[0] / 1000 < last for row in batches.read())
+    require_equal(sum(took.values()) == due, "records that came out")
+    name = f"B12 batches of {interval_ms} ms, {RATE} records/s"
+    p50, p99, p999 = (percentile_of(took, part) / 1000 for part in (0.5, 0.99, 0.999))
+    asked = [interval_ms * share + more + append_ms for share, more in ((0.5, 1), (1, 3), (1, 10))]
     show(name, p50, "ms p50", "", "",
-         f"p99 {p99:.1f}, p99.9 {p999:.1f}, worst {max(took):.1f}; {len(rows)} batches, "
-         f"{sum(row[2] for row in rows)} words; job driver {spent / len(rows) * 1e6:.0f} CPU-us "
-         "a batch")
+         f"p99 {p99:.1f}, p99.9 {p999:.1f}, worst {max(took) / 1000:.1f}; asked with an append of "
+         f"{append_ms:.1f}: {' '.join(f'{ms:.1f}' for ms in asked)}; {decided} batches, {due} "
+         f"records; job driver {spent / decided * 1e6:.0f} CPU-us a batch; load "
+         f"{os.getloadavg()[0]:.1f}")
 
 
 def latency(args):

@@ -1,6 +1,7 @@
 """What the cluster benchmarks read: CPU time of processes, batches as jobs note them, lines of the
 table."""
 import os
+import time
 
 from cluster import Failure, wait_until
 
@@ -52,6 +53,52 @@ class Batches:
 
     def await_first_after(self, wall_us, seconds=60):
         return wait_until(lambda: self.planned_after(wall_us), "a batch to be decided", seconds)
+
+
+class Delays:
+    """The lines that bench/jobs/scheduled.cc notes: how late records of a batch came out, by the
+    second in which they were due."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "delays")
+
+    def read(self, first, last):
+        """{microseconds: records} of all that was due from second `first` to `last`, without it."""
+        if not os.path.exists(self.path):
+            return {}
+        with open(self.path) as f:
+            rows = [line.split() for line in f.read().split("\n")[:-1]]
+        # A batch that was tried again is there again: the last one counts.
+        latest = {(row[0], int(row[1])): row[2:] for row in rows}
+        records = {}
+        for (_, second), delays in latest.items():
+            for us, count in (pair.split(":") for pair in delays if first <= second < last):
+                records[int(us)] = records.get(int(us), 0) + int(count)
+        return records
+
+
+def percentile_of(records, part):
+    """Of a histogram {value: records}: the least value that so many do not exceed."""
+    left = part * sum(records.values())
+    for value in sorted(records):
+        left -= records[value]
+        if left <= 0:
+            return value
+    return max(records)
+
+
+def synced_write_ms(folder, times=100):
+    """Median of 4 KiB written and synced behind each other: what an append of the log takes."""
+    took = []
+    with open(os.path.join(folder, "synced"), "wb") as f:
+        for _ in range(times):
+            at = time.perf_counter()
+            f.write(bytes(4096))
+            f.flush()
+            os.fdatasync(f.fileno())
+            took.append((time.perf_counter() - at) * 1000)
+    os.remove(f.name)
+    return percentile(took, 0.5)
 
 
 def percentile(values, part):

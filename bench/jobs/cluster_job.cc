@@ -5,6 +5,7 @@
 //   --job=lookups (as totals; user code waits --wait-us for each line, as for somebody's answer,
 //     --slow-times as long on a node where there is a file "slow" where the executor works)
 //   --job=computed (as totals; user code takes --busy-us of a core for each line)
+//   --job=due (one record in, one out over a shuffle; how late each is goes to --folder/delays)
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "bench/jobs/replay.h"
+#include "bench/jobs/scheduled.h"
 #include "common/key_hash.h"
 
 namespace {
@@ -27,10 +29,14 @@ std::optional<int64_t> AddToTotal(std::span<const int64_t> counts, std::optional
   return sum;
 }
 
+int64_t NowUs() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 void Note(const std::string& folder, int64_t batch_ms, uint64_t total, uint64_t checksum) {
-  const int64_t now_us = std::chrono::duration_cast<std::chrono::microseconds>(
-                             std::chrono::system_clock::now().time_since_epoch())
-                             .count();
+  const int64_t now_us = NowUs();
   if (FILE* file = std::fopen((folder + "/batches").c_str(), "a")) {
     std::fprintf(file, "%" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 "\n", batch_ms, now_us,
                  total, checksum);
@@ -56,12 +62,31 @@ void NoteCounts(const Stream& counts, const std::string& folder) {
   });
 }
 
+// Each record is the moment at which it was due, and a key of its own.
+void NoteDelays(sluice::StreamingContext& ssc, const std::string& folder) {
+  const auto rate = static_cast<uint64_t>(ssc.args().GetInt("rate", 1'000));
+  ssc.ReceiverStream(sluice::bench::Scheduled({.rate = rate, .folder = folder}))
+      .Map([](int64_t due_us) { return std::pair{due_us, int64_t{1}}; })
+      .ReduceByKey(std::plus<>())
+      .ForeachBatch([folder](const sluice::Batch<std::pair<int64_t, int64_t>>& batch) {
+        sluice::bench::Delays delays(NowUs());
+        uint64_t total = 0;
+        batch.ForEach([&](const std::pair<int64_t, int64_t>& row) {
+          delays.Add(row.first, row.second);
+          total += static_cast<uint64_t>(row.second);
+        });
+        delays.Note(folder, batch.time_ms());
+        Note(folder, batch.time_ms(), total, 0);
+      });
+}
+
 }  // namespace
 
 void BuildJob(sluice::StreamingContext& ssc) {
   auto& args = ssc.args();
   const std::string job = args.Get("job");
   const std::string folder = args.Get("folder");
+  if (job == "due") return NoteDelays(ssc, folder);
   sluice::bench::ReplayOptions replay;
   replay.folder = folder;
   replay.lines = static_cast<uint64_t>(args.GetInt("lines", 500'000));
