@@ -25,6 +25,25 @@ TEST(MembershipTest, AWorkerThatWasSilentAndReturnsIsNamedToItsPeers) {
   EXPECT_EQ(books.SessionTo("w1")->members().workers_size(), 2);
 }
 
+// It kept copies of what that one had sealed, and waited for it to announce them.
+TEST(MembershipTest, AWorkerThatReturnsIsToldWhoWasLostMeanwhile) {
+  Books books;
+  books.Greet();
+  const auto silent = [&](const std::vector<std::string>& others) {
+    for (int i = 0; i < 5; ++i) {
+      books.Pass(kLeaseUs / 4);
+      for (const std::string& other : others) books.Beat(other);
+    }
+  };
+  silent({"w1"});
+  const uint64_t session = books.SessionOf("w0");
+  silent({});
+  books.Inventory("w0", session);
+  books.Pass(1'000);
+  ASSERT_NE(books.SessionTo("w0"), nullptr);
+  EXPECT_EQ(books.SessionTo("w0")->members().workers_size(), 1);
+}
+
 TEST(MembershipTest, AWorkerThatIsLostIsNotAwaitedAgainWheneverItIsListed) {
   Books books;
   books.Greet();

@@ -71,6 +71,7 @@ void Membership::OnInventory(MonotonicTime now, const proto::WorkerInventory& in
   worker.answered = true;
   if (worker.lost) {  // it is back: its peers may replicate to it again
     for (auto& [id, other] : workers_) other.session_due |= !other.lost;
+    worker.session_due = true;  // others may have been lost since the one that it answers was sent
   }
   worker.lost = worker.gone = false;
   news.answered_workers.push_back(inventory.worker_id());
