@@ -52,6 +52,7 @@ TEST(ConfigTest, DefaultsOfThePage) {
   EXPECT_EQ(config.Number("replication"), 2);
   EXPECT_EQ(config.Number("replication_min"), 1);
   EXPECT_FALSE(config.On("received_log"));
+  EXPECT_FALSE(config.On("accept_loss"));
   EXPECT_EQ(config.Text("recovery"), "rollback");
   EXPECT_EQ(config.DurationMs("checkpoint_interval"), 10'000);
   EXPECT_TRUE(config.On("log_sync"));

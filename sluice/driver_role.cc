@@ -226,6 +226,10 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
   if (!logged.ok()) return logged;
   DriverStoreOptions store_options;
+  if (program.config.On("accept_loss")) {
+    return {kExitRefused, "accept_loss is a setting of local jobs; on a cluster `sluice job "
+                          "accept-loss` decides, once the blocks are lost"};
+  }
   store_options.url = program.flags.checkpoint.empty() ? "rocksdb:" + role.data + "/store"
                                                        : program.flags.checkpoint;
   const ExitStatus queues = CheckQueueStreams(program.context->graph(), store_options.url);

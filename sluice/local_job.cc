@@ -146,6 +146,8 @@ absl::Status LocalJob::Begin(const StreamingContext& given) {
   JobDriverOptions driver_options = DriverOptionsFrom(options_.config);
   driver_options.job = options_.name;
   driver_options.own_address = kDriverAddress;
+  driver_options.local = true;
+  driver_options.accept_loss = options_.config.On("accept_loss");
   driver_options.replication = 1;  // there is one worker
   driver_options.replication_min = 1;
   if (options_.config.On("received_log")) driver_options.received_log = store_.url;

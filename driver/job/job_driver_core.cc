@@ -212,7 +212,8 @@ void JobDriverCore::OnDaemonMessage(MonotonicTime now, const proto::Envelope& m)
       OnStop(now, {!m.job_stop().drain(), static_cast<int64_t>(m.job_stop().deadline_ms()) * 1000});
       return;
     case proto::Envelope::kAcceptLoss:
-      AcceptLosses(now);
+      AcceptLosses(blocks_.LostBlocks(now));
+      failure_.clear();
       return;
     case proto::Envelope::kReplayLetters:
       OnReplay(m.replay_letters());

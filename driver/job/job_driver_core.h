@@ -113,7 +113,10 @@ class JobDriverCore {
   void AdvanceFinishing(MonotonicTime now);
   void Fail(int exit_code, const std::string& message);
   void End(int exit_code, const std::string& state, const std::string& message);
-  void AcceptLosses(MonotonicTime now);
+  // Lost blocks (lost_blocks.cc).
+  bool GoesOnWithout(const BlockId& key) const;
+  void WatchLosses(MonotonicTime now);
+  void AcceptLosses(const std::vector<BlockId>& lost);
   void SendStatus(MonotonicTime now);
   void MarkStore(MonotonicTime now);
   void OnMarked(MonotonicTime now, const KeptAside& kept);

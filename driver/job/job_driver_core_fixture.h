@@ -162,7 +162,7 @@ class Cluster {
   std::string objects_error;      // of every put
   bool damaged_store = true;      // whoever looks at a checkpoint finds it damaged
   std::set<std::string> unannounced;  // workers that hold sealed blocks which wait for copies
-  std::set<std::string> mute;     // workers that answer no question for a block
+  std::set<std::string> mute, silent;  // workers that answer no question for a block; nothing
   std::set<std::string> spoiled;  // workers whose copies are damaged
   bool hold_manifests = false;    // their puts hang
   int fail_manifests = 0;         // so many are not put
@@ -237,7 +237,7 @@ class Cluster {
     Feed(LogDurable{++slot_, 5});
   }
   void Carry(DriverCommand command) {
-    if (auto* send = std::get_if<Send>(&command)) return Answer(*send);
+    if (auto* s = std::get_if<Send>(&command)) return silent.contains(s->to) ? void() : Answer(*s);
     if (auto* append = std::get_if<AppendEntries>(&command)) {
       appends.push_back(append->entries);
       while (!hold_log && !appends.empty()) MakeOneDurable();

@@ -20,7 +20,6 @@ constexpr char kLogLate[] = "the driver log has not answered for ten seconds; no
 constexpr MonotonicTime kStatusAgainUs = 1'000'000;
 constexpr MonotonicTime kRegisterAgainUs = 200'000;   // until the daemon has answered
 constexpr MonotonicTime kRegisterKeepUs = 2'000'000;
-constexpr MonotonicTime kLossCheckUs = 200'000;
 constexpr MonotonicTime kMarkAgainUs = 1'000'000;
 constexpr MonotonicTime kFinishAgainUs = 1'000'000;
 constexpr MonotonicTime kAsideAnswerUs = 60'000'000;
@@ -288,17 +287,6 @@ void JobDriverCore::End(int exit_code, const std::string& state, const std::stri
   out_.push_back(EndJob{exit_code, state, message});
 }
 
-void JobDriverCore::AcceptLosses(MonotonicTime now) {
-  for (const BlockId& key : blocks_.LostBlocks(now)) {
-    proto::Entry entry;
-    *entry.mutable_lost()->mutable_name() = NameOf(state_.job().job_instance(), key);
-    log_.Enqueue(std::move(entry));
-    out_.push_back(Say{Say::Level::kError, absl::StrCat("loss accepted: ", ToString(key))});
-    new_generation_wanted_ = true;  // whoever runs its batch by now would wait for it on
-  }
-  failure_.clear();
-}
-
 std::string JobDriverCore::StateName() const {
   if (ended_) return end_state_;
   if (members_.ClusterSlots() == 0) return "WAITING";
@@ -403,18 +391,7 @@ void JobDriverCore::WatchLog(MonotonicTime now) {
 
 void JobDriverCore::SendStatus(MonotonicTime now) {
   WatchLog(now);
-  if (now - loss_checked_ > kLossCheckUs && begun_) {
-    loss_checked_ = now;
-    const std::vector<BlockId> lost = blocks_.LostBlocks(now);
-    const std::string before = failure_;
-    failure_ = lost.empty() ? ""
-                            : absl::StrCat(lost.size(), " received blocks are lost, first ",
-                                           ToString(lost.front()),
-                                           "; `sluice job accept-loss` goes on without them");
-    if (failure_ != before && !failure_.empty()) {
-      out_.push_back(Say{Say::Level::kError, failure_});
-    }
-  }
+  WatchLosses(now);
   ever_up_ |= begun_ && StateName() == "RUNNING";
   if (daemon_.empty() || ended_) return;
   const MonotonicTime patience = registered_ ? kRegisterKeepUs : kRegisterAgainUs;

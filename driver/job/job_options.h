@@ -14,6 +14,8 @@ struct JobDriverOptions {
   std::string job;
   std::string daemon_address;  // at the start; empty: no driver daemon (local mode)
   std::string own_address;
+  bool local = false;          // all of the job is one process, and what it received is with it
+  bool accept_loss = false;    // then: it goes on without lost blocks of whatever source
   std::string binary_digest;
   std::string program;         // base name of the binary, for people; empty: not known
   std::vector<JobFile> files;  // shipped with the job, for executors

@@ -54,6 +54,7 @@ void JobState::Restore(const proto::DriverState& kept) {
   failed_batches_ = kept.failed_batches();
   kept_batches_ = kept.kept_batches();
   records_total_ = kept.records_total();
+  accepted_losses_ = kept.accepted_losses();
   letters_.Restore(kept);
   sealed_ms_ = kept.sealed_ms();
   sealed_manifest_ = kept.sealed_manifest();
@@ -74,7 +75,9 @@ absl::Status JobState::Apply(const proto::Entry& entry) {
       return absl::OkStatus();
     case proto::Entry::kLost: {
       LoggedBlock* block = FindBlock(BlockIdOf(entry.lost().name()));
-      if (block != nullptr) block->lost = true;
+      if (block == nullptr || block->lost) return absl::OkStatus();
+      block->lost = true;
+      accepted_losses_ += block->info.records();
       return absl::OkStatus();
     }
     case proto::Entry::kPlanned:
@@ -342,6 +345,7 @@ proto::DriverState JobState::Keep(uint64_t first_live_slot) const {
   kept.set_failed_batches(failed_batches_);
   kept.set_kept_batches(kept_batches_);
   kept.set_records_total(records_total_);
+  kept.set_accepted_losses(accepted_losses_);
   letters_.Keep(kept);
   kept.set_sealed_ms(sealed_ms_);
   kept.set_sealed_manifest(sealed_manifest_);

@@ -32,7 +32,7 @@ struct LoggedBlock {
   proto::BlockInfo info;
   std::vector<std::string> holders;  // worker ids
   int64_t batch_ms = 0;              // 0: waits for a batch
-  bool lost = false;                 // an operator accepted its loss
+  bool lost = false;                 // its loss was accepted
 };
 
 struct DecidedBatch {
@@ -67,7 +67,8 @@ class JobState {
   int64_t ran_ms() const { return ran_ms_; }
   // Records of an unreliable source in the blocks of this incarnation that were added.
   uint64_t RecordsLogged(uint32_t stream, uint64_t incarnation) const;
-  // Records that retired incarnations took and the log does not have.
+  // Records that retired incarnations took and the log does not have, and those of blocks whose
+  // loss was accepted.
   uint64_t lost_records() const;
   // Nothing more of this incarnation counts as being in the received-data log.
   bool Forgotten(uint32_t stream, uint64_t incarnation) const;
@@ -171,6 +172,7 @@ class JobState {
   uint64_t failed_batches_ = 0;
   uint64_t kept_batches_ = 0;
   uint64_t records_total_ = 0;
+  uint64_t accepted_losses_ = 0;  // records of blocks whose loss was accepted
   LetterState letters_;
 };
 

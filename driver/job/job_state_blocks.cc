@@ -109,7 +109,7 @@ uint64_t JobState::RecordsLogged(uint32_t stream, uint64_t incarnation) const {
 }
 
 uint64_t JobState::lost_records() const {
-  uint64_t lost = 0;
+  uint64_t lost = accepted_losses_;
   for (const auto& [key, incarnation] : incarnations_) {
     lost += incarnation.taken - std::min(incarnation.taken, incarnation.records);
   }

@@ -70,7 +70,7 @@ void PrintJob(const proto::JobInfo& job) {
   }
   if (s.lost_records() > 0) {
     rows.push_back({"lost", std::to_string(s.lost_records()) +
-                                " records of sources that cannot send again, with their worker"});
+                                " received records, of which no copy is left"});
   }
   if (s.kept_batches() > 0) {
     rows.push_back({"kept aside", "the input of " + std::to_string(s.kept_batches()) +

@@ -98,6 +98,9 @@ class Cases:
         self.expect(3, "a queue that begins anew with each job driver",
                     [s, "submit", to, "--name=queue", self.misfit, "--", *where,
                      "--misfit=queue"], "a QueueStream cannot be recovered")
+        self.expect(3, "a setting of local jobs on a cluster",
+                    [s, "submit", to, "--name=accepts", "--conf=accept_loss=on", self.misfit, "--",
+                     *where], "accept_loss is a setting of local jobs")
         shared = self.cluster.path("shared-tmp")
         os.makedirs(shared)
         os.symlink(self.cluster.path("input"), os.path.join(shared, f"sluice-{os.geteuid()}"))

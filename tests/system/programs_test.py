@@ -1,9 +1,10 @@
 """Programs as users run them, in one process: the examples, a plain socket, an embedded context.
 
-usage: programs_test.py ERROR_FILTER PAGE_VIEWS EMBEDDED ONLINE_REGRESSION ANOMALIES
+usage: programs_test.py ERROR_FILTER PAGE_VIEWS EMBEDDED ONLINE_REGRESSION ANOMALIES WORDCOUNT
 """
 import ast
 import collections
+import json
 import os
 import random
 import re
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Failure, Process, wait_until  # noqa: E402
@@ -78,13 +80,15 @@ class Embedded:
 
 
 class Cases:
-    def __init__(self, folder, error_filter, page_views, embedded, regression, anomalies):
+    def __init__(self, folder, error_filter, page_views, embedded, regression, anomalies,
+                 wordcount):
         self.folder = folder
         self.error_filter = error_filter
         self.page_views = page_views
         self.embedded = embedded
         self.regression = regression
         self.anomalies = anomalies
+        self.wordcount = wordcount
         self.running = []
 
     def place(self, name):
@@ -215,6 +219,40 @@ class Cases:
         self.drain(job)
         expect(saved(f"{place}/out", "errors"), given, "every line once")
 
+    def is_killed_with_what_a_socket_sent(self):
+        """All that no checkpoint has was in the memory of the process, and is not sent again."""
+        place = self.place("killed")
+        server = LineServer(0)
+        port = server.listener.getsockname()[1]
+        words = [self.wordcount, "--host=127.0.0.1", f"--port={port}", FAST, "--http=127.0.0.1:0",
+                 f"--checkpoint=rocksdb:{place}/checkpoint", "--conf=checkpoint_interval=1h",
+                 f"--output={place}/out/totals"]
+
+        def counted():
+            return sorted(latest(f"{place}/out", "totals"))
+        job = self.start("killed", words)
+        server.accept()
+        # The first batch is in a checkpoint, whatever the interval.
+        wait_until(lambda: batches(f"{place}/out", "totals"), "the first batch")
+        sent = [f"word{n}" for n in range(100)]
+        server.send("".join(word + "\n" for word in sent))
+        wait_until(lambda: counted() == sorted(f"({word},1)" for word in sent), "all words")
+        job.kill()
+        job = self.start("killed-again", words)
+        server.accept()
+        server.send("again\n")
+        wait_until(lambda: "(again,1)" in counted(), "a local job to go on after kill -9")
+        pages = re.search(r"http://[0-9.:]+", job.tail(100)).group()
+        with urllib.request.urlopen(pages + "/api/v1/jobs", timeout=10) as answer:
+            (status,) = json.load(answer)
+        expect((status["state"], status["lost_records"] + len(counted())), ("RUNNING", 101),
+               "a local job counts what was lost with its process")
+        expect(status["lost_records"] > 0, True, "which is something")
+        said = re.search(r"goes on without \d+ received blocks of stream socket-0, which are lost: "
+                         r"(\d+) records", job.tail(100))
+        expect(int(said.group(1)), status["lost_records"], "it says so by name")
+        self.drain(job)
+
     def learns_a_model(self):
         place = self.place("regression")
         chance = random.Random(7)
@@ -310,7 +348,7 @@ class Cases:
 
 
 def main():
-    programs = [os.path.abspath(path) for path in sys.argv[1:6]]
+    programs = [os.path.abspath(path) for path in sys.argv[1:7]]
     folder = tempfile.mkdtemp(prefix="sluice-test-")
     cases = Cases(folder, *programs)
     try:
@@ -318,6 +356,7 @@ def main():
         cases.counts_page_views()
         cases.counts_page_views_under_load()
         cases.reads_a_socket()
+        cases.is_killed_with_what_a_socket_sent()
         cases.embeds_a_context()
         cases.learns_a_model()
         cases.finds_anomalies()
