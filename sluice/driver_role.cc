@@ -23,6 +23,7 @@
 #include "sluice/job_store.h"
 #include "sluice/late_handler.h"
 #include "sluice/printing.h"
+#include "sluice/running_job.h"
 
 namespace sluice {
 namespace {
@@ -132,10 +133,10 @@ ExitStatus BuildContext(const JobOptions& given, BuildFunction build,
     return {kExitRefused, "batch_interval cannot be set by the build function, whose streams are "
                           "made for " + FormatDurationMs(interval_ms) + "; it is in JobOptions"};
   }
-  StreamingContext again(options, built->context->constants());
-  ran = RunBuild(build, again);
+  built->second = std::make_unique<StreamingContext>(options, built->context->constants());
+  ran = RunBuild(build, *built->second);
   if (!ran.ok()) return ran;
-  if (again.graph().Fingerprint() != built->context->graph().Fingerprint()) {
+  if (built->second->graph().Fingerprint() != built->context->graph().Fingerprint()) {
     return {kExitRefused, "the build function gave two different graphs; values that differ from "
                           "call to call go through StreamingContext::Constant"};
   }
@@ -225,11 +226,11 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   if (!typed.ok()) return typed;
   const ExitStatus logged = CheckReceivedLog(program.config, program.flags.checkpoint);
   if (!logged.ok()) return logged;
-  DriverStoreOptions store_options;
   if (program.config.On("accept_loss")) {
     return {kExitRefused, "accept_loss is a setting of local jobs; on a cluster `sluice job "
                           "accept-loss` decides, once the blocks are lost"};
   }
+  DriverStoreOptions store_options;
   store_options.url = program.flags.checkpoint.empty() ? "rocksdb:" + role.data + "/store"
                                                        : program.flags.checkpoint;
   const ExitStatus queues = CheckQueueStreams(program.context->graph(), store_options.url);
@@ -292,6 +293,8 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
                  << shape.batch_interval_ms() << " ms, is finished first";
   }
 
+  RunningJob running;
+  running.Attach(program);
   LateHandler handler;
   GrpcTransportOptions transport_options;
   transport_options.host = role.host;
@@ -315,18 +318,23 @@ ExitStatus RunDriverRole(const DriverRoleFlags& role, const std::vector<std::str
   (*driver)->Start(std::move(driver_options),
                    InitFor(*program.context, program.config, store->url),
                    transport->get());
+  running.Begin([&](const StopRequested& stop) { (*driver)->RequestStop(stop); });
   std::optional<JobEnding> ending;
   while (!(ending = (*driver)->Await(kRotateMs))) RotateOwnOutput(role.data + "/" + kOutputFile);
   (*transport)->Shutdown(1'000'000);
   const ExitStatus end{ending->exit_code, ending->message};
-  if (end.ok()) return end;
-  const EndInTime in_time(kEndPatience, end.code, [&] {
-    std::cerr << options.name << ": " << end.message << std::endl;
-    LeaveWord(role, end);
-  });
+  running.End({end.code, end.message});
+  std::optional<EndInTime> in_time;
+  if (!end.ok()) {
+    in_time.emplace(kEndPatience, end.code, [&] {
+      std::cerr << options.name << ": " << end.message << std::endl;
+      LeaveWord(role, end);
+    });
+  }
   transport->reset();
   driver->reset();
-  program.context.reset();  // waits for listeners
+  program.context->listeners()->Close();  // they may call what ends with the contexts
+  program = {};
   return end;
 }
 

@@ -31,6 +31,7 @@ struct BuiltProgram {
   ProgramFlags flags;  // the checkpoint is the program's where none was typed
   Config config;
   std::unique_ptr<StreamingContext> context;
+  std::unique_ptr<StreamingContext> second;  // of the other run of the build function
   std::vector<std::string> program_words;  // for executors
 };
 // How a program is built.

@@ -15,6 +15,7 @@
 #include "sluice/local_job.h"
 #include "sluice/local_pages.h"
 #include "sluice/runner_install.h"
+#include "sluice/running_job.h"
 
 namespace sluice {
 namespace {
@@ -132,9 +133,17 @@ ExitStatus RunLocal(BuiltProgram program, BuildWithConstants build_again) {
     pages = *std::move(started);
     std::cerr << name << ": pages at http://" << pages->address() << std::endl;
   }
-  absl::StatusOr<std::unique_ptr<LocalJob>> job =
-      StartLocal(*program.context, program.flags, program.config, std::move(build_again));
+  RunningJob running;
+  running.Attach(program);
+  absl::StatusOr<std::unique_ptr<LocalJob>> job = StartLocal(
+      *program.context, program.flags, program.config,
+      [&](const ConstantValues& constants, BuiltProgram* again) {
+        const ExitStatus built = build_again(constants, again);
+        if (built.ok()) running.Attach(*again);
+        return built;
+      });
   if (!job.ok()) return ToStatus(OfUser(job.status()));
+  running.Begin([&](const StopRequested& stop) { (*job)->RequestStop(stop); });
   if (pages != nullptr) {
     pages->Show(job->get(), LocalSlots(program.flags), program.flags.checkpoint);
   }
@@ -150,6 +159,7 @@ ExitStatus RunLocal(BuiltProgram program, BuildWithConstants build_again) {
     }
   });
   const JobEnding ending = *(*job)->Await(-1);
+  running.End(OfUser(ending));
   pthread_kill(watcher.native_handle(), SIGUSR1);
   watcher.join();
   if (ending.exit_code == kExitDeadline) {
@@ -164,8 +174,9 @@ ExitStatus RunLocal(BuiltProgram program, BuildWithConstants build_again) {
                     [&] { std::cerr << name << ": " << end.message << std::endl; });
   }
   pages.reset();
+  program.context->listeners()->Close();  // they may call what ends with the contexts
   job->reset();
-  program.context.reset();  // waits for listeners
+  program = {};
   return end;
 }
 

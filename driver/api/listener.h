@@ -58,7 +58,8 @@ struct ReceiverInfo {
 // completed, in order of time; its output operations start and complete in between. A relaunched
 // job driver tells of the batches that were not decided; it may tell again what the former one
 // told. A listener that is slow delays the others only; where 10,000 events wait, later ones are
-// dropped and counted. What it throws is logged. It must not stop the job: Stop says so.
+// dropped and counted. What it throws is logged. It cannot stop the job of an embedded context:
+// Stop says so.
 class StreamingListener {
  public:
   virtual ~StreamingListener() = default;

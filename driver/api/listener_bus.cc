@@ -9,11 +9,13 @@ namespace sluice::internal {
 
 thread_local int CallbackScope::depth_ = 0;
 
-ListenerBus::~ListenerBus() {
+void ListenerBus::Close() {
   std::unique_lock lock(mutex_);
-  if (!thread_.joinable()) return;
-  changed_.wait_for(lock, std::chrono::seconds(1), [this] { return calls_.empty() && !busy_; });
+  if (thread_.joinable()) {
+    changed_.wait_for(lock, std::chrono::seconds(1), [this] { return calls_.empty() && !busy_; });
+  }
   closing_ = true;
+  if (!thread_.joinable()) return;
   changed_.notify_all();
   lock.unlock();
   thread_.join();

@@ -35,8 +35,10 @@ class ListenerBus {
   static constexpr size_t kQueueMax = 10'000;
 
   ListenerBus() = default;
-  // Delivers what waits, for a second at most, and awaits the call at hand.
-  ~ListenerBus();
+  ~ListenerBus() { Close(); }
+  // Delivers what waits, for a second at most, and awaits the call at hand. What is posted later is
+  // dropped.
+  void Close();
 
   void Add(std::shared_ptr<StreamingListener> listener);
   // It hears nothing that is posted later.

@@ -53,6 +53,7 @@ struct StreamingContext::State {
   bool constants_given = false;
   BuildFunction build = nullptr;
   std::shared_ptr<internal::GraphBuilder> graph;
+  std::atomic<bool> stop_only_asks = false;  // as the runner says
   internal::ListenerBus listeners;
   mutable std::mutex mutex;           // of what follows
   bool stopped = false;
@@ -331,6 +332,7 @@ Outcome StreamingContext::StartBy(std::unique_ptr<JobRunner> runner) {
   const Outcome started = runner->Start(*this);
   if (!started.ok()) return started;
   const std::lock_guard lock(state_->mutex);
+  state_->stop_only_asks = runner->StopOnlyAsks();
   state_->runner = std::move(runner);
   return started;
 }
@@ -347,18 +349,21 @@ Outcome StreamingContext::AwaitTermination() {
 std::optional<Outcome> StreamingContext::AwaitTerminationOrTimeout(
     std::optional<std::chrono::milliseconds> timeout) {
   if (IsWithinTheJob()) return WithinTheJob("AwaitTermination");
+  const std::shared_ptr<State> state = state_;  // the context may go as soon as the job has ended
   JobRunner* const runner = Runner();
   if (runner == nullptr) return Outcome{3, "the job has not been started"};
   return runner->Await(timeout);
 }
 
 Outcome StreamingContext::Stop(StopOptions options) {
-  if (IsWithinTheJob()) return WithinTheJob("Stop");
+  if (!state_->stop_only_asks && IsWithinTheJob()) return WithinTheJob("Stop");
+  const std::shared_ptr<State> state = state_;  // the context may go as soon as the job has ended
   JobRunner* const runner = Runner();
   const Outcome outcome = runner == nullptr ? Outcome() : runner->Stop(options);
-  graph_->Freeze();
-  const std::lock_guard lock(state_->mutex);
-  state_->stopped = true;
+  if (state->stop_only_asks) return outcome;
+  state->graph->Freeze();
+  const std::lock_guard lock(state->mutex);
+  state->stopped = true;
   return outcome;
 }
 

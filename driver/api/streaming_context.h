@@ -64,6 +64,8 @@ class JobRunner {
   // How the job ended, once Start was ok; nothing when `timeout` came first.
   virtual std::optional<Outcome> Await(std::optional<std::chrono::milliseconds> timeout) = 0;
   virtual Outcome Stop(StopOptions options) = 0;
+  // Stop waits for nothing: it may be called wherever the program's functions run.
+  virtual bool StopOnlyAsks() const { return false; }
 };
 using JobRunnerFactory = std::unique_ptr<JobRunner> (*)();
 void InstallJobRunner(JobRunnerFactory factory);
@@ -288,6 +290,10 @@ class StreamingContext {
   // Ends the job and gives its outcome; without effect once it has ended. A context that was never
   // started cannot be started afterwards. Stop and AwaitTermination are errors in listeners and in
   // functions that the job itself runs, where they would wait for themselves.
+  // Of a context that RunJob made, Stop waits for nothing and may be called anywhere: it asks for
+  // a drain, as SIGTERM does, or without `drain` for an end at once, and RunJob returns when that
+  // is over. That holds in the process that drives the job; in one that only runs tasks or
+  // receivers Stop ends nothing.
   Outcome Stop(StopOptions options = {});
 
   // ---- for what runs the job ----------------------------------------------------------------

@@ -1,12 +1,22 @@
 // A job that goes wrong in the way its --misfit flag names.
 #include <csignal>
 #include <cstdlib>
+#include <memory>
 #include <stdexcept>
 #include <string_view>
 
 #include "sluice/sluice.h"
 
 using namespace std::chrono_literals;
+
+class Stops : public sluice::StreamingListener {
+ public:
+  explicit Stops(sluice::StreamingContext& ssc) : ssc_(ssc) {}
+  void OnBatchCompleted(const sluice::BatchInfo&) override { ssc_.Stop(); }
+
+ private:
+  sluice::StreamingContext& ssc_;
+};
 
 void BuildJob(sluice::StreamingContext& ssc) {
   const std::string misfit = ssc.args().Get("misfit", "none");
@@ -16,6 +26,7 @@ void BuildJob(sluice::StreamingContext& ssc) {
   if (misfit == "build") throw std::runtime_error("no such table");
   static int built = 0;
   if (misfit == "graphs" && ++built % 2 == 0) lines.Count().Print();
+  if (misfit == "stop") ssc.AddListener(std::make_shared<Stops>(ssc));
   if (misfit == "queue") ssc.QueueStream<int64_t>({{1}, {2}}).Print();
   if (misfit == "window") lines.Window({.length = 250ms}).Count().Print();
   lines

@@ -157,6 +157,15 @@ class Cases:
         self.expect(2, "an output with an empty prefix",
                     [self.misfit, f"--dir={inputs}", "--output="], "the prefix is empty")
 
+    def stopped_by_the_program(self):
+        inputs = self.cluster.path("stops-input")
+        os.makedirs(inputs)
+        job = [f"--dir={inputs}", "--misfit=stop", f"--output={self.cluster.path('out-stop')}"]
+        self.expect(0, "a local program that stops its job", [self.misfit, *job])
+        self.expect(0, "a job that its program stops on a cluster",
+                    [self.cluster.sluice, "submit", f"--driver={self.cluster.address}",
+                     "--name=stops", "--wait", self.misfit, "--", *job])
+
     def bad_records(self):
         s = self.cluster.sluice
         build = ["--dir=/tmp", f"--output={self.cluster.path('out-build')}", "--misfit=build"]
@@ -285,6 +294,7 @@ def main():
         cases.unreachable_outputs()
         cases.denied()
         cases.checkpoints()
+        cases.stopped_by_the_program()
         cases.bad_records()
         for line in cases.failed:
             print(f"FAILED: {line}")
