@@ -356,6 +356,18 @@ TEST(TestContextTest, AStaticDatasetIsTheOneOfTheBatchAndLoadedOnce) {
   EXPECT_EQ(loads, 2);
 }
 
+// It was "operator Boxed", which no program names.
+TEST(TestContextTest, AFailureNamesTheOperatorsInsideABox) {
+  TestContext test({.conf = {{"task_max_failures", "1"}}});
+  TestInput<std::string> lines(test);
+  const DStream<std::string> words = lines.stream().Map([](std::string_view line) -> std::string {
+    throw std::runtime_error("no word: " + std::string(line));
+  });
+  TestOutput out(test, words);
+  lines.Push({"bad"});
+  EXPECT_THAT(test.RunBatch().message, HasSubstr("operator Map, Boxed"));
+}
+
 TEST(TestContextTest, SaysWhatAValueOfTheBatchThrew) {
   TestContext test;
   TestInput<std::string> lines(test);

@@ -290,7 +290,8 @@ void TaskRunner::RunOperatorOn(const Stage& stage, const RunTasks& run,
 void TaskRunner::RunFragment(const Fragment& fragment) {
   const Node& node = setup_.plan->graph().node(fragment.node);
   const NarrowKernel& kernel = *node.inputs[fragment.input].narrow;
-  operator_ = node.label;
+  const std::string& chain = node.inputs[fragment.input].chain;
+  operator_ = chain.empty() ? node.label : chain + ", " + node.label;
   Dataset& dataset = datasets_[fragment.id];
   dataset.buffer.Clear();
   dataset.buffer.SetFixedSize(kernel.output_fixed_size());
