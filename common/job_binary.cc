@@ -114,7 +114,8 @@ absl::Status CheckJobBinary(Spawner* spawner, const std::string& path, const std
   if (line.empty() && (!in_time || killed)) {
     return absl::DeadlineExceededError("the binary did not get to say who it is");
   }
-  return absl::FailedPreconditionError("not a job binary: it does not answer as one");
+  return absl::FailedPreconditionError("not a job binary: it does not answer as one (its "
+                                       "main must call sluice::RunJob)");
 }
 
 }  // namespace sluice

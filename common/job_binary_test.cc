@@ -53,7 +53,8 @@ TEST_F(JobBinaryTest, JudgesProgramsByTheirHeader) {
 }
 
 TEST_F(JobBinaryTest, AProgramThatKnowsNothingOfUsIsNoJobBinary) {
-  EXPECT_EQ(Refusal("/bin/true"), "not a job binary: it does not answer as one");
+  EXPECT_EQ(Refusal("/bin/true"), "not a job binary: it does not answer as one "
+                                   "(its main must call sluice::RunJob)");
 }
 
 // What the loader says is passed on with the place.
