@@ -46,8 +46,8 @@ class Paced:
         os.rename(self.pace + ".new", self.pace)
 
     def push(self, count):
-        """More than can be worked off; the client waits for its acknowledgements. What it has on
-        its way, 16 messages, may be taken as one block, so one is small."""
+        """More than can be worked off; the client waits for its acknowledgements. Its messages are
+        small, so that a batch has blocks for all slots."""
         lines = id_lines(self.sent, count, WIDTH)
         self.sent += count
         self.clients.append(self.cluster.push(self.name, "ids", lines,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "common/clock.h"
 
@@ -31,6 +32,13 @@ class Pace {
     if (rate_ <= 0) return;
     Settle(now);
     debt_ += static_cast<double>(records);
+  }
+  // How many of those that may be taken now are to go together: what the rate gives in so long, and
+  // what has been saved up; one at least.
+  uint64_t Together(MonotonicTime interval_us) const {
+    if (rate_ <= 0) return std::numeric_limits<uint64_t>::max();
+    const double records = rate_ * static_cast<double>(interval_us) / 1e6 - debt_;
+    return std::max<uint64_t>(1, static_cast<uint64_t>(std::max(records, 0.0)));
   }
   double rate() const { return rate_; }
 
