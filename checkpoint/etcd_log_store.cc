@@ -79,6 +79,9 @@ class EtcdLogStore : public LogStore {
     const Json one = Json::object({{"key", Base64(Key(slot))}});
     ASSIGN_OR_RETURN(EtcdPage page, AskForPage(one, slot));
     if (page.slots.empty()) return absl::NotFoundError("no such slot: " + Key(slot));
+    if (page.slots.front().number != slot) {
+      return absl::UnavailableError("etcd answered for another slot than " + Key(slot));
+    }
     return std::move(page.slots.front().bytes);
   }
 

@@ -240,6 +240,8 @@ void JobDriverCore::OnWorkerMessage(MonotonicTime now, const std::string& from,
       }
       break;
     case proto::Envelope::kLeaseBeat:
+      // Of a job whose driver was at this address before us.
+      if (m.lease_beat().job_instance() != members_.job_instance()) break;
       members_.OnBeat(now, m.lease_beat(), news, out_);
       blocks_.OnBeat(now, m.lease_beat());
       losses_.OnBeat(m.lease_beat());

@@ -282,9 +282,7 @@ class Cluster {
       Deliver(send.to, reply);
     } else if (m.has_lease_beat()) {
       proto::Envelope reply;
-      reply.mutable_lease_beat()->set_worker_id(send.to);
-      reply.mutable_lease_beat()->set_incarnation(1);
-      reply.mutable_lease_beat()->set_reply(true);
+      *reply.mutable_lease_beat() = BeatOf(send.to, core().members().job_instance());
       Deliver(send.to, reply);
     } else if (m.has_start_executor()) {
       starts.emplace_back(send.to, m.start_executor());

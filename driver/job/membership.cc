@@ -84,8 +84,10 @@ void Membership::OnBeat(MonotonicTime now, const proto::LeaseBeat& beat, Members
   if (it == workers_.end() || it->second.member.incarnation() != beat.incarnation()) return;
   WorkerEntry& worker = it->second;
   worker.heard = now;
-  if (!beat.reply() && !worker.lost && IsDeaf(now, worker)) return LoseWorker(worker, false, news);
-  if (beat.epoch() != epoch_) return;
+  const bool of_now = beat.epoch() == epoch_;
+  const bool concerns = !worker.lost && (of_now || !worker.answered);
+  if (!beat.reply() && concerns && IsDeaf(now, worker)) return LoseWorker(worker, false, news);
+  if (!of_now) return;
   CompareReceivers(now, beat, news, out);
 }
 
@@ -176,7 +178,7 @@ void Membership::OnTimer(MonotonicTime now, MembershipNews& news,
   if (overslept) awake_since_ = now;
   last_timer_ = now;
   for (auto& [id, worker] : workers_) {
-    if (overslept) worker.heard = now;
+    if (overslept) worker.heard = worker.of_use = now;
     if (!worker.lost && now - worker.heard > options_.lease_us) LoseWorker(worker, false, news);
     // Repeated until it is answered: a lost one would leave a worker without its new peers.
     const bool open = !worker.answered || !worker.session_taken;

@@ -152,6 +152,18 @@ TEST_F(MembershipTest, AWorkerThatHearsNothingIsLost) {
   EXPECT_TRUE(members_.WorkerServes("w0"));
 }
 
+// Its blocks were called lost before it could answer: we had slept, and it had not.
+TEST_F(MembershipTest, ALostWorkerHasItsTimeAnewWhenWeSlept) {
+  Inventory();
+  Pass(100);
+  const auto passed = [&] { return now_ - members_.workers().at("w0").of_use; };
+  for (int i = 0; i < 8; ++i) Pass(options_.lease_us / 4'000);
+  ASSERT_FALSE(members_.WorkerServes("w0"));
+  EXPECT_GT(passed(), options_.lease_us);
+  Pass(3 * options_.lease_us / 1'000);
+  EXPECT_EQ(passed(), 0);
+}
+
 // A new job driver waited for its inventory for good: it heard its beats, of the epoch before.
 TEST_F(MembershipTest, AWorkerThatHearsNothingIsNotAwaited) {
   deaf_ = true;

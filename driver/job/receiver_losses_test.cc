@@ -32,6 +32,7 @@ class ReceiverLossesTest : public testing::Test {
   void HasTaken(uint64_t records) {
     proto::Envelope m;
     auto& beat = *m.mutable_lease_beat();
+    beat.set_job_instance(cluster_.core().members().job_instance());
     beat.set_reply(true);
     beat.set_worker_id(worker_);
     beat.set_incarnation(1);
@@ -106,6 +107,22 @@ TEST_F(ReceiverLossesTest, ADrainThatFollowsALossSaysItBeforeItEnds) {
   EXPECT_EQ(cluster_.end->exit_code, 0);
   EXPECT_EQ(Lost(), 10u);
   EXPECT_EQ(Retirements(), 1);
+}
+
+// Daemons go on telling the driver of a job that has ended that they hear nothing of it, and its
+// port was given to us.
+TEST_F(ReceiverLossesTest, ABeatOfAnotherJobCostsNoWorker) {
+  Pass(4 * kLeaseUs);
+  proto::Envelope m;
+  auto& beat = *m.mutable_lease_beat();
+  beat.set_worker_id(worker_);
+  beat.set_incarnation(1);
+  for (const uint64_t instance : {kInstance + 1, kInstance}) {
+    beat.set_job_instance(instance);
+    beat.set_epoch(cluster_.core().Status().epoch());
+    cluster_.Deliver(worker_, m);
+    EXPECT_EQ(cluster_.core().members().WorkerServes(worker_), instance != kInstance);
+  }
 }
 
 }  // namespace

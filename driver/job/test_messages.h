@@ -17,6 +17,15 @@ inline void AddHolder(proto::BlockAnnounce& announce, const std::string& worker,
   announce.add_incarnations(incarnation);
 }
 
+inline proto::LeaseBeat BeatOf(const std::string& worker, uint64_t job_instance) {
+  proto::LeaseBeat beat;
+  beat.set_worker_id(worker);
+  beat.set_incarnation(kFirstIncarnation);
+  beat.set_job_instance(job_instance);
+  beat.set_reply(true);
+  return beat;
+}
+
 inline uint64_t RecordsIn(const proto::GrantedBatch& batch) {
   uint64_t records = 0;
   for (const auto& stage : batch.stages()) {

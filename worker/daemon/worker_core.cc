@@ -70,7 +70,7 @@ void WorkerCore::TickJobs(MonotonicTime now, worker::Commands& out) {
     if (job.epoch == 0) continue;
     if (now >= job.next_beat) {
       job.next_beat = now + job.lease_us / 10;
-      SendBeat(job, job.driver, out);
+      SendBeat(now, job, job.driver, out);
     }
     if (now - job.heard > job.lease_us) NoteSilent(job, out);
   }

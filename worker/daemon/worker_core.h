@@ -76,7 +76,8 @@ class WorkerCore {
   bool LedByAnother(const std::string& from, uint64_t job_instance) const;
   bool IsMember(const std::string& address, uint64_t job_instance) const;
   void SendInventory(const WorkerJob& job, const std::string& to, worker::Commands& out) const;
-  void SendBeat(const WorkerJob& job, const std::string& to, worker::Commands& out) const;
+  void SendBeat(MonotonicTime now, const WorkerJob& job, const std::string& to,
+                worker::Commands& out) const;
   void SettleSeals(worker::Commands& out);
   void ForgetDeadReceivers(worker::Commands& out);
   static void NoteSilent(WorkerJob& job, worker::Commands& out);

@@ -217,14 +217,14 @@ void WorkerCore::OnMembers(MonotonicTime now, const std::string& from,
   }
 }
 
-void WorkerCore::SendBeat(const WorkerJob& job, const std::string& to,
+void WorkerCore::SendBeat(MonotonicTime now, const WorkerJob& job, const std::string& to,
                           worker::Commands& out) const {
   Send send{to, {}};
   auto* beat = send.message.mutable_lease_beat();
   beat->set_job_instance(job.instance);
   beat->set_epoch(job.epoch);
   beat->set_durable_slot(job.durable_slot);
-  beat->set_reply(!job.silent);
+  beat->set_reply(!job.silent || now - job.heard <= job.lease_us);
   beat->set_releases(job.releases);
   beat->set_blocks(blocks_.Count(job.instance));
   beat->set_worker_id(config_.worker_id);
@@ -240,7 +240,7 @@ void WorkerCore::OnLeaseBeat(MonotonicTime now, const std::string& from,
     // The driver learns from the incarnation that this daemon holds nothing for it.
     WorkerJob unknown;
     unknown.instance = beat.job_instance();
-    if (!beat.reply()) SendBeat(unknown, from, out);
+    if (!beat.reply()) SendBeat(now, unknown, from, out);
     return;
   }
   WorkerJob& job = found->second;
@@ -249,7 +249,7 @@ void WorkerCore::OnLeaseBeat(MonotonicTime now, const std::string& from,
     job.heard = now;
     job.silent = false;
   }
-  if (!beat.reply()) SendBeat(job, from, out);
+  if (!beat.reply()) SendBeat(now, job, from, out);
 }
 
 void WorkerCore::OnVerdict(MonotonicTime now, const proto::BlockVerdict& verdict,
@@ -277,7 +277,7 @@ void WorkerCore::OnRelease(MonotonicTime now, const std::string& from,
   WorkerJob& job = jobs_.at(release.job_instance());
   if (release.epoch() != job.epoch) return;
   job.releases = std::max(job.releases, release.number());
-  SendBeat(job, from, out);
+  SendBeat(now, job, from, out);
 }
 
 void WorkerCore::OnSealTick(const proto::SealTick& tick, worker::Commands& out) {
