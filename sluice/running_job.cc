@@ -22,8 +22,9 @@ struct RunningJob::Shared {
     if (ending.has_value()) return;
     StopRequested stop;
     stop.cancel = !options.drain;
-    if (request != nullptr) request(stop);
-    else asked = stop;
+    if (request != nullptr) return request(stop);
+    if (asked.has_value()) stop.cancel |= asked->cancel;  // no later drain takes that back
+    asked = stop;
   }
 };
 
