@@ -252,7 +252,7 @@ void ReceiverCore::CompleteLogged(StreamState& stream, receiver::Commands& out) 
   });
 }
 
-bool ReceiverCore::Gather(Request& request, Producer* producer, uint64_t most, OpenBuffer& buffer,
+bool ReceiverCore::Gather(Request& request, Producer* producer, OpenBuffer& buffer,
                           proto::BlockInfo& block) {
   const BatchView& records = request.store.records;
   uint32_t next = request.taken;
@@ -262,14 +262,11 @@ bool ReceiverCore::Gather(Request& request, Producer* producer, uint64_t most, O
   }
   const uint32_t begin = next;
   EncodedBatch* const whole = request.store.whole;
-  BatchView part = records;  // what may be taken of them
-  part.count = begin + static_cast<uint32_t>(std::min<uint64_t>(records.count - begin, most));
-  const bool all = begin == 0 && records.count > 0 && part.count == records.count;
-  if (all && whole != nullptr && buffer.Adopt(*whole)) {
+  if (begin == 0 && records.count > 0 && whole != nullptr && buffer.Adopt(*whole)) {
     request.adopted = true;
     next = records.count;
-  } else if (next < part.count) {
-    next += buffer.AppendFrom(part, next);
+  } else if (next < records.count) {
+    next += buffer.AppendFrom(records, next);
   }
   request.taken = next;
   if (producer != nullptr && next > begin) {
@@ -296,7 +293,8 @@ void ReceiverCore::SealReliable(MonotonicTime now, uint32_t id, StreamState& str
                                 receiver::Commands& out) {
   if (stream.on_its_way.has_value() || now < stream.retry_at) return;
   if (stream.pace.NextUs(now) > now) return;  // tried again at a tick
-  // All that waits, in one block, would be one task that is late whatever the rate.
+  // All that waits, in one block, would be one task that is late whatever the rate. But what was
+  // stored in one call stays together: it is logged as a whole or not at all.
   const uint64_t most = stream.pace.Together(options_.block_interval_us);
   std::unique_ptr<OpenBuffer> buffer;
   proto::BlockInfo block;
@@ -330,12 +328,14 @@ void ReceiverCore::SealReliable(MonotonicTime now, uint32_t id, StreamState& str
       ++it;
       continue;
     }
+    const uint64_t before = buffer == nullptr ? 0 : buffer->records();
+    if (before > 0 && before + (records.count - next) > most) break;
     if (buffer == nullptr) {
       buffer = pool_->Open({id, stream.incarnation, true, records.size, records.count},
                            records.record(next).size());
       if (buffer == nullptr) return;  // tried again when a slice is free
     }
-    if (!Gather(request, producer, most - buffer->records(), *buffer, block)) break;
+    if (!Gather(request, producer, *buffer, block)) break;
     ++it;
   }
   CompleteLogged(stream, out);

@@ -183,9 +183,8 @@ class ReceiverCore {
                   proto::BlockInfo block, receiver::Commands& out);
   // Gathers what waits into one block, if none is on its way.
   void SealReliable(MonotonicTime now, uint32_t id, StreamState& stream, receiver::Commands& out);
-  // Puts as much of a request into the buffer as fits, `most` records at most. False: not all.
-  bool Gather(Request& request, Producer* producer, uint64_t most, OpenBuffer& buffer,
-              proto::BlockInfo& block);
+  // Puts as much of a request into the buffer as fits. False: the buffer is full.
+  bool Gather(Request& request, Producer* producer, OpenBuffer& buffer, proto::BlockInfo& block);
   void CompleteLogged(StreamState& stream, receiver::Commands& out);
   static Producer& ProducerOf(StreamState& stream, const std::string& name);
   void Query(MonotonicTime now, uint32_t id, const StreamState& stream, const std::string& name,

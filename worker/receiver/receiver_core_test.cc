@@ -200,17 +200,33 @@ TEST_F(PacedReceiverCoreTest, RecordsThatAreStoredOneByOneAreHeldToTheRate) {
 // All that waited was one block, and its batch late, whatever the rate was.
 TEST_F(PacedReceiverCoreTest, OfReliableRecordsThatWaitABlockTakesWhatTheRateGives) {
   Rate(20);  // four in a block interval
-  Request(1, "p", 1, 3);
-  Request(2, "p", 4, 8);
+  Request(1, "p", 1, 2);
+  Request(2, "p", 3, 4);
+  Request(3, "p", 5, 6);
   Answer("p", 0);
   EXPECT_EQ(Done(), (Words{"room", "ask p", "seal 1: p1 p2 p3 p4 (p 1-4)"}));
   Verdict(1, true);
   Stored(1);
-  EXPECT_EQ(Done(), (Words{"request 1 logged 4", "room"}));
+  EXPECT_EQ(Done(), (Words{"request 1 logged 4", "request 2 logged 4", "room"}));
   for (int ms = 0; ms < 180; ms += 10) After(10);
   EXPECT_EQ(Done(), Words{});  // a fifth of a second is owed for the first four
   After(30);
-  EXPECT_EQ(Done(), (Words{"seal 2: p5 p6 p7 p8 (p 5-8)"}));
+  EXPECT_EQ(Done(), (Words{"seal 2: p5 p6 (p 5-6)"}));
+}
+
+// A source that stores a file at a time, and was ended between the halves of one, counted its first
+// half again.
+TEST_F(PacedReceiverCoreTest, WhatIsStoredInOneCallIsNotCutByTheRate) {
+  Rate(20);  // four in a block interval
+  Request(1, "p", 1, 3);
+  Request(2, "p", 4, 9);
+  Answer("p", 0);
+  EXPECT_EQ(Done(), (Words{"room", "ask p", "seal 1: p1 p2 p3 (p 1-3)"}));
+  Verdict(1, true);
+  Stored(1);
+  EXPECT_EQ(Done(), (Words{"request 1 logged 3", "room"}));
+  After(200);
+  EXPECT_EQ(Done(), (Words{"seal 2: p4 p5 p6 p7 p8 p9 (p 4-9)"}));
 }
 
 // Ten thousand seconds would be owed for a block that was taken at one record a second.
