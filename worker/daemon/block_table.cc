@@ -186,9 +186,11 @@ void BlockTable::OnCopied(MonotonicTime now, const std::string& from,
       block.copy_from.clear();
     }
   }
-  // One that was given up on may have taken its copy all the same.
-  const bool known = job != nullptr && job->Has(message.worker_id(), message.incarnation());
-  if (!awaited && (!message.ok() || !known)) return;
+  // One that was given up on may have taken its copy all the same. Any other word that nobody waits
+  // for is late: under a former job driver its worker may have let the copy go since.
+  const bool late_copy = message.ok() && block.tried.contains(message.worker_id()) &&
+                         job != nullptr && job->Has(message.worker_id(), message.incarnation());
+  if (!awaited && !late_copy) return;
   if (!message.ok()) {
     out.push_back(worker::Say{"worker " + message.worker_id() + " did not take a copy of " +
                               BlockText(key) + ": " + message.error()});
@@ -275,7 +277,6 @@ std::optional<ExecutorKey> BlockTable::OnVerdict(MonotonicTime now,
   if (block.stage == Stage::kLogged || block.stage == Stage::kHeld) return receiver;
   if (verdict.accepted() && HasCopy(block)) {
     block.stage = Stage::kLogged;
-    block.tried.clear();
     incarnations_[IncarnationOf(key)].unlogged.erase(key.number);
     if (!block.copying.has_value()) active_.erase(key);
     settled_.push_back(key);

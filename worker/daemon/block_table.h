@@ -117,7 +117,7 @@ class BlockTable {
     // By worker id, this one included, the incarnation of the daemon that has it; none: it was
     // never sealed, or cannot be read.
     std::map<std::string, uint64_t> holders;
-    std::set<std::string> tried;          // peers that did not take it
+    std::set<std::string> tried;          // peers that did not take it, or not in time
     std::optional<Copying> copying;
     MonotonicTime retry_at = 0;
     MonotonicTime announced_at = 0;

@@ -15,10 +15,11 @@ void BlockTable::OnNewEpoch(uint64_t job_instance) {
        it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
     Block& block = it->second;
     block.sender_may_lack = true;
+    block.tried.clear();
     block.tell_again = 0;
     block.retry_at = 0;
-    const bool told = block.stage == Stage::kHeld || block.announced_ever;
-    if (told && HasCopy(block)) block.holders = HeldHere();
+    const bool at_rest = block.stage == Stage::kLogged || block.stage == Stage::kHeld;
+    if ((at_rest || block.announced_ever) && HasCopy(block)) block.holders = HeldHere();
     const bool waits = block.stage == Stage::kReady && block.announced_ever;
     if (block.stage == Stage::kAnnounced || waits) {
       block.stage = HasCopy(block) ? Stage::kReplicating : Stage::kReady;

@@ -133,6 +133,30 @@ TEST_F(LoggedBlocksTest, ABlockReadBackForAJobThatHasEndedIsDropped) {
   EXPECT_EQ(Done(), (Words{"drop 4"}));
 }
 
+// They may have been told to let it go while this worker did not hear it.
+TEST_F(LoggedBlocksTest, ARestoredBlockNamesNoHoldersOfAFormerEpoch) {
+  Restore(4);
+  Read(4, true);
+  Replicate(4, "w3", 1);
+  Copied("w3", 4);
+  EXPECT_EQ(Done().back(), "announce 4 in store w1 w3 to jd:1");
+  Session(2, kThree);
+  Replicate(4, "w2", 1, /*epoch=*/2);
+  Copied("w2", 4);
+  EXPECT_EQ(Done().back(), "announce 4 in store w1 w2 to jd:2");
+}
+
+TEST_F(LoggedBlocksTest, AWordOfACopyThatIsLateForItsEpochDoesNotCount) {
+  Restore(4);
+  Read(4, true);
+  Replicate(4, "w3", 1);
+  Copied("w3", 4);
+  Session(2, kThree);
+  Done();
+  Copied("w3", 4);
+  EXPECT_EQ(Done(), Words{});
+}
+
 TEST_F(LoggedBlocksTest, ANewEpochWithoutALogWaitsForNone) {
   Seal(1, 1);
   Copied("w3", 1);
