@@ -133,7 +133,7 @@ void World::Send(const std::string& from, const std::string& to, proto::Envelope
     if (stale) Count("network: message twice, long after");
     const int64_t later = stale ? faults.stale_us_max : 200'000;
     Deliver(from, to, delay + static_cast<int64_t>(random.Below(static_cast<uint64_t>(later))),
-            shared);
+            shared, stale ? LifeAt(to) : 0);
   }
   int64_t& last = last_arrival_[{from, to}];
   if (random.Chance(faults.reorder)) {
@@ -146,7 +146,7 @@ void World::Send(const std::string& from, const std::string& to, proto::Envelope
 }
 
 void World::Deliver(const std::string& from, const std::string& to, int64_t delay,
-                    std::shared_ptr<const proto::Envelope> message) {
+                    std::shared_ptr<const proto::Envelope> message, uint64_t receiver) {
   const uint64_t sender = LifeAt(from);
   auto arrive = [this, from, to, sender, message = std::move(message)] {
     if (!Reaches(HostOf(from), HostOf(to))) return;  // the cut came first
@@ -154,7 +154,7 @@ void World::Deliver(const std::string& from, const std::string& to, int64_t dela
     if (now_there != 0 && now_there != sender) Count("network: message of a former life");
     processes_.at(to).process->OnMessage(from, *message);
   };
-  Enqueue(delay, {to, 0, std::move(arrive)});
+  Enqueue(delay, {to, receiver, std::move(arrive)});
 }
 
 void World::ResetLinks(const std::string& host) {

@@ -93,8 +93,10 @@ class World {
   };
   void Enqueue(int64_t delay_us, Event event);
   uint64_t LifeAt(const std::string& address) const;  // 0: nobody is there
+  // To whichever process is there then, or, with a life, to that one only: what a broken connection
+  // still brings reaches no successor of its receiver.
   void Deliver(const std::string& from, const std::string& to, int64_t delay,
-               std::shared_ptr<const proto::Envelope> message);
+               std::shared_ptr<const proto::Envelope> message, uint64_t receiver = 0);
   void TellDown(const std::string& whom, const std::string& address, bool refused, int64_t delay);
 
   int64_t now_ = 0;
