@@ -107,6 +107,22 @@ TEST(DrainTest, WaitsForABlockThatIsNotAnnouncedWhenItsReceiverHasEnded) {
   EXPECT_EQ(cluster.core().state().records_total(), 7u);
 }
 
+// Of a source that cannot send again. It is added without the one before it when no worker has that.
+TEST(DrainTest, WaitsForABlockThatWaitsForTheOneBeforeIt) {
+  Cluster cluster(2);
+  cluster.reliable = false;
+  cluster.Announce();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.core().state().decided_batches() > 0; }));
+  cluster.hold_sessions = true;  // so none has said what it has
+  cluster.PushBlock(9, 2, 8, 14);
+  cluster.Feed(StopRequested{});
+  EXPECT_FALSE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  cluster.hold_sessions = false;
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.end.has_value(); }));
+  EXPECT_EQ(cluster.end->state, "FINISHED");
+  EXPECT_EQ(cluster.core().state().records_total(), 7u);
+}
+
 // All that waited was run and published, by a job whose output somebody wanted no more of.
 TEST(CancelTest, EndsAtTheLastDecidedBatchAndLeavesWhatWaits) {
   for (const bool drains : {false, true}) {

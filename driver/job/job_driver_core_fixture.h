@@ -130,6 +130,7 @@ class Cluster {
   std::string registered_at;  // the daemon that was last told who drives the job
   bool hold_log = false;
   bool hold_reports = false, report_rebuilds = false;  // then: all the same
+  bool hold_sessions = false;
   bool hold_tasks = false;  // executors for tasks do not come up until StartTasks
   int fail_reports = 0;  // so many fail, and with the first the log begins to be held
   std::vector<proto::BatchGrant> batch_grants;  // of the first executor
@@ -273,6 +274,7 @@ class Cluster {
   void Answer(const Send& send) {
     const proto::Envelope& m = send.message;
     if (m.has_job_session()) {
+      if (hold_sessions) return;
       proto::Envelope reply;
       auto& inventory = *reply.mutable_worker_inventory();
       inventory.set_worker_id(send.to);
