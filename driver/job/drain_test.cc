@@ -107,7 +107,7 @@ TEST(DrainTest, WaitsForABlockThatIsNotAnnouncedWhenItsReceiverHasEnded) {
   EXPECT_EQ(cluster.core().state().records_total(), 7u);
 }
 
-// Of a source that cannot send again. It is added without the one before it when no worker has that.
+// Of a source that cannot send again. It is added without the one before it when nobody has that.
 TEST(DrainTest, WaitsForABlockThatWaitsForTheOneBeforeIt) {
   Cluster cluster(2);
   cluster.reliable = false;
