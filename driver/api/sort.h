@@ -121,7 +121,8 @@ class Sorter {
       for (size_t i = 0; i < run_ends_.size(); i += 2) {
         const size_t middle = run_ends_[i];
         const size_t end = i + 1 < run_ends_.size() ? run_ends_[i + 1] : middle;
-        MergeTwo(&items_[begin], items_.data() + middle, items_.data() + end, &room_[begin]);
+        MergeTwo(items_.data() + begin, items_.data() + middle, items_.data() + end,
+                 room_.data() + begin);
         run_ends_[runs++] = begin = end;
       }
       run_ends_.resize(runs);
