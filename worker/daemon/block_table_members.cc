@@ -15,7 +15,6 @@ void BlockTable::OnNewEpoch(uint64_t job_instance) {
        it != blocks_.end() && it->first.job_instance == job_instance; ++it) {
     Block& block = it->second;
     block.sender_may_lack = true;
-    block.tried.clear();
     block.tell_again = 0;
     block.retry_at = 0;
     const bool at_rest = block.stage == Stage::kLogged || block.stage == Stage::kHeld;

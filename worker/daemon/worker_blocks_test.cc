@@ -78,12 +78,12 @@ TEST_F(WorkerCoreTest, SoManyCopiesAreUnderWayToAPeerAndNoMore) {
 TEST_F(WorkerCoreTest, ACopyThatWasGivenUpOnAndTakenCounts) {
   Session(1, kThree);
   RunExecutor(1, "receivers");
-  Seal(1, 1);
+  Seal(1, 2);
   Done();
   After(600);
   Beat(1);
   After(600);  // more than a lease in all
-  EXPECT_EQ(Done(), Words{"copy 1 to w2:1"});
+  EXPECT_EQ(Done(), (Words{"copy 1 to w2:1", "copy 2 to w2:1"}));
   Copied("w3", 1);
   Copied("w2", 1);
   EXPECT_EQ(Done(), Words{"announce 1 w1 w2 w3 to jd:1"});
@@ -91,6 +91,11 @@ TEST_F(WorkerCoreTest, ACopyThatWasGivenUpOnAndTakenCounts) {
   Done();
   Copied("w3", 1);
   EXPECT_EQ(Done(), Words{});  // known
+  Copied("w2", 2);
+  Verdict(2);
+  Done();
+  Copied("w3", 2);  // behind the verdict, too
+  EXPECT_EQ(Done(), Words{"announce 2 w1 w2 w3 to jd:1"});
 }
 
 // The word that it had dropped its copy was lost, and each request for another one was answered by
