@@ -51,7 +51,6 @@ TEST_F(ReceiverCoreTest, SealsAtTheBlockIntervalAndAtTheTick) {
   EXPECT_EQ(Done(), (Words{"seal done"}));
 }
 
-
 class SmallReceiverCoreTest : public ReceiverCoreTest {
  protected:
   SmallReceiverCoreTest() : ReceiverCoreTest({.block_bytes = 4, .store_bytes = 4, .buffers = 2}) {}
