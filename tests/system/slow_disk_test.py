@@ -5,8 +5,10 @@ lost or counted twice, and all is caught up when the disk answers. Needs root.
 usage: slow_disk_test.py SLUICE GATE
 """
 import os
+import queue
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -37,12 +39,24 @@ class Pushed:
             cluster.sluice, "push", f"--driver={cluster.address}", f"--job={name}",
             "--stream=lines", "--producer=p"], cluster.folder, stdin=subprocess.PIPE)
         cluster.workers[f"push-{name}"] = self.client  # ended with the others
+        self.unread = queue.SimpleQueue()
+        threading.Thread(target=self.feed, daemon=True).start()
+
+    def feed(self):
+        """The client reads no more than may wait for its acknowledgement: who sends does not wait
+        for it."""
+        while more := self.unread.get():
+            try:
+                self.client.popen.stdin.write(more)
+                self.client.popen.stdin.flush()
+            except BrokenPipeError:
+                return  # it has ended
+        self.client.popen.stdin.close()
 
     def send(self, count, width=0):
         more = gate_lines(len(self.lines), count, width)
         self.lines += more
-        self.client.popen.stdin.write("".join(line + "\n" for line in more).encode())
-        self.client.popen.stdin.flush()
+        self.unread.put("".join(line + "\n" for line in more).encode())
 
     def await_sums(self, seconds=60):
         self.job.await_sums(self.lines, seconds)
@@ -67,7 +81,7 @@ class Pushed:
         wait_until(lambda: self.checkpoints() - known, "a further checkpoint")
 
     def end(self, what):
-        self.client.popen.stdin.close()
+        self.unread.put(b"")
         expect(self.client.wait(90), 0, f"{what}: all that was sent is acknowledged")
         self.await_sums()
         self.cluster.run("job", "drain", self.name, "--deadline=30s")
@@ -202,7 +216,7 @@ class Cases:
                     own.hang()
                 else:
                     own.slow(**SLOW)
-                job.send(24_000, 1_000)
+                job.send(60_000, 1_000)  # more than may wait for its acknowledgement
                 if hang:
                     wait_until(own.waiting, "a block to wait for the disk")
                 decided = cluster.job("other")["decided_batches"]
