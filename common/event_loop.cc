@@ -94,6 +94,8 @@ void EventLoop::Stop() {
     work_.notify_all();
     room_.notify_all();
   }
+  dropped.clear();  // now: the task that runs may wait for what they hold
+  dropped_timers.clear();
   if (OnLoopThread()) return;
   std::lock_guard lock(join_mutex_);
   if (thread_.joinable()) thread_.join();

@@ -72,6 +72,12 @@ void OutLink::Close(bool by_force) {
   }
 }
 
+void OutLink::Bury() {
+  std::shared_ptr<Attempt> attempt;  // destroyed after the lock is given back
+  std::lock_guard lock(mutex_);
+  attempt.swap(attempt_);
+}
+
 bool OutLink::Writable() const {
   return attempt_ != nullptr && attempt_->link_state.established && !attempt_->link_state.writing;
 }

@@ -102,6 +102,8 @@ class OutLink : public std::enable_shared_from_this<OutLink> {
   bool Retire();
   // Takes no more messages. Ends the link: by force at once, else when all is written and taken.
   void Close(bool by_force);           // any thread
+  // After the loop has stopped: lets go of an attempt to whose end the loop did not come.
+  void Bury();
 
   // Called by the attempt, on gRPC's threads.
   void Established(Attempt* attempt);

@@ -173,6 +173,9 @@ bool LinkCore::Close(MonotonicTime deadline) {
     done = false;
   }
   loop_.Stop();
+  // An attempt and its link keep each other, and this core. What gRPC has not ended is left to it.
+  if (!AwaitNoAttempts(RealClock().MonotonicUs())) return done;
+  for (auto& [address, link] : links) link->Bury();
   return done;
 }
 
