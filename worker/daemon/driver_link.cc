@@ -111,6 +111,12 @@ void DriverLink::OnRegistered(MonotonicTime now, const proto::WorkerRegistered& 
     }
     return;
   }
+  if (message.register_again()) {
+    registered_ = asked_here_ = false;  // it is there, so it is asked at once
+    backoff_us_ = kBackoffFirstUs;
+    next_ = now;
+    return;
+  }
   if (message.lease_ms() > 0) lease_us_ = static_cast<int64_t>(message.lease_ms()) * 1000;
   heard_ = now;
   if (!registered_) {

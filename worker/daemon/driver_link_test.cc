@@ -100,5 +100,23 @@ TEST_F(DriverLinkTest, AfterSilenceTheNextIsTried) {
   EXPECT_EQ(tried[1], "b:1");
 }
 
+TEST_F(DriverLinkTest, ADriverThatDoesNotKnowItIsToldAtOnce) {
+  SendsTo(kSecond / 10);
+  Registered(1);
+  SendsTo(kSecond / 20);
+  proto::WorkerRegistered unknown;
+  unknown.set_register_again(true);
+  worker::Commands out;
+  link_.OnRegistered(now_, unknown, out);
+  EXPECT_FALSE(link_.registered());
+  link_.Tick(now_, {}, out);
+  ASSERT_EQ(out.size(), 1u);
+  const auto& told = std::get<Send>(out[0]);
+  EXPECT_EQ(told.to, "a:1");
+  EXPECT_TRUE(told.message.has_worker_register());
+  Registered(1);
+  EXPECT_TRUE(link_.registered());
+}
+
 }  // namespace
 }  // namespace sluice
