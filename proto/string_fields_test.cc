@@ -43,10 +43,9 @@ const std::set<std::string> kIds = {
     "KeptBlock.holders",            "LeaderEntry.node",
     "LeaseBeat.worker_id",          "OpenUpload.nonce",
     "ReplicateBlock.target_worker", "SealDone.worker_id",
-    "SlowWorker.worker_id",         "SuspectPeer.peer_worker",
-    "WorkerHeartbeat.worker_id",    "WorkerInfo.id",
-    "WorkerInventory.worker_id",    "WorkerRegister.worker_id",
-    "WorkerRequest.id",
+    "SlowWorker.worker_id",         "WorkerHeartbeat.worker_id",
+    "WorkerInfo.id",                "WorkerInventory.worker_id",
+    "WorkerRegister.worker_id",     "WorkerRequest.id",
 };
 // SHA-256 in hexadecimal digits.
 const std::set<std::string> kDigests = {

@@ -365,7 +365,6 @@ proto::JobStatus JobDriverCore::Status() const {
     for (const auto& [stream, incarnation] : executor.streams) {
       auto& place = *status.add_receivers();
       place.set_stream(graph_.node(stream).source.stream);
-      place.set_stream_id(stream);
       place.set_address(executor.push_address);
       place.set_incarnation(incarnation);
       place.set_rate(rates_.RateOf(stream));

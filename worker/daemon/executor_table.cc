@@ -134,7 +134,6 @@ void ExecutorTable::CouldNotStart(MonotonicTime now, const ExecutorKey& key,
   message.set_epoch(key.epoch);
   message.set_executor(key.executor);
   message.set_cause(cause);
-  message.set_could_not_start(true);
   message.set_refused(refused);
   TellExited(now, std::move(message), out);
   executors_.erase(key);
@@ -153,7 +152,6 @@ void ExecutorTable::OnReaped(MonotonicTime now, const worker::ProcessReaped& eve
   const bool ended_here = !executor.end_cause.empty();
   message.set_cause(ended_here ? executor.end_cause : event.cause);
   message.set_own_fault(event.own_fault && !ended_here);
-  message.set_could_not_start(executor.state == Executor::State::kStarting);
   message.set_by_itself(ended_here ? executor.hung : event.by_itself);
   for (const auto& task : event.tasks) *message.add_tasks() = task;
   TellExited(now, std::move(message), out);

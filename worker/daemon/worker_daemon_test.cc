@@ -248,7 +248,6 @@ TEST_F(WorkerDaemonTest, ABinaryWithAnotherDigestIsRefused) {
   StartDaemon();
   OpenSession();
   const auto exited = RunExecutor(std::string(64, 'a'));
-  EXPECT_TRUE(exited.could_not_start());
   EXPECT_NE(exited.cause().find("another digest"), std::string::npos) << exited.cause();
 }
 
@@ -333,7 +332,6 @@ TEST_F(WorkerDaemonTest, AnExecutorIsNotStartedWithoutAFileOfTheJobAndTheCauseIs
   };
   for (const Case& c : cases) {
     const auto exited = RunExecutor(DigestOf(binary_), c.files);
-    EXPECT_TRUE(exited.could_not_start()) << c.cause;
     EXPECT_FALSE(exited.refused()) << c.cause;
     EXPECT_NE(exited.cause().find(c.cause), std::string::npos) << exited.cause();
   }

@@ -300,7 +300,6 @@ void ExecutorCore::On(LinkLost& event) {
     proto::SuspectPeer& suspect = *message.mutable_suspect_peer();
     suspect.set_executor(options_.executor);
     suspect.set_peer_executor(member.info.executor());
-    suspect.set_peer_worker(member.info.worker_id());
     *suspect.mutable_generation() = WireGeneration();
     SendToDriver(std::move(message));
   }
