@@ -272,10 +272,4 @@ void AddHealthRoutes(std::vector<HttpRoute>* routes, std::function<bool()> start
   routes->emplace_back("/readyz", HttpAccess::kAnybody, answer(std::move(ready)));
 }
 
-void AddMetricsRoute(std::vector<HttpRoute>* routes, const Metrics* metrics) {
-  routes->emplace_back("/metrics", HttpAccess::kClient, [metrics](const HttpRequest&) {
-    return HttpReply{200, kPrometheusType, metrics->PrometheusText()};
-  });
-}
-
 }  // namespace sluice

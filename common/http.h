@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/metrics.h"
 #include "common/net/security.h"
 
 namespace sluice {
@@ -47,8 +46,6 @@ struct HttpRoute {
 // /livez, /readyz and /startupz: 200 "ok" or 503 "not yet".
 void AddHealthRoutes(std::vector<HttpRoute>* routes, std::function<bool()> started,
                      std::function<bool()> ready);
-// /metrics. The registry outlives the server.
-void AddMetricsRoute(std::vector<HttpRoute>* routes, const Metrics* metrics);
 
 struct HttpOptions {
   std::string host = "127.0.0.1";

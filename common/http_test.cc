@@ -25,7 +25,6 @@ class HttpTest : public testing::Test {
   std::vector<HttpRoute> Routes() {
     std::vector<HttpRoute> routes;
     AddHealthRoutes(&routes, [this] { return started_.load(); }, [this] { return ready_.load(); });
-    AddMetricsRoute(&routes, &metrics_);
     routes.emplace_back("/jobs/*", HttpAccess::kClient, [](const HttpRequest& request) {
       auto at = request.query.find("q");
       return HttpReply{200, "application/json",
@@ -48,7 +47,6 @@ class HttpTest : public testing::Test {
   }
 
   std::atomic<bool> started_{false}, ready_{false};
-  Metrics metrics_;
   std::unique_ptr<HttpServer> server_;
 };
 
@@ -63,15 +61,6 @@ TEST_F(HttpTest, HealthFollowsTheProcess) {
   EXPECT_EQ(Status("/readyz"), 200);
 }
 
-TEST_F(HttpTest, ShowsMetrics) {
-  metrics_.AddCounter("a_total", "A.")->Add(2);
-  Start();
-  auto result = Get("/metrics");
-  ASSERT_TRUE(result);
-  EXPECT_EQ(result->get_header_value("Content-Type"), kPrometheusType);
-  EXPECT_EQ(result->body, "# HELP a_total A.\n# TYPE a_total counter\na_total 2\n");
-}
-
 TEST_F(HttpTest, AStarTakesOneSafeSegment) {
   Start();
   EXPECT_EQ(Get("/jobs/wc?q=1")->body, "wc,1");
@@ -84,10 +73,10 @@ TEST_F(HttpTest, AStarTakesOneSafeSegment) {
 TEST_F(HttpTest, OnlyReads) {
   Start();
   httplib::Client client("http://" + server_->address());
-  EXPECT_EQ(client.Post("/metrics", "x", "text/plain")->status, 405);
-  EXPECT_EQ(client.Put("/metrics", "x", "text/plain")->status, 405);
+  EXPECT_EQ(client.Post("/jobs/wc", "x", "text/plain")->status, 405);
+  EXPECT_EQ(client.Put("/jobs/wc", "x", "text/plain")->status, 405);
   EXPECT_EQ(client.Delete("/jobs/wc")->status, 405);
-  EXPECT_EQ(client.Options("/metrics")->status, 405);
+  EXPECT_EQ(client.Options("/jobs/wc")->status, 405);
 }
 
 TEST_F(HttpTest, SetsSecurityHeadersAndNoCors) {
@@ -108,10 +97,10 @@ TEST_F(HttpTest, AsksForTheTokenWhereThereIsOne) {
     return httplib::Headers{{"Authorization", "Bearer " + token}};
   };
   EXPECT_EQ(Status("/livez"), 200);
-  EXPECT_EQ(Status("/metrics"), 401);
-  EXPECT_EQ(Status("/metrics", with("wrong")), 401);
-  EXPECT_EQ(Status("/metrics", with(DeriveJobToken(kToken, "wc"))), 403);
-  EXPECT_EQ(Status("/metrics", with(kToken)), 200);
+  EXPECT_EQ(Status("/jobs/wc"), 401);
+  EXPECT_EQ(Status("/jobs/wc", with("wrong")), 401);
+  EXPECT_EQ(Status("/jobs/wc", with(DeriveJobToken(kToken, "wc"))), 403);
+  EXPECT_EQ(Status("/jobs/wc", with(kToken)), 200);
 }
 
 TEST_F(HttpTest, SpeaksTls) {

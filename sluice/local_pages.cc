@@ -14,7 +14,7 @@ absl::StatusOr<std::unique_ptr<LocalPages>> LocalPages::Start(const HostPort& wh
   std::vector<HttpRoute> routes;
   AddHealthRoutes(&routes, [shown] { return shown->ready(); }, [shown] { return shown->ready(); });
   routes.emplace_back("/metrics", HttpAccess::kClient, [shown](const HttpRequest&) {
-    return HttpReply{200, kPrometheusType, daemon::MetricsText(shown->Jobs(), {})};
+    return HttpReply{200, daemon::kMetricsType, daemon::MetricsText(shown->Jobs(), {})};
   });
   routes.emplace_back("/api/v1/jobs", HttpAccess::kClient, [shown](const HttpRequest&) {
     return HttpReply{200, "application/json", daemon::JobsJson(shown->Jobs())};
@@ -47,6 +47,7 @@ proto::JobList LocalPages::Jobs() {
   if (job_ == nullptr) return jobs;
   proto::JobInfo& job = *jobs.add_jobs();
   *job.mutable_status() = job_->Status();
+  job.set_submitted_ms(started_ms_);
   job.set_driver_pid(getpid());
   job.set_slots(slots_);
   job.set_reported(true);

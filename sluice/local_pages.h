@@ -2,11 +2,13 @@
 // health, Prometheus metrics, and as JSON the one job and no workers.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/clock.h"
 #include "common/host_port.h"
 #include "common/http.h"
 #include "sluice/local_job.h"
@@ -31,6 +33,7 @@ class LocalPages {
   // The job as a list of one; empty before there is one.
   proto::JobList Jobs();
 
+  const int64_t started_ms_ = RealClock().WallMs();
   std::mutex mutex_;
   LocalJob* job_ = nullptr;
   uint32_t slots_ = 0;

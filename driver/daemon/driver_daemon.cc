@@ -100,7 +100,7 @@ absl::Status DriverDaemon::ServeHttp() {
   routes.emplace_back("/metrics", HttpAccess::kClient, [this](const HttpRequest&) {
     if (!leads()) return HttpReply{503, "text/plain; charset=utf-8", "this driver stands by\n"};
     auto now = view();
-    return HttpReply{200, "text/plain; version=0.0.4", MetricsText(now->jobs, now->workers)};
+    return HttpReply{200, kMetricsType, MetricsText(now->jobs, now->workers)};
   });
   HttpOptions options{options_.http_host, options_.http_port, options_.security};
   ASSIGN_OR_RETURN(http_, HttpServer::Start(options, std::move(routes)));

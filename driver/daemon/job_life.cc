@@ -411,6 +411,7 @@ proto::JobInfo JobLife::Info() const {
   info.set_checkpoint(record_.spec().checkpoint());
   info.set_host(record_.host());
   info.set_folder(record_.folder());
+  info.set_submitted_ms(record_.submitted_ms());
   return info;
 }
 

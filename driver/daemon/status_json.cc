@@ -54,6 +54,7 @@ Json Of(const proto::JobInfo& job) {
           {"replayed_letters", s.replayed_letters()},
           {"scheduling_delay_ms", s.scheduling_delay_ms()},
           {"records_total", s.records_total()},
+          {"submitted_ms", job.submitted_ms()},
           {"driver_pid", job.driver_pid()},
           {"driver_restarts", job.driver_restarts()},
           {"under_replicated_blocks", s.under_replicated_blocks()},
@@ -92,10 +93,14 @@ Json Of(const proto::WorkerInfo& worker) {
           {"executors", executors}};
 }
 
-void Metric(std::ostream& out, const char* name, const char* type, const std::string& labels,
-            uint64_t value, bool first) {
-  if (first) out << "# TYPE " << name << " " << type << "\n";
-  out << name << labels << " " << value << "\n";
+// What comes before the values of one metric.
+void MetricHead(std::ostream& out, const char* name, const char* type, const char* help) {
+  out << "# HELP " << name << " " << help << "\n# TYPE " << name << " " << type << "\n";
+}
+
+void ClusterMetric(std::ostream& out, const char* name, const char* help, uint64_t value) {
+  MetricHead(out, name, "gauge", help);
+  out << name << " " << value << "\n";
 }
 
 }  // namespace
@@ -142,47 +147,48 @@ std::string WorkersJson(const proto::WorkerList& workers) {
 }
 
 std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& workers) {
+  using Job = const proto::JobInfo&;
   struct JobMetric {
     const char* name;
     const char* type;
-    uint64_t (*value)(const proto::JobInfo&);
+    const char* help;
+    uint64_t (*value)(Job);
   };
   static constexpr JobMetric kJobMetrics[] = {
-      {"sluice_job_decided_batches", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().decided_batches(); }},
-      {"sluice_job_waiting_batches", "gauge",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().waiting_batches(); }},
-      {"sluice_job_unpublished_batches", "gauge",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().unpublished_batches(); }},
-      {"sluice_job_failed_batches", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().failed_batches(); }},
-      {"sluice_job_scheduling_delay_ms", "gauge",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().scheduling_delay_ms(); }},
-      {"sluice_job_records_total", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().records_total(); }},
-      {"sluice_job_kept_batches", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().kept_batches(); }},
-      {"sluice_job_letters", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().letters(); }},
-      {"sluice_job_replayed_letters", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().replayed_letters(); }},
-      {"sluice_job_lost_records", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().lost_records(); }},
-      {"sluice_job_changed_files", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().changed_files(); }},
-      {"sluice_job_straggler_copies", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().straggler_copies(); }},
-      {"sluice_job_straggler_copies_won", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.status().straggler_copies_won(); }},
-      {"sluice_job_driver_restarts", "counter",
-       [](const proto::JobInfo& j) -> uint64_t { return j.driver_restarts(); }}};
+      {"sluice_job_decided_batches", "counter", "Batches whose result is final.",
+       [](Job j) -> uint64_t { return j.status().decided_batches(); }},
+      {"sluice_job_waiting_batches", "gauge", "Batches that are planned and not decided.",
+       [](Job j) -> uint64_t { return j.status().waiting_batches(); }},
+      {"sluice_job_unpublished_batches", "gauge", "Decided batches whose outputs are not out.",
+       [](Job j) -> uint64_t { return j.status().unpublished_batches(); }},
+      {"sluice_job_failed_batches", "counter", "Batches given up on.",
+       [](Job j) -> uint64_t { return j.status().failed_batches(); }},
+      {"sluice_job_scheduling_delay_ms", "gauge", "How late the last batch began.",
+       [](Job j) -> uint64_t { return j.status().scheduling_delay_ms(); }},
+      {"sluice_job_records_total", "counter", "Records of all decided batches.",
+       [](Job j) -> uint64_t { return j.status().records_total(); }},
+      {"sluice_job_kept_batches", "counter", "Failed batches whose input was kept.",
+       [](Job j) -> uint64_t { return j.status().kept_batches(); }},
+      {"sluice_job_letters", "counter", "Records and keys that were set aside.",
+       [](Job j) -> uint64_t { return j.status().letters(); }},
+      {"sluice_job_replayed_letters", "counter", "Of those, the ones that were run again.",
+       [](Job j) -> uint64_t { return j.status().replayed_letters(); }},
+      {"sluice_job_lost_records", "counter", "Records taken and lost before they were safe.",
+       [](Job j) -> uint64_t { return j.status().lost_records(); }},
+      {"sluice_job_changed_files", "counter", "Input files that changed after they were taken.",
+       [](Job j) -> uint64_t { return j.status().changed_files(); }},
+      {"sluice_job_straggler_copies", "counter", "Tasks that were run a second time elsewhere.",
+       [](Job j) -> uint64_t { return j.status().straggler_copies(); }},
+      {"sluice_job_straggler_copies_won", "counter", "Of those, the ones that were done first.",
+       [](Job j) -> uint64_t { return j.status().straggler_copies_won(); }},
+      {"sluice_job_driver_restarts", "counter", "How often the job driver was started again.",
+       [](Job j) -> uint64_t { return j.driver_restarts(); }}};
   std::ostringstream out;
   for (const JobMetric& metric : kJobMetrics) {
-    bool first = true;
-    for (const auto& job : jobs.jobs()) {
-      std::string labels = "{job=\"" + job.status().job() + "\"}";  // a name has nothing to escape
-      Metric(out, metric.name, metric.type, labels, metric.value(job), first);
-      first = false;
+    if (jobs.jobs().empty()) break;
+    MetricHead(out, metric.name, metric.type, metric.help);
+    for (const auto& job : jobs.jobs()) {  // a name has nothing to escape
+      out << metric.name << "{job=\"" << job.status().job() << "\"} " << metric.value(job) << "\n";
     }
   }
   uint64_t live = 0, slots = 0, bytes = 0, under_replicated = 0;
@@ -193,10 +199,11 @@ std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& wor
     bytes += worker.blocks_bytes();
     under_replicated += worker.under_replicated_blocks();
   }
-  Metric(out, "sluice_workers", "gauge", "", live, true);
-  Metric(out, "sluice_slots", "gauge", "", slots, true);
-  Metric(out, "sluice_blocks_bytes", "gauge", "", bytes, true);
-  Metric(out, "sluice_under_replicated_blocks", "gauge", "", under_replicated, true);
+  ClusterMetric(out, "sluice_workers", "Workers that are up.", live);
+  ClusterMetric(out, "sluice_slots", "Slots of these workers.", slots);
+  ClusterMetric(out, "sluice_blocks_bytes", "Bytes of received blocks on them, copies too.", bytes);
+  ClusterMetric(out, "sluice_under_replicated_blocks", "Blocks with fewer copies than asked.",
+                under_replicated);
   return out.str();
 }
 

@@ -1,4 +1,4 @@
-// Jobs and workers as JSON, one object each: what HTTP serves and `-o json` prints.
+// Jobs and workers as JSON, one object each, and as metrics: what HTTP serves and `-o json` prints.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@ std::string LetterJson(const proto::Letter& letter);
 std::string CheckpointJson(const proto::CheckpointRow& row);
 std::string JobsJson(const proto::JobList& jobs);           // an array
 std::string WorkersJson(const proto::WorkerList& workers);  // an array
-// Prometheus text.
+// Prometheus' text, and the type under which HTTP serves it.
+inline constexpr char kMetricsType[] = "text/plain; version=0.0.4; charset=utf-8";
 std::string MetricsText(const proto::JobList& jobs, const proto::WorkerList& workers);
 
 }  // namespace sluice::daemon

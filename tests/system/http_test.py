@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, Failure, Process, wait_until  # noqa: E402
@@ -18,8 +19,8 @@ from outputs import drop_file  # noqa: E402
 HEALTH = ["/livez", "/readyz", "/startupz"]
 PAGES = [*HEALTH, "/metrics", "/api/v1/jobs", "/api/v1/workers"]
 JOB_FIELDS = """name state epoch generation batch_interval_ms last_decided_batch_ms decided_batches
-    waiting_batches failed_batches scheduling_delay_ms records_total driver_pid driver_restarts
-    failure""".split()
+    waiting_batches failed_batches scheduling_delay_ms records_total submitted_ms driver_pid
+    driver_restarts failure""".split()
 WORKER_FIELDS = """id address host state slots pid blocks_bytes under_replicated_blocks
     executors""".split()
 EXECUTOR_FIELDS = ["job", "role", "pid"]
@@ -51,10 +52,12 @@ def get(address, path):
 
 
 def metrics(text):
-    """{name with labels: value}; every metric has its type before it."""
-    values, typed = {}, set()
+    """{name with labels: value}; every metric has what it is and its type before it."""
+    values, told, typed = {}, set(), set()
     for line in text.splitlines():
-        if line.startswith("# TYPE "):
+        if line.startswith("# HELP "):
+            told.add(line.split()[2])
+        elif line.startswith("# TYPE ") and line.split()[2] in told:
             typed.add(line.split()[2])
         else:
             name, value = line.rsplit(" ", 1)
@@ -120,6 +123,8 @@ class Cases:
         expect((shown["state"], shown["batch_interval_ms"], shown["epoch"], shown["failed_batches"],
                 shown["records_total"], shown["slots"], shown["driver_restarts"]),
                ("RUNNING", 100, 1, 0, 200, 4, 0), "what is known of the job")
+        if abs(shown["submitted_ms"] / 1000 - time.time()) > 600:
+            raise Failure(f"submitted: {shown}")
         if shown["waiting_batches"] < 1 or shown["decided_batches"] < 1:
             raise Failure(f"batches: {shown}")
         if not os.path.exists(f"/proc/{shown['driver_pid']}"):
