@@ -1,9 +1,9 @@
 #include "checkpoint/checkpoint_store.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -43,15 +43,6 @@ std::optional<int64_t> BatchOf(std::string_view part) {
 
 absl::Status Damage(const std::string& name, const std::string& what) {
   return DamagedError("checkpoint damaged: " + name + ": " + what);
-}
-
-void Apply(StateEntry entry, std::map<std::string, StateEntry>* entries) {
-  if (entry.removed) {
-    entries->erase(entry.key);
-  } else {
-    std::string key = entry.key;
-    (*entries)[std::move(key)] = std::move(entry);
-  }
 }
 
 }  // namespace
@@ -112,13 +103,6 @@ absl::StatusOr<Manifest> CheckpointStore::ReadManifest(const std::string& name) 
   return manifest;
 }
 
-absl::StatusOr<std::optional<Manifest>> CheckpointStore::LatestManifest() {
-  ASSIGN_OR_RETURN(const std::vector<CheckpointInfo> all, List());
-  if (all.empty()) return std::nullopt;
-  ASSIGN_OR_RETURN(Manifest manifest, ReadManifest(all.back().name));
-  return std::optional<Manifest>(std::move(manifest));
-}
-
 absl::StatusOr<std::string> CheckpointStore::GetNamed(const std::string& name,
                                                       const std::string& needed_by) {
   absl::StatusOr<std::string> bytes = objects_->Get(name);
@@ -145,27 +129,6 @@ absl::Status CheckpointStore::Verify(const std::string& name) {
     }
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<StateEntry>> CheckpointStore::LoadChain(const StateChain& chain) {
-  std::map<std::string, StateEntry> entries;
-  for (const std::string& part : chain.parts) {
-    ASSIGN_OR_RETURN(std::string bytes, GetNamed(part, "the state of " + chain.operator_name));
-    const std::string where = objects_->Where() + "/" + part;
-    ASSIGN_OR_RETURN(const auto reader, codec_->Open(where, std::move(bytes)));
-    const absl::Status status =
-        reader->Read(chain.operator_name, chain.partition, [&entries](StateEntry&& entry) {
-          Apply(std::move(entry), &entries);
-          return absl::OkStatus();
-        });
-    if (absl::IsNotFound(status)) return Damage(where, "has no piece of " + chain.operator_name);
-    RETURN_IF_ERROR(status);
-  }
-  std::vector<StateEntry> result;
-  result.reserve(entries.size());
-  for (auto& [key, entry] : entries) result.push_back(std::move(entry));
-  std::ranges::stable_sort(result, {}, &StateEntry::insertion);
-  return result;
 }
 
 absl::StatusOr<std::vector<PartInfo>> CheckpointStore::ListParts() {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,16 +62,9 @@ class CheckpointStore {
 
   absl::StatusOr<Manifest> ReadManifest(const std::string& name);
 
-  // The one of the highest sequence, or nothing. Damaged when that one is; an older one is not
-  // taken instead, because what it needs may be gone.
-  absl::StatusOr<std::optional<Manifest>> LatestManifest();
-
   // Reads the manifest and every part that it names, end to end. Not found when there is none of
   // that name.
   absl::Status Verify(const std::string& name);
-
-  // The entries of one chain, put together, removals applied, in insertion order.
-  absl::StatusOr<std::vector<StateEntry>> LoadChain(const StateChain& chain);
 
   // All parts of state, whatever needs them.
   absl::StatusOr<std::vector<PartInfo>> ListParts();

@@ -62,12 +62,12 @@ class CheckpointStoreTest : public testing::Test {
   CheckpointCollector collector_{&store_};
 };
 
-TEST_F(CheckpointStoreTest, TheHighestSequenceIsTheLatestWhateverItsBatch) {
-  EXPECT_FALSE(store_.LatestManifest()->has_value());
-  PutCheckpoint(9, 5000);
+TEST_F(CheckpointStoreTest, TheHighestSequenceIsTheLastWhateverItsBatch) {
+  EXPECT_TRUE(store_.List()->empty());
   PutCheckpoint(10, 4000);
-  EXPECT_EQ((*store_.LatestManifest())->sequence, 10u);
-  EXPECT_EQ(store_.List()->size(), 2u);
+  PutCheckpoint(9, 5000);
+  ASSERT_EQ(store_.List()->size(), 2u);
+  EXPECT_EQ(store_.List()->back().sequence, 10u);
 }
 
 TEST_F(CheckpointStoreTest, AManifestIsPutOnceButMayBePutAgain) {
@@ -78,36 +78,17 @@ TEST_F(CheckpointStoreTest, AManifestIsPutOnceButMayBePutAgain) {
   EXPECT_TRUE(absl::IsAlreadyExists(store_.PutManifest(manifest)));
 }
 
-TEST_F(CheckpointStoreTest, ADamagedLatestManifestIsNotPassedOver) {
+TEST_F(CheckpointStoreTest, ADamagedManifestIsNamed) {
   PutCheckpoint(1, 1000);
-  PutCheckpoint(2, 2000);
-  objects_.FlipBit(ManifestName(2), 100);
-  const auto latest = store_.LatestManifest();
-  EXPECT_TRUE(IsDamaged(latest.status()));
-  EXPECT_NE(latest.status().message().find(ManifestName(2)), std::string::npos);
+  objects_.FlipBit(ManifestName(1), 100);
+  const auto read = store_.ReadManifest(ManifestName(1));
+  EXPECT_TRUE(IsDamaged(read.status()));
+  EXPECT_NE(read.status().message().find(ManifestName(1)), std::string::npos);
 }
 
 TEST_F(CheckpointStoreTest, AManifestUnderAnotherNameIsDamage) {
   ASSERT_TRUE(objects_.PutIfAbsent(ManifestName(3), EncodeManifest(Example())).ok());
-  EXPECT_TRUE(IsDamaged(store_.LatestManifest().status()));
-}
-
-TEST_F(CheckpointStoreTest, AChainIsPutTogetherInInsertionOrder) {
-  const auto entry = [](std::string key, std::string value, uint64_t insertion) {
-    return StateEntry{.key = std::move(key), .value = std::move(value), .insertion = insertion};
-  };
-  const StateEntry gone = {.key = "b", .removed = true};
-  const std::string whole = PutPart(
-      1, "w", {{"count", 0, {entry("z", "1", 1), entry("b", "1", 2), entry("a", "1", 3)}}});
-  const std::string first = PutPart(2, "i", {{"count", 0, {gone, entry("z", "2", 1)}}});
-  const std::string second = PutPart(3, "i", {{"count", 0, {entry("b", "3", 9)}}});
-  const auto entries = store_.LoadChain({"count", 0, {whole, first, second}});
-  ASSERT_TRUE(entries.ok()) << entries.status();
-  EXPECT_EQ(*entries, (std::vector<StateEntry>{entry("z", "2", 1), entry("a", "1", 3),
-                                               entry("b", "3", 9)}));
-  EXPECT_TRUE(store_.LoadChain({"new", 0, {}})->empty());
-  EXPECT_TRUE(IsDamaged(store_.LoadChain({"count", 1, {whole}}).status()));
-  EXPECT_TRUE(IsDamaged(store_.LoadChain({"count", 0, {"part-missing"}}).status()));
+  EXPECT_TRUE(IsDamaged(store_.ReadManifest(ManifestName(3)).status()));
 }
 
 TEST_F(CheckpointStoreTest, VerifyReadsEveryPart) {

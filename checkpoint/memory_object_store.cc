@@ -93,12 +93,4 @@ bool MemoryObjectStore::FlipBit(const std::string& name, size_t bit) {
   return true;
 }
 
-void MemoryObjectStore::Truncate(const std::string& name, size_t bytes) {
-  std::lock_guard lock(mutex_);
-  const auto found = objects_.find(name);
-  if (found != objects_.end() && bytes < found->second.bytes.size()) {
-    found->second.bytes.resize(bytes);
-  }
-}
-
 }  // namespace sluice

@@ -35,8 +35,6 @@ class MemoryObjectStore : public ObjectStore {
   void Crash();
   // False when there is no such bit.
   bool FlipBit(const std::string& name, size_t bit);
-  // Keeps the first `bytes` bytes.
-  void Truncate(const std::string& name, size_t bytes);
 
  private:
   struct Object {

@@ -24,9 +24,4 @@ struct ExitStatus {
   bool ok() const { return code == kExitOk; }
 };
 
-// A supervisor must not start a process again that ended with one of these.
-inline bool NeverRestarted(int code) {
-  return code == kExitUsage || code == kExitRefused || code == kExitFenced || code == kExitDamaged;
-}
-
 }  // namespace sluice

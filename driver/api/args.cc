@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/nearest.h"
+
 namespace sluice {
 namespace {
 
@@ -13,36 +15,7 @@ bool ParseNumber(std::string_view text, T& value) {
   return result.ec == std::errc() && result.ptr == end;
 }
 
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
-
-namespace internal {
-
-std::string NearestName(std::string_view word, const std::vector<std::string>& candidates) {
-  std::string best;
-  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = EditDistance(word, candidate);
-    if (distance < best_distance) best = candidate, best_distance = distance;
-  }
-  return best;
-}
-
-}  // namespace internal
 
 Args::Args(std::vector<std::pair<std::string, std::string>> flags,
            std::vector<std::string> positional)
@@ -140,9 +113,7 @@ Outcome Args::Check(bool complete, bool all_asked) const {
   if (!malformed_.empty()) return {2, malformed_};
   for (const auto& [name, value] : flags_) {
     if (!all_asked || std::find(asked_.begin(), asked_.end(), name) != asked_.end()) continue;
-    const std::string nearest = internal::NearestName(name, asked_);
-    return {2, "unknown flag --" + name +
-                   (nearest.empty() ? std::string() : "; did you mean --" + nearest + "?")};
+    return {2, "unknown flag --" + name + DidYouMean(name, asked_, "--")};
   }
   if (complete && !missing_.empty()) return {2, "missing flag --" + missing_};
   return {};

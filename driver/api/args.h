@@ -55,9 +55,4 @@ class Args {
   std::string malformed_;
 };
 
-namespace internal {
-// The candidate nearest to `word` by edit distance; empty when none is near.
-std::string NearestName(std::string_view word, const std::vector<std::string>& candidates);
-}  // namespace internal
-
 }  // namespace sluice

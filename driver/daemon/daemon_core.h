@@ -52,7 +52,6 @@ class DaemonCore {
   std::vector<proto::WorkerInfo> Workers() const { return workers_.Infos(); }
   // Address of the push service of the stream's receiver: empty when it is not up at the moment.
   proto::FindStreamReply FindStream(const std::string& job, const std::string& stream) const;
-  bool AllEnded() const;
   // Checkpoints that jobs which have ended could be resumed from, and which of them are gone.
   std::vector<std::string> CheckpointsLeft() const;
   void SetCheckpointsGone(std::set<std::string> gone) { checkpoints_gone_ = std::move(gone); }

@@ -100,10 +100,6 @@ bool DaemonCore::NobodyTakesUp(uint64_t instance) const {
                      [&](const auto& job) { return job->HasFinished(instance); });
 }
 
-bool DaemonCore::AllEnded() const {
-  return std::all_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->ended(); });
-}
-
 // The last to end is always kept: whoever waits for it has not seen it yet.
 void DaemonCore::ForgetEnded() {
   const auto running = std::stable_partition(jobs_.begin(), jobs_.end(),

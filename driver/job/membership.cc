@@ -417,11 +417,6 @@ std::string Membership::HostOf(const std::string& worker_id) const {
   return it == workers_.end() ? "" : it->second.member.host();
 }
 
-std::string Membership::ExecutorAddress(uint32_t executor) const {
-  const auto it = executors_.find(executor);
-  return it == executors_.end() ? "" : it->second.address;
-}
-
 uint32_t Membership::ClusterSlots() const {
   uint32_t slots = 0;
   for (const auto& [id, worker] : workers_) {

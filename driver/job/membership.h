@@ -149,7 +149,6 @@ class Membership {
   bool WorkerStays(const std::string& worker_id) const;   // serves, and is not on its way out
   std::string AddressOf(const std::string& worker_id) const;
   std::string HostOf(const std::string& worker_id) const;
-  std::string ExecutorAddress(uint32_t executor) const;
   const ExecutorEntry* ReceiverOf(uint32_t stream) const;  // null: none is up or on its way
   bool ReceiverAlive(uint32_t stream, uint64_t incarnation) const;
   std::vector<std::string> ReceiverWorkers() const;  // ids of workers with live receivers

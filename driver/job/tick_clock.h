@@ -61,11 +61,6 @@ class TickClock {
   }
   // Monotonic time of the next tick.
   int64_t NextUs() const { return start_us_ + NextMs() * 1000 - start_wall_us_; }
-  // Microseconds between the tick and now.
-  int64_t LateUs(int64_t batch_ms, int64_t now_us) const {
-    return start_wall_us_ + (now_us - start_us_) - batch_ms * 1000;
-  }
-  int64_t TickOf(int64_t batch_ms) const { return (batch_ms - zero_ms_) / interval_ms_; }
 
  private:
   // Behind the last one, which may be of another interval.

@@ -26,7 +26,6 @@ ATTRIBUTES = struct.Struct("<6Q10I")
 REQUEST_MAX = (128 << 10) + 4096
 KNOWN_FOR_S = 1  # the kernel may keep names and attributes so long
 NO_ANSWER = object()
-TIME_IS_NOW = {"atime": 1 << 7, "mtime": 1 << 8}
 
 
 class SlowDisk:
