@@ -233,16 +233,19 @@ TEST(GrpcTransportTest, APeerThatTakesNothingOverflowsAndIsDown) {
 // Addresses of executors come and go as long as a job runs.
 TEST(GrpcTransportTest, LinksToPeersThatAreGoneAreForgotten) {
   TestNode a;
-  size_t seen = 0;
+  std::set<std::string> gone, heard;
   for (uint32_t i = 0; i < 10; ++i) {
     TestNode peer;
     a.transport->Send(peer.address(), Beat(i));
     peer.Await(1);
-    EXPECT_EQ(a.transport->links(), 1);
-    const std::string gone = peer.address();
-    peer.transport->Shutdown(1'000'000);
-    EXPECT_EQ(a.Await(++seen).back(), gone + " refused");
-    EXPECT_EQ(a.transport->links(), 0);
+    EXPECT_GE(a.transport->links(), 1);
+    gone.insert(peer.address());
+  }
+  // One that called back as it ended is looked for again, and heard of twice. Every link that is
+  // left ends with a word of its own.
+  for (size_t seen = 1; heard != gone || a.transport->links() != 0; ++seen) {
+    const std::string last = a.Await(seen).at(seen - 1);  // "ADDRESS refused", or broken
+    heard.insert(last.substr(0, last.find(' ')));
   }
 }
 
