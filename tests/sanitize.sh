@@ -29,5 +29,7 @@ if [ ${#targets[@]} -eq 0 ]; then
   find_targets "$sanitizer" "$query" || { echo "tests/sanitize.sh: no targets" >&2; exit 1; }
 fi
 echo "== $sanitizer: ${#targets[@]} targets"
+# Several times as slow as without, and the longest unit tests are near their limits there.
 bazel test --keep_going --test_summary=short --config="$sanitizer" \
+  --test_timeout=300,900,1800,3600 \
   "${options[@]+"${options[@]}"}" "${targets[@]}"
