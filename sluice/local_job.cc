@@ -139,6 +139,9 @@ absl::Status LocalJob::Begin(const StreamingContext& given) {
   host.address = kWorkerAddress;
   host.slots = options_.slots;
   host.block_memory = static_cast<uint64_t>(options_.config.Bytes("block_memory"));
+  if (options_.config.IsSet("spill_dir")) {
+    host.spill_dir = NewSpillFolder(options_.config.Text("spill_dir"));
+  }
   host.start_executor = [this](const proto::StartExecutor& request) { StartExecutor(request); };
   host.end_executor = [this](const ExecutorKey& key) { EndExecutor(key); };
   ASSIGN_OR_RETURN(host_, LocalBlockHost::Start(std::move(host), &hub_, &worker_loop_));
