@@ -20,7 +20,6 @@ struct CheckpointUrl {
   bool spread_first = false;  // the digit that spreads keys goes before the prefix
 
   bool s3() const { return scheme == Scheme::kS3; }
-  std::string log_path() const { return directory + "/log"; }
   std::string objects_path() const { return directory + "/objects"; }
   std::string text() const;
 };

@@ -9,7 +9,6 @@ namespace {
 TEST(CheckpointUrlTest, ADirectoryIsTakenAndTidied) {
   EXPECT_EQ(ParseCheckpointUrl("rocksdb:/a/b")->directory, "/a/b");
   EXPECT_EQ(ParseCheckpointUrl("rocksdb:///a//b/")->text(), "rocksdb:/a/b");
-  EXPECT_EQ(ParseCheckpointUrl("rocksdb:/a/b")->log_path(), "/a/b/log");
   EXPECT_EQ(ParseCheckpointUrl("rocksdb:/a/b")->objects_path(), "/a/b/objects");
 }
 
