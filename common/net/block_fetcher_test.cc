@@ -23,6 +23,10 @@ class BlockFetcherTest : public testing::Test, public Transport::Handler {
     block_.set_crc32c(Crc32c(bytes_));
     fetcher_.SetTransport(reader_.get());
   }
+  void TearDown() override {  // before the handler, which this is, begins to end
+    holder_.reset();
+    reader_.reset();
+  }
   std::optional<std::string> Fetch(Answer answer = nullptr) {
     answer_ = std::move(answer);
     return fetcher_.Fetch("holder", block_);
