@@ -84,7 +84,8 @@ class Folder {
     for (const auto& [name, size] : parts_) bytes += size;
     return bytes;
   }
-  // From the tick of a checkpoint's batch until its manifest has its name; since the last call.
+  // From the tick of a checkpoint's batch until its manifest was last touched as it got its name,
+  // by the kernel's coarse clock (4 ms); since the last call.
   std::vector<double> TakeDurableMs() { return std::exchange(durable_ms_, {}); }
   // Median of so many bytes written and synced behind one another.
   double SyncedWriteMs(uint64_t bytes) const {
@@ -290,7 +291,7 @@ double Rate(uint64_t keys, const char* interval) {
   for (int i = 0; i < passes; ++i) count();
   job.Stop();
   RequireEqual(job.seen() == expected, "B11, throughput");
-  return static_cast<double>(kRecordsOfARate) * 1e-6 / took.count();
+  return static_cast<double>(keys) * passes * 1e-6 / took.count();
 }
 
 void Throughput(uint64_t keys) {

@@ -140,7 +140,10 @@ absl::Status LocalJob::Begin(const StreamingContext& given) {
   host.slots = options_.slots;
   host.block_memory = static_cast<uint64_t>(options_.config.Bytes("block_memory"));
   if (options_.config.IsSet("spill_dir")) {
-    host.spill_dir = NewSpillFolder(options_.config.Text("spill_dir"));
+    // A name of its own: users and containers may share the place.
+    spill_folder_.path =
+        options_.config.Text("spill_dir") + "/sluice-local-" + std::to_string(RandomId());
+    host.spill_dir = spill_folder_.path;
   }
   host.start_executor = [this](const proto::StartExecutor& request) { StartExecutor(request); };
   host.end_executor = [this](const ExecutorKey& key) { EndExecutor(key); };

@@ -2,6 +2,8 @@
 // transport. The default of every job program, and what an embedded StreamingContext starts.
 #pragma once
 
+#include <unistd.h>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -85,6 +87,11 @@ class LocalJob {
   EventLoop executor_loop_;
   std::unique_ptr<JobDriver> driver_;
   std::unique_ptr<Transport> driver_transport_;
+  struct SpillFolder {  // empty when the host has gone
+    ~SpillFolder() { if (!path.empty()) rmdir(path.c_str()); }
+    std::string path;
+  };
+  SpillFolder spill_folder_;
   std::unique_ptr<LocalBlockHost> host_;
   std::mutex executors_mutex_;  // of the next three
   bool closing_ = false;

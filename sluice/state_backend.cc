@@ -81,11 +81,4 @@ absl::Status PrepareStateFolder(const std::string& path) {
   return absl::OkStatus();
 }
 
-std::string NewSpillFolder(const std::string& spill_dir) {
-  static std::atomic<uint64_t> made = 0;
-  const std::string parent = spill_dir + "/sluice-local";
-  RemoveStateFolders(parent, IsGone);
-  return StateFolder(parent, getpid(), ++made);
-}
-
 }  // namespace sluice

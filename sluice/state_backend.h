@@ -1,5 +1,4 @@
-// Where a job's executors keep decided state (`state_backend`, `state_memory`), and a local job the
-// blocks that find no room in memory (`spill_dir`).
+// Where a job's executors keep decided state: `state_backend` and `state_memory`.
 #pragma once
 
 #include <string>
@@ -20,9 +19,5 @@ std::string TemporaryStateFolder();
 // Makes the folder, open to its owner only, and removes what processes that are gone have left in
 // it. Refused: it is there and is not our own, a link, or open to others.
 absl::Status PrepareStateFolder(const std::string& path);
-
-// A folder below `spill_dir` for the blocks of one local job, not made yet. What local jobs of
-// processes that are gone have left beside it is removed.
-std::string NewSpillFolder(const std::string& spill_dir);
 
 }  // namespace sluice

@@ -106,14 +106,6 @@ def sluice_fuzzer(name, runs, deps = None):
         deps = [":" + name + "_fuzz"],
     )
 
-def sluice_cc_benchmark(name, deps = None, **kwargs):
-    """A Google Benchmark program with its main."""
-    sluice_cc_binary(
-        name = name,
-        deps = (deps or []) + ["//third_party:benchmark_main"],
-        **kwargs
-    )
-
 def sluice_proto_library(name, srcs, deps = [], grpc = False, **kwargs):
     """C++ of .proto files, made by the packaged protoc: include "folder/file.pb.h".
 

@@ -90,7 +90,8 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
 
 // The link towards one address, until it is found down: then it retires, and the core makes a new
 // one for the next message. At most one attempt lives at a time, and at most one write is under
-// way. Attempts begin and are buried on the core's loop only; the queue is written by any thread.
+// way. Attempts begin and are buried on the core's loop, or, when that has stopped, are buried by
+// who closes the core; the queue is written by any thread.
 class OutLink : public std::enable_shared_from_this<OutLink> {
  public:
   OutLink(LinkCore* core, std::string address) : core_(core), address_(std::move(address)) {}

@@ -173,8 +173,10 @@ bool LinkCore::Close(MonotonicTime deadline) {
     done = false;
   }
   loop_.Stop();
-  // An attempt and its link keep each other, and this core. What gRPC has not ended is left to it.
-  if (!AwaitNoAttempts(RealClock().MonotonicUs())) return done;
+  for (auto& [address, link] : links) link->Close(/*by_force=*/true);  // what began meanwhile
+  // An attempt and its link keep each other, and this core. One that gRPC has not ended stays, with
+  // both: it cannot be destroyed inside the call that will end it.
+  if (!AwaitNoAttempts(deadline)) return false;
   for (auto& [address, link] : links) link->Bury();
   return done;
 }

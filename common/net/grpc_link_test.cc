@@ -24,11 +24,11 @@ TEST(LinkCoreTest, IsFreedThoughItsLoopEndsBeforeItHearsOfACallsEnd) {
   core->Send(nobody.address(), Beat(1));
   // The loop, once it is being closed, comes to nothing more until it is stopped.
   std::promise<void> stopped;
-  core->loop().RunAfter(50'000, [&stopped, loop = &core->loop()] {
+  core->loop().RunAfter(500'000, [&stopped, loop = &core->loop()] {
     loop->PostNow([last = std::shared_ptr<void>(nullptr, [&](void*) { stopped.set_value(); })] {});
     stopped.get_future().wait_for(5s);
   });
-  EXPECT_TRUE(core->Close(RealClock().MonotonicUs() + 400'000));
+  EXPECT_TRUE(core->Close(RealClock().MonotonicUs() + 4'000'000));
   core.reset();
   // gRPC's own thread may be about to let go of it.
   const auto deadline = std::chrono::steady_clock::now() + 5s;

@@ -112,7 +112,11 @@ void DriverLink::OnRegistered(MonotonicTime now, const proto::WorkerRegistered& 
     return;
   }
   if (message.register_again()) {
-    registered_ = asked_here_ = false;  // it is there, so it is asked at once
+    heard_ = now;
+    // At once, but once a lease: of two workers with one id each makes the other one unknown.
+    if (now - unknown_ < lease_us_) return;
+    unknown_ = now;
+    registered_ = asked_here_ = false;
     backoff_us_ = kBackoffFirstUs;
     next_ = now;
     return;

@@ -59,6 +59,7 @@ class DriverLink {
   MonotonicTime next_ = 0;      // of the next attempt or beat
   MonotonicTime heard_ = 0;
   MonotonicTime asked_ = 0;     // when it last registered anew
+  MonotonicTime unknown_ = 0;   // when it last did because the driver said that it does not know it
 };
 
 }  // namespace sluice

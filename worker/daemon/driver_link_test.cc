@@ -116,6 +116,8 @@ TEST_F(DriverLinkTest, ADriverThatDoesNotKnowItIsToldAtOnce) {
   EXPECT_TRUE(told.message.has_worker_register());
   Registered(1);
   EXPECT_TRUE(link_.registered());
+  link_.OnRegistered(now_, unknown, out);
+  EXPECT_TRUE(link_.registered()) << "another one may have its id: once a lease is enough";
 }
 
 }  // namespace

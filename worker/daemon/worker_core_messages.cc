@@ -18,6 +18,7 @@ void WorkerCore::On(MonotonicTime now, worker::Received& event, worker::Commands
       return;
     case Kind::kWorkerRegistered:
       if (!driver_.Takes(message.leader_epoch())) return;
+      if (message.worker_registered().register_again() && event.from != driver_.address()) return;
       if (message.worker_registered().tells_binaries()) {
         const auto& needed = message.worker_registered().binaries();
         executors_.OnBinariesNeeded({needed.begin(), needed.end()}, out);
