@@ -28,6 +28,17 @@ TEST_F(WorkerCoreTest, RegistersWithBackOffSaysOnceThatTheDriverIsAwayAndNeverEx
   EXPECT_TRUE(core_.registered());
 }
 
+TEST_F(WorkerCoreTest, OnlyItsOwnDriverCanAskItToRegisterAgain) {
+  const auto ask = [](proto::Envelope& e) {
+    e.mutable_worker_registered()->set_register_again(true);
+  };
+  Receive("driver:1", [](proto::Envelope& e) { e.mutable_worker_registered(); });
+  Receive("former:1", ask);
+  EXPECT_TRUE(core_.registered());
+  Receive("driver:1", ask);
+  EXPECT_FALSE(core_.registered());
+}
+
 TEST_F(WorkerCoreTest, ATokenThatTheDriverDoesNotTakeEndsANewWorkerButNotOneThatWasIn) {
   Step(worker::PeerDenied{"peer:1", "the token is not valid"});
   EXPECT_EQ(Done(), Words{});
